@@ -24,7 +24,8 @@ select
     t.batch_id,
     b.computed_at,
     b.model_version,
-    case when t.n_model > 0 then t.source when t.n_category > 0 then 'category' else 'popular' end as source
+    case when t.n_model > 0 then t.source when t.n_category > 0 then 'category' else 'popular' end as source,
+    b.top_n_served
 from top_n as t
 join batch_records as b on b.batch_id = t.batch_id
 where t.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live');

@@ -1,0 +1,41 @@
+"""The web app: finished lists out of Postgres, as JSON for programs and as a page for people.
+
+It computes nothing. A request is one primary-key lookup through the views of a catalog's schema, which are all it
+shares with the rest of the product.
+"""
+
+from flask import Flask
+
+from webapp import (
+    errors,
+    headers,
+    health,
+    openapi,
+    page,
+    popular,
+    recommendations,
+    reports,
+    request_log,
+    similar,
+    wording,
+)
+from webapp.db import Database
+from webapp.parameters import check_path
+from webapp.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application; raises `SettingsError` when a setting is missing or wrong."""
+    settings = settings or Settings.load()
+    app = Flask(__name__)
+    app.url_map.merge_slashes = False
+    app.extensions["database"] = Database(settings)
+    if settings.request_log:
+        request_log.install(app)
+    app.before_request(check_path)
+    headers.install(app)
+    errors.install(app)
+    wording.install(app)
+    for part in (recommendations, similar, popular, health, openapi, reports, page):
+        app.register_blueprint(part.blueprint)
+    return app

@@ -1,0 +1,32 @@
+"""Is the process alive, and can it answer?"""
+
+from flask import Blueprint, Response
+
+from webapp.answers import as_json
+from webapp.db import database
+from webapp.errors import Unavailable
+from webapp.parameters import query
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def alive() -> Response:
+    """200 while the process answers at all; it does not ask the database, whose absence no restart would mend."""
+    query()
+    return as_json({"status": "alive"})
+
+
+@blueprint.get("/readyz")
+def ready() -> Response:
+    """200 with the live batch of each catalog; 503 when the database is away or nothing is live anywhere."""
+    query()
+    live = {}
+    for catalog in database().catalogs():
+        with database().session(catalog) as session:
+            row = session.row("live")
+            if row is not None:
+                live[catalog] = row[0]
+    if not live:
+        raise Unavailable("nothing_published", "Nothing is published yet in any catalog")
+    return as_json({"status": "ready", "live": live})

@@ -1,0 +1,29 @@
+"""The report of a night, as the night wrote it."""
+
+from flask import Blueprint, Response
+
+from webapp.db import database
+from webapp.errors import NotFound
+from webapp.parameters import an_id, query
+
+blueprint = Blueprint("reports", __name__)
+
+# The report is one self-contained file, so its style is inline and its plots are data; it may run nothing.
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@blueprint.get("/reports/<catalog>/<batch_id>")
+def report(catalog: str, batch_id: str) -> Response:
+    """The HTML of one night's report."""
+    query()
+    batch_id = an_id("batch_id", batch_id)
+    with database().session(catalog, database().settings.page_timeout_ms) as session:
+        row = session.row("report", batch_id)
+    if row is None:
+        raise NotFound("unknown_report", "There is no report of such a batch")
+    response = Response(row[0], content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = REPORT_POLICY
+    return response

@@ -1,0 +1,100 @@
+"""What the web app is told from outside: the only reader of os.environ in this package.
+
+A setting comes from the environment, else from `.env` beside the code, else from `env` in the state folder, which
+the embedded platform writes. The database is the first of these places that names `RECJOBS_READER_URL`, or failing
+that `RECJOBS_DATABASE_URL`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and says what is allowed. Retrying cannot help."""
+
+
+class Settings(BaseModel):
+    """The web app's settings; the alias of a field is the name of its setting."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+    database_url: str = Field(min_length=1, repr=False)
+    """How to reach Postgres as the reader: RECJOBS_READER_URL, else RECJOBS_DATABASE_URL. May hold a password."""
+    host: str = Field("127.0.0.1", alias="WEBAPP_HOST")
+    """Address to listen on."""
+    port: int = Field(8000, alias="WEBAPP_PORT", ge=1, le=65535)
+    """Port to listen on."""
+    threads: int = Field(8, alias="WEBAPP_THREADS", ge=1, le=128)
+    """Requests answered at once, which is also the most connections to Postgres that each catalog needs."""
+    statement_timeout_ms: int = Field(200, alias="WEBAPP_STATEMENT_TIMEOUT_MS", ge=1)
+    """Postgres gives up on one statement after this long."""
+    request_timeout_ms: int = Field(300, alias="WEBAPP_REQUEST_TIMEOUT_MS", ge=2)
+    """An API request stops waiting for Postgres after this long, connecting included."""
+    page_timeout_ms: int = Field(2000, alias="WEBAPP_PAGE_TIMEOUT_MS", ge=2)
+    """The same for a page, which reads several things one after the other."""
+    request_log: bool = Field(True, alias="WEBAPP_REQUEST_LOG")
+    """Whether each request leaves one line of JSON on stderr (never with an id in it)."""
+    airflow_url: str | None = Field(None, alias="AIRFLOW_URL", pattern=r"^https?://")
+    """Where the page links to for the nights themselves; no link when unset."""
+
+    @model_validator(mode="after")
+    def _statement_ends_first(self) -> Self:
+        if self.statement_timeout_ms >= self.request_timeout_ms:
+            raise ValueError(
+                f"WEBAPP_STATEMENT_TIMEOUT_MS ({self.statement_timeout_ms}) must be below "
+                f"WEBAPP_REQUEST_TIMEOUT_MS ({self.request_timeout_ms})"
+            )
+        return self
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Self:
+        """Read the settings; raises `SettingsError` naming the first one that is missing or wrong."""
+        environ = os.environ if environ is None else environ
+        local = _read_env_file(root / ".env")
+        state = Path(environ.get("RECJOBS_STATE") or local.get("RECJOBS_STATE") or ".local")
+        places = [environ, local, _read_env_file(root / state / "env")]
+
+        aliases = [field.alias for field in cls.model_fields.values() if field.alias]
+        values: dict[str, Any] = {}
+        for place in reversed(places):
+            values.update({alias: place[alias] for alias in aliases if place.get(alias)})
+        values["database_url"] = _database_url(places)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            shown = f"{name}={first['input']}: " if name else ""
+            raise SettingsError(f"{shown}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _database_url(places: Sequence[Mapping[str, str]]) -> str:
+    for place in places:
+        url = place.get("RECJOBS_READER_URL") or place.get("RECJOBS_DATABASE_URL")
+        if url:
+            return url
+    raise SettingsError(
+        "RECJOBS_READER_URL is not set: start the embedded platform (`make up`), "
+        "or set it, or RECJOBS_DATABASE_URL, to a Postgres URL"
+    )
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """KEY=VALUE lines; blank lines and comments are skipped, one pair of quotes around a value is taken off."""
+    if not path.is_file():
+        return {}
+    values = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals and not key.startswith("#"):
+            value = value.strip()
+            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            values[key.removeprefix("export ").strip()] = value
+    return values

@@ -1,0 +1,64 @@
+// Suggestions while one types. Without this file the form does the same after Enter.
+"use strict";
+
+(() => {
+  const field = document.getElementById("user_id");
+  const list = document.getElementById("suggestions");
+  const status = document.getElementById("suggestions-status");
+  if (!field || !list || !status) return;
+
+  let timer = 0;
+  let asked = 0;
+
+  const close = () => {
+    list.replaceChildren();
+    list.hidden = true;
+  };
+
+  const suggest = async () => {
+    const typed = field.value;
+    const turn = ++asked;
+    if (typed === "") {
+      close();
+      status.textContent = "";
+      return;
+    }
+    const query = new URLSearchParams({ catalog: field.form.elements.catalog.value, user_id: typed });
+    try {
+      const response = await fetch(`/customers?${query}`);
+      const html = response.ok ? await response.text() : "";
+      if (turn !== asked) return; // an answer to what is no longer typed
+      list.innerHTML = html; // made and escaped by the server
+    } catch {
+      close();
+      return;
+    }
+    const found = list.querySelectorAll("a").length;
+    list.hidden = found === 0;
+    status.textContent = found === 0 ? "No customer begins with this" : `${found} suggestions, arrow keys to choose`;
+  };
+
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(suggest, 100);
+  });
+
+  field.form.addEventListener("keydown", (event) => {
+    const links = [...list.querySelectorAll("a")];
+    const at = links.indexOf(document.activeElement);
+    if (event.key === "Escape") {
+      close();
+      field.focus();
+    } else if (event.key === "ArrowDown" && links.length > 0) {
+      event.preventDefault();
+      links[Math.min(at + 1, links.length - 1)].focus();
+    } else if (event.key === "ArrowUp" && at >= 0) {
+      event.preventDefault();
+      (at === 0 ? field : links[at - 1]).focus();
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    if (!field.form.contains(event.target)) close();
+  });
+})();

@@ -1,0 +1,67 @@
+"""How the page says things: ages, dates, prices, sources. No data is altered, only shown."""
+
+import zlib
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Flask, url_for
+
+SOURCES = {
+    "als": ("Personal", "als: from this customer's own taste"),
+    "foldin": ("Fresh", "foldin: from what this customer did since the model was made"),
+    "category": ("Category", "category: popular in the categories this customer buys from"),
+    "popular": ("Popular", "popular: what most customers buy at the moment"),
+    "similar": ("Similar", "similar: bought by the same customers"),
+}
+HUES = 10
+
+
+def ago(moment: datetime) -> str:
+    """An age in one unit: `3 hours ago`."""
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = seconds // size
+        if count >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def day(moment: datetime) -> str:
+    """`9 Dec 2011`, in UTC."""
+    return f"{moment.astimezone(UTC):%d %b %Y}".lstrip("0")
+
+
+def minute(moment: datetime) -> str:
+    """`9 Dec 2011, 07:30 UTC`."""
+    return f"{day(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
+
+
+def number(value: int) -> str:
+    """`1,234,567`."""
+    return f"{value:,}"
+
+
+def price(value: float) -> str:
+    """`2.55`; the catalog does not say in which currency."""
+    return f"{value:,.2f}"
+
+
+def hue(text: str) -> int:
+    """Which of the card colours: the same for the same text, everywhere."""
+    return zlib.crc32(text.encode()) % HUES
+
+
+def install(app: Flask) -> None:
+    """Give the templates these words."""
+    digests: dict[str, str] = {}
+
+    def asset(name: str) -> str:
+        if name not in digests:
+            digests[name] = sha256((Path(app.static_folder or "") / name).read_bytes()).hexdigest()[:12]
+        return url_for("static", filename=name, v=digests[name])
+
+    app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue)
+    app.jinja_env.globals.update(asset=asset, SOURCES=SOURCES)
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True

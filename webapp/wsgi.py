@@ -1,0 +1,9 @@
+"""What an application server loads: `granian --interface wsgi webapp.wsgi:app`, or `python -m webapp`."""
+
+import logging
+
+from webapp import create_app
+
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+app = create_app()
