@@ -101,11 +101,14 @@ class Cluster:
             return None
         return process if str(self.data) in command else None
 
-    def url(self, role: str = ADMIN, database: str = "recjobs") -> str:
-        """Return the connection URL of `role`, over the Unix socket, with its password."""
+    def url(self, role: str = ADMIN, database: str = "recjobs", scheme: str = "postgresql") -> str:
+        """Return the connection URL of `role`, over the Unix socket, with its password.
+
+        SQLAlchemy takes plain `postgresql` for psycopg 3 since 2.1; it needs the scheme `postgresql+psycopg2`.
+        """
         password = self._passwords()[role]
         folder = quote(str(socket_folder.of(self.home)), safe="")
-        return f"postgresql://{role}:{password}@/{database}?host={folder}&port={self.port}"
+        return f"{scheme}://{role}:{password}@/{database}?host={folder}&port={self.port}"
 
     def urls(self) -> dict[str, str]:
         """Return the settings that lead recjobs, its web app and MLflow to this server."""
@@ -115,7 +118,7 @@ class Cluster:
             "RECJOBS_LOADER_URL": self.url("recjobs_loader"),
             "RECJOBS_PUBLISHER_URL": self.url("recjobs_publisher"),
             "RECJOBS_READER_URL": self.url("recjobs_reader"),
-            "MLFLOW_TRACKING_URI": self.url("mlflow", "mlflow"),
+            "MLFLOW_TRACKING_URI": self.url("mlflow", "mlflow", "postgresql+psycopg2"),
         }
 
     def _initialise(self, binaries: Path, runner: postgres_binaries.Identity) -> None:

@@ -109,3 +109,8 @@ def _for_root() -> list[Identity]:
         Identity(("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"), 0, 0),
         Identity((*drop, *reach), nobody.pw_uid, nobody.pw_gid),
     ]
+
+
+def psql() -> str:
+    """Return how to call psql: the machine's own if it is on the path, else the one beside the server."""
+    return "psql" if shutil.which("psql") else str(find() / "psql")

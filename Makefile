@@ -1,0 +1,61 @@
+# Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-serve
+
+PYTHON ?=
+CATALOG ?=
+ARGS ?=
+STARTED := $(shell date +%s)
+export PYTHON
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: ## make .venv with the locked packages and the `recjobs` command
+	@sh local/install.sh requirements.txt
+
+install-dev:
+	@sh local/install.sh requirements.txt requirements-dev.txt
+
+demo: install ## a night on real transactions, through Airflow, into a browser (CATALOG=sample for a generated shop)
+	@.venv/bin/python -m local demo --since $(STARTED) $(if $(CATALOG),--catalog $(CATALOG))
+
+up: install ## start Postgres, Airflow and the web app in the background
+	@.venv/bin/python -m local up
+
+down: install ## stop what `make up` and `make demo` started
+	@.venv/bin/python -m local down
+
+status: install ## what runs where
+	@.venv/bin/recjobs status
+
+mlflow: install ## open MLflow's UI on the same store
+	@.venv/bin/python -m local mlflow
+
+airflow: install ## Airflow's own command line, as in ARGS="dags list-import-errors"
+	@.venv/bin/python -m local airflow $(ARGS)
+
+test: install-dev ## all tests, with coverage
+	@.venv/bin/coverage erase
+	@.venv/bin/coverage run -m pytest $(ARGS)
+	@.venv/bin/coverage combine --quiet
+	@.venv/bin/coverage report
+
+soak: export RECJOBS_SOAK := 1
+soak: test ## the same tests at full counts
+
+check: install-dev ## lint, format, types, architecture
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements-dev.in -o requirements-dev.txt
+
+bench: install ## the offline figures the README quotes
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-serve: install ## the serving figures the README quotes
+	@.venv/bin/python -m benchmarks serve $(ARGS)

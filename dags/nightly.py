@@ -1,0 +1,124 @@
+"""
+# The night of one catalog
+
+Turns the catalog's interactions into finished recommendation lists and publishes them. Every catalog file gives one
+such DAG, `nightly_<catalog>`; it starts by itself if the file has a `schedule`, and whenever somebody triggers it.
+
+    begin > extract > validate > split > train > evaluate > gate > refit > score > inspect > publish > report
+
+**Until `publish` has ended, the lists that were live stay live.** A night that fails or is killed harms no reader.
+
+What you may see, and what to do:
+
+- **`begin` is skipped, and all after it:** nothing is new; the live batch was made of the same. Do nothing.
+- **`extract` or `validate` is skipped, and all after it:** the input is late or stale. The next night takes it along.
+- **A task waits for its retry:** Postgres, the object store or MLflow is away, or another night is publishing. Wait.
+- **A task failed:** its log ends with the reason. Exit code 65: the data or the lists were refused; 78: a setting is
+  wrong; 70: a defect. Remove the cause, then *clear* the task: the night goes on where it stopped.
+- **`gate` is green and its result says `refused`:** the candidate was no better, so the champion's recipe made the
+  lists. Read the report; the task links to it.
+
+**Trigger** opens a form: a date to look back from, other hyperparameters for this night only, and a reason to publish
+in spite of a refusal. A value out of range is refused with the reason. By REST it is
+`POST /api/v2/dags/nightly_<catalog>/dagRuns` with `{"logical_date": null, "conf": {"factors": 32}}`.
+
+**Take a batch back:** the DAG `roll_back`. **A night by hand, without Airflow:** `recjobs night --catalog <catalog>`.
+
+The result of `begin` is the batch id. The events of the asset `<catalog>_lists` have it in their `extra`, so that a DAG
+scheduled on the asset starts when new lists are live.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Asset, CronTriggerTimetable, Param, chain, dag
+from night_tasks import INSIDE, OUTSIDE, begin, step
+
+from recjobs.catalog import Catalog
+from recjobs.config import load_catalogs
+
+DATE_OR_INSTANT = (
+    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"
+)
+
+
+def form(catalog: Catalog) -> dict[str, Param]:
+    """Return what may be asked of one night; nothing filled in means an ordinary night."""
+
+    def override(kind: str, usual: float | None, meaning: str, **bounds: float) -> Param:
+        description = f"{meaning} Empty: {'none' if usual is None else usual}, as in the catalog file."
+        return Param(None, type=["null", kind], section="Model, this night only", description=description, **bounds)
+
+    model = catalog.model
+    return {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            pattern=DATE_OR_INSTANT,
+            title="as of",
+            description="Use only interactions before this instant, such as 2011-11-01T00:00:00Z; a bare date counts "
+            "with its whole day (UTC). Empty: everything there is.",
+        ),
+        "factors": override(
+            "integer", model.factors, "Numbers that describe a user or an item.", minimum=1, maximum=1024
+        ),
+        "alpha": override("number", model.alpha, "How much one interaction weighs against none.", exclusiveMinimum=0),
+        "regularization": override("number", model.regularization, "Pulls all numbers towards 0.", exclusiveMinimum=0),
+        "iterations": override("integer", model.iterations, "Rounds of training.", minimum=1, maximum=200),
+        "half_life_days": override(
+            "number", catalog.recency.half_life_days, "An interaction this old counts half.", exclusiveMinimum=0
+        ),
+        "force": Param(
+            None,
+            type=["null", "string"],
+            minLength=3,
+            title="publish in spite of a refusal, because",
+            section="Force",
+            description="The reason is kept in the publish log. Empty: a refusal is a refusal.",
+        ),
+    }
+
+
+def nightly(catalog: Catalog) -> None:
+    """Make the DAG of one catalog."""
+    schedule = None
+    if catalog.schedule.cron:
+        # Without a start date, and with timedelta(0), unpausing starts no run at once: the first is the next one due.
+        schedule = CronTriggerTimetable(
+            catalog.schedule.cron, timezone=catalog.schedule.timezone, run_immediately=timedelta(0)
+        )
+
+    @dag(
+        dag_id=f"nightly_{catalog.name}",
+        description=catalog.description,
+        doc_md=__doc__,
+        schedule=schedule,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=20),
+        params=form(catalog),
+        tags=["recjobs", catalog.name],
+        default_args={"owner": "recjobs"},
+    )
+    def night() -> None:
+        name = catalog.name
+        lists = Asset(f"{name}_lists", f"recjobs://{name}/lists")
+        batch_id = begin(name)
+        chain(
+            step("extract", name, batch_id, hours=1, **OUTSIDE),
+            step("validate", name, batch_id, hours=1, **INSIDE),
+            step("split", name, batch_id, hours=1, **INSIDE),
+            step("train", name, batch_id, hours=4, **INSIDE),
+            step("evaluate", name, batch_id, hours=2, **INSIDE),
+            step("gate", name, batch_id, hours=1, **INSIDE),
+            step("refit", name, batch_id, hours=4, **OUTSIDE),
+            step("score", name, batch_id, hours=4, **INSIDE),
+            step("inspect", name, batch_id, hours=1, **OUTSIDE),
+            step("publish", name, batch_id, hours=2, outlets=[lists], **OUTSIDE),
+            step("report", name, batch_id, hours=1, **OUTSIDE),
+        )
+
+    night()
+
+
+for each in load_catalogs().values():
+    nightly(each)

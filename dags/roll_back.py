@@ -1,0 +1,59 @@
+"""
+# Roll back
+
+Makes an earlier batch live again, and the model of that batch the champion, in one transaction: every reader sees it
+with its next request. Nothing is computed and nothing is deleted: rolling forward is the same, with the later batch.
+
+Without a batch id it goes back to the batch that was live before. The reason is kept in the publish log
+(`select * from <catalog>.publish_log`). A batch that was rolled back is not published again by a rerun of its night.
+
+By hand: `recjobs roll-back --catalog <catalog> [--batch-id <batch id>]`.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+from night_tasks import OUTSIDE, airflow_states
+
+from recjobs.config import load_catalogs
+
+
+@dag(
+    doc_md=__doc__,
+    description="Make an earlier batch live again",
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    params={
+        "catalog": Param(type="string", enum=sorted(load_catalogs()), description="Whose lists to take back."),
+        "batch_id": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\d{8}T\d{6}Z-\d{1,6}$",
+            title="batch id",
+            description="The batch to return to, as in select batch_id from <catalog>.batches. Empty: the one before.",
+        ),
+        "reason": Param(type="string", minLength=3, description="Why; it is kept in the publish log."),
+    },
+    tags=["recjobs"],
+    default_args={"owner": "recjobs"},
+)
+def roll_back() -> None:
+    """Make the DAG."""
+
+    @task(execution_timeout=timedelta(minutes=10), **OUTSIDE)
+    def roll_back(params: Any) -> dict[str, Any]:
+        from recjobs.config import load_catalog
+        from recjobs.steps import roll_back
+
+        with airflow_states():
+            catalog = load_catalog(params["catalog"])
+            result: dict[str, Any] = roll_back.run(catalog, batch_id=params["batch_id"], reason=params["reason"])
+            return result
+
+    roll_back()
+
+
+roll_back()

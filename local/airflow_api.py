@@ -1,0 +1,95 @@
+"""Airflow's REST API, as far as a demo needs it: trigger a DAG, watch it, read why a task failed."""
+
+import time
+from typing import Any
+
+import requests
+
+from local.errors import LocalError, NotHealthy
+from local.health import session
+
+FINISHED = {"success", "failed"}
+
+
+class Airflow:
+    """One Airflow, logged in."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = session()
+        token = self._http.get(f"{url}/auth/token", timeout=10).json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def wait_for_dag(self, dag_id: str, seconds: float) -> None:
+        """Return when the DAG processor has read `dag_id`. Raises `LocalError` with its import errors instead."""
+        deadline = time.monotonic() + seconds
+        while self._http.get(f"{self.url}/api/v2/dags/{dag_id}", timeout=10).status_code == 404:
+            for error in self._get("/importErrors")["import_errors"]:
+                last_line = error["stack_trace"].strip().splitlines()[-1]
+                raise LocalError(f"{error['filename']} cannot be imported: {last_line}")
+            if time.monotonic() > deadline:
+                raise NotHealthy(f"Airflow has not found the DAG {dag_id} within {seconds:.0f} s")
+            time.sleep(0.5)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the runs of `dag_id` start."""
+        answer = self._http.patch(f"{self.url}/api/v2/dags/{dag_id}", json={"is_paused": False}, timeout=10)
+        answer.raise_for_status()
+
+    def unfinished_run(self, dag_id: str) -> str | None:
+        """Return the id of a run that is under way, the oldest first."""
+        query = "?state=running&state=queued&order_by=id&limit=1"
+        runs = self._get(f"/dags/{dag_id}/dagRuns{query}")["dag_runs"]
+        return str(runs[0]["dag_run_id"]) if runs else None
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run and return its id. Raises `LocalError` with the reason if Airflow refuses."""
+        request = {"logical_date": None, "conf": conf}
+        answer = self._http.post(f"{self.url}/api/v2/dags/{dag_id}/dagRuns", json=request, timeout=30)
+        if not answer.ok:
+            raise LocalError(f"Airflow refuses to run {dag_id}: {answer.status_code} {_detail(answer)}")
+        return str(answer.json()["dag_run_id"])
+
+    def state(self, dag_id: str, run_id: str) -> str:
+        """Return the run's state: queued, running, success, failed."""
+        return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """Return the run's task instances by task id."""
+        found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        return {instance["task_id"]: instance for instance in found}
+
+    def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what the task returned; None if it has not."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
+        answer = self._http.get(f"{self.url}/api/v2{path}", timeout=10)
+        return answer.json()["value"] if answer.ok else None
+
+    def failure(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
+        """Return the last error in a task's log."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{max(task['try_number'], 1)}"
+        found = ""
+        for entry in self._get(path, {"Accept": "application/json"}).get("content", []):
+            for detail in entry.get("error_detail") or []:
+                found = f"{detail['exc_type']}: {detail['exc_value']}"
+        return found
+
+    def _get(self, path: str, headers: dict[str, str] | None = None) -> Any:
+        for attempt in range(5):
+            try:
+                answer = self._http.get(f"{self.url}/api/v2{path}", headers=headers, timeout=30)
+                answer.raise_for_status()
+                return answer.json()
+            except requests.RequestException as error:
+                if attempt == 4:
+                    raise NotHealthy(f"Airflow at {self.url} does not answer: {error}") from error
+                time.sleep(1)
+        return None
+
+
+def _detail(answer: requests.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return answer.text
+    return detail if isinstance(detail, str) else str(detail)

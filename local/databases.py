@@ -1,0 +1,83 @@
+"""Which databases the platform uses: its own embedded ones, or those on a server that RECJOBS_DATABASE_URL names."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+from psycopg2 import sql
+
+from local.environment import inherited
+from local.errors import LocalError
+from local.files import write_private
+from local.postgres import Cluster
+from recjobs.config import ROOT, Settings
+
+DRIVER = "postgresql+psycopg2"
+
+
+@dataclass(frozen=True)
+class Databases:
+    """What the programs need to reach their databases."""
+
+    airflow: str
+    """SQLAlchemy URL of Airflow's database."""
+    cluster: Cluster | None
+    """The embedded server; None if the databases are elsewhere."""
+
+
+def open_databases(settings: Settings) -> Databases:
+    """Start the embedded server, or make sure of `airflow` and `mlflow` beside the database that was given.
+
+    Leaves in `<state>/env` what `recjobs.config` and `webapp.settings` need to know.
+    """
+    given = given_url()
+    if not given:
+        cluster = Cluster(settings.state, settings.postgres_port)
+        cluster.start()
+        _write(settings, cluster.urls())
+        return Databases(cluster.url("airflow", "airflow", DRIVER), cluster)
+    environment = inherited()
+    airflow = environment.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or _beside(given, "airflow")
+    mlflow = environment.get("MLFLOW_TRACKING_URI") or _beside(given, "mlflow")
+    _write(settings, {"MLFLOW_TRACKING_URI": mlflow})
+    return Databases(airflow, None)
+
+
+def given_url() -> str:
+    """Return RECJOBS_DATABASE_URL as the environment or `.env` has it; "" means the embedded server."""
+    return Settings(_env_file=ROOT / ".env").database_url
+
+
+def alembic_revision(url: str) -> str:
+    """Return the revision that Alembic noted in the database at `url`; "" before its first migration."""
+    with closing(psycopg2.connect(url.replace(DRIVER, "postgresql", 1), connect_timeout=10)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("select from pg_tables where schemaname = 'public' and tablename = 'alembic_version'")
+        if not cursor.rowcount:
+            return ""
+        cursor.execute("select version_num from alembic_version")
+        return " ".join(row[0] for row in cursor.fetchall())
+
+
+def _write(settings: Settings, urls: dict[str, str]) -> None:
+    settings.state.mkdir(parents=True, exist_ok=True)
+    write_private(settings.state / "env", "".join(f"{name}={url}\n" for name, url in urls.items()))
+
+
+def _beside(url: str, name: str) -> str:
+    """Make database `name` on the server of `url` if it is missing, and return its SQLAlchemy URL."""
+    setting = {"airflow": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "mlflow": "MLFLOW_TRACKING_URI"}[name]
+    try:
+        with closing(psycopg2.connect(url, connect_timeout=10)) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute("select from pg_database where datname = %s", [name])
+            if not cursor.rowcount:
+                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    except psycopg2.Error as error:
+        raise LocalError(
+            f"no database {name!r} beside the one in RECJOBS_DATABASE_URL: {str(error).strip()}; "
+            f"make one and set {setting}"
+        ) from error
+    return urlunsplit(urlsplit(url)._replace(scheme=DRIVER, path=f"/{name}"))

@@ -1,0 +1,121 @@
+"""The story of `make demo`: start everything, run a night through Airflow, show what was published and where."""
+
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from rich.console import Console
+
+from local import airflow, postgres_binaries, stack
+from local.airflow_api import Airflow
+from local.databases import given_url
+from local.errors import LocalError
+from local.ports import HOST
+from local.progress import follow
+from local.published import published
+from recjobs import NIGHT
+from recjobs.config import ROOT, Settings, load_catalog, load_settings
+
+STEPS = ("begin", *NIGHT)
+DAG_SECONDS = 90
+
+
+def run(console: Console, catalog: str | None, since: float | None) -> None:
+    """Run the demo. Raises `LocalError` with the failing step's reason if the night fails."""
+    began = time.time()
+    name = load_catalog(catalog or default_catalog(load_settings())).name
+    settings = stack.up(lambda what: console.print(f"starting {what} ..."))
+    started = time.time()
+
+    api = Airflow(airflow.url(settings))
+    dag_id = f"nightly_{name}"
+    api.wait_for_dag(dag_id, DAG_SECONDS)
+    api.unpause(dag_id)
+    if run_id := api.unfinished_run(dag_id):
+        console.print(f"a night of {name} is under way already; following it ({run_id})\n")
+    else:
+        run_id = api.trigger(dag_id, {})
+        console.print(f"running the night of {name}: {settings_url(settings, dag_id, run_id)}\n")
+    state = follow(console, api, dag_id, run_id, STEPS)
+    ended = time.time()
+
+    if state != "success":
+        raise LocalError(_why(settings, api, dag_id, run_id))
+    skipped = [step for step, task in api.tasks(dag_id, run_id).items() if task["state"] == "skipped"]
+    if "begin" in skipped:
+        console.print("\nnothing new: the live batch was made of the same input and the same request")
+    elif skipped:
+        console.print(f"\n{skipped[0]} skipped the night: the input is late or stale; see its log in Airflow")
+    _show(console, settings, name)
+    install = began - since if since else 0
+    console.print(
+        f"took     {ended - began + install:.0f} s: install {install:.0f} s, start {started - began:.0f} s, "
+        f"night {ended - started:.0f} s\n\nIt goes on running. make down stops it, make status says what runs where.\n"
+    )
+
+
+def default_catalog(settings: Settings) -> str:
+    """Return online_retail if its transactions are at hand, else sample."""
+    retail = load_catalog("online_retail", settings)
+    return retail.name if all((Path(str(settings.data)) / s.path).exists() for s in retail.sources) else "sample"
+
+
+def settings_url(settings: Settings, dag_id: str, run_id: str) -> str:
+    """Return the page of a run in Airflow's UI."""
+    return f"{airflow.url(settings)}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+
+
+def _why(settings: Settings, api: Airflow, dag_id: str, run_id: str) -> str:
+    failed = [task for task in api.tasks(dag_id, run_id).values() if task["state"] == "failed"]
+    if not failed:
+        return f"the night failed without a failed step; see {settings_url(settings, dag_id, run_id)}"
+    task = failed[0]
+    logs = settings.state / "airflow" / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
+    log = logs / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
+    return (
+        f"{task['task_id']} failed: {api.failure(dag_id, run_id, task) or 'see its log'}\n"
+        f"its log: {log}\n"
+        f"in Airflow: {settings_url(settings, dag_id, run_id)}"
+    )
+
+
+def _show(console: Console, settings: Settings, name: str) -> None:
+    live = published(settings.url_of("reader"), name)
+    if not live:
+        console.print(f"\nnothing of {name} is published yet\n")
+        return
+    page = settings.webapp_url
+    user_id = quote(live["example_user_id"] or "nobody", safe="")
+    lines = [
+        ("live", f"batch {live['batch_id']}: {live['n_users']:,} users, {live['n_items']:,} items"),
+        ("from", f"{live['n_interactions']:,} interactions before {live['as_of']:%Y-%m-%d %H:%M} UTC"),
+        ("quality", _quality(live)),
+        ("page", f"{page}/?catalog={name}"),
+        ("API", f"{page}/v1/{name}/recommendations?user_id={user_id}&n=20"),
+        ("report", f"{page}/reports/{name}/{live['batch_id']}"),
+        ("Airflow", airflow.url(settings)),
+        ("psql", _psql(settings)),
+    ]
+    console.print()
+    for label, text in lines:
+        console.print(f"{label:<8} {text}", markup=False)
+
+
+def _quality(live: dict[str, Any]) -> str:
+    if live["candidate"] is None or not live["baseline"]:
+        return live["verdict"] or "not measured"
+    times = live["candidate"] / live["baseline"]
+    return (
+        f"{live['metric']} {live['candidate']:.4f}, {times:.2f} times {live['baseline_name']} "
+        f"({live['baseline']:.4f}): {live['verdict']}"
+    )
+
+
+def _psql(settings: Settings) -> str:
+    if url := given_url():
+        return f"psql {url.rsplit('@', 1)[-1]}"
+    pgpass = settings.state / "pgpass"
+    shown = pgpass.relative_to(ROOT) if pgpass.is_relative_to(ROOT) else pgpass
+    psql = postgres_binaries.psql()
+    return f"PGPASSFILE={shown} {psql} -h {HOST} -p {settings.postgres_port} -U recjobs_reader recjobs"

@@ -1,0 +1,19 @@
+"""MLflow's own UI. The nights need no MLflow server; this one is for people."""
+
+import sys
+from pathlib import Path
+
+from local.environment import inherited
+from local.ports import HOST
+from local.processes import Service
+from recjobs.config import Settings
+
+
+def service(settings: Settings) -> Service:
+    """Return MLflow's UI as a program to run."""
+    command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", HOST]
+    command += ["--port", str(settings.mlflow_port), "--workers", "1"]
+    # The store's URL holds a password, so it goes by the environment.
+    environment = inherited() | {"MLFLOW_BACKEND_STORE_URI": settings.mlflow_tracking_uri}
+    url = f"http://{HOST}:{settings.mlflow_port}"
+    return Service("mlflow", command, environment, url, settings.mlflow_port, "MLFLOW_PORT")

@@ -1,0 +1,156 @@
+"""Start a program in the background, remember it, find it again, stop it and all it started.
+
+Each program leads a session of its own, so whatever it forks is found by the session's number even after the program
+itself was killed. A recorded pid counts only together with the time it started: a recycled number is never signalled.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from local.errors import LocalError
+from local.files import write_private
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program this platform keeps running."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    url: str = ""
+    port: int | None = None
+    setting: str = ""
+    """The setting that moves the port."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What is remembered of a program that was started."""
+
+    pid: int
+    started: float
+    port: int | None
+    url: str
+    log: str
+    fingerprint: str = field(default="", repr=False)
+    """Changes when the program would now be started differently."""
+
+    @classmethod
+    def of(cls, process: psutil.Process, log: Path, url: str = "", port: int | None = None) -> "Running":
+        """Remember `process`."""
+        return cls(process.pid, process.create_time(), port, url, str(log))
+
+    def process(self) -> psutil.Process | None:
+        """Return the program itself if it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = self._is(process) and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+    def family(self) -> list[psutil.Process]:
+        """Return the program and everything it started that still runs, also when it itself is gone."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not self._is(psutil.Process(self.pid)):
+                return []  # another program has its number, which is given away only after the last of a session ended
+        return [process for process in psutil.process_iter() if _session(process) == self.pid and not _is_dead(process)]
+
+    def _is(self, process: psutil.Process) -> bool:
+        return bool(abs(process.create_time() - self.started) < 1)
+
+    def last_words(self, lines: int = 8) -> str:
+        """Return the end of its log."""
+        with contextlib.suppress(OSError):
+            return "\n".join(Path(self.log).read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+
+class Record:
+    """`platform.json`: what runs, by name."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / "platform.json"
+
+    def load(self) -> dict[str, Running]:
+        """Return everything that was started and not stopped; some of it may have died since."""
+        try:
+            return {name: Running(**entry) for name, entry in json.loads(self.path.read_text()).items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise LocalError(f"{self.path} is damaged ({error}): stop what it lists by hand, then remove it") from error
+
+    def add(self, name: str, running: Running) -> None:
+        """Remember `running`."""
+        self._save(self.load() | {name: running})
+
+    def forget(self, name: str) -> None:
+        """Remember `name` no longer."""
+        self._save({other: running for other, running in self.load().items() if other != name})
+
+    def _save(self, entries: dict[str, Running]) -> None:
+        write_private(self.path, json.dumps({name: asdict(running) for name, running in entries.items()}, indent=2))
+
+
+def spawn(service: Service, log: Path, folder: Path, fingerprint: str) -> Running:
+    """Start `service` in the background with its output in `log`; the log of the time before is kept beside it."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists():
+        log.replace(log.with_suffix(".previous.log"))
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            service.command,
+            env=dict(service.environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=0o077,
+        )
+    started = psutil.Process(child.pid).create_time()
+    return Running(child.pid, started, service.port, service.url, str(log), fingerprint)
+
+
+def stop(running: Iterable[Running], patience: float) -> None:
+    """Ask each program to end, wait `patience` seconds at most, then kill what is left of it and its children."""
+    running = list(running)
+    for entry in running:
+        leader = entry.process()
+        for process in [leader] if leader else entry.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and any(entry.family() for entry in running):
+        time.sleep(0.1)
+    # A program killed in the middle of forking may leave one more child: look again until none is found.
+    for _ in range(50):
+        left = [process for entry in running for process in entry.family()]
+        if not left:
+            return
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=2)
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return True
+
+
+def _session(process: psutil.Process) -> int:
+    with contextlib.suppress(OSError):
+        return os.getsid(process.pid)
+    return -1

@@ -1,0 +1,156 @@
+"""The platform as a whole: what belongs to it, in which order it starts, and how it stops.
+
+Postgres -> schemas (Airflow's and ours) -> api-server, scheduler, dag-processor, web app
+"""
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import airflow, environment, health, mlflow, ports, processes, webapp
+from local.databases import given_url, open_databases
+from local.errors import LocalError
+from local.postgres import Cluster
+from local.processes import Record, Running, Service
+from recjobs.config import ROOT, Settings, load_settings
+
+START_SECONDS = 180
+
+Say = Callable[[str], None]
+
+
+def up(say: Say) -> Settings:
+    """Start what does not run yet, restart what was started with other settings, return when all of it answers.
+
+    Raises `PortTaken` before anything is started if a port belongs to somebody else.
+    """
+    settings = load_settings()
+    with _alone(settings.state):
+        record = Record(settings.state)
+        _require_free_ports(settings, record)
+        say("Postgres")
+        databases = open_databases(settings)
+        if databases.cluster and (postmaster := databases.cluster.postmaster()):
+            where = f"postgresql://recjobs_reader@{ports.HOST}:{settings.postgres_port}/recjobs"
+            entry = Running.of(postmaster, databases.cluster.log, where, settings.postgres_port)
+            record.add("postgres", entry)
+        settings = load_settings()
+        environ = airflow.environment(settings, databases.airflow)
+        say("schemas")
+        ours = subprocess.Popen(
+            [Path(sys.executable).with_name("recjobs"), "migrate"],
+            env=environment.inherited(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        airflow.migrate(settings, environ)
+        said, _ = ours.communicate()
+        if ours.returncode:
+            raise LocalError(f"`recjobs migrate` failed:\n{said.strip()}")
+        say("Airflow and the web app")
+        services = [*airflow.services(settings, environ), webapp.service(settings)]
+        _start(services, settings, record)
+        health.wait(services, record, START_SECONDS)
+    return settings
+
+
+def open_mlflow(say: Say) -> str:
+    """Start MLflow's UI on the store that the nights write to; return its URL."""
+    settings = load_settings()
+    with _alone(settings.state):
+        record = Record(settings.state)
+        open_databases(settings)
+        settings = load_settings()
+        service = mlflow.service(settings)
+        say("MLflow (takes half a minute)")
+        if not _current(service, record):
+            ports.require_free(settings.mlflow_port, "MLFLOW_PORT")
+        _start([service], settings, record)
+        health.wait([service], record, START_SECONDS)
+    return service.url
+
+
+def down(say: Say) -> None:
+    """Stop exactly what was started; return when no process of it is left."""
+    settings = load_settings()
+    with _alone(settings.state):
+        record = Record(settings.state)
+        entries = record.load()
+        entries.pop("postgres", None)
+        # The api-server last: a task that is being stopped still reports to it.
+        api_server = entries.pop("api-server", None)
+        for names, running, patience in (
+            (list(entries), list(entries.values()), 15),
+            (["api-server"], [api_server] if api_server else [], 10),
+        ):
+            if running:
+                say(", ".join(names))
+            processes.stop(running, patience)
+            for name in names:
+                record.forget(name)
+        cluster = Cluster(settings.state, settings.postgres_port)
+        if cluster.postmaster():
+            say("postgres")
+        cluster.stop()
+        record.path.unlink(missing_ok=True)
+
+
+def _start(services: list[Service], settings: Settings, record: Record) -> None:
+    for service in services:
+        if _current(service, record):
+            continue
+        if old := record.load().get(service.name):
+            processes.stop([old], patience=10)
+        if service.port:
+            ports.require_free(service.port, service.setting)
+        log = settings.state / "logs" / f"{service.name}.log"
+        record.add(service.name, processes.spawn(service, log, ROOT, fingerprint(service)))
+
+
+def _current(service: Service, record: Record) -> bool:
+    """Whether the service runs, and was started as it would be now."""
+    running = record.load().get(service.name)
+    return bool(running and running.process() and running.fingerprint == fingerprint(service))
+
+
+def fingerprint(service: Service) -> str:
+    """Return a hash of everything that decides how a service behaves: command, settings, `.env`, locked packages."""
+    files = [path.read_text() for path in (ROOT / ".env", ROOT / "requirements.txt") if path.exists()]
+    parts = [service.command, sorted(environment.of_ours(service.environment).items()), files]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _require_free_ports(settings: Settings, record: Record) -> None:
+    """Look at all ports first: a platform that cannot start wholly does not start at all."""
+    known = record.load()
+    wanted = {"api-server": ("AIRFLOW_PORT", settings.airflow_port), "webapp": ("WEBAPP_PORT", settings.webapp_port)}
+    for name, (setting, port) in wanted.items():
+        running = known.get(name)
+        if not (running and running.port == port and running.family()):
+            ports.require_free(port, setting)
+    if not given_url() and not Cluster(settings.state, settings.postgres_port).postmaster():
+        ports.require_free(settings.postgres_port, "POSTGRES_PORT")
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Let one `up` or `down` at a time change the platform; the next one waits."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("w") as lock:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LocalError(f"another make up, down or demo holds {lock.name}") from None
+                time.sleep(0.5)
+        yield
