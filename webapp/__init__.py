@@ -20,7 +20,6 @@ from webapp import (
     wording,
 )
 from webapp.db import Database
-from webapp.parameters import check_path
 from webapp.settings import Settings
 
 
@@ -32,7 +31,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["database"] = Database(settings)
     if settings.request_log:
         request_log.install(app)
-    app.before_request(check_path)
     headers.install(app)
     errors.install(app)
     wording.install(app)

@@ -74,7 +74,7 @@ def install(app: Flask) -> None:
         code = (error.name or "error").lower().replace(" ", "_")
         message = error.description or error.name
         if status == 404:
-            message = "There is nothing at this address; /openapi.json lists what there is"
+            message = "There is nothing at this address"
         response = error_response(status, code, message)
         ours = ("content-type", "content-length")
         response.headers.extend((name, value) for name, value in error.get_headers() if name.lower() not in ours)

@@ -18,9 +18,10 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def _finish(response: Response) -> Response:
+        rule = request.url_rule
         line = {
-            "method": request.method if request.url_rule else "",
-            "route": request.url_rule.rule if request.url_rule else None,
+            "method": request.method if rule else None,
+            "route": rule.rule if rule else None,
             "status": response.status_code,
             "ms": round((time.perf_counter() - g.started) * 1000, 2),
         }

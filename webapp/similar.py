@@ -5,7 +5,7 @@ from flask import Blueprint, Response
 from webapp import lists
 from webapp.answers import as_json
 from webapp.db import database
-from webapp.parameters import an_id, list_length, query
+from webapp.parameters import an_id, check_path, list_length, query
 
 blueprint = Blueprint("similar", __name__)
 
@@ -20,6 +20,7 @@ def by_query(catalog: str) -> Response:
 @blueprint.get("/v1/<catalog>/items/<item_id>/similar")
 def by_path(catalog: str, item_id: str) -> Response:
     """The short form, for ids without `/` and dot segments."""
+    check_path()
     return _answer(catalog, item_id, list_length(query("n")))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from flask import Flask, url_for
 
+from webapp.covers import cover
+
 SOURCES = {
     "als": ("Personal", "als: from this customer's own taste"),
     "foldin": ("Fresh", "foldin: from what this customer did since the model was made"),
@@ -61,7 +63,7 @@ def install(app: Flask) -> None:
             digests[name] = sha256((Path(app.static_folder or "") / name).read_bytes()).hexdigest()[:12]
         return url_for("static", filename=name, v=digests[name])
 
-    app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue)
+    app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue, cover=cover)
     app.jinja_env.globals.update(asset=asset, SOURCES=SOURCES)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
