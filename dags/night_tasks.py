@@ -1,7 +1,7 @@
 """How a step of `recjobs` becomes a task: what its errors mean to Airflow, when to try again, where its report is."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -70,8 +70,8 @@ def explain_failure(context: dict[str, Any]) -> None:
     )
 
 
-def begin(catalog_name: str) -> Any:
-    """Return the task that begins a night with what its form says; its result is the batch id."""
+def begin(catalog_name: str, form: Collection[str]) -> Any:
+    """Return the task that begins a night with what was filled into its form; its result is the batch id."""
 
     @task(task_id="begin", execution_timeout=timedelta(hours=1), on_failure_callback=explain_failure, **OUTSIDE)
     def run(catalog_name: str, params: Any, dag_run: Any) -> str:
@@ -80,8 +80,9 @@ def begin(catalog_name: str) -> Any:
         from recjobs.steps import begin
 
         with airflow_states():
-            if unknown := sorted(set(dag_run.conf or {}) - set(params)):
-                raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(params)}")
+            # Airflow checks the values of the names it knows, and lets others pass.
+            if unknown := sorted(set(dag_run.conf or {}) - set(form)):
+                raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(form)}")
             renamed = {"half_life_days": "recency.half_life_days"}
             settings = ("factors", "alpha", "regularization", "iterations", "half_life_days")
             overrides = {renamed.get(key, key): params[key] for key in settings if params[key] is not None}

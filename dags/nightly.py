@@ -102,7 +102,7 @@ def nightly(catalog: Catalog) -> None:
     def night() -> None:
         name = catalog.name
         lists = Asset(f"{name}_lists", f"recjobs://{name}/lists")
-        batch_id = begin(name)
+        batch_id = begin(name, list(form(catalog)))
         chain(
             step("extract", name, batch_id, hours=1, **OUTSIDE),
             step("validate", name, batch_id, hours=1, **INSIDE),

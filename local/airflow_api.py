@@ -82,7 +82,10 @@ class Airflow:
                 return answer.json()
             except requests.RequestException as error:
                 if attempt == 4:
-                    raise NotHealthy(f"Airflow at {self.url} does not answer: {error}") from error
+                    raise NotHealthy(
+                        f"Airflow at {self.url} answers no more ({type(error).__name__}); start again what is gone "
+                        "by `make demo`: the night goes on where it stopped"
+                    ) from error
                 time.sleep(1)
         return None
 

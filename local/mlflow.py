@@ -14,6 +14,10 @@ def service(settings: Settings) -> Service:
     command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", HOST]
     command += ["--port", str(settings.mlflow_port), "--workers", "1"]
     # The store's URL holds a password, so it goes by the environment.
-    environment = inherited() | {"MLFLOW_BACKEND_STORE_URI": settings.mlflow_tracking_uri}
+    environment = inherited() | {
+        "MLFLOW_BACKEND_STORE_URI": settings.mlflow_tracking_uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": str(settings.state / "mlartifacts"),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # five more processes for a feature that nobody uses here
+    }
     url = f"http://{HOST}:{settings.mlflow_port}"
     return Service("mlflow", command, environment, url, settings.mlflow_port, "MLFLOW_PORT")
