@@ -6,5 +6,5 @@ select
     array_agg((select i.title from items as i where i.item_id = p.item_id) order by p.rank) as titles
 from popular_items as p
 join batches as b on b.batch_id = p.batch_id
-where p.segment = $1 and p.rank <= $2
+where p.segment = $1 and p.rank <= least($2, b.top_n_served)
 group by p.batch_id, b.computed_at, b.model_version, b.top_n_served

@@ -16,7 +16,7 @@ answer as (
         array_fill('popular'::text, array[count(*)::integer])
     from popular_items as p
     join batches as b on b.batch_id = p.batch_id
-    where p.segment = 'all' and p.rank <= $2 and not exists (select from known)
+    where p.segment = 'all' and p.rank <= least($2, b.top_n_served) and not exists (select from known)
     group by p.batch_id, b.computed_at, b.model_version, b.top_n_served
 )
 select

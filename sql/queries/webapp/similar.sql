@@ -2,7 +2,8 @@
 with neighbours as (
     select array_agg(s.similar_item_id order by s.rank) as item_ids, array_agg(s.score order by s.rank) as scores
     from similar_items as s
-    where s.item_id = $1 and s.rank <= $2
+    join batches as b on b.batch_id = s.batch_id
+    where s.item_id = $1 and s.rank <= least($2, b.top_n_served)
 )
 select
     i.batch_id, b.computed_at, b.model_version, b.top_n_served, i.title,

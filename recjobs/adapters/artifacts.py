@@ -1,0 +1,223 @@
+"""The artifact store: what one step of a night leaves for the next, on a disk or in S3.
+
+Files lie under `<root>/<catalog>/<batch_id>/<step>/`. A file counts only once the step's `manifest.json` names
+it with its SHA-256; the manifest is written last, so a killed step has left nothing.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from recjobs.errors import BadConfiguration, ModelRefused
+
+
+def file_system(root: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a root (a path or s3://bucket/folder) and the path inside it."""
+    try:
+        if "://" in root:
+            system, path = fs.FileSystem.from_uri(root)
+            return system, path
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadConfiguration(f"RECJOBS_ARTIFACTS={root}: {error}") from None
+    return fs.LocalFileSystem(), str(root)
+
+
+class _Hashed(io.RawIOBase):
+    """A sink that hashes what passes through it."""
+
+    def __init__(self, sink: pa.NativeFile) -> None:
+        self._sink, self._at = sink, 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._sink.write(view)
+        self.digest.update(view)
+        self._at += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self._at
+
+
+class StepFiles:
+    """The files of one step while it writes them."""
+
+    def __init__(self, system: fs.FileSystem, folder: str, kept: dict[str, str], key: str | None = None) -> None:
+        self._system, self._folder, self._key = system, folder, key
+        self.hashes = kept
+
+    @contextmanager
+    def sink(self, name: str) -> Iterator[_Hashed]:
+        """A binary file to write once, front to back."""
+        with self._system.open_output_stream(f"{self._folder}/{name}") as stream:
+            hashed = _Hashed(stream)
+            yield hashed
+        self.hashes[name] = hashed.digest.hexdigest()
+
+    def read(self, name: str) -> bytes:
+        """A file that was written just now."""
+        with self._system.open_input_file(f"{self._folder}/{name}") as file:
+            return bytes(file.read())
+
+    def save_json(self, name: str, content: Any) -> None:
+        """Any JSON value, keys in the order given."""
+        with self.sink(name) as file:
+            file.write(json.dumps(content, indent=1, default=str, allow_nan=False).encode())
+
+    def save_text(self, name: str, content: str) -> None:
+        """A text file in UTF-8."""
+        with self.sink(name) as file:
+            file.write(content.encode())
+
+    def save_table(self, name: str, table: pa.Table) -> None:
+        """A Parquet file."""
+        with self.writer(name, table.schema) as writer:
+            writer.write_table(table)
+
+    @contextmanager
+    def writer(self, name: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+        """A Parquet file that is written batch by batch."""
+        with self.sink(name) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
+            yield writer
+
+    def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
+        """A .npz without pickles."""
+        with self.sink(name) as file:
+            np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+    def checkpoint(self) -> None:
+        """Note the files finished so far, for a later try to go on from."""
+        self.put("checkpoint.json")
+
+    def put(self, name: str) -> None:
+        """Write the hashes under a name, whole or not at all."""
+        with self._system.open_output_stream(f"{self._folder}/{name}.part") as file:
+            file.write(json.dumps({"key": self._key, "files": self.hashes}, indent=1).encode())
+        self._system.move(f"{self._folder}/{name}.part", f"{self._folder}/{name}")
+
+
+class Artifacts:
+    """One night's folder."""
+
+    def __init__(self, root: str, catalog: str, batch_id: str) -> None:
+        self.batch_id = batch_id
+        self._system, path = file_system(root)
+        self._catalog_folder = f"{path.rstrip('/')}/{catalog}"
+        self.folder = f"{self._catalog_folder}/{batch_id}"
+        self._local = isinstance(self._system, fs.LocalFileSystem)
+
+    def of_batch(self, batch_id: str) -> "Artifacts":
+        """The folder of another night of the same catalog."""
+        other = object.__new__(Artifacts)
+        other.__dict__.update(self.__dict__, batch_id=batch_id, folder=f"{self._catalog_folder}/{batch_id}")
+        return other
+
+    def batch_ids(self) -> list[str]:
+        """Every night that has a folder."""
+        selector = fs.FileSelector(self._catalog_folder, allow_not_found=True)
+        return sorted(
+            info.base_name for info in self._system.get_file_info(selector) if info.type == fs.FileType.Directory
+        )
+
+    def where(self, step: str, name: str) -> str:
+        """The place of a file, for messages and links."""
+        return f"{self.folder}/{step}/{name}"
+
+    @contextmanager
+    def writing(self, step: str, *, resume_key: str | None = None) -> Iterator[StepFiles]:
+        """A step's files; they count when the block ends without an error.
+
+        resume_key: keep the files that an earlier, killed try had finished (`StepFiles.checkpoint`) under the same key,
+        if their bytes are still those; `StepFiles.hashes` names them.
+        """
+        folder = f"{self.folder}/{step}"
+        kept = self._finished_files(step, resume_key) if resume_key else {}
+        self._system.create_dir(folder, recursive=True)
+        if not kept:
+            self._system.delete_dir_contents(folder, missing_dir_ok=True)
+            self._system.create_dir(folder, recursive=True)
+        files = StepFiles(self._system, folder, kept, resume_key)
+        yield files
+        files.put("manifest.json")
+
+    def _finished_files(self, step: str, key: str) -> dict[str, str]:
+        try:
+            with self._system.open_input_stream(self.where(step, "checkpoint.json")) as file:
+                checkpoint = json.loads(file.read())
+            noted = checkpoint["files"] if checkpoint["key"] == key else {}
+            return {name: digest for name, digest in noted.items() if self._digest(self.where(step, name)) == digest}
+        except (FileNotFoundError, ValueError, KeyError):
+            return {}
+
+    def _digest(self, path: str) -> str:
+        with self._system.open_input_file(path) as file:
+            return hashlib.sha256(file.read_buffer()).hexdigest()
+
+    def is_done(self, step: str) -> bool:
+        """Whether a step's manifest is there."""
+        return self._system.get_file_info(self.where(step, "manifest.json")).type == fs.FileType.File
+
+    def manifest(self, step: str) -> dict[str, str]:
+        """SHA-256 of each file of a finished step."""
+        path = self.where(step, "manifest.json")
+        try:
+            with self._system.open_input_stream(path) as file:
+                return dict(json.loads(file.read())["files"])
+        except FileNotFoundError:
+            raise ModelRefused(
+                f"{self.batch_id} has no finished {step!r} step ({path} is not there): run that step first"
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise ModelRefused(f"{path} is damaged: run the {step!r} step again") from None
+
+    def load_bytes(self, step: str, name: str) -> pa.Buffer:
+        """A file's content, once its hash was found to be the manifest's.
+
+        Raises ModelRefused when the file is missing, unnamed or changed.
+        """
+        expected = self.manifest(step).get(name)
+        path = self.where(step, name)
+        if expected is None:
+            raise ModelRefused(f"{path} is not named by its manifest: run the {step!r} step again")
+        try:
+            if self._local:
+                content = pa.memory_map(path).read_buffer()
+            else:
+                with self._system.open_input_file(path) as file:
+                    content = file.read_buffer()
+        except FileNotFoundError:
+            raise ModelRefused(f"{path} is missing: run the {step!r} step again") from None
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise ModelRefused(
+                f"{path} is not the file that was written (its SHA-256 changed): run the {step!r} step again"
+            )
+        return content
+
+    def load_json(self, step: str, name: str) -> Any:
+        """A JSON file."""
+        return json.loads(self.load_bytes(step, name).to_pybytes())
+
+    def load_table(self, step: str, name: str, columns: list[str] | None = None) -> pa.Table:
+        """A Parquet file."""
+        return pq.read_table(pa.BufferReader(self.load_bytes(step, name)), columns=columns)
+
+    def open_table(self, step: str, name: str) -> pq.ParquetFile:
+        """A Parquet file, to be read batch by batch."""
+        return pq.ParquetFile(pa.BufferReader(self.load_bytes(step, name)))
+
+    def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
+        """The arrays of a .npz; pickles are never loaded."""
+        with np.load(io.BytesIO(self.load_bytes(step, name)), allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}

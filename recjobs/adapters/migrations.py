@@ -1,0 +1,49 @@
+"""yoyo: applies `sql/migrations`, plain SQL in numbered files, to the database and to each catalog's schema."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2 import sql
+from yoyo import get_backend, read_migrations
+
+from recjobs.adapters.postgres import Database
+
+MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "sql" / "migrations"
+
+
+def migrate_database(database: Database) -> int:
+    """Create the roles, once a server. Returns how many migrations were applied."""
+    with database.connect():
+        return _apply("database", database.url, "")
+
+
+def migrate_catalog(database: Database, description: str) -> int:
+    """Bring one catalog's schema up to date, as recjobs_owner. Returns how many migrations were applied."""
+    assert database.catalog
+    with Database(database.url).connect() as session:
+        schema = sql.Identifier(database.catalog)
+        session.run(sql.SQL("set role recjobs_owner"))
+        session.run(sql.SQL("create schema if not exists {}").format(schema))
+        session.run(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(description)))
+        return _apply("catalog", database.url, f"-c role=recjobs_owner -c search_path={database.catalog},pg_temp")
+
+
+def _apply(which: str, url: str, options: str) -> int:
+    parts = psycopg2.extensions.parse_dsn(url)
+    query = {k: v for k, v in parts.items() if k not in ("user", "password", "dbname")} | (
+        {"options": options} if options else {}
+    )
+    login = quote(parts.get("user", ""), safe="") + (
+        f":{quote(parts['password'], safe='')}" if "password" in parts else ""
+    )
+    arguments = "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
+    backend = get_backend(f"postgresql://{login}@/{parts.get('dbname', '')}?{arguments}")
+    try:
+        migrations = read_migrations(str(MIGRATIONS / which))
+        with backend.lock():
+            outstanding = backend.to_apply(migrations)
+            backend.apply_migrations(outstanding)
+        return len(outstanding)
+    finally:
+        backend.connection.close()

@@ -1,0 +1,49 @@
+"""The model as MLflow loads it: this file is logged as code, the factors as a .npz beside it. No pickle anywhere.
+
+It stands alone on purpose: MLflow copies it into the model, to be loaded where recjobs is not installed.
+"""
+
+import hashlib
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+
+class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Top items of users by inner product; a user it does not know gets no rows."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the factors, once their hash was found to be the registered one."""
+        with open(context.artifacts["factors"], "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != context.model_config["sha256"]:
+            raise ValueError(f"the factors have SHA-256 {found}, registered was {context.model_config['sha256']}")
+        with np.load(context.artifacts["factors"], allow_pickle=False) as arrays:
+            self.user_factors, self.item_factors = arrays["user_factors"], arrays["item_factors"]
+            self.user_ids = self._ids(arrays["user_ids"], arrays["user_offsets"])
+            self.item_ids = self._ids(arrays["item_ids"], arrays["item_offsets"])
+        self.row_of = {identifier: row for row, identifier in enumerate(self.user_ids)}
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """The `n` (params, default 20) best items of each `user_id`, seen ones included: user_id, rank, item_id, score."""
+        n = int((params or {}).get("n", 20))
+        known = self.item_factors.any(axis=1)
+        rows = []
+        for user_id in model_input["user_id"].astype(str):
+            row = self.row_of.get(user_id)
+            if row is None or not self.user_factors[row].any():
+                continue
+            scores = np.where(known, self.item_factors @ self.user_factors[row], -np.inf)
+            best = np.argsort(-scores, kind="stable")[: min(n, int(known.sum()))]
+            rows += [(user_id, rank, self.item_ids[i], float(scores[i])) for rank, i in enumerate(best, 1)]
+        return pd.DataFrame(rows, columns=["user_id", "rank", "item_id", "score"])
+
+    @staticmethod
+    def _ids(blob: np.ndarray, offsets: np.ndarray) -> list[str]:
+        raw = blob.tobytes()
+        return [raw[first:last].decode() for first, last in zip(offsets, offsets[1:], strict=False)]
+
+
+mlflow.models.set_model(Recommender())

@@ -1,0 +1,108 @@
+"""MLflow: one run a night, model versions under the catalog's name, and the aliases candidate and champion."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recjobs.errors import SystemAway
+
+_MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
+
+
+class Registry:
+    """The runs and model versions of one catalog. Importing MLflow takes seconds, so it happens on first use."""
+
+    def __init__(self, tracking_uri: str, artifact_root: str, catalog: str) -> None:
+        self._uri, self._artifact_root, self._catalog = tracking_uri, artifact_root, catalog
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        try:
+            mlflow.set_tracking_uri(self._uri)
+            yield mlflow.MlflowClient(self._uri)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).strip().splitlines()
+            raise SystemAway(
+                f"MLflow does not answer ({reason[0] if reason else type(error).__name__}); see to MLFLOW_TRACKING_URI"
+            ) from error
+
+    def run_of(self, batch_id: str) -> str:
+        """The run of a batch, made when there is none yet; returns its id."""
+        with self._client() as client:
+            experiment = client.get_experiment_by_name(self._catalog)
+            if experiment is None:
+                experiment_id = client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}")
+            else:
+                experiment_id = experiment.experiment_id
+            found = client.search_runs([experiment_id], f"tags.batch_id = '{batch_id}'", max_results=1)
+            if found:
+                return str(found[0].info.run_id)
+            run = client.create_run(
+                experiment_id, tags={"batch_id": batch_id, "catalog": self._catalog}, run_name=batch_id
+            )
+            return str(run.info.run_id)
+
+    def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
+        """Write params, metrics and tags; doing it twice leaves one of each."""
+        with self._client() as client:
+            known = client.get_run(run_id).data.params
+            for name, value in params.items():
+                if name not in known:
+                    client.log_param(run_id, name, value)
+            for name, number in metrics.items():
+                client.log_metric(run_id, name, number)
+            for name, text in tags.items():
+                client.set_tag(run_id, name, text)
+
+    def register(self, run_id: str, batch_id: str, model: bytes, sha256: str, tags: dict[str, str]) -> str:
+        """Register a model version of this catalog, alias `candidate`; the same model of the same batch only once."""
+        with self._client() as client:
+            import mlflow
+
+            for version in client.search_model_versions(f"name = '{self._catalog}'"):
+                if version.tags.get("batch_id") == batch_id and version.tags.get("sha256") == sha256:
+                    return str(version.version)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.npz"
+                path.write_bytes(model)
+                with mlflow.start_run(run_id):
+                    logged = mlflow.pyfunc.log_model(
+                        name="model",
+                        python_model=str(_MODEL_CODE),
+                        artifacts={"factors": str(path)},
+                        model_config={"sha256": sha256},
+                        pip_requirements=["numpy", "pandas"],
+                        registered_model_name=self._catalog,
+                    )
+            version = str(logged.registered_model_version)
+            for name, text in {**tags, "batch_id": batch_id, "sha256": sha256}.items():
+                client.set_model_version_tag(self._catalog, version, name, text)
+            client.set_registered_model_alias(self._catalog, "candidate", version)
+            return version
+
+    def set_champion(self, version: str | None) -> None:
+        """Let the alias follow the database; None: no model is in charge."""
+        with self._client() as client:
+            if version is not None:
+                client.set_registered_model_alias(self._catalog, "champion", version)
+            elif any(m.name == self._catalog for m in client.search_registered_models()):
+                client.delete_registered_model_alias(self._catalog, "champion")
+
+    def attach(self, run_id: str, name: str, text: str) -> None:
+        """Keep a text file with the run."""
+        with self._client() as client:
+            client.log_text(run_id, text, name)
+
+    def finish(self, run_id: str) -> None:
+        """Mark the run as finished."""
+        with self._client() as client:
+            client.set_terminated(run_id)

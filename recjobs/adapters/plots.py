@@ -1,0 +1,91 @@
+"""matplotlib: the report's plots, as SVG text that takes its colours and fonts from the page."""
+
+import io
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+_INK, _SOFT, _ACCENT, _PALE = "#1d2b2a", "#7d8b89", "#0f766e", "#a8c5c1"
+
+
+def interactions_by_week(weeks: np.ndarray, counts: np.ndarray, cutoff: datetime) -> str:
+    """Bars of interactions per week; weeks: datetime64[D] of each Monday. The line is the cutoff."""
+
+    def draw(axes: Any) -> None:
+        colors = [_PALE if week < np.datetime64(cutoff.replace(tzinfo=None)) else _ACCENT for week in weeks]
+        axes.bar(weeks.astype("datetime64[s]").astype(object), counts, width=5.5, color=colors, linewidth=0)
+        axes.axvline(cutoff.replace(tzinfo=None), color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set_ylabel("interactions a week")
+
+    return _svg(draw, 8.2, 2.4)
+
+
+def metric_bars(
+    names: list[str], values: list[float], lows: list[float | None], highs: list[float | None], label: str
+) -> str:
+    """Horizontal bars with 95% intervals, the first one accented."""
+
+    def draw(axes: Any) -> None:
+        place = np.arange(len(names))[::-1]
+        axes.barh(place, values, height=0.6, color=[_ACCENT] + [_PALE] * (len(names) - 1), linewidth=0)
+        for y, value, low, high in zip(place, values, lows, highs, strict=True):
+            if low is not None and high is not None:
+                axes.plot([low, high], [y, y], color=_INK, linewidth=1.2, solid_capstyle="butt")
+            axes.annotate(
+                f"{value:.4f}",
+                (max(value, high or value), y),
+                (6, 0),
+                textcoords="offset points",
+                va="center",
+                color=_INK,
+            )
+        axes.set_yticks(place, names)
+        axes.set_xlabel(label)
+        axes.margins(x=0.14)
+        axes.set_xlim(left=0)
+
+    return _svg(draw, 8.2, 0.55 + 0.42 * len(names))
+
+
+def popularity_tail(shares: dict[str, np.ndarray]) -> str:
+    """How much of all places in lists the most shown items take; one line a kind of list."""
+
+    def draw(axes: Any) -> None:
+        for (name, share), color in zip(shares.items(), (_ACCENT, _SOFT), strict=False):
+            axes.plot(np.linspace(0, 100, share.size), 100 * share, label=name, color=color, linewidth=1.8)
+        axes.set_xlabel("items, most shown first (%)")
+        axes.set_ylabel("share of places (%)")
+        axes.legend(frameon=False, loc="lower right")
+
+    return _svg(draw, 4.6, 2.8)
+
+
+def _svg(draw: Callable[[Any], None], width: float, height: float) -> str:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    style = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "recjobs",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": _SOFT,
+        "axes.labelcolor": _SOFT,
+        "xtick.color": _SOFT,
+        "ytick.color": _INK,
+    }
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.add_subplot()
+        axes.patch.set_alpha(0)
+        draw(axes)
+        out = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]

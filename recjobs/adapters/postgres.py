@@ -1,0 +1,153 @@
+"""Postgres: one connection at a time, as one role, with a catalog's schema as its search path."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import psycopg2.extras
+from psycopg2 import errors, sql
+
+from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Superseded, SystemAway
+
+QUERIES = Path(__file__).resolve().parent.parent.parent / "sql" / "queries"
+
+
+class Database:
+    """Where and as whom to connect; `connect` does it."""
+
+    def __init__(self, url: str, catalog: str | None = None) -> None:
+        self.url = url
+        self.catalog = catalog
+
+    @contextmanager
+    def connect(self) -> Iterator["Session"]:
+        """A session in autocommit mode, closed at the end.
+
+        Raises SystemAway when Postgres does not answer, BadConfiguration when it will not let us in or the catalog
+        has no schema yet, and what a publish function refuses as Superseded, Locked or ListsRefused.
+        """
+        options = f"-c search_path={self.catalog},pg_temp" if self.catalog else ""
+        with _translated(self.url):
+            connection = psycopg2.connect(self.url, options=options, connect_timeout=10, application_name="recjobs")
+        connection.autocommit = True
+        try:
+            with _translated(self.url):
+                yield Session(connection)
+        finally:
+            connection.close()
+
+
+class Session:
+    """One open connection. Statements lie in `sql/queries`, one to a file."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def rows(self, query: str, identifiers: dict[str, str] | None = None, **parameters: Any) -> list[dict[str, Any]]:
+        """Every row of a query, by column name; identifiers fill the names in braces."""
+        with self._connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(_statement(query, identifiers or {}), _adapted(parameters) if parameters else None)
+            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+
+    def row(self, query: str, identifiers: dict[str, str] | None = None, **parameters: Any) -> dict[str, Any] | None:
+        """The first row of a query, or None."""
+        found = self.rows(query, identifiers, **parameters)
+        return found[0] if found else None
+
+    def copy(self, query: str, chunks: Iterable[memoryview | bytes], identifiers: dict[str, str]) -> int:
+        """COPY FROM STDIN in binary; returns the number of rows."""
+        with self._connection.cursor() as cursor:
+            cursor.copy_expert(_statement(query, identifiers), _Stream(chunks), size=1 << 20)
+            return int(cursor.rowcount)
+
+    def run(self, statement: sql.Composable) -> None:
+        """A statement that is made of identifiers and literals only, such as `set role`."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements of the block, or none."""
+        self._connection.autocommit = False
+        try:
+            with self._connection:
+                yield
+        finally:
+            self._connection.autocommit = True
+
+
+class _Stream(io.RawIOBase):
+    """Chunks as a file that COPY reads from, without joining them first."""
+
+    def __init__(self, chunks: Iterable[memoryview | bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._rest:
+            try:
+                self._rest = memoryview(next(self._chunks)).cast("B")
+            except StopIteration:
+                return b""
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece.tobytes()
+
+
+def _statement(query: str, identifiers: dict[str, str]) -> str | sql.Composed:
+    text = (QUERIES / f"{query}.sql").read_text(encoding="utf-8")
+    return sql.SQL(text).format(**{k: sql.Identifier(v) for k, v in identifiers.items()}) if identifiers else text
+
+
+def _adapted(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        k: json.dumps(v, default=str, allow_nan=False) if isinstance(v, dict | list) else v
+        for k, v in parameters.items()
+    }
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        raise BadConfiguration(f"Postgres refuses {_who(url)}: {_first_line(error)}. Run `recjobs migrate`") from error
+    except (errors.UndefinedTable, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
+        raise BadConfiguration(f"the database is not migrated: {_first_line(error)}. Run `recjobs migrate`") from error
+    except (errors.LockNotAvailable, errors.QueryCanceled) as error:
+        raise Locked(f"Postgres: {_first_line(error)}; something holds a lock, see pg_stat_activity") from error
+    except psycopg2.OperationalError as error:
+        text = str(error).strip()
+        if any(refusal in text for refusal in ("authentication failed", "no password supplied", "does not exist")):
+            raise BadConfiguration(f"Postgres does not let {_who(url)} in: {_first_line(error)}") from error
+        raise SystemAway(
+            f"Postgres does not answer ({_first_line(error)}). Locally: `make up`; else see to RECJOBS_DATABASE_URL"
+        ) from error
+    except psycopg2.InterfaceError as error:
+        raise SystemAway(
+            f"the connection to Postgres broke ({_first_line(error)}); the next try connects again"
+        ) from error
+    except psycopg2.Error as error:
+        message = _first_line(error)
+        if error.pgcode == "RJ075":
+            raise (Locked if "right now" in message else Superseded)(message) from error
+        if error.pgcode == "RJ065":
+            raise ListsRefused(message) from error
+        raise Defect(f"Postgres: {message} ({error.pgcode})") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[0].removeprefix("ERROR:  ").strip() if lines else type(error).__name__
+
+
+def _who(url: str) -> str:
+    """User, host and database of a URL, never its password."""
+    parts = psycopg2.extensions.parse_dsn(url)
+    return f"{parts.get('user', 'this user')}@{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"

@@ -1,0 +1,139 @@
+"""Environment -> Settings; catalogs/*.yaml -> Catalog. Nothing else reads either.
+
+Importing this module is cheap: Airflow does so at every parse of the DAG folder.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recjobs.catalog import Catalog, explain
+from recjobs.errors import BadConfiguration, Misuse
+
+# One thread for BLAS: implicit and the scorer bring threads of their own (two levels of them are 1.6 times slower).
+# It must be said before numpy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout (or image folder) this code lies in; relative settings start here."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What the environment decides. `.env` and the local platform's `<state>/env` fill in what it leaves open."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True)
+
+    state: Path = Field(default=ROOT / ".local", alias="RECJOBS_STATE")
+    """Folder of the local platform: its Postgres, logs, artifacts and process list."""
+    data: Path | None = Field(default=None, alias="RECJOBS_DATA")
+    """Where relative source paths start; unset: `data/`, else `../shared/data` where that exists."""
+    catalogs: Path = Field(default=ROOT / "catalogs", alias="RECJOBS_CATALOGS")
+    """Folder of the catalog files."""
+    artifacts: str = Field(default="", alias="RECJOBS_ARTIFACTS")
+    """Root of what the steps hand over: a path or s3://...; unset: `<state>/artifacts`."""
+    database_url: str = Field(default="", alias="RECJOBS_DATABASE_URL")
+    """Postgres for everything that has no URL of its own; unset: the local platform's embedded one."""
+    owner_url: str = Field(default="", alias="RECJOBS_OWNER_URL")
+    """Logs in as recjobs_migrator: migrate and prune."""
+    loader_url: str = Field(default="", alias="RECJOBS_LOADER_URL")
+    """Logs in as recjobs_loader: copies batches in."""
+    publisher_url: str = Field(default="", alias="RECJOBS_PUBLISHER_URL")
+    """Logs in as recjobs_publisher: publishes, rolls back, promotes."""
+    reader_url: str = Field(default="", alias="RECJOBS_READER_URL")
+    """Logs in as recjobs_reader: selects from the served views."""
+    mlflow_tracking_uri: str = Field(default="", alias="MLFLOW_TRACKING_URI")
+    """MLflow's store; unset: the local platform's."""
+    statsd_host: str = Field(default="", alias="STATSD_HOST")
+    """Where metrics are sent by UDP; unset: nowhere."""
+    statsd_port: Port = Field(default=8125, alias="STATSD_PORT")
+    """StatsD's UDP port."""
+    threads: int = Field(default=0, ge=0, alias="RECJOBS_THREADS")
+    """Threads for training and scoring; 0: one per core; 1: byte-identical lists from run to run."""
+    webapp_url: str = Field(default="", alias="WEBAPP_URL")
+    """Where people reach the web app; unset: http://127.0.0.1:<WEBAPP_PORT>."""
+    webapp_port: Port = Field(default=8000, alias="WEBAPP_PORT")
+    """Port of the local web app."""
+    airflow_port: Port = Field(default=8080, alias="AIRFLOW_PORT")
+    """Port of the local Airflow."""
+    postgres_port: Port = Field(default=5433, alias="POSTGRES_PORT")
+    """Port of the embedded Postgres."""
+    mlflow_port: Port = Field(default=5000, alias="MLFLOW_PORT")
+    """Port of `make mlflow`."""
+
+    def url_of(self, role: str) -> str:
+        """The URL for owner, loader, publisher or reader: its own, else the one for everything."""
+        url = getattr(self, f"{role}_url") or self.database_url
+        if not url:
+            raise BadConfiguration(
+                f"no database: RECJOBS_DATABASE_URL is not set and no embedded Postgres was made in {self.state}. "
+                "Run `make up`, or set RECJOBS_DATABASE_URL"
+            )
+        return str(url)
+
+
+def load_settings() -> Settings:
+    """Settings from the environment, else `.env`, else what the local platform wrote.
+
+    Raises BadConfiguration with the setting's name when one is wrong.
+    """
+    try:
+        dotenv = ROOT / ".env"
+        state = Settings(_env_file=dotenv).state  # type: ignore[call-arg]
+        settings = Settings(_env_file=(state / "env", dotenv))  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = first["loc"][0]
+        raise BadConfiguration(f"setting {name}={first['input']!r}: {first['msg'].lower()}") from None
+    data = settings.data or next(
+        (p for p in (ROOT / "data", ROOT.parent / "shared" / "data") if p.is_dir()), ROOT / "data"
+    )
+    artifacts = settings.artifacts or str(settings.state / "artifacts")
+    return settings.model_copy(
+        update={
+            "data": data,
+            "artifacts": artifacts,
+            "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
+        }
+    )
+
+
+def load_catalogs(settings: Settings | None = None) -> dict[str, Catalog]:
+    """Every catalog, by name. Raises BadConfiguration that names file, key, value and what is allowed."""
+    folder = (settings or load_settings()).catalogs
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_catalog(name: str, settings: Settings | None = None) -> Catalog:
+    """One catalog by name. Raises Misuse when there is none of that name."""
+    folder = (settings or load_settings()).catalogs
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        hint = "".join(f" Did you mean {close}?" for close in difflib.get_close_matches(name, known, 1))
+        raise Misuse(f"there is no catalog {name!r} in {folder}.{hint} Known: {', '.join(known) or 'none'}")
+    return _read(folder / f"{name}.yaml")
+
+
+def _read(path: Path) -> Catalog:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{path}: not YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise BadConfiguration(f"{path}: must hold keys and values, such as `sources:`")
+    try:
+        return Catalog.model_validate({**tree, "name": path.stem})
+    except ValidationError as error:
+        raise BadConfiguration("\n".join(f"{path}: {line}" for line in explain(error))) from None

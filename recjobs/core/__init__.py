@@ -1,0 +1,1 @@
+"""Nouns: pure computing. No clock, no file, no network, no environment."""

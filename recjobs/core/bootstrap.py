@@ -1,0 +1,67 @@
+"""Paired bootstrap over users: how sure a mean, or the difference of two, is (Efron & Tibshirani 1993)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the ends of its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+    """Means of each column over resampled users; columns (n_users, m) -> (resamples, m).
+
+    All columns are resampled together, so differences and ratios of them are paired. A value that is NaN does not
+    count: its column's mean is over the others that were drawn, and NaN where none was.
+    """
+    rng = np.random.default_rng(seed)
+    n_users = len(columns)
+    given = np.isfinite(columns)
+    values = np.concatenate([np.where(given, columns, 0), given], axis=1)
+    sums = np.empty((resamples, values.shape[1]))
+    block = max(1, 2_000_000 // max(1, n_users))
+    for first in range(0, resamples, block):
+        rows = min(block, resamples - first)
+        drawn = rng.integers(0, n_users, (rows, n_users)) + np.arange(rows)[:, None] * n_users
+        counts = np.bincount(drawn.ravel(), minlength=rows * n_users).reshape(rows, n_users)
+        sums[first : first + rows] = counts @ values
+    m = columns.shape[1]
+    with np.errstate(invalid="ignore"):
+        return sums[:, :m] / sums[:, m:]
+
+
+def interval(estimate: float, resampled: np.ndarray) -> Interval:
+    """The percentile interval of a statistic that was computed on each resample."""
+    low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(estimate), float(low), float(high))
+
+
+def relative_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Interval:
+    """(mean of first - mean of second) / mean of second over the same users, with its interval.
+
+    Where the second mean is zero the difference is infinite if the first is above it, else zero.
+    """
+    columns = np.column_stack([first, second])
+    means = resampled_means(columns, seed)
+    return interval(float(_relative(columns.mean(axis=0)[None])[0]), _relative(means))
+
+
+def mean_intervals(columns: np.ndarray, seed: int) -> list[Interval]:
+    """The mean of each column over the users that have a value, with its interval; columns (n_users, m)."""
+    means = resampled_means(columns, seed)
+    return [interval(float(np.nanmean(columns[:, i])), means[:, i]) for i in range(columns.shape[1])]
+
+
+def _relative(means: np.ndarray) -> np.ndarray:
+    first, second = means[:, 0], means[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(second > 0, (first - second) / second, np.where(first > 0, np.inf, 0.0))

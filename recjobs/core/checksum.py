@@ -1,0 +1,48 @@
+"""A checksum of finished lists that Postgres can compute from its own rows.
+
+Per list: SHA-256 of user id, item ids, source and n_model joined by unit separators, then the scores as Postgres sends
+an array of float4. Of all: SHA-256 of those, in byte order of the user id. `sql/queries/list_checksum.sql` says the same in SQL.
+"""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FLOAT4 = 700
+"""Postgres' number of the type float4."""
+_SEPARATOR = "\x1f"
+_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
+
+
+def list_digests(lists: pa.Table) -> tuple[list[bytes], list[bytes]]:
+    """(user ids as bytes, digest of each list)."""
+    users = lists["user_id"].combine_chunks()
+    joined = pc.binary_join(lists["item_ids"].combine_chunks(), _SEPARATOR)
+    text = pc.binary_join_element_wise(
+        users, joined, lists["source"].combine_chunks(), lists["n_model"].combine_chunks().cast(pa.string()), _SEPARATOR
+    )
+    scores = lists["scores"].combine_chunks()
+    ends = scores.offsets.to_numpy() - scores.offsets[0].as_py()
+    elements = np.empty(int(ends[-1]), _ELEMENT)
+    elements["length"], elements["value"] = 4, scores.flatten().to_numpy(zero_copy_only=False)
+    sent = elements.tobytes()
+    digests = [
+        hashlib.sha256(line + _header(last - first) + sent[8 * first : 8 * last]).digest()
+        for line, first, last in zip(text.cast(pa.binary()).to_pylist(), ends, ends[1:], strict=False)
+    ]
+    return users.cast(pa.binary()).to_pylist(), digests
+
+
+def _header(n: int) -> bytes:
+    """Dimensions, flags, type, and of the one dimension its length and first subscript."""
+    return np.array([1, 0, FLOAT4, n, 1] if n else [0, 0, FLOAT4], ">i4").tobytes()
+
+
+def total(chunks: list[tuple[list[bytes], list[bytes]]]) -> str:
+    """The checksum of all lists, whatever chunks they came in."""
+    users = [user for chunk, _ in chunks for user in chunk]
+    digests = [digest for _, chunk in chunks for digest in chunk]
+    order = np.argsort(np.array(users, object), kind="stable")
+    return hashlib.sha256(b"".join(digests[i] for i in order)).hexdigest()

@@ -1,0 +1,102 @@
+"""The output contract, checked on finished lists. Shares no code with what makes them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass
+class Broken:
+    """Checks that failed: name -> how many lists, and up to ten users whose lists they are."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    users: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, check: str, users: pa.Array, wrong: np.ndarray) -> None:
+        """Count the lists where `wrong` is true."""
+        if wrong.any():
+            self.counts[check] = self.counts.get(check, 0) + int(wrong.sum())
+            shown = self.users.setdefault(check, [])
+            shown += [str(u) for u in users.filter(pa.array(wrong)).slice(0, 10 - len(shown)).to_pylist()]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the lists are held against: ids of users and items in byte order, which items may be shown, and the pairs
+    user_idx * n_items + item_idx that were seen, sorted; None when seen items may be shown again."""
+
+    user_ids: pa.Array
+    item_ids: pa.Array
+    eligible: np.ndarray
+    seen: np.ndarray | None
+    stored: int
+
+
+def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
+    """Hold one chunk of lists against the contract; returns the user_idx of each row, -1 for an unknown user.
+
+    A list has min(stored, eligible items not seen) distinct, known, eligible and, where the catalog says so, unseen
+    items, with finite scores that do not rise within one source.
+    """
+    users = lists["user_id"].combine_chunks()
+    ids, scores = lists["item_ids"].combine_chunks(), lists["scores"].combine_chunks()
+    user_idx = pc.fill_null(pc.index_in(users, world.user_ids), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    broken.note("unknown_user", users, user_idx < 0)
+
+    length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
+    broken.note("as_many_scores_as_items", users, length != pc.list_value_length(scores).to_numpy(zero_copy_only=False))
+    row = np.repeat(np.arange(len(users)), length)
+    item_idx = (
+        pc.fill_null(pc.index_in(ids.flatten(), world.item_ids), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    )
+    broken.note("unknown_item", users, _rows(row[item_idx < 0], len(users)))
+    broken.note("ineligible_item", users, _rows(row[(item_idx >= 0) & ~world.eligible[item_idx]], len(users)))
+
+    n_items = len(world.item_ids)
+    ordered = np.sort(row * (n_items + 1) + item_idx + 1)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]] // (n_items + 1)
+    broken.note("duplicate_item", users, _rows(repeated, len(users)))
+
+    expected = np.full(len(users), int(world.eligible.sum()))
+    if world.seen is not None:
+        pair = user_idx[row] * n_items + item_idx
+        place = np.searchsorted(world.seen, pair)
+        found = (
+            (place < world.seen.size) & (world.seen[np.minimum(place, max(0, world.seen.size - 1))] == pair)
+            if world.seen.size
+            else np.zeros(pair.size, bool)
+        )
+        broken.note("seen_item", users, _rows(row[found & (item_idx >= 0)], len(users)))
+        of_user = np.bincount(
+            (world.seen // n_items)[world.eligible[world.seen % n_items]], minlength=len(world.user_ids)
+        )
+        expected = expected - np.where(user_idx >= 0, of_user[user_idx], 0)
+    broken.note("wrong_length", users, length != np.minimum(world.stored, expected))
+
+    values = scores.flatten().to_numpy(zero_copy_only=False)
+    broken.note(
+        "score_not_finite",
+        users,
+        _rows(row[~np.isfinite(values)], len(users)) if values.size == row.size else np.zeros(len(users), bool),
+    )
+    rank = np.arange(row.size) - np.repeat(np.cumsum(length) - length, length)
+    n_model = lists["n_model"].to_numpy()
+    rung = (rank >= n_model[row]).astype(int) + (rank >= (n_model + lists["n_category"].to_numpy())[row])
+    if values.size == row.size and values.size:
+        rises = (row[1:] == row[:-1]) & (rung[1:] == rung[:-1]) & (values[1:] > values[:-1])
+        broken.note("rising_score", users, _rows(row[1:][rises], len(users)))
+    return user_idx
+
+
+def first_items(lists: pa.Table) -> pa.Array:
+    """The first item of each list that has one."""
+    ids = lists["item_ids"].combine_chunks()
+    return pc.list_element(ids.filter(pc.greater(pc.list_value_length(ids), 0)), 0)
+
+
+def _rows(rows: np.ndarray, n: int) -> np.ndarray:
+    wrong = np.zeros(n, bool)
+    wrong[rows] = True
+    return wrong

@@ -1,0 +1,150 @@
+"""Rows in Postgres' binary COPY format, made from Arrow columns without a Python loop over rows.
+
+A row is its number of fields, then each field as a length and its bytes. A field is here an array of pieces (constant
+bytes, or an Arrow binary array with one value a row); Arrow joins the pieces of all rows in one pass. An array of texts
+is a header and, for each element, a length and its bytes: those are made once for each distinct text and taken by index.
+Format: PostgreSQL documentation, COPY, "Binary Format"; array_recv in src/backend/utils/adt/arrayfuncs.c.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
+TRAILER = b"\xff\xff"
+_TEXT, _FLOAT4, _TIMESTAMPTZ = 25, 700, 1184
+_ELEMENT_FORMATS = {_FLOAT4: ">f4", _TIMESTAMPTZ: ">i8"}
+_POSTGRES_EPOCH = 946_684_800_000_000
+"""2000-01-01 in microseconds since 1970."""
+
+Column = pa.Array | bytes
+"""One field a row, length included; bytes: the same field in every row."""
+
+
+def rows(columns: Sequence[Column], n: int) -> memoryview:
+    """n rows as they stand in a COPY stream."""
+    pieces: list[Column] = []
+    for piece in [len(columns).to_bytes(2, "big"), *columns]:
+        if isinstance(piece, bytes) and pieces and isinstance(pieces[-1], bytes):
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+    arrays = [pa.scalar(p, pa.large_binary()) if isinstance(p, bytes) else p.cast(pa.large_binary()) for p in pieces]
+    if n == 0:
+        return memoryview(b"")
+    joined = pc.binary_join_element_wise(*arrays, pa.scalar(b"", pa.large_binary()))
+    if isinstance(joined, pa.Scalar):
+        return memoryview(joined.as_py() * n)
+    return _content(joined)
+
+
+def stream(chunks: Iterator[memoryview]) -> Iterator[memoryview | bytes]:
+    """Chunks of rows as a whole COPY stream."""
+    yield SIGNATURE
+    yield from chunks
+    yield TRAILER
+
+
+def constant_text(value: str) -> bytes:
+    """A text field that is the same in every row."""
+    encoded = value.encode()
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+def text(values: pa.Array) -> pa.Array:
+    """A text field; null becomes NULL."""
+    return _nullable(_prefixed(values.cast(pa.large_binary())), values)
+
+
+def number(values: pa.Array, kind: str) -> pa.Array:
+    """A number field; kind is a NumPy type in network order, such as >i4 for integer. Null becomes NULL."""
+    width = np.dtype(kind).itemsize
+    filled = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+    record = np.empty(len(values), np.dtype([("length", ">i4"), ("value", kind)]))
+    record["length"], record["value"] = width, filled
+    return _nullable(_fixed(record.tobytes(), 4 + width), values)
+
+
+def boolean(values: pa.Array) -> pa.Array:
+    """A boolean field; null becomes NULL."""
+    return number(values.cast(pa.int8()), ">i1")
+
+
+def text_array(values: pa.ListArray) -> pa.Array:
+    """A text[] field; elements must not be null."""
+    encoded = values.flatten().dictionary_encode()
+    elements = _prefixed(encoded.dictionary.cast(pa.large_binary())).take(encoded.indices)
+    return _array(values, _content_by_row(elements, values), _TEXT)
+
+
+def float_array(values: pa.ListArray) -> pa.Array:
+    """A real[] field; elements must not be null."""
+    return _fixed_array(values, values.flatten().to_numpy(zero_copy_only=False), _FLOAT4)
+
+
+def timestamp_array(values: pa.ListArray) -> pa.Array:
+    """A timestamptz[] field from timestamps in microseconds UTC; elements must not be null."""
+    at = values.flatten().cast(pa.int64()).to_numpy(zero_copy_only=False) - _POSTGRES_EPOCH
+    return _fixed_array(values, at, _TIMESTAMPTZ)
+
+
+def _fixed_array(values: pa.ListArray, flat: np.ndarray, oid: int) -> pa.Array:
+    kind = _ELEMENT_FORMATS[oid]
+    record = np.empty(flat.size, np.dtype([("length", ">i4"), ("value", kind)]))
+    record["length"], record["value"] = np.dtype(kind).itemsize, flat
+    return _array(values, _sliced(record.tobytes(), record.itemsize, values), oid)
+
+
+def _array(values: pa.ListArray, bodies: pa.Array, oid: int) -> pa.Array:
+    """Length, header and elements of each row's array; an empty array has no dimension."""
+    sizes = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+    header = np.empty(
+        len(values), np.dtype([("dims", ">i4"), ("flags", ">i4"), ("oid", ">i4"), ("n", ">i4"), ("first", ">i4")])
+    )
+    header["dims"], header["flags"], header["oid"], header["n"], header["first"] = 1, 0, oid, sizes, 1
+    whole = _fixed(header.tobytes(), header.itemsize)
+    if (sizes == 0).any():
+        empty = np.array([0, 0, oid], ">i4").tobytes()
+        whole = pc.if_else(pa.array(sizes == 0), pa.scalar(empty, pa.large_binary()), whole)
+    return _prefixed(pc.binary_join_element_wise(whole, bodies, pa.scalar(b"", pa.large_binary())))
+
+
+def _prefixed(values: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False).astype(">i4")
+    filled = pc.fill_null(values, pa.scalar(b"", pa.large_binary()))
+    return pc.binary_join_element_wise(_fixed(lengths.tobytes(), 4), filled, pa.scalar(b"", pa.large_binary()))
+
+
+def _nullable(fields: pa.Array, values: pa.Array) -> pa.Array:
+    if values.null_count == 0:
+        return fields
+    return pc.if_else(pc.is_valid(values), fields, pa.scalar(b"\xff\xff\xff\xff", pa.large_binary()))
+
+
+def _fixed(content: bytes, width: int) -> pa.Array:
+    n = len(content) // width
+    offsets = np.arange(n + 1, dtype=np.int64) * width
+    return pa.Array.from_buffers(pa.large_binary(), n, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+
+
+def _sliced(content: bytes, width: int, values: pa.ListArray) -> pa.Array:
+    offsets = (values.offsets.to_numpy().astype(np.int64) - values.offsets[0].as_py()) * width
+    return pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+
+
+def _content_by_row(elements: pa.Array, values: pa.ListArray) -> pa.Array:
+    """Neighbouring elements lie side by side, so a row's are one slice of the buffer."""
+    ends = np.frombuffer(elements.buffers()[1], np.int64)[elements.offset : elements.offset + len(elements) + 1]
+    starts = values.offsets.to_numpy().astype(np.int64) - values.offsets[0].as_py()
+    offsets = ends[starts] if len(elements) else np.zeros(len(values) + 1, np.int64)
+    content = elements.buffers()[2] or pa.py_buffer(b"")
+    return pa.Array.from_buffers(
+        pa.large_binary(), len(values), [None, pa.py_buffer(np.ascontiguousarray(offsets)), content]
+    )
+
+
+def _content(joined: pa.Array) -> memoryview:
+    ends = np.frombuffer(joined.buffers()[1], np.int64)
+    return memoryview(joined.buffers()[2])[ends[joined.offset] : ends[joined.offset + len(joined)]]

@@ -1,0 +1,144 @@
+"""What each model would have served on the holdout, and how good that was."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.core import metrics
+from recjobs.core.als import fold_in
+from recjobs.core.bootstrap import mean_intervals
+from recjobs.core.interactions import Interactions
+from recjobs.core.popularity import popular_order, popularity
+from recjobs.core.ranking import best_items, first_unseen
+from recjobs.core.recipe import Recipe
+
+K = 20
+MAX_USERS = 20_000
+Rows = list[dict[str, Any]]
+"""Rows of the evaluations view, without their batch."""
+VIEWS = ("discovery", "repeats")
+"""discovery: items already seen are neither recommended nor counted; repeats: nothing is filtered."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The holdout users of one view, row by row: what they had seen, and what they took afterwards."""
+
+    users: np.ndarray
+    seen: csr_matrix | None
+    holdout: csr_matrix
+
+
+def exam(train: Interactions, holdout: Interactions, view: str, seed: int) -> Exam:
+    """The users with something to be found in the holdout, at most MAX_USERS of them, drawn by the seed."""
+    taken, seen = holdout.pairs(), train.pairs()
+    if view == "discovery":
+        taken = taken - taken.multiply(seen > 0)
+        taken.eliminate_zeros()
+        taken = taken.tocsr()
+    users = np.flatnonzero(np.diff(taken.indptr) > 0)
+    if users.size > MAX_USERS:
+        users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
+    return Exam(users, seen[users] if view == "discovery" else None, taken[users])
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model that is asked: item_factors (n_items, factors) and their recipe, or None for an order of popularity."""
+
+    name: str
+    item_factors: np.ndarray | None
+    recipe: Recipe | None
+    popular_days: float | None = 30
+
+
+def lists_of(
+    contestant: Contestant, train: Interactions, now: int, questions: Exam, n: int, threads: int
+) -> tuple[np.ndarray, float]:
+    """(n items for each user of the exam, -1 behind the end; share of users served by the fallback alone).
+
+    A model's lists are filled up, and its unknown users served, from the popular list of the last 30 days.
+    """
+    order, _ = popular_order(train, now, contestant.popular_days)
+    popular = first_unseen(order, n, questions.seen, len(questions.users))
+    if contestant.item_factors is None or contestant.recipe is None:
+        return popular, 1.0
+    confidence = train.confidence(contestant.recipe, now)[questions.users]
+    vectors = fold_in(confidence, contestant.item_factors, contestant.recipe, threads)
+    ranked = best_items(
+        vectors, contestant.item_factors, n, questions.seen, contestant.item_factors.any(axis=1), threads
+    )
+    return filled(ranked.item_idx, popular), float((ranked.lengths == 0).mean()) if ranked.lengths.size else 0.0
+
+
+def filled(lists: np.ndarray, fallback: np.ndarray) -> np.ndarray:
+    """Lists filled to their width from another of the same shape, less what they hold already."""
+    short = np.flatnonzero((lists < 0).any(axis=1))
+    result = lists.copy()
+    for row in short:
+        own = lists[row][lists[row] >= 0]
+        rest = fallback[row][~np.isin(fallback[row], own) & (fallback[row] >= 0)]
+        joined = np.concatenate([own, rest])[: lists.shape[1]]
+        result[row] = -1
+        result[row, : joined.size] = joined
+    return result
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one contestant would have served in one exam."""
+
+    name: str
+    lists: np.ndarray
+    fallback_share: float
+    per_user: dict[str, np.ndarray]
+
+
+def answer(contestant: Contestant, train: Interactions, now: int, questions: Exam, threads: int) -> Answer:
+    """Ask one contestant; the lists are K long."""
+    lists, fallback = lists_of(contestant, train, now, questions, K, threads)
+    return Answer(contestant.name, lists, fallback, metrics.per_user(lists, questions.holdout, K))
+
+
+def measure(answers: list[Answer], view: str, train: Interactions, segments: dict[str, np.ndarray], seed: int) -> Rows:
+    """Rows of the evaluations view: every metric of every answer, and NDCG in each segment, with intervals.
+
+    All are resampled together, once, so that any two can be compared. An empty exam gives no rows of per-user metrics.
+    """
+    rows: Rows = []
+
+    def add(
+        name: str, segment: str, metric: str, value: float, low: float | None = None, high: float | None = None
+    ) -> None:
+        rows.append(
+            {
+                "model": name,
+                "segment": segment,
+                "view": view,
+                "metric": metric,
+                "value": value,
+                "low": low,
+                "high": high,
+            }
+        )
+
+    keys, columns = [], []
+    for given in answers:
+        for metric in metrics.PER_USER:
+            keys.append((given.name, "all", f"{metric}_at_{K}"))
+            columns.append(given.per_user[metric])
+        for segment, mask in segments.items():
+            if mask.any():
+                keys.append((given.name, segment, f"ndcg_at_{K}"))
+                columns.append(np.where(mask, given.per_user["ndcg"], np.nan))
+    if columns and len(columns[0]):
+        for key, found in zip(keys, mean_intervals(np.column_stack(columns), seed), strict=True):
+            add(*key, found.value, found.low, found.high)
+    popular = popularity(train)
+    for given in answers:
+        for metric, value in metrics.of_lists(given.lists, popular, popular > 0).items():
+            add(given.name, "all", metric, value)
+        add(given.name, "all", "fallback_share", given.fallback_share)
+    return rows

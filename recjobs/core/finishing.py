@@ -1,0 +1,75 @@
+"""Finished lists: the model's items, then the ladder, until a list is full or the catalogue is through."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.sparse import csr_matrix, identity
+
+from recjobs.core.interactions import Interactions
+from recjobs.core.ranking import Ranked, best_items, first_unseen
+
+
+@dataclass(frozen=True)
+class PopularList:
+    """Eligible items by popularity, best first, with the score of each."""
+
+    order: np.ndarray
+    score: np.ndarray
+
+    def restricted_to(self, mask: np.ndarray) -> "PopularList":
+        """The same order over the items where mask is true."""
+        return PopularList(self.order[mask[self.order]], self.score[mask[self.order]])
+
+
+def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items: int) -> tuple[Ranked, np.ndarray]:
+    """(lists filled from the popular list, how many items of each come from the model)."""
+    item_idx, scores, n_model = ranked.item_idx.copy(), ranked.scores.copy(), ranked.lengths
+    n = item_idx.shape[1]
+    short = np.flatnonzero(n_model < n)
+    if short.size == 0:
+        return ranked, n_model
+    taken = _listed(item_idx[short], n_items)
+    blocked = taken if seen is None else (taken + seen[short]).tocsr()
+    extra = first_unseen(popular.order, n, blocked, short.size)
+    score_of = np.full(n_items, np.nan, np.float32)
+    score_of[popular.order] = popular.score
+    for row, found in zip(short, extra, strict=True):
+        own = n_model[row]
+        added = found[found >= 0][: n - own]
+        item_idx[row, own : own + added.size] = added
+        scores[row, own : own + added.size] = score_of[added]
+    return Ranked(item_idx, scores), n_model
+
+
+def _listed(lists: np.ndarray, n_items: int) -> csr_matrix:
+    rows, columns = np.nonzero(lists >= 0)
+    return csr_matrix((np.ones(rows.size, np.float32), (rows, lists[rows, columns])), shape=(len(lists), n_items))
+
+
+def similar(item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int) -> Ranked:
+    """The n eligible items with the highest cosine to each item, itself excluded; unknown items get empty lists."""
+    norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
+    unit = np.divide(item_factors, norms, out=np.zeros_like(item_factors), where=norms > 0)
+    itself = identity(len(unit), np.float32, format="csr")
+    return best_items(unit, unit, n, itself, eligible & (norms[:, 0] > 0), threads)
+
+
+def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each user's n latest distinct items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
+    frame = pd.DataFrame({"user": interactions.user_idx, "item": interactions.item_idx, "at": interactions.occurred_at})
+    newest = frame.groupby(["user", "item"], sort=False)["at"].max().reset_index()
+    newest = newest.sort_values(["user", "at", "item"], ascending=[True, False, True], kind="stable")
+    kept = newest[newest.groupby("user").cumcount() < n]
+    return kept["user"].to_numpy(np.int32), kept["item"].to_numpy(np.int32), kept["at"].to_numpy(np.int64)
+
+
+def as_lists(ranked: Ranked, ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:
+    """(item ids, scores) as Arrow lists, without what lies behind the end of a list."""
+    kept = ranked.item_idx >= 0
+    offsets = pa.array(np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32))
+    return (
+        pa.ListArray.from_arrays(offsets, ids.take(pa.array(ranked.item_idx[kept]))),
+        pa.ListArray.from_arrays(offsets, pa.array(ranked.scores[kept], pa.float32())),
+    )

@@ -1,0 +1,104 @@
+"""Interactions as columns of numbers, and the user_items matrix made of them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import coo_matrix, csr_matrix
+
+from recjobs.core.recipe import Recipe
+
+SCHEMA = pa.schema(
+    {
+        "user_idx": pa.int32(),
+        "item_idx": pa.int32(),
+        "occurred_at": pa.timestamp("us", "UTC"),
+        "weight": pa.float32(),
+        "kind": pa.int16(),
+    }
+)
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Columns of equal length; occurred_at in microseconds since 1970 UTC; kind an index into `kinds`, -1 for none.
+
+    n_users and n_items are those of the whole night, so that every matrix made of a part has the same shape.
+    """
+
+    user_idx: np.ndarray
+    item_idx: np.ndarray
+    occurred_at: np.ndarray
+    weight: np.ndarray
+    kind: np.ndarray
+    n_users: int
+    n_items: int
+    kinds: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.user_idx)
+
+    def where(self, mask: np.ndarray) -> "Interactions":
+        """The rows where mask is true."""
+        return replace(
+            self,
+            user_idx=self.user_idx[mask],
+            item_idx=self.item_idx[mask],
+            occurred_at=self.occurred_at[mask],
+            weight=self.weight[mask],
+            kind=self.kind[mask],
+        )
+
+    def to_table(self) -> pa.Table:
+        """The columns as a Parquet-ready table."""
+        columns = [self.user_idx, self.item_idx, self.occurred_at.view("datetime64[us]"), self.weight, self.kind]
+        arrays = [pa.array(column) for column in columns]
+        arrays[2] = arrays[2].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+        metadata = {"n_users": str(self.n_users), "n_items": str(self.n_items), "kinds": "\n".join(self.kinds)}
+        return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Interactions":
+        """The columns that `to_table` made."""
+        metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
+        return cls(
+            user_idx=table["user_idx"].to_numpy(),
+            item_idx=table["item_idx"].to_numpy(),
+            occurred_at=table["occurred_at"].cast(pa.int64()).to_numpy(),
+            weight=table["weight"].to_numpy(),
+            kind=table["kind"].to_numpy(),
+            n_users=int(metadata["n_users"]),
+            n_items=int(metadata["n_items"]),
+            kinds=tuple(k for k in metadata["kinds"].split("\n") if k),
+        )
+
+    def confidence(self, recipe: Recipe, now: int) -> csr_matrix:
+        """user_items, shape (n_users, n_items), float32: how sure we are of each pair, before alpha.
+
+        The sum over a pair's interactions of scaled weight x kind's weight x 0.5^(age / half-life), capped. now is in
+        microseconds. A pair stays in the matrix however old it is.
+        """
+        value = {"one": np.ones_like, "linear": np.asarray, "log": lambda w: np.log2(1 + w)}[recipe.weight_scale](
+            self.weight
+        )
+        value = value.astype(np.float64)
+        if recipe.kinds:
+            of_kind = dict(recipe.kinds)
+            value *= np.array([of_kind.get(k, 1.0) for k in self.kinds] + [1.0])[self.kind]
+        if recipe.half_life_days:
+            value *= np.exp2(-((now - self.occurred_at) / DAY) / recipe.half_life_days)
+        matrix = self.pairs(value)
+        if recipe.weight_cap:
+            np.minimum(matrix.data, recipe.weight_cap, out=matrix.data)
+        return matrix
+
+    def pairs(self, value: np.ndarray | None = None) -> csr_matrix:
+        """user_items with `value` (default 1) summed for each pair; float32, indices sorted."""
+        data = np.ones(len(self), np.float64) if value is None else value
+        matrix = coo_matrix((data, (self.user_idx, self.item_idx)), shape=(self.n_users, self.n_items)).tocsr()
+        matrix.sum_duplicates()
+        # An interaction so old that its weight underflows is still one.
+        matrix.data = np.maximum(matrix.data, np.finfo(np.float32).tiny).astype(np.float32)
+        return matrix

@@ -1,0 +1,38 @@
+"""The recipe: everything that decides what a model becomes, given interactions and a seed."""
+
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of one ALS model, named as implicit names them, and how interactions become confidence.
+
+    factors: length of a user's and an item's vector.
+    alpha: confidence of an interaction of weight 1 (Hu, Koren & Volinsky 2008).
+    regularization: the constant lambda of the squared norms.
+    iterations: alternations of a cold fit.
+    half_life_days: an interaction this old counts half; None: age does not matter.
+    weight_scale: "linear" takes a weight as it is, "log" as log2(1 + weight), "one" ignores it.
+    weight_cap: the most that one user's interactions with one item can add up to; None: no cap.
+    kinds: weight of each kind of interaction; empty: kinds do not matter.
+    """
+
+    factors: int = 64
+    alpha: float = 20.0
+    regularization: float = 20.0
+    iterations: int = 15
+    half_life_days: float | None = None
+    weight_scale: str = "one"
+    weight_cap: float | None = None
+    kinds: tuple[tuple[str, float], ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The recipe as plain JSON, kinds as an object."""
+        return {**asdict(self), "kinds": dict(self.kinds)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, object]) -> "Recipe":
+        """The recipe that `to_json` wrote; fields it did not know yet take their default."""
+        known = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        kinds = known.get("kinds") or {}
+        return cls(**{**known, "kinds": tuple(sorted(dict(kinds).items()))})  # type: ignore[arg-type, call-overload]

@@ -1,0 +1,55 @@
+"""Conditions on the raw columns of a source, evaluated on whole columns at a time."""
+
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class Condition(Protocol):
+    """One condition on one column; exactly one of the attributes after `column` is set."""
+
+    column: str
+    is_empty: bool | None
+    matches: str | None
+    not_matches: str | None
+    equals: str | None
+    at_most: float | None
+    at_least: float | None
+
+
+def meets(values: pa.Array, rule: Condition) -> pa.Array:
+    """Whether each value meets the rule, as booleans without nulls. An empty value meets only `is_empty`.
+
+    Numbers in text that cannot be read as numbers meet neither `at_most` nor `at_least`.
+    """
+    if rule.is_empty:
+        empty = pc.is_null(values)
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            empty = pc.or_(empty, pc.equal(pc.utf8_trim_whitespace(pc.fill_null(values, "")), ""))
+        return empty
+    if rule.matches is not None or rule.not_matches is not None or rule.equals is not None:
+        text = values.cast(pa.string())
+        if rule.equals is not None:
+            result = pc.equal(text, rule.equals)
+        elif rule.matches is not None:
+            result = pc.match_substring_regex(text, rule.matches)
+        else:
+            result = pc.invert(pc.match_substring_regex(text, rule.not_matches))
+    else:
+        numbers = as_numbers(values)
+        result = (
+            pc.less_equal(numbers, rule.at_most)
+            if rule.at_most is not None
+            else pc.greater_equal(numbers, rule.at_least)
+        )
+    return pc.fill_null(result, False)
+
+
+def as_numbers(values: pa.Array) -> pa.Array:
+    """Values as float64; null where there is none or the text is no number."""
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        import pandas as pd
+
+        return pa.array(pd.to_numeric(values.to_pandas(), errors="coerce"), pa.float64(), from_pandas=True)
+    return values.cast(pa.float64())

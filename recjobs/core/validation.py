@@ -1,0 +1,162 @@
+"""What makes a row sound. Whole columns at a time; every row ends accepted or with one reason code.
+
+Times are microseconds since 1970 in UTC, ids are text byte for byte.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recjobs.core.rules import as_numbers
+from recjobs.errors import DataRefused
+
+MAX_ID_BYTES = 256
+EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1e6)
+_OFFSET = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
+_UNIT_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+REASONS = {
+    "empty_user_id": "the user id is empty or missing",
+    "user_id_too_long": f"the user id has more than {MAX_ID_BYTES} bytes",
+    "user_id_with_nul": "the user id holds a NUL byte, which Postgres cannot store",
+    "empty_item_id": "the item id is empty or missing",
+    "item_id_too_long": f"the item id has more than {MAX_ID_BYTES} bytes",
+    "item_id_with_nul": "the item id holds a NUL byte, which Postgres cannot store",
+    "bad_time": "the time is missing or cannot be read as the catalog says",
+    "time_without_sense": "the time lies before 1990",
+    "time_in_future": "the time lies after the moment the night began",
+    "bad_weight": "the weight is missing, not a number, or not finite",
+    "weight_not_positive": "the weight is zero or negative",
+    "unknown_kind": "the kind has no weight in the catalog",
+}
+"""Reason codes of quarantined rows; a row that breaks several rules has the first in this order."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One record batch after the checks; the arrays are as long as the batch.
+
+    reason: index into REASONS, -1 where the row is sound.
+    """
+
+    user_id: pa.Array
+    item_id: pa.Array
+    occurred_at: np.ndarray
+    weight: np.ndarray
+    kind: pa.Array
+    reason: np.ndarray
+
+
+def as_ids(values: pa.Array, column: str) -> pa.Array:
+    """Ids as text, byte for byte; integers become decimal digits.
+
+    Raises DataRefused for numbers with a fraction, since 12345678901234567 and its neighbour look alike there.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return as_ids(values.dictionary_decode(), column)
+    if (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_integer(kind)
+    ):
+        return values.cast(pa.string())
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values), pa.string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        try:
+            return values.cast(pa.string())
+        except pa.ArrowInvalid:
+            raise DataRefused(f"column {column!r} holds ids that are not UTF-8 text") from None
+    raise DataRefused(
+        f"column {column!r} has type {kind}, which cannot hold ids without changing them: export it as text or integers"
+    )
+
+
+def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
+    """Instants as int64 microseconds since 1970 UTC, or the smallest int64 where there is none.
+
+    A time without an offset is local to `timezone`; the hour that a clock change repeats is taken as its first pass,
+    the one it skips as the instant of the change.
+    """
+    kind = values.type
+    if pa.types.is_date(kind):
+        values, kind = values.cast(pa.timestamp("us")), pa.timestamp("us")
+    if pa.types.is_timestamp(kind):
+        values = values.cast(pa.timestamp("us", kind.tz), safe=False)
+        if kind.tz is None:
+            values = _localised(values, timezone)
+        return _int64(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+    if unit in _UNIT_MICROSECONDS:
+        numbers = as_numbers(values).to_numpy(zero_copy_only=False)
+        factor = _UNIT_MICROSECONDS[unit]
+        sound = np.isfinite(numbers) & (np.abs(numbers) < 2**62 / factor)
+        if pa.types.is_integer(kind):
+            exact = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+            return np.where(sound, exact * factor, _NONE)
+        return np.where(sound, np.where(sound, numbers, 0) * factor, _NONE).astype(np.int64)
+    text = values.cast(pa.string())
+    aware = pc.fill_null(pc.match_substring_regex(text, _OFFSET), False)
+    with_offset = pd.to_datetime(pc.if_else(aware, text, None).to_pandas(), errors="coerce", format="ISO8601", utc=True)
+    without = pd.to_datetime(pc.if_else(aware, None, text).to_pandas(), errors="coerce", format="ISO8601", utc=True)
+    naive = pa.array(without.dt.tz_localize(None), pa.timestamp("us"), from_pandas=True)
+    local = _int64(_localised(naive, timezone).cast(pa.int64()))
+    absolute = _int64(pa.array(with_offset, pa.timestamp("us", "UTC"), from_pandas=True).cast(pa.int64()))
+    return np.where(aware.to_numpy(zero_copy_only=False), absolute, local)
+
+
+def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kinds: dict[str, float]) -> Checked:
+    """Check one batch of the mapped columns (`weight` and `kind` may be absent; a missing weight column means 1)."""
+    user_id, item_id = columns["user_id"], columns["item_id"]
+    n = len(user_id)
+    occurred_at = as_microseconds(columns["occurred_at"], unit, timezone)
+    if "weight" in columns:
+        weight = as_numbers(columns["weight"]).to_numpy(zero_copy_only=False)
+    else:
+        weight = np.ones(n)
+    kind = (
+        columns["kind"].cast(pa.string())
+        if "kind" in columns
+        else pa.array([""] * n if kinds else pa.nulls(n), pa.string())
+    )
+
+    reason = np.full(n, -1, np.int8)
+    codes = list(REASONS)
+
+    def mark(code: str, broken: np.ndarray) -> None:
+        reason[broken & (reason < 0)] = codes.index(code)
+
+    for name, ids in (("user_id", user_id), ("item_id", item_id)):
+        length = pc.fill_null(pc.binary_length(ids), 0).to_numpy(zero_copy_only=False)
+        mark(f"empty_{name}", length == 0)
+        mark(f"{name}_too_long", length > MAX_ID_BYTES)
+        mark(f"{name}_with_nul", _true(pc.match_substring(ids, "\0")))
+    mark("bad_time", occurred_at == _NONE)
+    mark("time_without_sense", occurred_at < EARLIEST)
+    mark("time_in_future", occurred_at > now)
+    with np.errstate(over="ignore"):
+        mark("bad_weight", ~np.isfinite(weight.astype(np.float32)))
+    mark("weight_not_positive", ~(weight > 0))
+    if kinds:
+        mark("unknown_kind", ~_true(pc.is_in(kind, pa.array(list(kinds), pa.string()))))
+    return Checked(user_id, item_id, occurred_at, weight, kind, reason)
+
+
+_NONE = np.iinfo(np.int64).min
+
+
+def _localised(values: pa.Array, timezone: str) -> pa.Array:
+    return pc.assume_timezone(values, timezone, ambiguous="earliest", nonexistent="latest")
+
+
+def _int64(values: pa.Array) -> np.ndarray:
+    return pc.fill_null(values, _NONE).to_numpy(zero_copy_only=False)
+
+
+def _true(values: pa.Array) -> np.ndarray:
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(bool)

@@ -1,0 +1,46 @@
+"""A whole night in one process, with its progress on stderr."""
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from recjobs import NIGHT
+from recjobs.catalog import Catalog
+from recjobs.steps import begin, run_step
+
+
+def run_night(
+    catalog: Catalog, *, as_of: str | None, overrides: dict[str, Any], force: str | None, publish: bool
+) -> dict[str, Any]:
+    """Begin, then every step that an earlier try has not finished. Returns what each step returned."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    began = begin.run(catalog, as_of=as_of, overrides=overrides, force=force, publish=publish)
+    batch_id = str(began["batch_id"])
+    if began["nothing_new"]:
+        console.print(f"nothing new: {batch_id} was made of the same input, request and code, and is finished")
+        return {**began, "catalog": catalog.name, "steps": {}}
+    console.print(f"{'resuming' if began['resumed'] else 'night'} {batch_id} of {catalog.name}")
+    results: dict[str, Any] = {}
+    steps = [step for step in NIGHT if publish or step not in ("refit", "score", "inspect", "publish")]
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+        for step in steps:
+            if _is_done(catalog, batch_id, step):
+                console.print(f"  [dim]{step:9}        done before[/dim]")
+                continue
+            task = progress.add_task(step, total=None)
+            since = time.monotonic()
+            results[step] = run_step(step, catalog, batch_id)
+            progress.remove_task(task)
+            numbers = "  ".join(f"{k}={v}" for k, v in results[step].items())
+            console.print(f"  [green]{step:9}[/green] {time.monotonic() - since:6.1f} s  [dim]{numbers}[/dim]")
+    return {**began, "catalog": catalog.name, "steps": results}
+
+
+def _is_done(catalog: Catalog, batch_id: str, step: str) -> bool:
+    from recjobs.night import Night
+
+    return Night.open(catalog, batch_id).artifacts.is_done(step)

@@ -1,0 +1,68 @@
+"""Ask the candidate, the champion and popularity about the same unseen interactions."""
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.catalog import Catalog
+from recjobs.core.als import Factors
+from recjobs.core.evaluation import VIEWS, Rows, Contestant, answer, exam, measure
+from recjobs.core.gate import segments_by_activity
+from recjobs.core.interactions import Interactions
+from recjobs.core.recipe import Recipe
+from recjobs.core.splitting import microseconds
+from recjobs.night import Night
+
+
+def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
+    """Write each metric of each model and view with its interval, and of each holdout user."""
+    night = Night.open(catalog, batch_id)
+    train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
+    holdout = Interactions.from_table(night.artifacts.load_table("split", "holdout.parquet"))
+    now = microseconds(night.cutoff().at)
+    contestants = _contestants(night)
+
+    rows: Rows = []
+    smallest: dict[str, int] = {}
+    with night.artifacts.writing("evaluate") as files:
+        for view in VIEWS:
+            questions = exam(train, holdout, view, night.request.seed)
+            activity = np.bincount(train.user_idx, minlength=train.n_users)[questions.users]
+            segments = segments_by_activity(activity)
+            answers = [answer(contestant, train, now, questions, night.threads) for contestant in contestants]
+            rows += measure(answers, view, train, segments, night.request.seed)
+            columns: dict[str, np.ndarray] = {"user_idx": questions.users.astype(np.int32)}
+            for given in answers:
+                columns |= {f"{given.name}.{metric}": values for metric, values in given.per_user.items()}
+            columns |= {f"is_{name}": mask for name, mask in segments.items()}
+            files.save_table(f"{view}.parquet", pa.table(columns))
+            smallest[view] = len(questions.users)
+        files.save_json("evaluation.json", {"metrics": [_finite(row) for row in rows], "users": smallest})
+    deciding = {
+        r["model"]: r["value"]
+        for r in rows
+        if (r["segment"], r["view"], r["metric"]) == ("all", night.view, "ndcg_at_20")
+    }
+    return {
+        "users": smallest[night.view],
+        **{f"ndcg_at_20.{k}": round(v, 5) for k, v in deciding.items() if np.isfinite(v)},
+    }
+
+
+def _contestants(night: Night) -> list[Contestant]:
+    trained = Factors(**night.artifacts.load_arrays("train", "candidate.npz"))
+    found = [Contestant("candidate", np.nan_to_num(trained.item_factors), night.catalog.recipe)]
+    champion = night.request.champion
+    if champion:
+        recipe = Recipe.from_json(champion.recipe)
+        if champion.data_cutoff <= night.cutoff().at:
+            found.append(Contestant("champion", night.aligned_champion().item_factors, recipe))
+        elif recipe == night.catalog.recipe:
+            found.append(Contestant("champion", found[0].item_factors, recipe))
+        else:
+            again = Factors(**night.artifacts.load_arrays("train", "champion_recipe.npz"))
+            found.append(Contestant("champion", np.nan_to_num(again.item_factors), recipe))
+    return [*found, Contestant("popularity_30d", None, None, 30), Contestant("popularity_all", None, None, None)]
+
+
+def _finite(row: dict[str, object]) -> dict[str, object]:
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}

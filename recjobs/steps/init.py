@@ -1,0 +1,73 @@
+"""Draft a catalog file from a data file: guess which column holds what, for a person to correct."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+
+from recjobs.adapters import sources
+from recjobs.config import load_settings
+from recjobs.core.validation import as_microseconds
+from recjobs.errors import DataRefused, Misuse
+
+_HINTS = {
+    "user_id": r"user|customer|client|buyer|visitor|member|account|response.?id|session",
+    "item_id": r"item|product|stock|sku|asin|isbn|article|movie|track|good",
+    "occurred_at": r"occurred|time|date|timestamp|_at$|when",
+    "weight": r"quantity|qty|weight|count|amount",
+    "title": r"title|description|name",
+    "categories": r"categor|genre|department",
+    "price": r"price|cost",
+}
+
+
+def run(path: str) -> dict[str, str]:
+    """Write `<catalogs>/<name of the file>.yaml`; an existing one is never overwritten.
+
+    Raises DataRefused when the file cannot be read or no column looks like a user, an item or a time.
+    """
+    settings = load_settings()
+    file = sources.find(Path.cwd(), str(Path(path).absolute()), None)[0]
+    batch = next(iter(sources.read(file, None)), None)
+    if batch is None or batch.num_rows == 0:
+        raise DataRefused(f"{path}: no rows to guess from")
+    names = batch.schema.names
+    guess = {key: _named(names, pattern) for key, pattern in _HINTS.items()}
+    guess["user_id"] = guess["user_id"] or ""
+    missing = [key for key in ("user_id", "item_id", "occurred_at") if not guess[key]]
+    if missing:
+        raise DataRefused(
+            f"{path}: no column looks like {', '.join(missing)} among {', '.join(names)}; write the catalog by hand"
+        )
+    name = re.sub(r"[^a-z0-9_]+", "_", Path(path).name.split(".")[0].lower()).strip("_")
+    target = settings.catalogs / f"{name if name[:1].isalpha() else 'catalog_' + name}.yaml"
+    if target.exists():
+        raise Misuse(f"{target} is there already; rename it or the data file")
+    columns = {key: guess[key] for key in ("user_id", "item_id", "occurred_at", "weight") if guess[key]}
+    attributes = {key: guess[key] for key in ("title", "categories", "price") if guess[key]}
+    draft = {
+        "description": f"Drafted from {Path(path).name}; see that the columns are right",
+        "sources": [{"path": file.path, "columns": columns, "time": _time(batch.column(columns["occurred_at"]))}],
+        **({"items": {"columns": attributes}} if attributes else {}),
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(yaml.safe_dump(draft, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return {"catalog": target.stem, "file": str(target), **columns}
+
+
+def _named(names: list[str], pattern: str) -> str | None:
+    exact = [n for n in names if re.fullmatch(pattern, n, re.IGNORECASE)]
+    likely = [n for n in names if re.search(pattern, n, re.IGNORECASE)]
+    ids = [n for n in likely if re.search(r"(id|code|no|number)\b", n, re.IGNORECASE)]
+    return next(iter(exact or ids or likely), None)
+
+
+def _time(values: pa.Array) -> dict[str, str]:
+    if not pa.types.is_integer(values.type):
+        numeric = pa.types.is_string(values.type) and all(str(v).isdigit() for v in values.slice(0, 100).to_pylist())
+        if not numeric:
+            return {"unit": "iso", "timezone": "UTC"}
+    newest = {unit: int(as_microseconds(values, unit, "UTC").max()) for unit in ("s", "ms", "us")}
+    # 1990 to 2100: only one unit puts a plausible instant there
+    return {"unit": next((u for u, at in newest.items() if 631_152_000_000_000 < at < 4_102_444_800_000_000), "s")}

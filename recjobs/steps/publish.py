@@ -1,0 +1,139 @@
+"""Load the finished lists as a new batch, check them in SQL, then move the pointer and the champion in one transaction."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from recjobs.adapters.postgres import Session
+from recjobs.catalog import Catalog
+from recjobs.core import copy_format
+from recjobs.core.batch_ids import parse_batch_id
+from recjobs.errors import ListsRefused, Locked
+from recjobs.night import Night, let_alias_follow
+
+ROWS = 8192
+"""Lists encoded at a time."""
+
+
+def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
+    """Publish a batch. Doing it again changes nothing.
+
+    Raises Locked while another process loads a batch of this catalog, Superseded when a newer batch or another champion
+    is in charge by now, ListsRefused when Postgres holds other lists than were inspected.
+    """
+    night = Night.open(catalog, batch_id)
+    inspection = night.artifacts.load_json("inspect", "inspection.json")
+    chosen = night.artifacts.load_json("refit", "model.json")
+    request = night.request
+
+    with night.database("loader").connect() as loader:
+        turn = loader.row("publish_lock")
+        if not turn or not turn["taken"]:
+            raise Locked(f"another process is loading a batch of {night.catalog.name}")
+        state = loader.row("stage_batch", record=_record(night, chosen, inspection))
+        if state and state["state"] == "staged":
+            _load(night, loader)
+            loader.rows("seal_batch", batch_id=batch_id)
+            _must_be_what_was_inspected(night, loader, inspection)
+        with night.database("publisher").connect() as publisher:
+            publisher.rows(
+                "record_night",
+                batch_id=batch_id,
+                promotion=_promotion(night, chosen),
+                metrics=night.artifacts.load_json("evaluate", "evaluation.json")["metrics"],
+                findings=night.artifacts.load_json("validate", "findings.json")["findings"],
+            )
+            flipped = publisher.row(
+                "publish_batch",
+                batch_id=batch_id,
+                pinned_champion=request.champion.model_version if request.champion else None,
+                forced=request.force is not None,
+                reason=request.force,
+            )
+            champion = publisher.row("champion")
+    let_alias_follow(night.settings, night.catalog, champion["model_version"] if champion else None)
+    with night.artifacts.writing("publish") as files:
+        files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen["model_version"]})
+    return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection["users"]}
+
+
+def _record(night: Night, chosen: dict[str, Any], inspection: dict[str, Any]) -> dict[str, Any]:
+    counts = night.artifacts.load_json("validate", "findings.json")["counts"]
+    request, top_n = night.request, night.catalog.top_n
+    return {
+        "batch_id": request.batch_id,
+        "as_of": request.as_of,
+        "attempt": parse_batch_id(request.batch_id)[1],
+        "computed_at": request.began_at,
+        "model_version": chosen["model_version"],
+        "champion_version": chosen["champion_version"],
+        "n_users": counts["users"],
+        "n_items": counts["items"],
+        "n_interactions": counts["accepted"],
+        "top_n_stored": top_n.stored,
+        "top_n_served": top_n.served,
+        "input_hash": request.input["hash"],
+        "checksum": inspection["checksum"],
+        "code_version": request.code_version,
+    }
+
+
+def _load(night: Night, loader: Session) -> None:
+    lists = [name for name in sorted(night.artifacts.manifest("score")) if name.startswith("top_n-")]
+    for table, names in (
+        ("top_n", lists),
+        ("similar_lists", ["similar.parquet"]),
+        ("popular_lists", ["popular.parquet"]),
+        ("item_records", ["items.parquet"]),
+        ("history_lists", ["history.parquet"]),
+    ):
+        chunks = copy_format.stream(_encoded(night, names))
+        loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
+
+
+def partition(table: str, batch_id: str) -> str:
+    """The name of a list table's partition, as the SQL function partition_name has it."""
+    return f"{table}_{batch_id.replace('-', '_').lower()}"
+
+
+def _encoded(night: Night, names: list[str]) -> Iterator[memoryview]:
+    batch_id = copy_format.constant_text(night.batch_id)
+    for name in names:
+        for batch in night.artifacts.open_table("score", name).iter_batches(ROWS):
+            fields = [_field(column) for column in batch.columns]
+            yield copy_format.rows([batch_id, *fields], batch.num_rows)
+
+
+def _field(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_list(kind):
+        value = kind.value_type
+        if pa.types.is_string(value):
+            return copy_format.text_array(column)
+        return copy_format.timestamp_array(column) if pa.types.is_timestamp(value) else copy_format.float_array(column)
+    if pa.types.is_boolean(kind):
+        return copy_format.boolean(column)
+    if pa.types.is_string(kind):
+        return copy_format.text(column)
+    return copy_format.number(column, {pa.int16(): ">i2", pa.int32(): ">i4", pa.float64(): ">f8"}[kind])
+
+
+def _must_be_what_was_inspected(night: Night, loader: Session, inspection: dict[str, Any]) -> None:
+    found = loader.row("list_checksum", {"partition": partition("top_n", night.batch_id)})
+    if not found or (found["checksum"], found["n_users"]) != (inspection["checksum"], inspection["users"]):
+        raise ListsRefused(
+            f"Postgres holds other lists of {night.batch_id} than were inspected: {found} instead of "
+            f"{inspection['users']} lists with checksum {inspection['checksum']}. The pointer was not moved"
+        )
+
+
+def _promotion(night: Night, chosen: dict[str, Any]) -> dict[str, Any]:
+    verdict = night.artifacts.load_json("gate", "verdict.json")
+    return {
+        **verdict,
+        "verdict": chosen["verdict"],
+        "reason": chosen["reason"],
+        "decided_at": night.request.began_at,
+        "cutoff": night.cutoff().at,
+    }

@@ -1,0 +1,100 @@
+"""Promoted: fit the recipe on everything, starting from tonight's candidate, and check it once more.
+Refused: the champion's model is used again. Without either, tonight's lists are the popular ones."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from recjobs.catalog import Catalog
+from recjobs.core import als
+from recjobs.core.evaluation import Contestant, exam, lists_of
+from recjobs.core.interactions import Interactions
+from recjobs.core.metrics import per_user
+from recjobs.core.model_file import StoredModel
+from recjobs.core.refit import defect_of_refit, overlap_at
+from recjobs.core.splitting import microseconds
+from recjobs.night import Night
+
+
+def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
+    """Write and register the model tonight's lists are made of. It is a version in MLflow and Postgres, not in charge."""
+    night = Night.open(catalog, batch_id)
+    verdict = night.artifacts.load_json("gate", "verdict.json")
+    champion = night.request.champion
+    refused = None if verdict["verdict"] == "promoted" else verdict["reason"]
+
+    with night.artifacts.writing("refit") as files:
+        version = champion.model_version if champion else None
+        if refused is None:
+            factors, defect = _refit(night)
+            if defect:
+                refused = f"the refit was refused: {defect}"
+            else:
+                model = StoredModel(factors, night.ids("users"), night.ids("items"))
+                files.save_arrays("model.npz", **model.to_arrays())
+                version = _register(night, files.hashes["model.npz"], files.read("model.npz"), verdict)
+        source = "none" if version is None else "refit" if refused is None else "champion"
+        summary = {
+            "verdict": "promoted" if refused is None else "refused",
+            "reason": verdict["reason"] if refused is None else refused,
+            "source": source,
+            "model_version": version,
+            "champion_version": version,
+        }
+        files.save_json("model.json", summary)
+    return {"verdict": summary["verdict"], "model_version": version, "lists_from": source}
+
+
+def _refit(night: Night) -> tuple[als.Factors, str | None]:
+    recipe, threads = night.catalog.recipe, night.threads
+    interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
+    candidate = als.Factors(**night.artifacts.load_arrays("train", "candidate.npz"))
+    now = microseconds(night.request.as_of)
+    factors = als.fit(interactions.confidence(recipe, now), recipe, night.request.seed, threads, start=candidate)
+    if found := factors.defect():
+        return factors, found
+
+    train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
+    holdout = Interactions.from_table(night.artifacts.load_table("split", "holdout.parquet"))
+    questions = exam(train, holdout, "repeats", night.request.seed)
+    before, _ = lists_of(
+        Contestant("candidate", candidate.item_factors, recipe),
+        train,
+        microseconds(night.cutoff().at),
+        questions,
+        20,
+        threads,
+    )
+    after, _ = lists_of(Contestant("refit", factors.item_factors, recipe), interactions, now, questions, 20, threads)
+    champion = night.aligned_champion().item_factors if night.request.champion else None
+    return factors, defect_of_refit(
+        factors,
+        champion,
+        ndcg_refit=_ndcg(after, questions.holdout),
+        ndcg_candidate=_ndcg(before, questions.holdout),
+        overlap=overlap_at(before, after),
+        min_overlap=night.catalog.gate.min_overlap_after_refit,
+    )
+
+
+def _ndcg(lists: np.ndarray, holdout: Any) -> float:
+    return float(np.nanmean(per_user(lists, holdout, 20)["ndcg"])) if len(lists) else 0.0
+
+
+def _register(night: Night, sha256: str, content: bytes, verdict: dict[str, Any]) -> str:
+    assert hashlib.sha256(content).hexdigest() == sha256
+    registry = night.registry()
+    tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version}
+    version = registry.register(night.mlflow_run(registry), night.request.batch_id, content, sha256, tags)
+    with night.database("publisher").connect() as session:
+        session.rows(
+            "register_model",
+            model_version=version,
+            batch_id=night.request.batch_id,
+            uri=night.artifacts.where("refit", "model.npz"),
+            sha256=sha256,
+            data_cutoff=night.request.as_of,
+            recipe=night.catalog.recipe.to_json(),
+        )
+    return version

@@ -1,0 +1,160 @@
+"""Finish every user's list, the similar items and the popular lists, in chunks that a killed try is resumed at."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.adapters.artifacts import StepFiles
+from recjobs.catalog import Catalog
+from recjobs.core.als import aligned, fold_in
+from recjobs.core.finishing import PopularList, as_lists, fill, latest, similar
+from recjobs.core.interactions import Interactions
+from recjobs.core.model_file import StoredModel
+from recjobs.core.popularity import popular_order, popularity
+from recjobs.core.ranking import Ranked, best_items
+from recjobs.core.recipe import Recipe
+from recjobs.core.splitting import microseconds
+from recjobs.night import Night
+
+CHUNK_USERS = 20_000
+N_SIMILAR = 50
+N_HISTORY = 20
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Item factors in tonight's order, their recipe, and which of tonight's users the model was fit on."""
+
+    item_factors: np.ndarray
+    recipe: Recipe
+    knew_user: np.ndarray
+
+
+def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
+    """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
+    night = Night.open(catalog, batch_id)
+    interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
+    items = night.artifacts.load_table("validate", "items.parquet")
+    user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
+    item_ids = items["item_id"].combine_chunks()
+    eligible = items["available"].to_numpy()
+    now = microseconds(night.request.as_of)
+    order, score = popular_order(interactions, now)
+    popular = PopularList(order, score).restricted_to(eligible)
+    model = _model_of(night, user_ids.to_pylist(), item_ids.to_pylist())
+    n = night.catalog.top_n.stored
+
+    with night.artifacts.writing("score", resume_key=_key(night)) as files:
+        seen = interactions.pairs() if night.catalog.seen == "exclude" else None
+        confidence = interactions.confidence(model.recipe, now) if model else None
+        for number, first in enumerate(range(0, len(user_ids), CHUNK_USERS)):
+            name = f"top_n-{number:05d}.parquet"
+            if name in files.hashes:
+                continue
+            last = min(first + CHUNK_USERS, len(user_ids))
+            seen_here = None if seen is None else seen[first:last]
+            if model is not None and confidence is not None:
+                vectors = fold_in(confidence[first:last], model.item_factors, model.recipe, night.threads)
+                usable = eligible & model.item_factors.any(axis=1)
+                ranked = best_items(vectors, model.item_factors, n, seen_here, usable, night.threads)
+                source = np.where(model.knew_user[first:last], "als", "foldin")
+            else:
+                ranked = Ranked(
+                    np.full((last - first, n), -1, np.int32), np.full((last - first, n), np.nan, np.float32)
+                )
+                source = np.full(last - first, "popular")
+            lists, n_model = fill(ranked, popular, seen_here, len(item_ids))
+            ids, scores = as_lists(lists, item_ids)
+            table = {
+                "user_id": user_ids.slice(first, last - first),
+                "item_ids": ids,
+                "scores": scores,
+                "source": pa.array(np.where(n_model > 0, source, "popular")),
+                "n_model": pa.array(n_model.astype(np.int16)),
+                "n_category": pa.array(np.zeros(last - first, np.int16)),
+            }
+            files.save_table(name, pa.table(table))
+            files.checkpoint()
+        _save_rest(files, night, interactions, items, popular, model, eligible)
+    return {"users": len(user_ids), "items": len(item_ids), "n": n}
+
+
+def _model_of(night: Night, user_ids: list[str], item_ids: list[str]) -> _Model | None:
+    chosen = night.artifacts.load_json("refit", "model.json")
+    if chosen["source"] == "none":
+        return None
+    if chosen["source"] == "champion":
+        stored, recipe = night.champion_model(), Recipe.from_json(_champion_recipe(night))
+    else:
+        stored = StoredModel.from_arrays(night.artifacts.load_arrays("refit", "model.npz"))
+        recipe = night.catalog.recipe
+    users = set(stored.user_ids)
+    return _Model(
+        aligned(stored.factors.item_factors, stored.item_ids, item_ids),
+        recipe,
+        np.array([user_id in users for user_id in user_ids], bool),
+    )
+
+
+def _champion_recipe(night: Night) -> dict[str, object]:
+    assert night.request.champion is not None
+    return night.request.champion.recipe
+
+
+def _key(night: Night) -> str:
+    """What finished chunks hang on: equal key, equal chunks."""
+    made_from = [night.artifacts.manifest(step) for step in ("begin", "validate", "refit")]
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def _save_rest(
+    files: StepFiles,
+    night: Night,
+    interactions: Interactions,
+    items: pa.Table,
+    popular: PopularList,
+    model: _Model | None,
+    eligible: np.ndarray,
+) -> None:
+    item_ids = items["item_id"].combine_chunks()
+    if model is not None:
+        ids, scores = as_lists(similar(model.item_factors, N_SIMILAR, eligible, night.threads), item_ids)
+    else:
+        ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
+    files.save_table("similar.parquet", pa.table({"item_id": item_ids, "item_ids": ids, "scores": scores}))
+
+    segments = {"all": popular}
+    categories = items["categories"].to_pylist()
+    for category in sorted({c for of_item in categories for c in of_item}):
+        segments[f"category:{category}"] = popular.restricted_to(
+            np.array([category in of_item for of_item in categories])
+        )
+    n = night.catalog.top_n.stored
+    rows = [
+        {
+            "segment": name,
+            "item_ids": item_ids.take(pa.array(found.order[:n])).to_pylist(),
+            "scores": found.score[:n].tolist(),
+        }
+        for name, found in segments.items()
+    ]
+    shape = pa.schema({"segment": pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
+    files.save_table("popular.parquet", pa.Table.from_pylist(rows, shape))
+    files.save_table(
+        "items.parquet", items.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
+    )
+
+    users, item_idx, at = latest(interactions, N_HISTORY)
+    offsets = pa.array(
+        np.concatenate([[0], np.cumsum(np.bincount(users, minlength=interactions.n_users))]).astype(np.int32)
+    )
+    user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"]
+    history = {
+        "user_id": user_ids,
+        "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
+        "occurred_at": pa.ListArray.from_arrays(offsets, pa.array(at).cast(pa.timestamp("us", "UTC"))),
+    }
+    files.save_table("history.parquet", pa.table(history))

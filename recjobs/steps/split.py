@@ -1,0 +1,28 @@
+"""Cut tonight's interactions at one instant: before it we train, from it on we measure."""
+
+from recjobs.catalog import Catalog
+from recjobs.core.interactions import Interactions
+from recjobs.core.splitting import choose_cutoff, split_at
+from recjobs.night import Night
+
+
+def run(catalog: Catalog, batch_id: str) -> dict[str, int | str]:
+    """Write train, holdout, and the instant between them with the rule that chose it."""
+    night = Night.open(catalog, batch_id)
+    interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
+    champion = night.request.champion
+
+    cutoff = choose_cutoff(
+        interactions,
+        night.request.as_of,
+        champion.data_cutoff if champion else None,
+        night.catalog.holdout_days,
+        night.catalog.min_holdout_users,
+    )
+    train, holdout = split_at(interactions, cutoff.at)
+
+    with night.artifacts.writing("split") as files:
+        files.save_table("train.parquet", train.to_table())
+        files.save_table("holdout.parquet", holdout.to_table())
+        files.save_json("cutoff.json", {"at": cutoff.at.isoformat(), "rule": cutoff.rule, "why": cutoff.why})
+    return {"train": len(train), "holdout": len(holdout), "cutoff": cutoff.at.isoformat()}

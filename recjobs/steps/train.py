@@ -1,0 +1,42 @@
+"""Fit tonight's candidate on the train part; from the champion's factors where that leaks nothing, else cold."""
+
+import numpy as np
+
+from recjobs.catalog import Catalog
+from recjobs.core import als
+from recjobs.core.interactions import Interactions
+from recjobs.core.recipe import Recipe
+from recjobs.core.splitting import microseconds
+from recjobs.night import Night
+
+
+def run(catalog: Catalog, batch_id: str) -> dict[str, int | bool]:
+    """Write the candidate's factors, and the champion's recipe fit on the same part where the champion itself has
+    seen the holdout and its recipe differs.
+
+    Degenerate data can give factors that are not finite; the gate refuses those.
+    """
+    night = Night.open(catalog, batch_id)
+    train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
+    cutoff = night.cutoff()
+    recipe, champion = night.catalog.recipe, night.request.champion
+    now = microseconds(cutoff.at)
+
+    start = None
+    if champion and champion.data_cutoff <= cutoff.at and Recipe.from_json(champion.recipe).factors == recipe.factors:
+        start = night.aligned_champion()
+    warm = start is not None
+    candidate = als.fit(train.confidence(recipe, now), recipe, night.request.seed, night.threads, start)
+    with night.artifacts.writing("train") as files:
+        files.save_arrays("candidate.npz", user_factors=candidate.user_factors, item_factors=candidate.item_factors)
+        if champion and champion.data_cutoff > cutoff.at and Recipe.from_json(champion.recipe) != recipe:
+            other = Recipe.from_json(champion.recipe)
+            again = als.fit(train.confidence(other, now), other, night.request.seed, night.threads)
+            files.save_arrays("champion_recipe.npz", user_factors=again.user_factors, item_factors=again.item_factors)
+        files.save_json("train.json", {"recipe": recipe.to_json(), "warm": warm, "interactions": len(train)})
+    return {
+        "warm": warm,
+        "factors": recipe.factors,
+        "users": int(np.count_nonzero(candidate.user_factors.any(axis=1))),
+        "items": int(np.count_nonzero(candidate.knows_items())),
+    }
