@@ -70,8 +70,8 @@ class Airflow:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{max(task['try_number'], 1)}"
         found = ""
         for entry in self._get(path, {"Accept": "application/json"}).get("content", []):
-            for detail in entry.get("error_detail") or []:
-                found = f"{detail['exc_type']}: {detail['exc_value']}"
+            for detail in (entry.get("error_detail") or [])[:1]:  # what it was raised from comes after it
+                found = detail["exc_value"]
         return found
 
     def _get(self, path: str, headers: dict[str, str] | None = None) -> Any:

@@ -10,7 +10,7 @@ from rich.console import Console
 from local import airflow, postgres_binaries, stack
 from local.airflow_api import Airflow
 from local.databases import given_url
-from local.errors import LocalError
+from local.errors import NightFailed
 from local.ports import HOST
 from local.progress import follow
 from local.published import published
@@ -22,7 +22,7 @@ DAG_SECONDS = 90
 
 
 def run(console: Console, catalog: str | None, since: float | None) -> None:
-    """Run the demo. Raises `LocalError` with the failing step's reason if the night fails."""
+    """Run the demo. Raises `NightFailed` with the failing step's reason if the night fails."""
     began = time.time()
     name = load_catalog(catalog or default_catalog(load_settings())).name
     settings = stack.up(lambda what: console.print(f"starting {what} ..."))
@@ -41,7 +41,7 @@ def run(console: Console, catalog: str | None, since: float | None) -> None:
     ended = time.time()
 
     if state != "success":
-        raise LocalError(_why(settings, api, dag_id, run_id))
+        raise NightFailed(_why(settings, api, dag_id, run_id))
     skipped = [step for step, task in api.tasks(dag_id, run_id).items() if task["state"] == "skipped"]
     if "begin" in skipped:
         console.print("\nnothing new: the live batch was made of the same input and the same request")

@@ -16,6 +16,12 @@ class PortTaken(LocalError):
         self.setting = setting
 
 
+class NightFailed(LocalError):
+    """The platform is well, the night is not; its own exit code stands in the message."""
+
+    exit_code = 1
+
+
 class NotHealthy(LocalError):
     """A process ended, or did not answer in time."""
 

@@ -49,7 +49,10 @@ started=$(date +%s)
 locks=
 for lock in "$@"; do locks="$locks -r $lock"; done
 install() { # with uv, and with pip where uv is not to be had or cannot reach the packages that pip reaches
-    if [ -n "$uv" ] && "$uv" pip install --quiet --python .venv/bin/python "$@"; then return; fi
+    if [ -n "$uv" ]; then
+        "$uv" pip install --quiet --python .venv/bin/python "$@" && return
+        say "uv could not; trying pip, which takes about 80 s ..."
+    fi
     .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
 }

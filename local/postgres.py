@@ -90,6 +90,7 @@ class Cluster:
         for process in stragglers:
             _signal(process, "SIGKILL")
         psutil.wait_procs(stragglers, timeout=5)
+        socket_folder.remove(self.home)
 
     def postmaster(self) -> psutil.Process | None:
         """Return the server's process if it runs. A stale or recycled pid is not mistaken for it."""

@@ -58,7 +58,7 @@ def summary(result: Any) -> str:
     if not isinstance(result, dict):
         return "" if result is None else str(result)
     words = []
-    for name, value in result.items():
+    for name, value in sorted(result.items(), key=lambda item: item[0] != "verdict"):
         if isinstance(value, bool) or value is None or isinstance(value, dict | list):
             continue
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)

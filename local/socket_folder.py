@@ -1,5 +1,6 @@
 """Where the server's Unix socket lies: a path longer than 107 bytes cannot be bound, however deep the checkout."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -28,6 +29,14 @@ def make(folder: Path, owner: Identity) -> None:
         raise LocalError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own")
     folder.chmod(0o700)
     owner.own(folder)
+
+
+def remove(home: Path) -> None:
+    """Remove the folder under the temporary one, if there was one and nothing is left in it."""
+    folder = of(home)
+    if folder != home:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _fits(folder: Path) -> bool:
