@@ -6,6 +6,7 @@ Exit codes: 0 done (a refused candidate too: a verdict is a result), 64 usage, 6
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -227,16 +228,9 @@ def _exit_code(command: Callable[[], Any]) -> int:
         click.echo(f"recjobs: {error}", err=True)
         return error.exit_code
     except Exception as error:
-        import logging
-
-        logging.getLogger("recjobs").debug("defect", exc_info=True)
-        import traceback
-
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        click.echo(
-            f"recjobs: a defect of ours: {type(error).__name__}: {error} ({where.filename}:{where.lineno}). Please report it with this line",
-            err=True,
-        )
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
+        click.echo(f"recjobs: a defect of ours: {said}. Please report this line", err=True)
         return 70
     return 0
 

@@ -166,6 +166,9 @@ class Schedule(_Part):
     timezone: str = "UTC"
 
 
+_HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
+
+
 class Catalog(_Part):
     """One set of users, items and interactions with its own settings, schema, DAGs and model."""
 
@@ -204,18 +207,19 @@ class Catalog(_Part):
         )
 
     def with_overrides(self, overrides: dict[str, Any]) -> "Catalog":
-        """This catalog with `{"model.factors": 32, ...}` set; a bare name means a key of `model`.
+        """This catalog with `{"model.factors": 32, ...}` set; a bare name means a key of `model` or `recency`.
 
         Raises Misuse when a key or value cannot be.
         """
         tree = self.model_dump(mode="json")
         for dotted, value in overrides.items():
-            *branches, leaf = dotted.split(".") if "." in dotted or dotted in tree else ("model", dotted)
-            node = tree
+            path = dotted if "." in dotted or dotted in tree else f"{_HOME_OF.get(dotted, 'model')}.{dotted}"
+            *branches, leaf = path.split(".")
+            node: Any = tree
             for branch in branches:
                 node = node.get(branch) if isinstance(node, dict) else None
-                if not isinstance(node, dict):
-                    raise Misuse(f"--set {dotted}: there is no such key")
+            if not isinstance(node, dict):
+                raise Misuse(f"--set {dotted}: there is no such key")
             node[leaf] = value
         try:
             return Catalog.model_validate(tree)
@@ -243,13 +247,14 @@ def explain(error: ValidationError) -> Iterator[str]:
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed at a place in a catalog file, read off the JSON schema of Catalog."""
     schema = Catalog.model_json_schema()
-    node = schema
+    node: dict[str, Any] = schema
     for part in loc:
         node = _resolved(node, schema)
         if isinstance(part, int):
-            node = node["items"]
+            node = dict(node["items"])
         else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+            properties = node.get("properties", {})
+            node = properties[part] if part in properties else node.get("additionalProperties", {})
     return [k for k in _resolved(node, schema).get("properties", {}) if loc or k != "name"]
 
 

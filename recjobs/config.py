@@ -91,8 +91,8 @@ def load_settings() -> Settings:
     """
     try:
         dotenv = ROOT / ".env"
-        state = Settings(_env_file=dotenv).state  # type: ignore[call-arg]
-        settings = Settings(_env_file=(state / "env", dotenv))  # type: ignore[call-arg]
+        state = Settings(_env_file=dotenv).state
+        settings = Settings(_env_file=(state / "env", dotenv))
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]

@@ -95,7 +95,7 @@ class StepFiles:
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """A .npz without pickles."""
         with self.sink(name) as file:
-            np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+            np.savez(file, allow_pickle=False, **arrays)
 
     def checkpoint(self) -> None:
         """Note the files finished so far, for a later try to go on from."""
@@ -167,7 +167,7 @@ class Artifacts:
 
     def is_done(self, step: str) -> bool:
         """Whether a step's manifest is there."""
-        return self._system.get_file_info(self.where(step, "manifest.json")).type == fs.FileType.File
+        return bool(self._system.get_file_info(self.where(step, "manifest.json")).type == fs.FileType.File)
 
     def manifest(self, step: str) -> dict[str, str]:
         """SHA-256 of each file of a finished step."""

@@ -4,6 +4,7 @@ It stands alone on purpose: MLflow copies it into the model, to be loaded where 
 """
 
 import hashlib
+from itertools import pairwise
 from typing import Any
 
 import mlflow
@@ -27,7 +28,7 @@ class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.row_of = {identifier: row for row, identifier in enumerate(self.user_ids)}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The `n` (params, default 20) best items of each `user_id`, seen ones included: user_id, rank, item_id, score."""
+        """The `n` (params, default 20) best items of each `user_id`, seen ones too: user_id, rank, item_id, score."""
         n = int((params or {}).get("n", 20))
         known = self.item_factors.any(axis=1)
         rows = []
@@ -43,7 +44,7 @@ class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     @staticmethod
     def _ids(blob: np.ndarray, offsets: np.ndarray) -> list[str]:
         raw = blob.tobytes()
-        return [raw[first:last].decode() for first, last in zip(offsets, offsets[1:], strict=False)]
+        return [raw[first:last].decode() for first, last in pairwise(offsets)]
 
 
 mlflow.models.set_model(Recommender())

@@ -18,7 +18,7 @@ class Factors:
 
     def knows_items(self) -> np.ndarray:
         """Which items the model knows."""
-        return np.asarray(self.item_factors.any(axis=1))
+        return known_rows(self.item_factors)
 
     def defect(self) -> str | None:
         """What makes these factors unusable, or None."""
@@ -31,6 +31,11 @@ class Factors:
         if len(known) > 1 and np.ptp(known, axis=0).max() == 0:
             return "every item has the same factors"
         return None
+
+
+def known_rows(factors: np.ndarray) -> np.ndarray:
+    """Which rows are not all zeros."""
+    return np.asarray(factors.any(axis=1))
 
 
 def fit(
@@ -65,7 +70,7 @@ def fold_in(user_items: csr_matrix, item_factors: np.ndarray, recipe: Recipe, th
 
     A user without an interaction in a known item gets zeros.
     """
-    known = item_factors.any(axis=1)
+    known = known_rows(item_factors)
     usable = user_items.copy()
     usable.data = np.where(known[usable.indices], usable.data, 0).astype(np.float32)
     usable.eliminate_zeros()

@@ -1,7 +1,7 @@
 """A checksum of finished lists that Postgres can compute from its own rows.
 
 Per list: SHA-256 of user id, item ids, source and n_model joined by unit separators, then the scores as Postgres sends
-an array of float4. Of all: SHA-256 of those, in byte order of the user id. `sql/queries/list_checksum.sql` says the same in SQL.
+an array of float4. Of all: SHA-256 of those, in byte order of the user id. In SQL: `sql/queries/list_checksum.sql`.
 """
 
 import hashlib

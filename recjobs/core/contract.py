@@ -87,7 +87,7 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     if values.size == row.size and values.size:
         rises = (row[1:] == row[:-1]) & (rung[1:] == rung[:-1]) & (values[1:] > values[:-1])
         broken.note("rising_score", users, _rows(row[1:][rises], len(users)))
-    return user_idx
+    return np.asarray(user_idx)
 
 
 def first_items(lists: pa.Table) -> pa.Array:

@@ -1,12 +1,13 @@
 """Rows in Postgres' binary COPY format, made from Arrow columns without a Python loop over rows.
 
-A row is its number of fields, then each field as a length and its bytes. A field is here an array of pieces (constant
-bytes, or an Arrow binary array with one value a row); Arrow joins the pieces of all rows in one pass. An array of texts
-is a header and, for each element, a length and its bytes: those are made once for each distinct text and taken by index.
+A row is its number of fields, then each field as a length and its bytes. A field is here constant bytes, or an Arrow
+binary array with one value a row; Arrow joins the fields of all rows in one pass. An array of texts is a header and,
+for each element, a length and its bytes: those are made once for each distinct text and taken by index.
 Format: PostgreSQL documentation, COPY, "Binary Format"; array_recv in src/backend/utils/adt/arrayfuncs.c.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,8 @@ _ELEMENT_FORMATS = {_FLOAT4: ">f4", _TIMESTAMPTZ: ">i8"}
 _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970."""
 
-Column = pa.Array | bytes
-"""One field a row, length included; bytes: the same field in every row."""
+Column: TypeAlias = Any | bytes
+"""One field a row (an Arrow binary array), length included; bytes: the same field in every row."""
 
 
 def rows(columns: Sequence[Column], n: int) -> memoryview:
@@ -28,7 +29,7 @@ def rows(columns: Sequence[Column], n: int) -> memoryview:
     pieces: list[Column] = []
     for piece in [len(columns).to_bytes(2, "big"), *columns]:
         if isinstance(piece, bytes) and pieces and isinstance(pieces[-1], bytes):
-            pieces[-1] += piece
+            pieces[-1] = pieces[-1] + piece
         else:
             pieces.append(piece)
     arrays = [pa.scalar(p, pa.large_binary()) if isinstance(p, bytes) else p.cast(pa.large_binary()) for p in pieces]

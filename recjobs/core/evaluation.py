@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core import metrics
-from recjobs.core.als import fold_in
+from recjobs.core.als import fold_in, known_rows
 from recjobs.core.bootstrap import mean_intervals
 from recjobs.core.interactions import Interactions
 from recjobs.core.popularity import popular_order, popularity
@@ -68,7 +68,7 @@ def lists_of(
     confidence = train.confidence(contestant.recipe, now)[questions.users]
     vectors = fold_in(confidence, contestant.item_factors, contestant.recipe, threads)
     ranked = best_items(
-        vectors, contestant.item_factors, n, questions.seen, contestant.item_factors.any(axis=1), threads
+        vectors, contestant.item_factors, n, questions.seen, known_rows(contestant.item_factors), threads
     )
     return filled(ranked.item_idx, popular), float((ranked.lengths == 0).mean()) if ranked.lengths.size else 0.0
 

@@ -71,9 +71,9 @@ def decide(
     """Decide by the deciding metric of each holdout user; the three arrays are over the same users.
 
     champion: None on a first night. segments: masks over the users. defect: what is wrong with the candidate's factors.
-    A broken candidate, an empty holdout, or a candidate that is not better than the baseline beyond doubt is refused.
-    Then, on a recipe the champion shares, refused only if worse beyond doubt (interval below 0) or by much; on a changed
-    recipe, promoted only if better beyond doubt (interval above 0).
+    A broken candidate, an empty holdout, and a candidate not better than the baseline beyond doubt are refused.
+    Then, on a recipe the champion shares, refused only if worse beyond doubt (interval below 0) or by much; on a
+    changed recipe, promoted only if better beyond doubt (interval above 0).
     """
     n_users = int(candidate.size)
 
@@ -86,8 +86,12 @@ def decide(
             None if champion is None else _mean(champion),
             baseline_name,
             _mean(baseline),
-            *((diff.value, diff.low, diff.high) if diff else (None, None, None)),
-            *((lift.value, lift.low, lift.high) if lift else (None, None, None)),
+            diff.value if diff else None,
+            diff.low if diff else None,
+            diff.high if diff else None,
+            lift.value if lift else None,
+            lift.low if lift else None,
+            lift.high if lift else None,
             None if diff is None else max(0.0, diff.value - diff.low),
             n_users,
         )

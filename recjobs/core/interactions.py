@@ -1,5 +1,6 @@
 """Interactions as columns of numbers, and the user_items matrix made of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,13 @@ SCHEMA = pa.schema(
 )
 DAY = 86_400_000_000
 """Microseconds of a day."""
+
+
+_SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "one": np.ones_like,
+    "linear": np.array,
+    "log": lambda weight: np.log2(1 + weight),
+}
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,7 @@ class Interactions:
         The sum over a pair's interactions of scaled weight x kind's weight x 0.5^(age / half-life), capped. now is in
         microseconds. A pair stays in the matrix however old it is.
         """
-        value = {"one": np.ones_like, "linear": np.asarray, "log": lambda w: np.log2(1 + w)}[recipe.weight_scale](
-            self.weight
-        )
-        value = value.astype(np.float64)
+        value = _SCALES[recipe.weight_scale](self.weight.astype(np.float64))
         if recipe.kinds:
             of_kind = dict(recipe.kinds)
             value *= np.array([of_kind.get(k, 1.0) for k in self.kinds] + [1.0])[self.kind]

@@ -1,6 +1,7 @@
 """A model as named arrays, for a .npz that is read without pickle."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -48,4 +49,4 @@ def _packed(name: str, ids: list[str]) -> dict[str, np.ndarray]:
 
 def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> list[str]:
     blob, offsets = arrays[f"{name}_ids"].tobytes(), arrays[f"{name}_offsets"].tolist()
-    return [blob[first:last].decode() for first, last in zip(offsets, offsets[1:], strict=False)]
+    return [blob[first:last].decode() for first, last in pairwise(offsets)]

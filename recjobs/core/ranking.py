@@ -45,6 +45,7 @@ def best_items(
         return Ranked(item_idx, scores)
     position = np.full(n_items, -1, np.int32)
     position[columns] = np.arange(columns.size, dtype=np.int32)
+    known_users = np.asarray(user_factors.any(axis=1))
     transposed = np.ascontiguousarray(item_factors[columns].T)
     width = min(n, columns.size)
 
@@ -64,7 +65,7 @@ def best_items(
         # Equal scores rank by item, so that the order does not hang on how the partition was made.
         order = np.lexsort((top, -picked), axis=1)
         top, picked = np.take_along_axis(top, order, axis=1), np.take_along_axis(picked, order, axis=1)
-        kept = np.isfinite(picked) & user_factors[first:last].any(axis=1)[:, None]
+        kept = np.isfinite(picked) & known_users[first:last, None]
         item_idx[first:last, :width] = np.where(kept, columns[top], -1)
         scores[first:last, :width] = np.where(kept, picked, np.nan)
 
@@ -79,7 +80,7 @@ def best_items(
 
 
 def first_unseen(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> np.ndarray:
-    """The first n items of one order (item_idx, best first) that each user has not seen: (n_users, n), -1 behind the end."""
+    """The first n items of an order (item_idx, best first) each user has not seen: (n_users, n), padded with -1."""
     result = np.full((n_users, n), -1, np.int32)
     for first, last, block in _blocks(order, n, seen, n_users):
         result[first:last] = block
@@ -92,18 +93,18 @@ def _blocks(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) ->
         row[: min(n, order.size)] = order[:n]
         yield 0, n_users, np.broadcast_to(row, (n_users, n))
         return
-    rank_of = np.full(seen.shape[1], order.size, np.int64)
-    rank_of[order] = np.arange(order.size)
+    rank_of: np.ndarray = np.full(seen.shape[1], order.size, np.int64)
+    rank_of[order] = np.arange(order.size, dtype=np.int64)
     for first in range(0, n_users, 1024):
         last = min(first + 1024, n_users)
         counts = np.diff(seen.indptr[first : last + 1])
         depth = min(order.size, n + (int(counts.max()) if counts.size else 0))
         free = np.ones((last - first, depth), bool)
-        ranks = rank_of[seen.indices[seen.indptr[first] : seen.indptr[last]]]
+        seen_ranks = rank_of[seen.indices[seen.indptr[first] : seen.indptr[last]]]
         rows = np.repeat(np.arange(last - first), counts)
-        free[rows[ranks < depth], ranks[ranks < depth]] = False
+        free[rows[seen_ranks < depth], seen_ranks[seen_ranks < depth]] = False
         place = np.cumsum(free, axis=1) - 1
         block = np.full((last - first, n), -1, np.int32)
-        row, column = np.nonzero(free & (place < n))
-        block[row, place[row, column]] = order[:depth][column]
+        users, ranks = np.nonzero(free & (place < n))
+        block[users, place[users, ranks]] = order[:depth][ranks]
         yield first, last, block

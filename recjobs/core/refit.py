@@ -16,14 +16,14 @@ def defect_of_refit(
 ) -> str | None:
     """What speaks against serving a refit, or None.
 
-    ndcg_*: means on the holdout with nothing filtered; the refit has seen it, so it must not do worse than the candidate
-    that had not. overlap: mean share of the candidate's first 20 items that are in the refit's. The median norm of its
-    item factors must lie within a factor of 4 of the champion's, where there is one of as many factors.
+    ndcg_*: means on the holdout with nothing filtered; the refit has seen it, so it must not do worse than the
+    candidate that had not. overlap: mean share of the candidate's first 20 items that are in the refit's. The median
+    norm of its item factors must lie within a factor of 4 of the champion's, where there is one of as many factors.
     """
     if found := refit.defect():
         return found
     if ndcg_refit < ndcg_candidate:
-        return f"having seen the holdout it does worse on it ({ndcg_refit:.4f}) than the candidate that had not ({ndcg_candidate:.4f})"
+        return f"having seen the holdout it does worse on it than the candidate: {ndcg_refit:.4f}, {ndcg_candidate:.4f}"
     if overlap < min_overlap:
         return f"its lists share {overlap:.1%} with the candidate's, {min_overlap:.1%} are asked for"
     if champion_item_factors is not None and champion_item_factors.shape[1] == refit.item_factors.shape[1]:

@@ -9,13 +9,20 @@ import pyarrow.compute as pc
 class Condition(Protocol):
     """One condition on one column; exactly one of the attributes after `column` is set."""
 
-    column: str
-    is_empty: bool | None
-    matches: str | None
-    not_matches: str | None
-    equals: str | None
-    at_most: float | None
-    at_least: float | None
+    @property
+    def column(self) -> str: ...
+    @property
+    def is_empty(self) -> bool | None: ...
+    @property
+    def matches(self) -> str | None: ...
+    @property
+    def not_matches(self) -> str | None: ...
+    @property
+    def equals(self) -> str | None: ...
+    @property
+    def at_most(self) -> float | None: ...
+    @property
+    def at_least(self) -> float | None: ...
 
 
 def meets(values: pa.Array, rule: Condition) -> pa.Array:

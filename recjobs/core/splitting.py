@@ -52,4 +52,4 @@ def split_at(interactions: Interactions, cutoff: datetime) -> tuple[Interactions
 
 def microseconds(at: datetime) -> int:
     """An aware instant as microseconds since 1970 UTC."""
-    return int(round(at.timestamp() * 1_000_000))
+    return round(at.timestamp() * 1_000_000)

@@ -115,10 +115,7 @@ def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kind
     user_id, item_id = columns["user_id"], columns["item_id"]
     n = len(user_id)
     occurred_at = as_microseconds(columns["occurred_at"], unit, timezone)
-    if "weight" in columns:
-        weight = as_numbers(columns["weight"]).to_numpy(zero_copy_only=False)
-    else:
-        weight = np.ones(n)
+    weight = as_numbers(columns["weight"]).to_numpy(zero_copy_only=False) if "weight" in columns else np.ones(n)
     kind = (
         columns["kind"].cast(pa.string())
         if "kind" in columns
@@ -155,8 +152,8 @@ def _localised(values: pa.Array, timezone: str) -> pa.Array:
 
 
 def _int64(values: pa.Array) -> np.ndarray:
-    return pc.fill_null(values, _NONE).to_numpy(zero_copy_only=False)
+    return np.asarray(pc.fill_null(values, _NONE).to_numpy(zero_copy_only=False))
 
 
 def _true(values: pa.Array) -> np.ndarray:
-    return pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(bool)
+    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)

@@ -116,7 +116,7 @@ def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> dateti
     newest = max((_newest(source, settings, limit) for source in catalog.sources), default=0)
     if newest < EARLIEST:
         raise DataRefused(
-            f"catalog {catalog.name}: no row of its sources has a time that can be read; see `columns.occurred_at` and `time`"
+            f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at` and `time`"
         )
     return datetime.fromtimestamp(newest // 1_000_000, UTC) + timedelta(seconds=1)
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from recjobs.catalog import Catalog
 from recjobs.core.als import Factors
-from recjobs.core.evaluation import VIEWS, Rows, Contestant, answer, exam, measure
+from recjobs.core.evaluation import VIEWS, Contestant, Rows, answer, exam, measure
 from recjobs.core.gate import segments_by_activity
 from recjobs.core.interactions import Interactions
 from recjobs.core.recipe import Recipe

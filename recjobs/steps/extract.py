@@ -67,8 +67,8 @@ def _copy(files: StepFiles, name: str, found: list[SourceFile], source: Source, 
                 elif batch.schema != writer.schema:
                     changed = next(a.name for a, b in zip(batch.schema, writer.schema, strict=True) if a != b)
                     raise DataRefused(
-                        f"{file.path}: column {mapping.get(changed, changed)!r} has type {batch.schema.field(changed).type}, "
-                        f"the files before it {writer.schema.field(changed).type}; files of one source must agree"
+                        f"{file.path}: column {mapping.get(changed, changed)!r} is {batch.schema.field(changed).type}, "
+                        f"in the files before it {writer.schema.field(changed).type}; files of one source must agree"
                     )
                 writer.write_batch(batch)
         if writer is None:

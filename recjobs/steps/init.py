@@ -34,7 +34,6 @@ def run(path: str) -> dict[str, str]:
         raise DataRefused(f"{path}: no rows to guess from")
     names = batch.schema.names
     guess = {key: _named(names, pattern) for key, pattern in _HINTS.items()}
-    guess["user_id"] = guess["user_id"] or ""
     missing = [key for key in ("user_id", "item_id", "occurred_at") if not guess[key]]
     if missing:
         raise DataRefused(
@@ -56,11 +55,11 @@ def run(path: str) -> dict[str, str]:
     return {"catalog": target.stem, "file": str(target), **columns}
 
 
-def _named(names: list[str], pattern: str) -> str | None:
+def _named(names: list[str], pattern: str) -> str:
     exact = [n for n in names if re.fullmatch(pattern, n, re.IGNORECASE)]
     likely = [n for n in names if re.search(pattern, n, re.IGNORECASE)]
     ids = [n for n in likely if re.search(r"(id|code|no|number)\b", n, re.IGNORECASE)]
-    return next(iter(exact or ids or likely), None)
+    return next(iter(exact or ids or likely), "")
 
 
 def _time(values: pa.Array) -> dict[str, str]:

@@ -83,4 +83,5 @@ def _message(night: Night, broken: Broken, outside: dict[str, bool], values: dic
     for check in (name for name, wrong in outside.items() if wrong):
         band = next(f"inspect.{key} is {value:g}" for key, value in bands.items() if key.endswith(check))
         lines.append(f"{check} is {values[check]:.4f}, {band}")
-    return f"the lists of {night.batch_id} are not fit to publish: {'; '.join(lines)}. `--force REASON` publishes them all the same"
+    why = "; ".join(lines)
+    return f"the lists of {night.batch_id} are not fit to publish: {why}. `--force REASON` publishes them all the same"

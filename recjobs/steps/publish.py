@@ -1,4 +1,4 @@
-"""Load the finished lists as a new batch, check them in SQL, then move the pointer and the champion in one transaction."""
+"""Load the finished lists as a new batch, check them in SQL, then move pointer and champion in one transaction."""
 
 from collections.abc import Iterator
 from typing import Any

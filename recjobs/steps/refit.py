@@ -18,7 +18,7 @@ from recjobs.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
-    """Write and register the model tonight's lists are made of. It is a version in MLflow and Postgres, not in charge."""
+    """Write and register the model that tonight's lists are made of: a version, not yet in charge."""
     night = Night.open(catalog, batch_id)
     verdict = night.artifacts.load_json("gate", "verdict.json")
     champion = night.request.champion

@@ -142,8 +142,9 @@ def _must_be_usable(night: Night, counts: dict[str, int], findings: list[dict[st
     if counts["accepted"] < limits.min_interactions:
         raise DataRefused(
             f"catalog {night.catalog.name}: {counts['accepted']} usable interactions of {counts['read']} rows read "
-            f"({counts['excluded']} excluded by rule, {counts['quarantined']} quarantined{': ' + worst if worst else ''}); "
-            f"at least {limits.min_interactions} are needed. Mend the source, or `columns`, `time` and `where` in the catalog"
+            f"({counts['excluded']} excluded by rule, {counts['quarantined']} quarantined"
+            f"{': ' + worst if worst else ''}); at least {limits.min_interactions} are needed. "
+            "Mend the source, or `columns`, `time` and `where` in the catalog"
         )
     if offered and counts["quarantined"] / offered > limits.max_rejected_share:
         raise DataRefused(

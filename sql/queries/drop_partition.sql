@@ -1,0 +1,2 @@
+-- No row: the lists of a detached partition are gone.
+drop table {partition}
