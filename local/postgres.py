@@ -86,7 +86,7 @@ class Cluster:
                 _signal(postmaster, wish)
                 if not psutil.wait_procs([postmaster], timeout=patience)[1]:
                     break
-        stragglers = self._backends()
+        stragglers = self.processes()
         for process in stragglers:
             _signal(process, "SIGKILL")
         psutil.wait_procs(stragglers, timeout=5)
@@ -189,7 +189,7 @@ class Cluster:
 
     def _clear_stale_pid(self) -> None:
         """Remove the pid file if its number now belongs to another program; postgres itself only sees "alive"."""
-        if not self._backends() and not self.postmaster():
+        if not self.processes() and not self.postmaster():
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _run(self, binaries: Path, runner: postgres_binaries.Identity, command: list[str]) -> None:
@@ -239,8 +239,8 @@ class Cluster:
                     raise NotHealthy(f"PostgreSQL does not answer (its log is {self.log}): {error}") from error
                 time.sleep(0.2)
 
-    def _backends(self) -> list[psutil.Process]:
-        """Every process of this server: they all stand in its data directory."""
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of this server: they all stand in its data directory."""
         found = []
         for process in psutil.process_iter():
             try:

@@ -76,7 +76,7 @@ def identity(binaries: Path, folder: Path) -> Identity:
     """
     if os.geteuid() != 0:
         return Identity((), os.geteuid(), os.getegid())
-    for candidate in _for_root():
+    for candidate in for_root():
         probe = [
             *candidate.prefix,
             "sh",
@@ -97,7 +97,8 @@ def identity(binaries: Path, folder: Path) -> Identity:
     )
 
 
-def _for_root() -> list[Identity]:
+def for_root() -> list[Identity]:
+    """Return the ways to stop being root, the least privileged first."""
     nobody = pwd.getpwnam("nobody")
     group = grp.getgrgid(nobody.pw_gid).gr_name
     drop = ("setpriv", "--reuid", "nobody", "--regid", group, "--clear-groups")

@@ -31,7 +31,7 @@ def up(say: Say) -> Settings:
     Raises `PortTaken` before anything is started if a port belongs to somebody else.
     """
     settings = load_settings()
-    with _alone(settings.state):
+    with alone(settings.state):
         record = Record(settings.state)
         _require_free_ports(settings, record)
         say("Postgres")
@@ -64,7 +64,7 @@ def up(say: Say) -> Settings:
 def open_mlflow(say: Say) -> str:
     """Start MLflow's UI on the store that the nights write to; return its URL."""
     settings = load_settings()
-    with _alone(settings.state):
+    with alone(settings.state):
         record = Record(settings.state)
         open_databases(settings)
         settings = load_settings()
@@ -80,7 +80,7 @@ def open_mlflow(say: Say) -> str:
 def down(say: Say) -> None:
     """Stop exactly what was started; return when no process of it is left."""
     settings = load_settings()
-    with _alone(settings.state):
+    with alone(settings.state):
         record = Record(settings.state)
         entries = record.load()
         entries.pop("postgres", None)
@@ -140,11 +140,11 @@ def _require_free_ports(settings: Settings, record: Record) -> None:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
+def alone(state: Path, seconds: float = START_SECONDS) -> Iterator[None]:
     """Let one `up` or `down` at a time change the platform; the next one waits."""
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("w") as lock:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
