@@ -81,11 +81,17 @@ class Registry:
                         artifacts={"factors": str(path)},
                         model_config={"sha256": sha256},
                         pip_requirements=["numpy", "pandas"],
-                        registered_model_name=self._catalog,
                     )
-            version = str(logged.registered_model_version)
-            for name, text in {**tags, "batch_id": batch_id, "sha256": sha256}.items():
-                client.set_model_version_tag(self._catalog, version, name, text)
+            if not client.search_registered_models(f"name = '{self._catalog}'"):
+                client.create_registered_model(self._catalog)
+            made = client.create_model_version(
+                self._catalog,
+                logged.model_uri,
+                run_id,
+                tags={**tags, "batch_id": batch_id, "sha256": sha256},
+                model_id=logged.model_id,
+            )
+            version = str(made.version)
             client.set_registered_model_alias(self._catalog, "candidate", version)
             return version
 
