@@ -1,0 +1,233 @@
+"""The DAG folder: parses fast and clean, asks for the right things, and wires the night in its order."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recjobs import NIGHT
+from recjobs.config import ROOT
+
+LOOK = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+bag = BundleDagBag(sys.argv[1], bundle_path=Path(sys.argv[1]), bundle_name="dags-folder")
+modules = sorted({name.split(".")[0] for name in sys.modules})
+from airflow.serialization.serialized_objects import DagSerialization
+look = lambda dag: {
+    "tasks": {
+        task.task_id: {
+            "after": sorted(task.upstream_task_ids),
+            "retries": task.retries,
+            "hours": task.execution_timeout.total_seconds() / 3600 if task.execution_timeout else None,
+            "links": [link.name for link in task.operator_extra_links],
+            "outlets": [outlet.uri for outlet in task.outlets],
+        }
+        for task in dag.tasks
+    },
+    "doc": dag.doc_md, "tags": sorted(dag.tags), "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
+    "start_date": str(dag.start_date), "params": {name: param.schema for name, param in dag.params.items()},
+    "schedule": str(DagSerialization.to_dict(dag)["dag"]["timetable"]),
+}
+print(json.dumps({
+    "dags": {dag_id: look(dag) for dag_id, dag in bag.dags.items()},
+    "errors": {str(file): error for file, error in bag.import_errors.items()},
+    "modules": modules,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("airflow")
+
+
+def run(script: str, home: Path, *arguments: str, **settings: str) -> Any:
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        **settings,
+    }
+    command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def parsed(airflow_home: Path) -> Any:
+    return run(LOOK, airflow_home, str(ROOT / "dags"))
+
+
+def test_every_file_parses(parsed: Any) -> None:
+    assert parsed["errors"] == {}
+
+
+@pytest.mark.parametrize("heavy", ["numpy", "scipy", "pandas", "pyarrow", "implicit", "mlflow", "matplotlib"])
+def test_parsing_imports_nothing_heavy(parsed: Any, heavy: str) -> None:
+    assert heavy not in parsed["modules"]
+
+
+def test_there_is_a_night_for_each_catalog_and_a_way_back(parsed: Any) -> None:
+    catalogs = {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
+    assert set(parsed["dags"]) == {f"nightly_{name}" for name in catalogs} | {"roll_back"}
+
+
+def test_a_night_runs_its_steps_in_their_order(parsed: Any) -> None:
+    tasks = parsed["dags"]["nightly_sample"]["tasks"]
+    assert set(tasks) == {"begin", *NIGHT}
+    for before, step in zip(("begin", *NIGHT), NIGHT, strict=False):
+        assert tasks[step]["after"] == sorted({"begin", before})
+
+
+def test_every_task_ends_within_a_limit_and_is_tried_again(parsed: Any) -> None:
+    for dag in parsed["dags"].values():
+        for name, task in dag["tasks"].items():
+            assert task["hours"], name
+            assert task["retries"] >= 1, name
+
+
+def test_one_night_of_a_catalog_at_a_time_and_none_is_made_up_for(parsed: Any) -> None:
+    for dag in parsed["dags"].values():
+        assert dag["max_active_runs"] == 1
+        assert dag["catchup"] is False
+        assert dag["start_date"] == "None"  # with one, unpausing would start a run at once
+
+
+def test_the_operators_manual_is_shown(parsed: Any) -> None:
+    manual = parsed["dags"]["nightly_sample"]["doc"]
+    for word in (*NIGHT, "skipped", "refused", "roll_back", "recjobs night", "dagRuns"):
+        assert word in manual
+    assert "reason" in parsed["dags"]["roll_back"]["doc"]
+
+
+def test_publish_announces_the_lists_and_three_tasks_link_to_the_report(parsed: Any) -> None:
+    tasks = parsed["dags"]["nightly_sample"]["tasks"]
+    assert [task for task in tasks if tasks[task]["outlets"]] == ["publish"]
+    assert tasks["publish"]["outlets"] == ["recjobs://sample/lists"]
+    assert {task for task in tasks if "Report" in tasks[task]["links"]} == {"gate", "publish", "report"}
+
+
+def test_the_form_of_roll_back_offers_the_catalogs(parsed: Any) -> None:
+    params = parsed["dags"]["roll_back"]["params"]
+    assert params["catalog"]["enum"] == sorted(path.stem for path in (ROOT / "catalogs").glob("*.yaml"))
+
+
+CHECK = """
+import json, sys
+sys.path.append(sys.argv[1])
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.definitions.param import ParamsDict
+from recjobs.config import load_catalogs
+import nightly
+params = nightly.form(load_catalogs()["sample"])
+answers = []
+for conf in json.loads(sys.argv[2]):
+    try:
+        filled = ParamsDict(params)
+        filled.update(conf)
+        filled.validate()
+        answers.append("")
+    except ParamValidationError as error:
+        answers.append(str(error))
+print(json.dumps(answers))
+"""
+
+GOOD = [
+    {},
+    {"as_of": "2011-11-01"},
+    {"as_of": "2011-11-01T00:00:00Z"},
+    {"as_of": "2011-11-01T02:30+02:00"},
+    {"factors": 32, "alpha": 0.5, "regularization": 10, "iterations": 3, "half_life_days": 14.5},
+    {"force": "looked at it with the owner"},
+]
+BAD = [
+    {"as_of": "yesterday"},
+    {"as_of": "2011-13-01"},
+    {"as_of": "2011-11-01T25:00:00Z"},
+    {"as_of": "2011-11-01T00:00:00"},
+    {"as_of": 20111101},
+    {"factors": 0},
+    {"factors": 1.5},
+    {"factors": "many"},
+    {"factors": 5000},
+    {"alpha": 0},
+    {"regularization": -1},
+    {"iterations": 0},
+    {"half_life_days": 0},
+    {"force": ""},
+    {"force": True},
+]
+
+
+def test_the_form_takes_what_can_be_and_refuses_the_rest_by_name(airflow_home: Path) -> None:
+    answers = run(CHECK, airflow_home, str(ROOT / "dags"), json.dumps(GOOD + BAD))
+    assert answers[: len(GOOD)] == [""] * len(GOOD)
+    for conf, answer in zip(BAD, answers[len(GOOD) :], strict=True):
+        assert f"Invalid input for param {next(iter(conf))}" in answer, conf
+
+
+STATES = """
+import json, sys
+sys.path.append(sys.argv[1])
+from night_tasks import airflow_states
+from recjobs import errors
+def all_of(tree):
+    return [tree, *(each for child in tree.__subclasses__() for each in all_of(child))]
+states = {}
+for kind in [*all_of(errors.RecjobsError), ZeroDivisionError]:
+    try:
+        with airflow_states():
+            raise kind("because")
+    except BaseException as raised:
+        states[kind.__name__] = [type(raised).__name__, str(raised), getattr(kind, "retry", False)]
+print(json.dumps(states))
+"""
+
+
+def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_once(airflow_home: Path) -> None:
+    states = run(STATES, airflow_home, str(ROOT / "dags"))
+    assert states["InputLate"][:2] == ["AirflowSkipException", "because"]
+    for kind, (raised, message, retry) in states.items():
+        if kind != "InputLate":
+            assert raised == (kind if retry else "AirflowFailException")
+            assert "because" in message
+    assert {kind for kind, (_, _, retry) in states.items() if retry} == {"SystemAway", "Locked"}
+    assert "exit code 65" in states["DataRefused"][1]
+    assert "a defect of recjobs: ZeroDivisionError" in states["ZeroDivisionError"][1]
+
+
+def test_adding_a_catalog_adds_its_night(airflow_home: Path, tmp_path: Path) -> None:
+    sample = (ROOT / "catalogs" / "sample.yaml").read_text()
+    (tmp_path / "bookshop.yaml").write_text(sample + '\nschedule: {cron: "30 2 * * *", timezone: Europe/London}\n')
+    parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
+    assert parsed["errors"] == {}
+    assert set(parsed["dags"]) == {"nightly_bookshop", "roll_back"}
+    assert "30 2 * * *" in parsed["dags"]["nightly_bookshop"]["schedule"]
+    assert "Europe/London" in parsed["dags"]["nightly_bookshop"]["schedule"]
+    assert "bookshop" in parsed["dags"]["nightly_bookshop"]["tags"]
+
+
+def test_a_misspelt_catalog_is_an_import_error_that_names_file_and_key(airflow_home: Path, tmp_path: Path) -> None:
+    sample = (ROOT / "catalogs" / "sample.yaml").read_text()
+    (tmp_path / "bookshop.yaml").write_text(sample + "\nholdout_day: 3\n")
+    parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
+    assert any("bookshop.yaml" in error and "holdout_day" in error for error in parsed["errors"].values())
+
+
+def test_dag_files_only_wire() -> None:
+    """Nothing of recjobs but its settings is imported at the top of a file: that runs at every parse."""
+    for file in (ROOT / "dags").glob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("recjobs"):
+                assert node.module in {"recjobs.config", "recjobs.catalog"}, f"{file.name}: {node.module}"
