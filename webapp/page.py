@@ -4,7 +4,6 @@ Everything works by plain links and one form; `static/page.js` only adds suggest
 """
 
 import random
-import string
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -43,7 +42,7 @@ def index() -> Response | str:
         if batch is None:
             return render_template("not_published.html", **frame)
         if "surprise" in values:
-            return _surprise(session, catalog)
+            return _surprise(session, catalog, batch)
         if "item_id" in values:
             return _item(session, frame, an_id("item_id", values["item_id"]), values.get("user_id"))
         if "user_id" in values:
@@ -63,12 +62,10 @@ def customers() -> str:
 
 def _landing(session: Session, frame: dict[str, Any]) -> str:
     # Drawn by the batch id: the same few customers for everyone until the next night.
-    draw = random.Random(frame["batch"]["batch_id"])
-    bounds = session.row("bounds")
-    samples = {_somebody(session, bounds, draw) for _ in range(8)} if bounds and bounds[0] is not None else set()
+    samples = _some_customers(session, frame["batch"], 6, among=2_000, draw=random.Random(frame["batch"]["batch_id"]))
     answer = lists.popular(session, frame["catalog"], n=min(12, frame["batch"]["top_n_served"]))
     details = _details(session, answer["items"])
-    return render_template("landing.html", answer=answer, details=details, samples=sorted(samples)[:6], **frame)
+    return render_template("landing.html", answer=answer, details=details, samples=samples, **frame)
 
 
 def _customer(session: Session, frame: dict[str, Any], user_id: str) -> str:
@@ -96,23 +93,16 @@ def _item(session: Session, frame: dict[str, Any], item_id: str, user_id: str | 
     )
 
 
-def _surprise(session: Session, catalog: str) -> Response:
-    bounds = session.row("bounds")
-    user_id = _somebody(session, bounds, random.Random()) if bounds and bounds[0] is not None else None
-    return redirect(url_for("page.index", catalog=catalog, user_id=user_id), 303)
+def _surprise(session: Session, catalog: str, batch: dict[str, Any]) -> Response:
+    found = _some_customers(session, batch, 1, among=5_000, draw=random.Random())
+    return redirect(url_for("page.index", catalog=catalog, user_id=found[0] if found else None), 303)
 
 
-def _somebody(session: Session, bounds: tuple[Any, ...], draw: random.Random) -> str:
-    """A customer at a random place of the index: whoever comes next after a made-up id. Costs one key lookup."""
-    first, last = str(bounds[0]), str(bounds[1])
-    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    alphabet = string.digits if (first + last).isdigit() else string.digits + string.ascii_letters
-    probe = first[:shared]
-    if shared < len(first):
-        probe += chr(draw.randint(ord(first[shared]), ord(last[shared])))
-        probe += "".join(draw.choices(alphabet, k=8))
-    rows = session.rows("customers", probe, last + "\x01", 1)
-    return str(rows[0][0]) if rows else last
+def _some_customers(session: Session, batch: dict[str, Any], count: int, among: int, draw: random.Random) -> list[str]:
+    """A few customers drawn from the first ones: counting further would cost a large shop more than it surprises."""
+    places = range(1, min(batch["n_users"], among) + 1)
+    drawn = draw.sample(places, min(count, len(places)))
+    return [row[0] for row in session.rows("customers_at", drawn, max(drawn, default=0))]
 
 
 def _matches(session: Session, prefix: str) -> list[dict[str, Any]]:

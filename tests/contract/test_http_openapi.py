@@ -1,0 +1,111 @@
+"""/openapi.json is valid, lists exactly the routes there are, and every answer is as it says."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.webapp_world import ODD_IDS
+
+pytest_plugins = ["tests.webapp_fixtures"]
+
+FOR_PEOPLE = {"/", "/customers", "/static/{filename}"}
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict:
+    response = client.get("/openapi.json")
+    assert response.content_type == "application/json"
+    return response.json
+
+
+def check(document: dict, address: str, client: FlaskClient) -> int:
+    """Hold a response against what the document says of its route and status."""
+    adapter = client.application.url_map.bind("localhost")
+    rule, _ = adapter.match(address.partition("?")[0], return_rule=True)
+    response = client.get(address)
+    described = document["paths"][template(rule.rule)]["get"]["responses"][str(response.status_code)]
+    media = described["content"][response.mimetype]
+    if response.mimetype == "application/json":
+        Draft202012Validator(media["schema"] | {"components": document["components"]}).validate(response.json)
+    for header in described.get("headers", {}):
+        assert header in response.headers
+    return response.status_code
+
+
+def template(rule: str) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict):
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_document_lists_exactly_the_routes_for_programs(document: dict, client: FlaskClient):
+    routes = {template(rule.rule) for rule in client.application.url_map.iter_rules()}
+    assert set(document["paths"]) == routes - FOR_PEOPLE
+
+
+def test_every_path_parameter_is_described(document: dict):
+    for path, operations in document["paths"].items():
+        in_path = {p["name"] for p in operations["get"]["parameters"] if p["in"] == "path"}
+        assert in_path == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_query_parameter_that_is_described_is_accepted_and_no_other(document: dict, client: FlaskClient):
+    values = {"user_id": "u0001", "item_id": "item5", "category": "kind 1", "n": "2"}
+    places = {"catalog": "shop", "user_id": "u0001", "item_id": "item5", "batch_id": "20240101T000000Z-1"}
+    for path, operations in document["paths"].items():
+        described = {p["name"] for p in operations["get"]["parameters"] if p["in"] == "query"}
+        address = re.sub(r"{(\w+)}", lambda name: places[name[1]], path)
+        all_of_them = {name: values[name] for name in described}
+        assert client.get(address, query_string=all_of_them).status_code == 200, path
+        for name in ["surprise", *values.keys() - described]:
+            assert client.get(address, query_string=all_of_them | {name: "1"}).status_code == 400, (path, name)
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/v1/shop/recommendations?user_id=u0000", 200),
+        ("/v1/shop/recommendations?user_id=u0001&n=30", 200),
+        ("/v1/shop/recommendations?user_id=u0002", 200),
+        ("/v1/shop/recommendations?user_id=u0003", 200),
+        ("/v1/shop/recommendations?user_id=nobody", 200),
+        ("/v1/shop/recommendations", 400),
+        ("/v1/nowhere/recommendations?user_id=u0001", 404),
+        ("/v1/empty/recommendations?user_id=u0001", 503),
+        ("/v1/shop/users/u0001/recommendations", 200),
+        ("/v1/shop/users/u0001/recommendations?n=31", 400),
+        ("/v1/nowhere/users/u0001/recommendations", 404),
+        ("/v1/empty/users/u0001/recommendations", 503),
+        ("/v1/shop/similar?item_id=item2", 200),
+        ("/v1/shop/similar?item_id=item299", 200),
+        ("/v1/shop/similar", 400),
+        ("/v1/shop/similar?item_id=nothing", 404),
+        ("/v1/empty/similar?item_id=item1", 503),
+        ("/v1/shop/items/item1/similar", 200),
+        ("/v1/shop/items/nothing/similar", 404),
+        ("/v1/shop/popular", 200),
+        ("/v1/shop/popular?category=kind 1", 200),
+        ("/v1/shop/popular?category=nothing", 404),
+        ("/v1/empty/popular", 503),
+        ("/healthz", 200),
+        ("/healthz?x=1", 400),
+        ("/readyz", 200),
+        ("/openapi.json", 200),
+        ("/reports/shop/20240101T000000Z-1", 200),
+        ("/reports/shop/nothing", 404),
+    ],
+)
+def test_an_answer_is_as_described(document: dict, client: FlaskClient, address: str, status: int):
+    assert check(document, address, client) == status
+
+
+def test_the_answers_for_odd_ids_are_as_described_too(document: dict, client: FlaskClient):
+    schema = document["components"]["schemas"]["Recommendations"] | {"components": document["components"]}
+    for user_id in ODD_IDS:
+        answer = client.get("/v1/shop/recommendations", query_string={"user_id": user_id}).json
+        Draft202012Validator(schema).validate(answer)

@@ -1,0 +1,223 @@
+"""The app and its database: how it reads, and what happens when the database is away, slow, or back."""
+
+import contextlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from flask.testing import FlaskClient
+
+from tests.webapp_world import World, shop_batch, start_world
+from webapp import create_app
+from webapp.settings import ROOT, Settings
+
+pytest_plugins = ["tests.webapp_fixtures"]
+
+ADDRESS = "/v1/shop/recommendations?user_id=u0001"
+PROMISED_SECONDS = 0.3
+SLACK_SECONDS = 0.4
+"""A shared machine may take a break; what the promise rules out are whole seconds."""
+
+
+def timed(client: FlaskClient, path: str = ADDRESS) -> tuple[int, str | None, float]:
+    started = time.monotonic()
+    response = client.get(path)
+    code = None if response.status_code == 200 else response.json["error"]["code"]
+    if response.status_code == 503:
+        assert response.headers["Retry-After"] == "1"
+    return response.status_code, code, time.monotonic() - started
+
+
+def assert_unavailable_in_time(client: FlaskClient, path: str = ADDRESS) -> None:
+    status, code, seconds = timed(client, path)
+    assert (status, code) == (503, "database_unavailable")
+    assert seconds < PROMISED_SECONDS + SLACK_SECONDS
+
+
+@pytest.fixture
+def own_world(tmp_path: Path) -> Iterator[World]:
+    """A server that the test may stop."""
+    world = start_world(tmp_path)
+    try:
+        world.make_catalog("shop")
+        world.publish("shop", shop_batch())
+        yield world
+    finally:
+        world.cluster.stop()
+
+
+def client_of(url: str) -> FlaskClient:
+    return create_app(Settings(database_url=url, request_log=False)).test_client()
+
+
+def test_a_database_that_goes_away_is_503_and_all_is_well_when_it_returns(own_world: World):
+    client = client_of(own_world.url("recjobs_reader"))
+    assert timed(client)[0] == 200
+    assert client.get("/readyz").json == {"status": "ready", "live": {"shop": "20240101T000000Z-1"}}
+
+    own_world.cluster.stop()
+    for _ in range(20):
+        assert_unavailable_in_time(client)
+    assert_unavailable_in_time(client, "/readyz")
+    assert timed(client, "/healthz")[0] == 200
+    page = client.get("/?catalog=shop&user_id=u0001")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+    assert "Back in a moment" in page.text
+
+    own_world.cluster.start()
+    returned = time.monotonic()
+    while timed(client)[0] != 200:
+        assert time.monotonic() - returned < 5
+        time.sleep(0.05)
+    assert client.get("/readyz").status_code == 200
+    assert client.get("/?catalog=shop&user_id=u0001").status_code == 200
+
+
+def test_a_restart_of_the_database_between_two_requests_is_not_noticed(own_world: World):
+    client = client_of(own_world.url("recjobs_reader"))
+    assert timed(client)[0] == 200
+    own_world.cluster.stop()
+    own_world.cluster.start()
+    assert timed(client)[0] == 200
+
+
+def test_a_database_that_takes_connections_but_never_answers_is_503_in_time():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        client = client_of(f"postgresql://reader@127.0.0.1:{silent.getsockname()[1]}/recjobs")
+        for _ in range(3):
+            assert_unavailable_in_time(client)
+            assert timed(client, "/healthz")[0] == 200
+
+
+def test_a_connection_that_falls_silent_is_503_in_time_and_not_used_again(world: World):
+    cut = threading.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        threading.Thread(target=_forward, args=(listener, world.cluster.port, cut), daemon=True).start()
+        url = re.sub(r"@/recjobs\?.*", f"@127.0.0.1:{listener.getsockname()[1]}/recjobs", world.url("recjobs_reader"))
+        client = client_of(url)
+        while timed(client)[0] != 200:  # the first request also connects, and this machine is shared
+            time.sleep(0.1)
+        cut.set()
+        assert_unavailable_in_time(client)
+        cut.clear()
+        time.sleep(0.3)
+        assert timed(client)[0] == 200
+
+
+def _forward(listener: socket.socket, port: int, cut: threading.Event) -> None:
+    """Pass bytes on in both directions, or swallow them while `cut` is set."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not cut.is_set():
+                    target.sendall(data)
+
+    while True:
+        try:
+            inside, _ = listener.accept()
+        except OSError:
+            return
+        outside = socket.create_connection(("127.0.0.1", port))
+        for pair in ((inside, outside), (outside, inside)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
+
+
+def test_a_locked_table_is_503_in_time_and_the_next_answer_after_it_is_right(world: World):
+    client = client_of(world.url("recjobs_reader"))
+    assert timed(client)[0] == 200
+    locker = psycopg2.connect(world.url())
+    try:
+        locker.cursor().execute("lock table shop.top_n_20240101t000000z_1 in access exclusive mode")
+        assert_unavailable_in_time(client)
+    finally:
+        locker.close()
+    assert timed(client)[0] == 200
+
+
+def test_a_wrong_password_is_503_and_says_nothing_of_it(world: World):
+    client = client_of(re.sub(r"//recjobs_reader:[^@]+@", "//recjobs_reader:hunter2@", world.url("recjobs_reader")))
+    response = client.get(ADDRESS)
+    assert response.status_code == 503
+    assert "hunter2" not in response.text
+    assert "recjobs_reader" not in response.text
+
+
+def test_ready_means_that_something_is_live_somewhere(own_world: World):
+    own_world.sql("drop schema shop cascade")
+    own_world.make_catalog("empty")
+    client = own_world.client()
+    response = client.get("/readyz")
+    assert (response.status_code, response.json["error"]["code"]) == (503, "nothing_published")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_catalogs_come_and_go_without_a_restart(world: World, client: FlaskClient):
+    address = "/v1/passing/recommendations?user_id=u0001"
+    assert client.get(address).status_code == 404
+    world.make_catalog("passing")
+    assert client.get(address).status_code == 503
+    world.publish("passing", shop_batch())
+    assert client.get(address).status_code == 200
+    world.sql("drop schema passing cascade")
+    assert client.get(address).status_code == 404
+    assert client.get(address).status_code == 404
+
+
+def test_a_schema_the_reader_may_not_read_is_no_catalog(world: World, client: FlaskClient):
+    world.make_catalog("secret")
+    world.sql("revoke usage on schema secret from recjobs_reader")
+    assert client.get("/v1/secret/popular").status_code == 404
+    assert "secret" not in client.get("/").text
+
+
+def test_one_connection_serves_one_request_after_the_other(world: World):
+    client = world.client()
+    ours = "select pid from pg_stat_activity where usename = 'recjobs_reader' and application_name = 'recjobs webapp'"
+    before = {row[0] for row in world.sql(ours)}
+    for k in range(50):
+        assert client.get(f"/v1/shop/recommendations?user_id=u{k:04}").status_code == 200
+        assert client.get(f"/v1/shop/recommendations?user_id=nobody{k}").status_code == 200
+        assert client.get("/v1/shop/recommendations").status_code == 400
+    # One for the catalog, one that lists the catalogs.
+    assert len({row[0] for row in world.sql(ours)} - before) == 2
+
+
+def test_the_serving_statement_finds_everything_by_primary_key_in_the_live_partition_only(world: World):
+    world.make_catalog("planned")
+    for day in (1, 2, 3):
+        world.publish("planned", shop_batch(f"2024010{day}T000000Z-1", seed=day))
+    statement = (ROOT / "sql/queries/webapp/recommendations.sql").read_text()
+    explain = (
+        "set plan_cache_mode = force_generic_plan;"
+        f"prepare serving as {statement};"
+        "explain (analyze, format json) execute serving ('{}', 20)"
+    )
+
+    for user_id, lists in [("u0001", "top_n"), ("nobody", "popular_lists")]:
+        plan = world.sql(explain.format(user_id), role="recjobs_reader", catalog="planned")[0][0]
+        assert plan[0]["Planning Time"] < plan[0]["Execution Time"] + 5
+        touched = [node for node in nodes_of(plan[0]["Plan"]) if "Relation Name" in node and node["Actual Loops"] > 0]
+        parts = {node["Relation Name"] for node in touched if re.search(r"_2024\d{4}t", node["Relation Name"])}
+        assert all(name.endswith("20240103t000000z_1") for name in parts)
+        assert f"{lists}_20240103t000000z_1" in parts
+        for node in touched:
+            if re.match(r"(top_n|item_records)_", node["Relation Name"]):
+                assert node["Node Type"] in ("Index Scan", "Index Only Scan"), json.dumps(node)
+                assert node["Index Name"] == f"{node['Relation Name']}_pkey"
+
+
+def nodes_of(plan: dict) -> Iterator[dict]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes_of(child)

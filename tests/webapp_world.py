@@ -1,0 +1,151 @@
+"""A small world for the web app's tests: a real Postgres, a shop with odd ids, and a published batch in it.
+
+Lists go in as a night puts them: staged, loaded by the loader,
+sealed, published by the publisher.
+"""
+
+import json
+import random
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from flask.testing import FlaskClient
+from psycopg2.extras import execute_values
+
+from local.postgres import Cluster
+from webapp import create_app
+from webapp.settings import ROOT, Settings
+
+MIGRATIONS = ROOT / "sql/migrations"
+
+ODD_IDS = [
+    "007", "7", "NA", "null", "None", "\\N", "\\", "1e5", "9223372036854775808", "9007199254740993", "-0", " ",
+    " padded ", "tab\there", "line\nfeed", "\u0001", "🙂", "caf\u00e9", "cafe\u0301", "\ufffd", "\U0010ffff", "it's",
+    '"quoted"', "a/b", "/", "..", "../etc/passwd", ".", "%2F", "%", "%00", "a+b", "a&n=1", "a;b", "?", "#", "{}",
+    "{x,y}", "$1", "%s", "x'; drop table top_n; --", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+    "x" * 256, "é" * 128,
+]  # fmt: skip
+INERT_TITLE = "<img src=x onerror=alert(1)>"
+
+
+@dataclass
+class Batch:
+    """What one night publishes; each list is (item ids, scores)."""
+
+    batch_id: str
+    as_of: str
+    model_version: str = "1"
+    items: dict[str, tuple[str | None, list[str] | None, float | None]] = field(default_factory=dict)
+    users: dict[str, tuple[list[str], list[float], str, int, int]] = field(default_factory=dict)
+    similar: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
+    popular: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
+    history: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    top_n_served: int = 30
+
+
+def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
+    """300 items and 600 customers besides the odd ones; item 1 has a title that would like to be HTML."""
+    draw = random.Random(seed)
+    item_ids = [f"item{k}" for k in range(300)] + ODD_IDS
+    scores = [round(1 / rank, 4) for rank in range(1, 41)]
+    batch = Batch(batch_id, as_of=f"{batch_id[:4]}-{batch_id[4:6]}-{batch_id[6:8]}")
+    for k, item_id in enumerate(item_ids):
+        title = INERT_TITLE if k == 1 else None if k == 2 else f"TITLE OF {k}"
+        batch.items[item_id] = (title, [f"kind {k % 3}"] if k % 2 else None, k / 100 if k % 5 else None)
+        batch.similar[item_id] = (draw.sample(item_ids, 40), scores)
+    del batch.similar["item299"]
+    for k, user_id in enumerate([f"u{k:04}" for k in range(600)] + ODD_IDS):
+        source, n_model, n_category = [("als", 35, 3), ("foldin", 10, 5), ("popular", 0, 0), ("popular", 0, 5)][k % 4]
+        batch.users[user_id] = (draw.sample(item_ids, 40), scores, source, n_model, n_category)
+        if k % 7:
+            batch.history[user_id] = [(item, "2023-12-01T10:00:00Z") for item in draw.sample(item_ids, 12)]
+    batch.popular["all"] = (item_ids[:40], scores)
+    batch.popular["category:kind 1"] = (item_ids[1:10:3], scores[:3])
+    batch.popular["category:Tea & <cake>"] = (item_ids[:5], scores[:5])
+    return batch
+
+
+class World:
+    """A Postgres server with catalogs in it. `cluster` may be stopped and started."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        cluster.start()
+        self.sql((MIGRATIONS / "database/0001-roles.sql").read_text())
+
+    def url(self, role: str = "admin") -> str:
+        """How a role reaches the database."""
+        return self.cluster.url(role, "recjobs")
+
+    def sql(self, statement: str, *parameters: Any, role: str = "admin", catalog: str = "pg_temp") -> list[Any]:
+        """Run a statement as a role in a catalog."""
+        connection = psycopg2.connect(self.url(role), options=f"-c search_path={catalog},pg_temp")
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement, parameters or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def make_catalog(self, catalog: str, description: str = "") -> None:
+        """A catalog in which nothing is published."""
+        files = sorted((MIGRATIONS / "catalog").glob("*.sql"))
+        self.sql(f'create schema "{catalog}" authorization recjobs_owner')
+        self.sql(f'comment on schema "{catalog}" is %s', description)
+        self.sql("set role recjobs_owner;" + "\n".join(path.read_text() for path in files), catalog=catalog)
+
+    def publish(self, catalog: str, batch: Batch) -> None:
+        """Write a batch and move the pointer to it."""
+        champion = self.sql("select model_version from champion", role="recjobs_loader", catalog=catalog)
+        record = {
+            "batch_id": batch.batch_id, "as_of": batch.as_of, "attempt": 1, "computed_at": "2024-01-02T03:04:05.678Z",
+            "model_version": batch.model_version, "champion_version": batch.model_version, "n_users": len(batch.users),
+            "n_items": len(batch.items), "n_interactions": 12345, "top_n_stored": 40,
+            "top_n_served": batch.top_n_served, "input_hash": "h", "checksum": batch.batch_id, "code_version": "test",
+        }  # fmt: skip
+        self.sql(
+            "select register_model(%s, %s, 'nowhere', repeat('0', 64), now(), '{}')",
+            batch.model_version, batch.batch_id, role="recjobs_publisher", catalog=catalog,
+        )  # fmt: skip
+        self.sql("select stage_batch(%s)", json.dumps(record), role="recjobs_loader", catalog=catalog)
+        rows: dict[str, list[tuple[Any, ...]]] = {
+            "item_records": [(i, *known, None, None, True, 9) for i, known in batch.items.items()],
+            "top_n": [(u, *one) for u, one in batch.users.items()],
+            "similar_lists": [(i, *one) for i, one in batch.similar.items()],
+            "popular_lists": [(s, *one) for s, one in batch.popular.items()],
+            "history_lists": [(u, [i for i, _ in h], [at for _, at in h]) for u, h in batch.history.items()],
+        }
+        loader = psycopg2.connect(self.url("recjobs_loader"), options=f"-c search_path={catalog},pg_temp")
+        with loader, loader.cursor() as cursor:
+            for table, values in rows.items():
+                cursor.execute("select partition_name(%s, %s)", (table, batch.batch_id))
+                part = cursor.fetchall()[0][0]
+                cast = "(%s, %s, %s, %s::timestamptz[])" if table == "history_lists" else None
+                execute_values(cursor, f"insert into {part} values %s", [(batch.batch_id, *v) for v in values], cast)
+            cursor.execute("select seal_batch(%s)", (batch.batch_id,))
+        loader.close()
+        self.sql(
+            "select publish_batch(%s, %s, false, 'test')",
+            batch.batch_id, champion[0][0] if champion else None, role="recjobs_publisher", catalog=catalog,
+        )  # fmt: skip
+
+    def client(self, **settings: Any) -> FlaskClient:
+        """A client of the app on this database, with time enough for a busy machine."""
+        patient = {"statement_timeout_ms": 4000, "request_timeout_ms": 5000, "page_timeout_ms": 5000}
+        given = patient | {"request_log": False} | settings
+        return create_app(Settings(database_url=self.url("recjobs_reader"), **given)).test_client()
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start_world(state: Path) -> World:
+    """The one place that says where the tests' Postgres comes from."""
+    return World(Cluster(state=state, port=free_port()))
