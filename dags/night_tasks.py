@@ -108,12 +108,11 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         **options,
     )
     def run(catalog_name: str, batch_id: str, outlet_events: Any = None) -> dict[str, Any]:
-        from importlib import import_module
-
         from recjobs.config import load_catalog
+        from recjobs.steps import run_step
 
         with airflow_states():
-            result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(load_catalog(catalog_name), batch_id)
+            result = run_step(name, load_catalog(catalog_name), batch_id)
         for asset in outlets:
             outlet_events[asset].extra = {"batch_id": batch_id}
         return result

@@ -11,6 +11,7 @@ from rich.table import Table
 from local.airflow_api import FINISHED, Airflow
 
 POLL_SECONDS = 0.7
+LONGEST_WORD = 24
 ENDED = {"success", "failed", "skipped", "upstream_failed"}
 SIGNS = {
     "success": "[green]✓[/]",
@@ -59,10 +60,10 @@ def summary(result: Any) -> str:
         return "" if result is None else str(result)
     words = []
     for name, value in sorted(result.items(), key=lambda item: item[0] != "verdict"):
-        if isinstance(value, bool) or value is None or isinstance(value, dict | list):
+        if not isinstance(value, int | float | str) or isinstance(value, bool) or len(str(value)) > LONGEST_WORD:
             continue
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
-        words.append(f"{name} {shown}"[:60])
+        words.append(f"{name} {shown}")
     return ", ".join(words[:4])
 
 

@@ -14,7 +14,8 @@ MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "sql" / "migrations
 
 def migrate_database(database: Database) -> int:
     """Create the roles, once a server. Returns how many migrations were applied."""
-    with database.connect():
+    with database.connect() as session:
+        session.rows("migration_lock")
         return _apply("database", database.url, "")
 
 
@@ -22,6 +23,7 @@ def migrate_catalog(database: Database, description: str) -> int:
     """Bring one catalog's schema up to date, as recjobs_owner. Returns how many migrations were applied."""
     assert database.catalog
     with Database(database.url).connect() as session:
+        session.rows("migration_lock")
         schema = sql.Identifier(database.catalog)
         session.run(sql.SQL("set role recjobs_owner"))
         session.run(sql.SQL("create schema if not exists {}").format(schema))
@@ -40,9 +42,10 @@ def _apply(which: str, url: str, options: str) -> int:
     arguments = "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
     backend = get_backend(f"postgresql://{login}@/{parts.get('dbname', '')}?{arguments}")
     try:
-        migrations = read_migrations(str(MIGRATIONS / which))
-        with backend.lock():
-            outstanding = backend.to_apply(migrations)
+        # yoyo's own lock is a row, which a killed process leaves behind for ever; ours goes with the connection.
+        backend.break_lock()
+        outstanding = backend.to_apply(read_migrations(str(MIGRATIONS / which)))
+        with backend.transaction():  # also what yoyo notes of a migration comes with it or not at all
             backend.apply_migrations(outstanding)
         return len(outstanding)
     finally:

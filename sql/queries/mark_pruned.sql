@@ -2,4 +2,4 @@
 with marked as (
     update batch_records set pruned_at = clock_timestamp() where batch_id = %(batch_id)s and pruned_at is null returning batch_id
 )
-insert into publish_log (action, batch_id) select 'prune', batch_id from marked
+insert into publish_records (action, batch_id) select 'prune', batch_id from marked

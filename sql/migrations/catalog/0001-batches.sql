@@ -48,7 +48,7 @@ create table champion_model (
 );
 comment on table champion_model is 'The model in charge; moves in the transaction that moves the pointer';
 
-create table publish_log (
+create table publish_records (
     log_id bigint generated always as identity primary key,
     at timestamptz not null default clock_timestamp(),
     action text not null check (action in ('publish', 'roll_back', 'promote', 'prune')),
@@ -60,7 +60,7 @@ create table publish_log (
     reason text,
     actor text not null default session_user
 );
-comment on table publish_log is 'A row is one change of what is in charge: what, from what, by whom and why';
+comment on table publish_records is 'A row is one change of what is in charge: what, from what, by whom and why';
 
 create table promotion_records (
     batch_id text collate "C" primary key references batch_records,

@@ -84,3 +84,6 @@ comment on view findings is 'A row is one rule that rows of the input broke, and
 
 create view reports as select * from report_records;
 comment on view reports is 'A row is the HTML report of one night';
+
+create view publish_log as select * from publish_records;
+comment on view publish_log is 'A row is one change of what is in charge: what, from what, by whom and why';

@@ -155,7 +155,7 @@ begin
         on conflict (slot) do update set model_version = excluded.model_version, since = now()
         where champion_model.model_version <> excluded.model_version;
     end if;
-    insert into publish_log (action, batch_id, previous_batch_id, model_version, previous_model_version, forced, reason)
+    insert into publish_records (action, batch_id, previous_batch_id, model_version, previous_model_version, forced, reason)
     values ('publish', batch, live.batch_id, coalesce(new.champion_version, in_charge), in_charge, forced, why);
     return true;
 end
@@ -203,7 +203,7 @@ begin
         on conflict (slot) do update set model_version = excluded.model_version, since = now()
         where champion_model.model_version <> excluded.model_version;
     end if;
-    insert into publish_log (action, batch_id, previous_batch_id, model_version, previous_model_version, reason)
+    insert into publish_records (action, batch_id, previous_batch_id, model_version, previous_model_version, reason)
     values ('roll_back', target.batch_id, live.batch_id, target.champion_version, in_charge, why);
     return target.batch_id;
 end
@@ -223,7 +223,7 @@ begin
     select model_version into in_charge from champion_model where slot = 'champion';
     insert into champion_model (slot, model_version) values ('champion', version)
     on conflict (slot) do update set model_version = excluded.model_version, since = now();
-    insert into publish_log (action, model_version, previous_model_version, reason) values ('promote', version, in_charge, why);
+    insert into publish_records (action, model_version, previous_model_version, reason) values ('promote', version, in_charge, why);
 end
 $$;
 comment on function promote_model is 'Put a model version in charge by hand; the live lists stay as they are';

@@ -9,7 +9,7 @@ $$;
 
 grant select on
     batches, served_lists, recommendations, similar_items, popular_items, items, user_history, promotions, evaluations,
-    findings, reports
+    findings, reports, publish_log
 to recjobs_reader;
 grant execute on function recommend(text, integer) to recjobs_reader;
 
