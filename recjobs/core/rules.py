@@ -5,6 +5,8 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recjobs.errors import DataRefused
+
 
 class Condition(Protocol):
     """One condition on one column; exactly one of the attributes after `column` is set."""
@@ -44,7 +46,7 @@ def meets(values: pa.Array, rule: Condition) -> pa.Array:
         else:
             result = pc.invert(pc.match_substring_regex(text, rule.not_matches))
     else:
-        numbers = as_numbers(values)
+        numbers = as_numbers(values, rule.column)
         result = (
             pc.less_equal(numbers, rule.at_most)
             if rule.at_most is not None
@@ -53,10 +55,16 @@ def meets(values: pa.Array, rule: Condition) -> pa.Array:
     return pc.fill_null(result, False)
 
 
-def as_numbers(values: pa.Array) -> pa.Array:
-    """Values as float64; null where there is none or the text is no number."""
+def as_numbers(values: pa.Array, column: str) -> pa.Array:
+    """Values as float64; null where there is none or the text is no number.
+
+    Raises DataRefused for a type, such as a timestamp, that is no number at all.
+    """
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         import pandas as pd
 
         return pa.array(pd.to_numeric(values.to_pandas(), errors="coerce"), pa.float64(), from_pandas=True)
-    return values.cast(pa.float64())
+    try:
+        return values.cast(pa.float64(), safe=False)
+    except pa.ArrowNotImplementedError:
+        raise DataRefused(f"column {column!r} has type {values.type}, which holds no numbers") from None

@@ -16,7 +16,9 @@ from recjobs.errors import DataRefused
 
 MAX_ID_BYTES = 256
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1e6)
-_OFFSET = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
+_STARTS_WITH_YEAR = r"^\s*\d{4}"
+# An offset stands behind a time of day, else the day of 2011-12-09 were one; Postgres writes whole hours as +00.
+_OFFSET = r"[Zz]$|\d[Tt ].*[+-]\d{2}(?::?\d{2})?$"
 _UNIT_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 REASONS = {
@@ -93,7 +95,7 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
             values = _localised(values, timezone)
         return _int64(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
     if unit in _UNIT_MICROSECONDS:
-        numbers = as_numbers(values).to_numpy(zero_copy_only=False)
+        numbers = as_numbers(values, "occurred_at").to_numpy(zero_copy_only=False)
         factor = _UNIT_MICROSECONDS[unit]
         sound = np.isfinite(numbers) & (np.abs(numbers) < 2**62 / factor)
         if pa.types.is_integer(kind):
@@ -101,12 +103,16 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
             return np.where(sound, exact * factor, _NONE)
         return np.where(sound, np.where(sound, numbers, 0) * factor, _NONE).astype(np.int64)
     text = values.cast(pa.string())
+    # pandas would read "now" and "today" by the clock.
+    text = pc.if_else(pc.fill_null(pc.match_substring_regex(text, _STARTS_WITH_YEAR), False), text, None)
     aware = pc.fill_null(pc.match_substring_regex(text, _OFFSET), False)
     with_offset = pd.to_datetime(pc.if_else(aware, text, None).to_pandas(), errors="coerce", format="ISO8601", utc=True)
     without = pd.to_datetime(pc.if_else(aware, None, text).to_pandas(), errors="coerce", format="ISO8601", utc=True)
-    naive = pa.array(without.dt.tz_localize(None), pa.timestamp("us"), from_pandas=True)
+    naive = pa.array(without.dt.tz_localize(None).dt.as_unit("us"), pa.timestamp("us"), from_pandas=True)
     local = _int64(_localised(naive, timezone).cast(pa.int64()))
-    absolute = _int64(pa.array(with_offset, pa.timestamp("us", "UTC"), from_pandas=True).cast(pa.int64()))
+    absolute = _int64(
+        pa.array(with_offset.dt.as_unit("us"), pa.timestamp("us", "UTC"), from_pandas=True).cast(pa.int64())
+    )
     return np.where(aware.to_numpy(zero_copy_only=False), absolute, local)
 
 
@@ -115,7 +121,7 @@ def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kind
     user_id, item_id = columns["user_id"], columns["item_id"]
     n = len(user_id)
     occurred_at = as_microseconds(columns["occurred_at"], unit, timezone)
-    weight = as_numbers(columns["weight"]).to_numpy(zero_copy_only=False) if "weight" in columns else np.ones(n)
+    weight = as_numbers(columns["weight"], "weight").to_numpy(zero_copy_only=False) if "weight" in columns else np.ones(n)
     kind = (
         columns["kind"].cast(pa.string())
         if "kind" in columns
