@@ -5,18 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 from recjobs.errors import Misuse
 
-_PATTERN = re.compile(r"^(\d{8}T\d{6}Z)-([1-9]\d{0,5})$")
+_PATTERN = re.compile(r"([0-9]{8}T[0-9]{6}Z)-([1-9][0-9]{0,5})")
 _INSTANT = "%Y%m%dT%H%M%SZ"
 
 
 def batch_id_of(as_of: datetime, attempt: int) -> str:
     """`YYYYMMDDTHHMMSSZ-k`; ids of one length sort like (as_of, attempt)."""
-    return f"{as_of.astimezone(UTC):{_INSTANT}}-{attempt}"
+    at = as_of.astimezone(UTC)
+    return f"{at.year:04}{at:{_INSTANT[2:]}}-{attempt}"
 
 
 def parse_batch_id(batch_id: str) -> tuple[datetime, int]:
     """The (as_of, attempt) of a batch id. Raises Misuse for anything else."""
-    match = _PATTERN.match(batch_id)
+    match = _PATTERN.fullmatch(batch_id)
     if not match:
         raise Misuse(f"{batch_id!r} is no batch id: they look like 20111209T125001Z-1")
     try:
@@ -35,9 +36,9 @@ def parse_as_of(text: str) -> datetime:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
         at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise Misuse(f"as_of {text!r} has no offset: write {text}Z for UTC")
+        at = at.astimezone(UTC)
+        return at if at.microsecond == 0 else at.replace(microsecond=0) + timedelta(seconds=1)
     except (ValueError, OverflowError):
         raise Misuse(f"as_of {text!r} is neither a date (2011-12-09) nor an instant (2011-12-09T12:50:00Z)") from None
-    if at.tzinfo is None:
-        raise Misuse(f"as_of {text!r} has no offset: write {text}Z for UTC")
-    at = at.astimezone(UTC)
-    return at if at.microsecond == 0 else at.replace(microsecond=0) + timedelta(seconds=1)

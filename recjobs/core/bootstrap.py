@@ -41,7 +41,8 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
 
 def interval(estimate: float, resampled: np.ndarray) -> Interval:
     """The percentile interval of a statistic that was computed on each resample."""
-    low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # Between two infinite values there is nothing to interpolate: take one that was drawn.
+    low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
     return Interval(float(estimate), float(low), float(high))
 
 

@@ -1,5 +1,6 @@
 """Interactions as columns of numbers, and the user_items matrix made of them."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -64,7 +65,7 @@ class Interactions:
         columns = [self.user_idx, self.item_idx, self.occurred_at.view("datetime64[us]"), self.weight, self.kind]
         arrays = [pa.array(column) for column in columns]
         arrays[2] = arrays[2].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-        metadata = {"n_users": str(self.n_users), "n_items": str(self.n_items), "kinds": "\n".join(self.kinds)}
+        metadata = {"n_users": str(self.n_users), "n_items": str(self.n_items), "kinds": json.dumps(self.kinds)}
         return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
 
     @classmethod
@@ -79,7 +80,7 @@ class Interactions:
             kind=table["kind"].to_numpy(),
             n_users=int(metadata["n_users"]),
             n_items=int(metadata["n_items"]),
-            kinds=tuple(k for k in metadata["kinds"].split("\n") if k),
+            kinds=tuple(json.loads(metadata["kinds"])),
         )
 
     def confidence(self, recipe: Recipe, now: int) -> csr_matrix:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.core.interactions import Interactions
-from recjobs.core.validation import Checked
+from recjobs.core.validation import Checked, as_ids
 
 ATTRIBUTES = {
     "title": pa.string(),
@@ -120,7 +120,10 @@ class Collected:
         at = np.concatenate(self._times) if self._times else np.zeros(0, np.int64)
         latest = np.argsort(at, kind="stable")
         for name, chunks in self._others.items():
-            values = pa.chunked_array(chunks).to_pandas()
+            said = pa.chunked_array(chunks)
+            if pa.types.is_string(said.type):
+                said = pc.if_else(pc.equal(pc.utf8_trim_whitespace(said), ""), None, said)
+            values = said.to_pandas(integer_object_nulls=True)
             last = pd.DataFrame({"item": self._item_of_row[latest], "value": values.iloc[latest].to_numpy()})
             result[name] = last.dropna(subset="value").drop_duplicates("item", keep="last").set_index("item")["value"]
         result.index = pd.Index(self._item_ids.to_pylist(), dtype=object)
@@ -129,7 +132,7 @@ class Collected:
 
 def of_file(items: pa.Table) -> pd.DataFrame:
     """What a file says of each item, by item_id; of several rows for one item the last counts."""
-    ids = items["item_id"].cast(pa.string()).to_pylist()
+    ids = as_ids(items["item_id"].combine_chunks(), "item_id").to_pylist()
     frame = pd.DataFrame(
         {name: items[name].to_pylist() for name in items.column_names if name != "item_id"}, dtype=object
     )
@@ -152,8 +155,8 @@ def _converted(value: object, name: str) -> object:
     if name == "categories":
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return []
-        parts = value.split("|") if isinstance(value, str) else list(value)  # type: ignore[call-overload]
-        return [str(part).strip() for part in parts if str(part).strip()]
+        parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split("|")
+        return [name for part in parts if part is not None and (name := str(part).replace("\0", "").strip())]
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return None
     if name == "price":
@@ -163,5 +166,5 @@ def _converted(value: object, name: str) -> object:
             return None
         return price if np.isfinite(price) and price >= 0 else None
     if name == "available":
-        return str(value).strip().lower() not in ("false", "0", "no", "f", "n", "")
+        return str(value).strip().lower() not in ("false", "0", "0.0", "no", "f", "n", "")
     return str(value).replace("\0", "").strip() or None

@@ -7,7 +7,8 @@ For a user with holdout items T and a list of length k with hits at ranks r (fro
     map@k    = mean over min(k, |T|) of precision at each hit
     hit@k    = 1 if there is a hit
 
-Means are over users with |T| > 0 (Jarvelin & Kekalainen 2002 with binary gain; `ranx` agrees).
+Means are over users with |T| > 0 (Jarvelin & Kekalainen 2002 with binary gain). `ranx` agrees, but that its map@k
+divides by |T|, so that nobody with more than k holdout items could reach 1.
 """
 
 import numpy as np

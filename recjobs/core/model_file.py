@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 
 from recjobs.core.als import Factors
 from recjobs.errors import ModelRefused
@@ -33,11 +32,16 @@ class StoredModel:
         try:
             factors = Factors(arrays["user_factors"], arrays["item_factors"])
             user_ids, item_ids = _unpacked("user", arrays), _unpacked("item", arrays)
-        except (KeyError, ValueError, pa.ArrowException) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise ModelRefused(f"the model file lacks or garbles an array: {error}") from None
         for rows, ids in ((factors.user_factors, user_ids), (factors.item_factors, item_ids)):
             if rows.dtype != np.float32 or rows.ndim != 2 or len(rows) != len(ids):
                 raise ModelRefused(f"the model file has factors of {rows.dtype} {rows.shape} for {len(ids)} ids")
+        if factors.user_factors.shape[1] != factors.item_factors.shape[1]:
+            raise ModelRefused(
+                f"the model file has user factors {factors.user_factors.shape} beside item factors "
+                f"{factors.item_factors.shape}"
+            )
         return cls(factors, user_ids, item_ids)
 
 

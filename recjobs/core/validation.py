@@ -121,7 +121,9 @@ def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kind
     user_id, item_id = columns["user_id"], columns["item_id"]
     n = len(user_id)
     occurred_at = as_microseconds(columns["occurred_at"], unit, timezone)
-    weight = as_numbers(columns["weight"], "weight").to_numpy(zero_copy_only=False) if "weight" in columns else np.ones(n)
+    weight = np.ones(n)
+    if "weight" in columns:
+        weight = as_numbers(columns["weight"], "weight").to_numpy(zero_copy_only=False)
     kind = (
         columns["kind"].cast(pa.string())
         if "kind" in columns
