@@ -82,7 +82,10 @@ def _overrides(settings: tuple[str, ...]) -> dict[str, Any]:
         key, sign, value = setting.partition("=")
         if not sign or not key:
             raise Misuse(f"--set {setting}: say KEY=VALUE, such as --set factors=32")
-        pairs[key] = yaml.safe_load(value)
+        try:
+            pairs[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise Misuse(f"--set {setting}: {value!r} is no YAML value") from None
     return pairs
 
 

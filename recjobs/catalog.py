@@ -6,13 +6,40 @@ import zoneinfo
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is a switch where a number is needed")
+    return value
+
+
+Number = BeforeValidator(_no_switch)
+"""YAML reads `yes` and `on` as true, and true would count as 1."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
+Share = Annotated[float, Field(ge=0, le=1), Number]
+
+
+def _known_timezone(value: str) -> str:
+    if value not in zoneinfo.available_timezones():
+        raise ValueError("is no IANA timezone, such as Europe/London")
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
 
 
 class _Part(BaseModel):
@@ -33,8 +60,10 @@ class Rule(_Part):
     @field_validator("matches", "not_matches")
     @classmethod
     def _is_a_pattern(cls, value: str | None) -> str | None:
-        if value is not None:
-            re.compile(value)
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
         return value
 
     @model_validator(mode="after")
@@ -59,14 +88,7 @@ class Time(_Part):
     """How a source writes instants; a time without an offset needs the timezone it was written in."""
 
     unit: Literal["iso", "s", "ms", "us"] = "iso"
-    timezone: str = "UTC"
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in zoneinfo.available_timezones():
-            raise ValueError("is no IANA timezone, such as Europe/London")
-        return value
+    timezone: Timezone = "UTC"
 
 
 class Source(_Part):
@@ -108,10 +130,10 @@ class Items(_Part):
 class Model(_Part):
     """Hyperparameters, as `recjobs.core.recipe.Recipe` explains them."""
 
-    factors: Annotated[int, Field(ge=1, le=1024)] = 64
+    factors: Annotated[int, Field(ge=1, le=1024), Number] = 64
     alpha: Positive = 20.0
     regularization: Positive = 20.0
-    iterations: Annotated[int, Field(ge=1, le=200)] = 15
+    iterations: Annotated[int, Field(ge=1, le=200), Number] = 15
     weight_scale: Literal["one", "linear", "log"] = "one"
     weight_cap: Positive | None = None
 
@@ -125,8 +147,8 @@ class Recency(_Part):
 class TopN(_Part):
     """How many items a list holds, and how many of them are served."""
 
-    stored: Annotated[int, Field(ge=1, le=1000)] = 100
-    served: Annotated[int, Field(ge=1, le=1000)] = 50
+    stored: Annotated[int, Field(ge=1, le=1000), Number] = 100
+    served: Annotated[int, Field(ge=1, le=1000), Number] = 50
 
     @model_validator(mode="after")
     def _served_is_stored(self) -> "TopN":
@@ -139,7 +161,7 @@ class Limits(_Part):
     """What the input may look like before the night stops."""
 
     max_rejected_share: Share = 0.1
-    min_interactions: Annotated[int, Field(ge=1)] = 1
+    min_interactions: Annotated[int, Field(ge=1), Number] = 1
 
 
 class Gate(_Part):
@@ -163,7 +185,7 @@ class Schedule(_Part):
     """When the nightly DAG starts by itself; no cron: only when triggered."""
 
     cron: str | None = None
-    timezone: str = "UTC"
+    timezone: Timezone = "UTC"
 
 
 _HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
@@ -181,14 +203,14 @@ class Catalog(_Part):
     recency: Recency = Recency()
     seen: Literal["exclude", "allow"] = "exclude"
     holdout_days: Positive = 30
-    min_holdout_users: Annotated[int, Field(ge=1)] = 1000
+    min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
     top_n: TopN = TopN()
     model: Model = Model()
     limits: Limits = Limits()
     gate: Gate = Gate()
     inspect: Inspect = Inspect()
     schedule: Schedule = Schedule()
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
+    seed: Annotated[int, Field(ge=0, lt=2**32), Number] = 7
 
     @field_validator("name")
     @classmethod
@@ -215,6 +237,8 @@ class Catalog(_Part):
         for dotted, value in overrides.items():
             path = dotted if "." in dotted or dotted in tree else f"{_HOME_OF.get(dotted, 'model')}.{dotted}"
             *branches, leaf = path.split(".")
+            if path == "name":
+                raise Misuse("--set name: a catalog is named by its file")
             node: Any = tree
             for branch in branches:
                 node = node.get(branch) if isinstance(node, dict) else None

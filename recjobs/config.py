@@ -133,6 +133,8 @@ def _read(path: Path) -> Catalog:
         raise BadConfiguration(f"{path}: not YAML: {error}") from None
     if not isinstance(tree, dict):
         raise BadConfiguration(f"{path}: must hold keys and values, such as `sources:`")
+    if "name" in tree:
+        raise BadConfiguration(f"{path}: name: unknown key. A catalog is named by its file: {path.stem}")
     try:
         return Catalog.model_validate({**tree, "name": path.stem})
     except ValidationError as error:

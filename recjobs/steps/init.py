@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import yaml
+from pydantic import ValidationError
 
 from recjobs.adapters import sources
+from recjobs.catalog import Catalog, explain
 from recjobs.config import load_settings
 from recjobs.core.validation import as_microseconds
 from recjobs.errors import DataRefused, Misuse
@@ -50,6 +52,10 @@ def run(path: str) -> dict[str, str]:
         "sources": [{"path": file.path, "columns": columns, "time": _time(batch.column(columns["occurred_at"]))}],
         **({"items": {"columns": attributes}} if attributes else {}),
     }
+    try:
+        Catalog.model_validate({**draft, "name": target.stem})
+    except ValidationError as error:
+        raise Misuse(f"{target} would be refused: {'; '.join(explain(error))}. Rename the data file") from None
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(yaml.safe_dump(draft, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return {"catalog": target.stem, "file": str(target), **columns}
