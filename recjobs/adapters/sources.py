@@ -36,14 +36,14 @@ def find(data: Path, path: str, file_format: str | None) -> list[SourceFile]:
     if path.startswith(sample_shop.SCHEME):
         content = sample_shop.identity(path)
         return [SourceFile(path, "sample", hashlib.sha256(content).hexdigest(), len(content))]
-    pattern = str(data / path)
-    names = sorted(glob.glob(pattern)) if glob.has_magic(path) else [pattern]
-    names = [name for name in names if Path(name).is_file()]
-    if not names:
+    # A file may be called sales[1].csv: what is there under its very name is no pattern.
+    names = [path] if (data / path).is_file() else sorted(glob.glob(path, root_dir=data))
+    files = [str(data / name) for name in names if (data / name).is_file()]
+    if not files:
         raise DataRefused(
-            f"{pattern}: there is no such file. Put it there, or let RECJOBS_DATA name the folder it lies in"
+            f"{data / path}: there is no such file. Put it there, or let RECJOBS_DATA name the folder it lies in"
         )
-    return [_identify(name, file_format) for name in names]
+    return [_identify(name, file_format) for name in files]
 
 
 def _identify(name: str, file_format: str | None) -> SourceFile:
@@ -81,11 +81,15 @@ def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch
     """
     try:
         if file.format == "sample":
-            yield from sample_shop.read(file.path, columns)
+            for batch in sample_shop.read(file.path):
+                _require(file, columns, batch.schema.names)
+                yield batch.select(columns or batch.schema.names)
         elif file.format == "parquet":
-            parquet = pq.ParquetFile(file.path)
+            content = pa.input_stream(file.path).read_buffer() if file.path.endswith(".gz") else None
+            parquet = pq.ParquetFile(file.path if content is None else pa.BufferReader(content))
             _require(file, columns, parquet.schema_arrow.names)
-            yield from parquet.iter_batches(BATCH_ROWS, columns=columns)
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
+                yield _plain(batch)
         else:
             yield from _read_csv(file, columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -108,7 +112,8 @@ class Rows:
 def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Condition]) -> Iterator[Rows]:
     """Read the mapped columns under their canonical names, less the rows that are no interactions.
 
-    A row counts for the first rule it meets. Raises DataRefused as `read` does.
+    A row counts for the first rule it meets. Raises DataRefused as `read` does, BadConfiguration when a rule cannot be
+    asked of its column.
     """
     needed = list(dict.fromkeys([*mapping.values(), *(rule.column for rule in where.values())]))
     first = 1
@@ -116,7 +121,7 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
         keep = np.ones(batch.num_rows, bool)
         excluded = {}
         for name, rule in where.items():
-            met = meets(batch.column(rule.column), rule)
+            met = _meets(file, batch.column(rule.column), name, rule)
             hit = met.to_numpy(zero_copy_only=False) & keep
             excluded[name] = int(hit.sum())
             keep &= ~hit
@@ -124,6 +129,22 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
         columns = {name: kept.column(column) for name, column in mapping.items()}
         yield Rows(columns, np.flatnonzero(keep) + first, batch.num_rows, excluded)
         first += batch.num_rows
+
+
+def _meets(file: SourceFile, values: pa.Array, name: str, rule: Condition) -> pa.Array:
+    try:
+        return meets(values, rule)
+    except (pa.ArrowException, DataRefused) as error:
+        raise BadConfiguration(
+            f"where.{name}: cannot be asked of column {rule.column!r} in {file.path}: {error}"
+        ) from None
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its texts held against UTF-8, which Parquet readers take on trust, and without dictionaries."""
+    batch.validate(full=True)
+    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _read_csv(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
@@ -140,6 +161,9 @@ def _read_csv(file: SourceFile, columns: list[str] | None) -> Iterator[pa.Record
 
 
 def _require(file: SourceFile, columns: list[str] | None, names: list[str]) -> None:
+    twice = [c for c in columns or [] if names.count(c) > 1]
+    if twice:
+        raise DataRefused(f"{file.path}: has more than one column {twice[0]!r}; rename them in the file's export")
     missing = [c for c in columns or [] if c not in names]
     if missing:
         raise DataRefused(
