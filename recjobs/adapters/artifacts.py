@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -145,6 +146,9 @@ class Artifacts:
         folder = f"{self.folder}/{step}"
         kept = self._finished_files(step, resume_key) if resume_key else {}
         self._system.create_dir(folder, recursive=True)
+        # First of all: a step that is being written again is not done, wherever it is killed.
+        if self.is_done(step):
+            self._system.delete_file(self.where(step, "manifest.json"))
         if not kept:
             self._system.delete_dir_contents(folder, missing_dir_ok=True)
             self._system.create_dir(folder, recursive=True)
@@ -158,7 +162,7 @@ class Artifacts:
                 checkpoint = json.loads(file.read())
             noted = checkpoint["files"] if checkpoint["key"] == key else {}
             return {name: digest for name, digest in noted.items() if self._digest(self.where(step, name)) == digest}
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return {}
 
     def _digest(self, path: str) -> str:
@@ -218,6 +222,10 @@ class Artifacts:
         return pq.ParquetFile(pa.BufferReader(self.load_bytes(step, name)))
 
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
-        """The arrays of a .npz; pickles are never loaded."""
-        with np.load(io.BytesIO(self.load_bytes(step, name)), allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        """The arrays of a .npz. Raises ModelRefused for anything else; pickles are never loaded."""
+        content = io.BytesIO(self.load_bytes(step, name))
+        try:
+            with np.load(content, allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
+        except (ValueError, AttributeError, EOFError, BadZipFile) as error:
+            raise ModelRefused(f"{self.where(step, name)} holds no plain arrays: {error}") from None
