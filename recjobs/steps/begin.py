@@ -37,9 +37,9 @@ def run(
     began_at = datetime.now(UTC).replace(microsecond=0)
     inputs = _inputs(effective, settings)
     at = parse_as_of(as_of) if as_of else _after_newest(effective, settings, began_at)
-    if publish:
-        owner = database(settings, effective, "owner")
-        migrations.migrate_catalog(owner, effective.description)
+    if publish and (settings.owner_url or settings.database_url):
+        # A new catalog is a new file and nothing else: its schema comes with its first night.
+        migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
     champion = _champion(settings, effective) if publish else None
 
     artifacts = Artifacts(settings.artifacts, effective.name, "-")
