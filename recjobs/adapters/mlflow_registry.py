@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,14 +55,17 @@ class Registry:
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
         """Write params, metrics and tags; doing it twice leaves one of each."""
         with self._client() as client:
+            from mlflow.entities import Metric, Param, RunTag
+
             known = client.get_run(run_id).data.params
-            for name, value in params.items():
-                if name not in known:
-                    client.log_param(run_id, name, value)
-            for name, number in metrics.items():
-                client.log_metric(run_id, name, number)
-            for name, text in tags.items():
-                client.set_tag(run_id, name, text)
+            now = int(time.time() * 1000)
+            # one transaction: 75 metrics one by one took MLflow two seconds
+            client.log_batch(
+                run_id,
+                [Metric(name, value, now, 0) for name, value in metrics.items()],
+                [Param(name, str(value)) for name, value in params.items() if name not in known],
+                [RunTag(name, text) for name, text in tags.items()],
+            )
 
     def register(self, run_id: str, batch_id: str, model: bytes, sha256: str, tags: dict[str, str]) -> str:
         """Register a model version of this catalog, alias `candidate`; the same model of the same batch only once."""
