@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from night_tasks import OUTSIDE, airflow_states
+from night_tasks import airflow_states
 
 from recjobs.config import load_catalogs
 
@@ -43,7 +43,8 @@ from recjobs.config import load_catalogs
 def roll_back() -> None:
     """Make the DAG."""
 
-    @task(execution_timeout=timedelta(minutes=10), **OUTSIDE)
+    # Never tried again by itself: without a batch id, doing it twice goes back two batches.
+    @task(execution_timeout=timedelta(minutes=10), retries=0)
     def roll_back(params: Any) -> dict[str, Any]:
         from recjobs.config import load_catalog
         from recjobs.steps import roll_back

@@ -38,9 +38,13 @@ class Airflow:
 
     def unfinished_run(self, dag_id: str) -> str | None:
         """Return the id of a run that is under way, the oldest first."""
-        query = "?state=running&state=queued&order_by=id&limit=1"
-        runs = self._get(f"/dags/{dag_id}/dagRuns{query}")["dag_runs"]
-        return str(runs[0]["dag_run_id"]) if runs else None
+        unfinished = self.runs(dag_id, "&state=running&state=queued")
+        return str(unfinished[0]["dag_run_id"]) if unfinished else None
+
+    def runs(self, dag_id: str, query: str = "") -> list[dict[str, Any]]:
+        """Return the runs of `dag_id`, the oldest first."""
+        found: list[dict[str, Any]] = self._get(f"/dags/{dag_id}/dagRuns?order_by=id&limit=100{query}")["dag_runs"]
+        return found
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run and return its id. Raises `LocalError` with the reason if Airflow refuses."""
@@ -64,6 +68,18 @@ class Airflow:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
         answer = self._http.get(f"{self.url}/api/v2{path}", timeout=10)
         return answer.json()["value"] if answer.ok else None
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """Return the addresses a task links to, by name."""
+        found: dict[str, str] = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links")[
+            "extra_links"
+        ]
+        return found
+
+    def asset_events(self, uri: str) -> list[dict[str, Any]]:
+        """Return what was announced of an asset, the latest first."""
+        found: list[dict[str, Any]] = self._get("/assets/events?order_by=-timestamp&limit=100")["asset_events"]
+        return [event for event in found if event["uri"] == uri]
 
     def failure(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
         """Return the last error in a task's log."""

@@ -38,7 +38,7 @@ def follow(console: Console, airflow: Airflow, dag_id: str, run_id: str, steps: 
             else:
                 for name in steps:
                     task = tasks.get(name, {})
-                    if task.get("state") in ENDED and name not in printed:
+                    if task.get("state") in ENDED and name not in printed and not _only_follows(name, steps, tasks):
                         printed.add(name)
                         console.print(_line(name, task, results.get(name, "")), markup=False)
             if state in FINISHED:
@@ -78,6 +78,12 @@ def _table(steps: tuple[str, ...], tasks: dict[str, dict[str, Any]], results: di
 
 def _line(name: str, task: dict[str, Any], result: str) -> str:
     return f"  {name:<9} {task['state']:<16} {_seconds(task):>8}  {result}".rstrip()
+
+
+def _only_follows(name: str, steps: tuple[str, ...], tasks: dict[str, dict[str, Any]]) -> bool:
+    """Whether a step was skipped just because the one before it was: the first one said so already."""
+    before = steps[steps.index(name) - 1] if name != steps[0] else None
+    return bool(before) and tasks[name]["state"] == "skipped" and tasks.get(str(before), {}).get("state") == "skipped"
 
 
 def _seconds(task: dict[str, Any]) -> str:

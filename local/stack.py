@@ -44,7 +44,8 @@ def up(say: Say) -> Settings:
         environ = airflow.environment(settings, databases.airflow)
         say("schemas")
         ours = subprocess.Popen(
-            [Path(sys.executable).with_name("recjobs"), "migrate"],
+            [sys.executable, "-m", "recjobs", "migrate"],
+            cwd=ROOT,
             env=environment.inherited(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -90,11 +90,11 @@ def test_a_night_runs_its_steps_in_their_order(parsed: Any) -> None:
         assert tasks[step]["after"] == sorted({"begin", before})
 
 
-def test_every_task_ends_within_a_limit_and_is_tried_again(parsed: Any) -> None:
-    for dag in parsed["dags"].values():
+def test_every_task_ends_within_a_limit_and_is_tried_again_where_that_is_safe(parsed: Any) -> None:
+    for dag_id, dag in parsed["dags"].items():
         for name, task in dag["tasks"].items():
             assert task["hours"], name
-            assert task["retries"] >= 1, name
+            assert (task["retries"] >= 1) == (dag_id != "roll_back"), name
 
 
 def test_one_night_of_a_catalog_at_a_time_and_none_is_made_up_for(parsed: Any) -> None:

@@ -1,0 +1,236 @@
+"""`make demo` on the sample shop, as a newcomer runs it: one platform, looked at from outside, killed, taken down."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from local import ports
+from local.airflow_api import Airflow
+from local.errors import LocalError
+from local.postgres import Cluster
+from local.processes import Record
+from recjobs import NIGHT
+
+PORTS = ("POSTGRES_PORT", "AIRFLOW_PORT", "WEBAPP_PORT", "MLFLOW_PORT")
+
+
+@dataclass
+class Platform:
+    """A platform of its own: its state in a folder, its ports free ones."""
+
+    state: Path
+    settings: dict[str, str]
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **self.settings, **settings}
+        return subprocess.run(
+            [sys.executable, "-m", "local", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+
+    def airflow(self) -> Airflow:
+        return Airflow(f"http://127.0.0.1:{self.settings['AIRFLOW_PORT']}")
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.settings['WEBAPP_PORT']}{path}", timeout=10)
+
+    def processes(self) -> list[psutil.Process]:
+        families = [process for entry in Record(self.state).load().values() for process in entry.family()]
+        return families + Cluster(self.state, int(self.settings["POSTGRES_PORT"])).processes()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    state = tmp_path_factory.mktemp("platform")
+    made = Platform(state, {"RECJOBS_STATE": str(state)} | {name: str(ports.any_free()) for name in PORTS})
+    yield made
+    made.run("down")
+    assert made.processes() == []
+
+
+@pytest.fixture(scope="module")
+def demo(platform: Platform) -> str:
+    done = platform.run("demo", "--catalog", "sample")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_demo_shows_every_step_and_what_was_published(demo: str) -> None:
+    for step in ("begin", *NIGHT):
+        assert re.search(rf"^  {step} +success +[\d.]+ s", demo, re.MULTILINE), demo
+    assert re.search(r"batch \d{8}T\d{6}Z-1: [\d,]+ users, [\d,]+ items", demo)
+    assert re.search(r"ndcg_at_20 0\.\d+, \d+\.\d\d times popularity", demo)
+    assert re.search(r"took +\d+ s: install \d+ s, start \d+ s, night \d+ s", demo)
+
+
+def test_every_address_it_prints_answers(demo: str, platform: Platform) -> None:
+    addresses = re.findall(r"^(?:page|API|report|Airflow) +(http\S+)$", demo, re.MULTILINE)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert requests.get(address, timeout=10).status_code == 200, address
+    answer = requests.get(addresses[1], timeout=10).json()
+    assert answer["batch_id"] in demo
+    assert len(answer["items"]) == 20
+
+
+def test_the_psql_line_it_prints_works(demo: str) -> None:
+    line = re.search(r"^psql +(.*)$", demo, re.MULTILINE)
+    assert line
+    query = "select count(*) from sample.batches where is_live"
+    done = subprocess.run(f'{line[1]} -Atc "{query}"', shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
+def test_airflow_shows_all_steps_green_with_small_results(demo: str, platform: Platform) -> None:
+    airflow = platform.airflow()
+    run_id = airflow.runs("nightly_sample")[0]["dag_run_id"]
+    tasks = airflow.tasks("nightly_sample", run_id)
+    assert {name: task["state"] for name, task in tasks.items()} == dict.fromkeys(("begin", *NIGHT), "success")
+    for step in NIGHT:
+        assert len(json.dumps(airflow.result("nightly_sample", run_id, step))) < 4000
+
+
+def test_the_tasks_link_to_the_report(demo: str, platform: Platform) -> None:
+    airflow = platform.airflow()
+    run_id = airflow.runs("nightly_sample")[0]["dag_run_id"]
+    for step in ("gate", "publish", "report"):
+        link = airflow.links("nightly_sample", run_id, step)["Report"]
+        assert requests.get(link, timeout=10).status_code == 200
+
+
+def test_the_event_of_the_lists_names_the_batch(demo: str, platform: Platform) -> None:
+    events = platform.airflow().asset_events("recjobs://sample/lists")
+    assert events[0]["extra"]["batch_id"] in demo
+
+
+@pytest.mark.parametrize("conf", [{"factors": -1}, {"as_of": "yesterday"}, {"force": ""}, {"iterations": "many"}])
+def test_a_bad_parameter_is_refused_with_the_reason(demo: str, platform: Platform, conf: dict[str, Any]) -> None:
+    airflow = platform.airflow()
+    before = len(airflow.runs("nightly_sample"))
+    with pytest.raises(LocalError, match=f"400 Invalid input for param {next(iter(conf))}"):
+        airflow.trigger("nightly_sample", conf)
+    assert len(airflow.runs("nightly_sample")) == before
+
+
+def test_a_parameter_that_does_not_exist_fails_the_night_at_once_and_says_which_do(
+    demo: str, platform: Platform
+) -> None:
+    airflow = platform.airflow()
+    run_id = airflow.trigger("nightly_sample", {"factor": 32})
+    assert wait(airflow, "nightly_sample", run_id) == "failed"
+    tasks = airflow.tasks("nightly_sample", run_id)
+    assert tasks["begin"]["try_number"] == 1
+    assert "unknown in the request: factor; known are as_of, factors" in airflow.failure(
+        "nightly_sample", run_id, tasks["begin"]
+    )
+
+
+def test_rolling_back_needs_a_reason(demo: str, platform: Platform) -> None:
+    with pytest.raises(LocalError, match=r"400 (?s:.*)reason"):
+        platform.airflow().trigger("roll_back", {"catalog": "sample"})
+
+
+def test_the_dag_folder_has_no_import_errors(demo: str, platform: Platform) -> None:
+    done = platform.run("airflow", "dags", "list-import-errors")
+    assert done.returncode == 0, done.stderr
+    assert "No data found" in done.stdout
+
+
+def test_secrets_stand_in_private_files_and_in_no_process_argument(demo: str, platform: Platform) -> None:
+    secrets = json.loads((platform.state / "airflow" / "secrets.json").read_text()).values()
+    passwords = [line.split(":")[4] for line in (platform.state / "pgpass").read_text().splitlines()]
+    for name in ("env", "pgpass", "platform.json", "airflow/secrets.json"):
+        assert (platform.state / name).stat().st_mode & 0o077 == 0, name
+    arguments = " ".join(word for process in platform.processes() for word in process.cmdline())
+    assert not any(secret in arguments for secret in [*secrets, *passwords])
+
+
+def test_everything_listens_on_this_machine_only(demo: str, platform: Platform) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in platform.processes()
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 3
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_another_platform_on_the_same_port_is_refused_by_the_name_of_the_setting(
+    demo: str, platform: Platform, tmp_path: Path
+) -> None:
+    done = platform.run("up", RECJOBS_STATE=str(tmp_path), AIRFLOW_PORT=str(ports.any_free()))
+    assert done.returncode == 78
+    assert f"port {platform.settings['WEBAPP_PORT']} is taken by another program; set WEBAPP_PORT=" in done.stderr
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_a_second_demo_reuses_what_runs_and_has_nothing_new_to_publish(demo: str, platform: Platform) -> None:
+    before = Record(platform.state).load()
+    done = platform.run("demo", "--catalog", "sample")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seconds(done.stdout) < seconds(demo)
+    assert "nothing new" in done.stdout
+    assert re.search(r"batch \d{8}T\d{6}Z-1:", done.stdout)
+    assert Record(platform.state).load() == before
+
+
+def test_a_demo_after_everything_was_killed_works(demo: str, platform: Platform) -> None:
+    killed = platform.processes()
+    assert len(killed) >= 5
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed, timeout=10)
+    done = platform.run("demo", "--catalog", "sample")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert platform.get("/readyz").status_code == 200
+
+
+def test_a_program_that_died_alone_is_started_again_and_the_others_are_left(demo: str, platform: Platform) -> None:
+    before = Record(platform.state).load()
+    family = before["webapp"].family()
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=10)
+    done = platform.run("up")
+    assert done.returncode == 0, done.stderr
+    after = Record(platform.state).load()
+    assert [name for name in after if after[name] != before[name]] == ["webapp"]
+    assert platform.get("/healthz").status_code == 200
+
+
+def test_down_leaves_no_process_and_no_taken_port(demo: str, platform: Platform) -> None:
+    running = platform.processes()
+    done = platform.run("down")
+    assert done.returncode == 0, done.stderr
+    assert [process for process in running if process.is_running()] == []
+    assert all(ports.is_free(int(platform.settings[name])) for name in PORTS)
+
+
+def seconds(said: str) -> int:
+    took = re.search(r"^took +(\d+) s", said, re.MULTILINE)
+    assert took, said
+    return int(took[1])
+
+
+def wait(airflow: Airflow, dag_id: str, run_id: str) -> str:
+    deadline = time.monotonic() + 90
+    while (state := airflow.state(dag_id, run_id)) not in {"success", "failed"}:
+        assert time.monotonic() < deadline, f"{run_id} is still {state}"
+        time.sleep(0.5)
+    return state
