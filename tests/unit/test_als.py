@@ -1,0 +1,143 @@
+"""ALS: small boards where one can see what is missing, and what degenerate input does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recjobs.core.als import Factors, aligned, fit, fold_in, known_rows
+from recjobs.core.ranking import best_items
+from recjobs.core.recipe import Recipe
+from tests.unit.worlds import NOW, checkerboard, interactions, sets
+
+SMALL = Recipe(factors=2, alpha=10.0, regularization=0.1, iterations=10)
+
+
+def board(n_users, n_items):
+    withheld = {(user, user % n_items) for user in range(n_users)}
+    return withheld, interactions(checkerboard(n_users, n_items, withheld), n_users, n_items).confidence(SMALL, NOW)
+
+
+@pytest.mark.parametrize(("n_users", "n_items"), [(12, 8), (8, 12), (30, 10)])
+def test_a_checkerboard_recommends_the_withheld_diagonal(n_users, n_items):
+    withheld, user_items = board(n_users, n_items)
+    factors = fit(user_items, SMALL, seed=3, threads=1)
+    assert factors.user_factors.shape == (n_users, 2)
+    assert factors.item_factors.shape == (n_items, 2)
+    assert factors.defect() is None
+    ranked = best_items(factors.user_factors, factors.item_factors, 1, user_items, np.ones(n_items, bool))
+    assert {(user, int(item)) for user, item in enumerate(ranked.item_idx[:, 0])} == withheld
+
+
+def test_folding_in_finds_the_vector_that_the_fit_ends_at():
+    withheld, user_items = board(12, 8)
+    factors = fit(user_items, SMALL, seed=3, threads=1)
+    folded = fold_in(user_items, factors.item_factors, SMALL, threads=1)
+    ranked = best_items(folded, factors.item_factors, 1, user_items, np.ones(8, bool))
+    assert {(user, int(item)) for user, item in enumerate(ranked.item_idx[:, 0])} == withheld
+
+
+def test_folding_in_solves_the_normal_equations_of_hu_koren_and_volinsky():
+    rng = np.random.default_rng(2)
+    items = rng.normal(size=(5, 3)).astype(np.float32)
+    user_items = sets([0, 3], [4], n_items=5)
+    recipe = Recipe(factors=3, alpha=7.0, regularization=0.5)
+    found = fold_in(user_items, items, recipe, threads=1)
+    for user, row in enumerate(user_items.toarray()):
+        # implicit counts alpha * r as the whole confidence of a pair, 1 of a missing one
+        confidence = np.where(row > 0, 7.0 * row, 1.0)
+        left = items.T @ (confidence[:, None] * items) + 0.5 * np.eye(3)
+        expected = np.linalg.solve(left, items.T @ (confidence * (row > 0)))
+        np.testing.assert_allclose(found[user], expected, rtol=1e-3)
+
+
+def test_folding_in_ignores_items_the_model_does_not_know():
+    items = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
+    recipe = Recipe(factors=2)
+    both = fold_in(sets([0, 2], [2], [], n_items=3), items, recipe, threads=1)
+    alone = fold_in(sets([0], [], [], n_items=3), items, recipe, threads=1)
+    np.testing.assert_array_equal(both, alone)
+    assert not both[1:].any()
+
+
+def test_folding_in_leaves_its_input_as_it_was():
+    user_items = sets([0, 2], n_items=3)
+    fold_in(user_items, np.array([[1, 0], [0, 1], [0, 0]], np.float32), Recipe(factors=2), threads=1)
+    assert user_items.data.tolist() == [1, 1]
+    assert user_items.indices.tolist() == [0, 2]
+
+
+def test_folding_in_nobody_gives_nothing():
+    assert fold_in(sets(n_items=3), np.eye(3, dtype=np.float32), Recipe(factors=3), threads=1).shape == (0, 3)
+
+
+def test_users_and_items_without_a_row_have_no_factors():
+    user_items = interactions([(0, 0, 1), (0, 1, 1), (2, 1, 1)], n_users=4, n_items=3).confidence(SMALL, NOW)
+    factors = fit(user_items, SMALL, seed=1, threads=1)
+    assert known_rows(factors.user_factors).tolist() == [True, False, True, False]
+    assert factors.knows_items().tolist() == [True, True, False]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
+    _, user_items = board(12, 8)
+    first, again, other = (fit(user_items, SMALL, seed, threads=1) for seed in (3, 3, 4))
+    assert first.item_factors.tobytes() == again.item_factors.tobytes()
+    assert first.item_factors.tobytes() != other.item_factors.tobytes()
+
+
+def test_a_fit_starts_from_the_factors_it_is_given_and_draws_the_rows_of_zeros():
+    _, user_items = board(12, 8)
+    done = fit(user_items, SMALL, seed=3, threads=1)
+    half = Factors(done.user_factors, np.where(np.arange(8)[:, None] < 4, done.item_factors, np.float32(0)))
+    warm = fit(user_items, SMALL, seed=3, threads=1, start=half, iterations=0)
+    np.testing.assert_array_equal(warm.item_factors[:4], done.item_factors[:4])
+    assert (np.linalg.norm(warm.item_factors[4:], axis=1) < 0.1).all()
+    assert known_rows(warm.item_factors).all()
+
+
+def test_rows_follow_their_ids_and_new_ids_get_zeros():
+    rows = np.array([[1, 1], [2, 2], [3, 3]], np.float32)
+    assert aligned(rows, ["a", "b", "c"], ["c", "new", "a", "b", "NA"]).tolist() == [
+        [3, 3],
+        [0, 0],
+        [1, 1],
+        [2, 2],
+        [0, 0],
+    ]
+
+
+def test_nothing_to_fit_is_a_defect_and_no_crash():
+    empty = interactions([], n_users=3, n_items=2).confidence(SMALL, NOW)
+    assert fit(empty, SMALL, seed=1, threads=1).defect() is not None
+
+
+def test_more_factors_than_rows_end_finite_or_in_a_named_defect():
+    user_items = interactions([(0, 0, 1), (1, 1, 1)], n_users=2, n_items=2).confidence(SMALL, NOW)
+    factors = fit(user_items, replace(SMALL, factors=64, regularization=1e-9), seed=1, threads=1)
+    assert (factors.defect() is not None) == (not np.isfinite(factors.item_factors).all())
+
+
+GOOD = Factors(np.ones((3, 2), np.float32), np.array([[1, 0], [0, 1]], np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("part", ["user_factors", "item_factors"])
+def test_one_value_that_is_not_finite_is_a_defect(part, value):
+    rows = getattr(GOOD, part).copy()
+    rows[1, 1] = value
+    assert replace(GOOD, **{part: rows}).defect() == f"{part} holds values that are not finite"
+
+
+def test_sound_factors_have_no_defect():
+    assert GOOD.defect() is None
+
+
+def test_all_zeros_and_constant_items_are_defects():
+    assert "user_factors is all zeros" in replace(GOOD, user_factors=np.zeros((3, 2), np.float32)).defect()
+    assert "item_factors is all zeros" in replace(GOOD, item_factors=np.zeros((2, 2), np.float32)).defect()
+    constant = np.array([[1, 2], [0, 0], [1, 2]], np.float32)
+    assert "every item" in replace(GOOD, item_factors=constant).defect()
+
+
+def test_a_catalogue_of_one_item_is_not_taken_for_a_constant_model():
+    assert replace(GOOD, item_factors=np.array([[1, 2]], np.float32)).defect() is None
