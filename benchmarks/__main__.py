@@ -1,0 +1,126 @@
+"""One table: stage, ours, floor or peer, ratio. For more: `make bench ARGS="--interactions 20000000"`."""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from recjobs.config import load_settings  # first: it gives BLAS one thread, which must be said before numpy comes
+
+import numpy as np  # isort: skip
+import pyarrow as pa  # isort: skip
+import pyarrow.parquet as pq  # isort: skip
+
+from benchmarks import generate  # isort: skip
+from recjobs.core import als, copy_format, finishing, ranking  # isort: skip
+from recjobs.core.recipe import Recipe  # isort: skip
+
+ROUNDS = 3
+RECIPE = Recipe(factors=64, alpha=10, regularization=60, iterations=3)
+
+
+def main() -> None:
+    """Measure each stage next to its floor or peer, interleaved, and print medians."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--users", type=int, default=40_000)
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--interactions", type=int, default=2_000_000)
+    arguments = parser.parse_args()
+    load_settings()
+    world = generate.interactions(arguments.users, arguments.items, arguments.interactions)
+    print(f"{len(world):,} interactions, {world.n_users:,} users, {world.n_items:,} items; {_machine()}\n")
+    print(f"{'stage':<34}{'ours':>9}{'other':>9}{'ratio':>8}   against")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, ours, against, other in _stages(world, Path(folder)):
+            mine, theirs = _interleaved(ours, other)
+            print(f"{name:<34}{mine:>8.2f}s{theirs:>8.2f}s{mine / theirs:>8.2f}   {against}", flush=True)
+
+
+def _stages(world, folder):  # type: ignore[no-untyped-def]
+    """(name, ours, what against, other) of each stage."""
+    threads = os.cpu_count() or 1
+    path = folder / "interactions.parquet"
+    pq.write_table(world.to_table(), path)
+    yield (
+        "user_items from rows",
+        lambda: world.confidence(RECIPE, 0),
+        "reading the rows from Parquet",
+        lambda: pq.read_table(path),
+    )
+    confidence = world.confidence(RECIPE, 0)
+    model = als.fit(confidence, RECIPE, 7)
+    users = als.fold_in(confidence, model.item_factors, RECIPE)
+    eligible, seen = model.knows_items(), world.pairs()
+
+    items = np.ascontiguousarray(model.item_factors.T)
+
+    def sgemm() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(lambda first: users[first : first + 64] @ items, range(0, len(users), 64)):
+                pass
+
+    yield (
+        "top 100 of all, seen left out",
+        lambda: _rank(users, model, seen, eligible, threads),
+        "the inner products alone",
+        sgemm,
+    )
+    yield (
+        "top 100 of all, seen left out",
+        lambda: _rank(users, model, seen, eligible, threads),
+        "implicit, batches of 1000",
+        _implicit(users, model, seen),
+    )
+    ranked = _rank(users, model, seen, eligible, threads)
+    ids = pa.array([f"item-{i:05d}" for i in range(world.n_items)])
+    lists = pa.table(dict(zip(("item_ids", "scores"), finishing.as_lists(ranked, ids), strict=True)))
+
+    def encode() -> None:
+        for batch in lists.to_batches(8192):
+            fields = [copy_format.text_array(batch.column(0)), copy_format.float_array(batch.column(1))]
+            copy_format.rows(fields, len(batch))
+
+    written = folder / "lists.parquet"
+    yield "lists as COPY bytes", encode, "writing them as Parquet", lambda: pq.write_table(lists, written)
+
+
+def _rank(users, model, seen, eligible, threads):  # type: ignore[no-untyped-def]
+    return ranking.best_items(users, model.item_factors, 100, seen, eligible, threads)
+
+
+def _implicit(users, model, seen):  # type: ignore[no-untyped-def]
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    peer = AlternatingLeastSquares(factors=RECIPE.factors)
+    peer.user_factors, peer.item_factors = users, model.item_factors
+
+    def run() -> None:
+        for first in range(0, len(users), 1000):
+            rows = np.arange(first, min(first + 1000, len(users)))
+            peer.recommend(rows, seen[rows], N=100, filter_already_liked_items=True)
+
+    return run
+
+
+def _interleaved(ours: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for call, times in zip((ours, other), taken, strict=True):
+            began = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - began)
+    return statistics.median(taken[0]), statistics.median(taken[1])
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores {platform.machine()}, {memory:.0f} GiB, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Interactions with structure, for measuring: Zipf-like items, log-normal activity, latent topics."""
+
+import numpy as np
+
+from recjobs.core.interactions import Interactions
+
+TOPICS = 32
+
+
+def interactions(n_users: int, n_items: int, n_interactions: int, seed: int = 7) -> Interactions:
+    """About n_interactions distinct pairs over 700 days, sorted by user and item. Same arguments, same rows."""
+    rng = np.random.default_rng(seed)
+    appeal = 1 / (np.arange(n_items) + 20.0) ** 0.95 * np.exp(rng.normal(0, 1.4, (TOPICS, n_items)))
+    cumulative = np.cumsum(appeal / appeal.sum(1, keepdims=True), axis=1)
+    activity = np.exp(rng.normal(0, 1.1, n_users))
+    activity = np.clip(activity / activity.mean() * n_interactions / n_users, 8, n_items * 0.1)
+    tastes = rng.dirichlet(np.full(TOPICS, 0.08), n_users) * 0.85 + 0.15 / TOPICS
+    pairs = []
+    for topic in range(TOPICS):
+        users = np.repeat(np.arange(n_users, dtype=np.int64), rng.poisson(1.6 * activity * tastes[:, topic]))
+        items = np.searchsorted(cumulative[topic], rng.random(users.size))
+        pairs.append(users * n_items + np.minimum(items, n_items - 1))
+    distinct = np.unique(np.concatenate(pairs))
+    if distinct.size > n_interactions:
+        distinct = np.sort(rng.choice(distinct, n_interactions, replace=False))
+    at = rng.integers(1_700_000_000, 1_760_000_000, distinct.size) * 1_000_000
+    return Interactions(
+        (distinct // n_items).astype(np.int32),
+        (distinct % n_items).astype(np.int32),
+        at,
+        np.ones(distinct.size, np.float32),
+        np.full(distinct.size, -1, np.int16),
+        n_users,
+        n_items,
+    )
