@@ -131,10 +131,6 @@ class Database:
             self._away_until = time.monotonic() + RECONNECT_PAUSE_SECONDS
             raise
 
-    def forget(self, catalog: str) -> None:
-        """Look again, at the next request, whether there is such a catalog."""
-        self._idle.pop(catalog, None)
-
 
 class Session:
     """One request's hold on one connection, until its deadline."""
@@ -159,7 +155,6 @@ class Session:
         try:
             return self._rows(name, parameters)
         except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
-            self._database.forget(self._catalog)
             raise NotFound("unknown_catalog", "There is no such catalog") from None
         except (psycopg2.Error, DeadlinePassed) as error:
             # The kind and the code only: a message of Postgres may quote the user id.

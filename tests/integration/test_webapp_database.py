@@ -178,7 +178,9 @@ def test_a_schema_the_reader_may_not_read_is_no_catalog(world: World, client: Fl
     world.make_catalog("secret")
     world.sql("revoke usage on schema secret from recjobs_reader")
     assert client.get("/v1/secret/popular").status_code == 404
-    assert "secret" not in client.get("/").text
+    home = client.get("/")
+    assert home.status_code == 200
+    assert "secret" not in home.text
 
 
 def test_one_connection_serves_one_request_after_the_other(world: World):
@@ -206,11 +208,10 @@ def test_the_serving_statement_finds_everything_by_primary_key_in_the_live_parti
 
     for user_id, lists in [("u0001", "top_n"), ("nobody", "popular_lists")]:
         plan = world.sql(explain.format(user_id), role="recjobs_reader", catalog="planned")[0][0]
-        assert plan[0]["Planning Time"] < plan[0]["Execution Time"] + 5
         touched = [node for node in nodes_of(plan[0]["Plan"]) if "Relation Name" in node and node["Actual Loops"] > 0]
         parts = {node["Relation Name"] for node in touched if re.search(r"_2024\d{4}t", node["Relation Name"])}
         assert all(name.endswith("20240103t000000z_1") for name in parts)
-        assert f"{lists}_20240103t000000z_1" in parts
+        assert {name.split("_2024")[0] for name in parts} == {"top_n", "item_records", lists}
         for node in touched:
             if re.match(r"(top_n|item_records)_", node["Relation Name"]):
                 assert node["Node Type"] in ("Index Scan", "Index Only Scan"), json.dumps(node)
