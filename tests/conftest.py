@@ -1,0 +1,75 @@
+"""What any test may ask for: a Postgres with its roles, worlds to run nights in, and a shop with two batches."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from local import ports
+from local.postgres import Cluster
+from tests.commands import ROOT, environment_of
+from tests.worlds import EARLIER, Goods, MakeWorld, Postgres, World, shop
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A Postgres of this session, after `recjobs migrate`: the roles are there, and no catalog."""
+    folder = tmp_path_factory.mktemp("postgres")
+    cluster = Cluster(folder, ports.any_free())
+    cluster.start()
+    try:
+        settings = cluster.urls() | {"RECJOBS_STATE": str(folder), "RECJOBS_CATALOGS": str(folder / "none")}
+        command = [sys.executable, "-m", "recjobs", "migrate", "--json"]
+        subprocess.run(command, cwd=ROOT, env=environment_of(settings), check=True, capture_output=True)
+        yield Postgres(cluster)
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """MLflow's store of this session; all worlds share it, since to make one takes ten seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def make_world(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, mlflow_uri: str) -> MakeWorld:
+    """Makes a world that no other test has: `make_world(goods, top_n={...})`."""
+
+    def make(goods: Goods | None = None, **changes: object) -> World:
+        number = next(_numbers)
+        world = World(tmp_path_factory.mktemp("world"), f"world_{number}", postgres, mlflow_uri)
+        return world.write(shop() if goods is None else goods, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def published(make_world: MakeWorld) -> World:
+    """The shop after two nights, the second live: to look at, never to change."""
+    world = make_world()
+    world.publish("--as-of", EARLIER)
+    world.publish()
+    return world
+
+
+@pytest.fixture(scope="session")
+def _two_batches(make_world: MakeWorld) -> World:
+    world = make_world()
+    world.publish("--as-of", EARLIER)
+    world.publish()
+    return world
+
+
+@pytest.fixture
+def rolling(_two_batches: World) -> World:
+    """Another shop after two nights, whose pointer a test may move; the newest batch is live when the test begins."""
+    world = _two_batches
+    newest = world.value("select batch_id from batches order by as_of desc, batch_id desc limit 1")
+    if world.live() != newest:
+        assert world.recjobs("roll-back", "--batch-id", newest, "--reason", "another test").code == 0
+    return world
