@@ -1,0 +1,78 @@
+"""The bootstrap: paired, seeded, and its interval holds what it promises."""
+
+import numpy as np
+import pytest
+
+from recjobs.core import bootstrap
+from recjobs.core.bootstrap import mean_intervals, relative_difference, resampled_means
+
+
+def test_the_interval_of_a_mean_covers_the_truth_in_about_95_of_100_worlds():
+    rng = np.random.default_rng(1)
+    worlds = rng.normal(10, 3, (200, 60))
+    found = [bootstrap.interval(w.mean(), resampled_means(w[:, None], 7, 500)[:, 0]) for w in worlds]
+    covered = np.mean([i.low <= 10 <= i.high for i in found])
+    assert 0.88 <= covered <= 0.99
+
+
+def test_the_interval_has_the_width_of_the_normal_one():
+    values = np.random.default_rng(2).normal(0, 1, 400)
+    [found] = mean_intervals(values[:, None], seed=1)
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+
+
+def test_differences_are_paired_so_a_constant_gain_has_no_doubt():
+    first = np.random.default_rng(3).random(300)
+    found = relative_difference(first * 1.1, first, seed=1)
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_does_not():
+    rng = np.random.default_rng(4)
+    first, second = rng.random(80), rng.random(80)
+    assert relative_difference(first, second, 5) == relative_difference(first, second, 5)
+    assert relative_difference(first, second, 5) != relative_difference(first, second, 6)
+
+
+def test_more_resamples_than_fit_into_one_block_are_all_drawn():
+    means = resampled_means(np.arange(1000.0)[:, None], 1, 4001)[:, 0]
+    assert means.shape == (4001,)
+    assert len(np.unique(means)) > 3500
+    assert means.mean() == pytest.approx(499.5, abs=1)
+    assert means.std() == pytest.approx(np.arange(1000).std() / np.sqrt(1000), rel=0.06)
+
+
+def test_a_value_that_is_nan_does_not_count():
+    found, other = mean_intervals(np.array([[1.0, 5], [np.nan, 5], [3.0, 5]]), seed=1)
+    assert found.value == 2
+    assert 1 <= found.low <= found.high <= 3
+    assert (other.low, other.high) == (5, 5)
+
+
+def test_two_columns_of_zeros_do_not_differ():
+    assert relative_difference(np.zeros(5), np.zeros(5), 1) == bootstrap.Interval(0, 0, 0)
+
+
+def test_against_zeros_any_gain_is_infinite_and_beyond_doubt():
+    found = relative_difference(np.ones(5), np.zeros(5), 1)
+    assert (found.value, found.low, found.high) == (np.inf, np.inf, np.inf)
+
+
+def test_where_the_second_is_zero_in_some_resamples_the_interval_is_still_a_pair_of_numbers():
+    found = relative_difference(np.ones(5), np.array([0, 0, 0, 0, 0.5]), 1)
+    assert found.value == pytest.approx(9)
+    assert 0 < found.low < np.inf
+    assert found.high == np.inf
+
+
+def test_losing_everything_is_minus_one():
+    assert relative_difference(np.zeros(4), np.ones(4), 1) == bootstrap.Interval(-1, -1, -1)
+
+
+def test_of_two_equal_models_one_is_called_better_in_at_most_about_one_of_twenty():
+    # one-sided: the interval's lower end above 0
+    rng = np.random.default_rng(6)
+    worlds = rng.gamma(0.5, 1, (60, 2, 60))
+    better = np.mean([relative_difference(*w, seed=1).low > 0 for w in worlds])
+    assert better <= 0.05 + 0.04

@@ -1,0 +1,125 @@
+"""What each model would have served: the right questions, no answer from the future, a fallback for the unknown."""
+
+import numpy as np
+import pytest
+
+from recjobs.core import evaluation
+from recjobs.core.evaluation import Contestant, answer, exam, filled, lists_of, measure
+from recjobs.core.gate import segments_by_activity
+from recjobs.core.recipe import Recipe
+from tests.unit.worlds import NOW, interactions
+
+SIZE = {"n_users": 5, "n_items": 6}
+TRAIN = interactions([(0, 0, 9), (0, 1, 9), (1, 1, 9), (2, 1, 9), (2, 2, 9)], **SIZE)
+HOLDOUT = interactions([(0, 1, 1), (0, 3, 1), (0, 3, 1), (1, 1, 1), (4, 0, 1)], **SIZE)
+# Two tastes: items 0 1 2 and items 3 4 5.
+ITEMS = np.array([[1, 0], [1, 0.1], [1, 0.2], [0, 1], [0.1, 1], [0.2, 1]], np.float32)
+RECIPE = Recipe(factors=2, alpha=20, regularization=0.1)
+
+
+def taken(questions):
+    return [sorted(questions.holdout[row].indices.tolist()) for row in range(questions.holdout.shape[0])]
+
+
+def test_discovery_asks_only_for_what_was_not_seen():
+    questions = exam(TRAIN, HOLDOUT, "discovery", 1)
+    assert questions.users.tolist() == [0, 4]
+    assert taken(questions) == [[3], [0]]
+    assert questions.seen.toarray()[0].tolist() == [1, 1, 0, 0, 0, 0]
+    assert questions.seen.shape == questions.holdout.shape == (2, 6)
+
+
+def test_repeats_asks_for_everything_and_filters_nothing():
+    questions = exam(TRAIN, HOLDOUT, "repeats", 1)
+    assert questions.users.tolist() == [0, 1, 4]
+    assert taken(questions) == [[1, 3], [1], [0]]
+    assert questions.seen is None
+
+
+def test_too_many_users_are_drawn_by_the_seed(monkeypatch):
+    monkeypatch.setattr(evaluation, "MAX_USERS", 10)
+    many = interactions([(user, 0, 1) for user in range(100)])
+    nothing = interactions([], n_users=100, n_items=1)
+    first, again, other = (exam(nothing, many, "discovery", seed).users.tolist() for seed in (1, 1, 2))
+    assert first == again == sorted(set(first))
+    assert len(first) == 10
+    assert first != other
+
+
+def test_a_known_user_gets_the_models_items_and_an_unknown_one_the_popular_list():
+    questions = exam(TRAIN, HOLDOUT, "discovery", 1)
+    lists, fallback = lists_of(Contestant("m", ITEMS, RECIPE), TRAIN, NOW, questions, 3, 1)
+    assert lists[0, 0] == 2
+    assert set(lists[0]) <= {2, 3, 4, 5}
+    assert lists[1].tolist() == [1, 0, 2]
+    assert fallback == 0.5
+
+
+def test_popularity_is_that_of_the_train_part():
+    # everybody takes item 5 later; nobody did before
+    later = interactions([(user, 5, 1) for user in range(5)], **SIZE)
+    questions = exam(TRAIN, later, "repeats", 1)
+    lists, fallback = lists_of(Contestant("popular", None, None, None), TRAIN, NOW, questions, 6, 1)
+    assert lists.tolist() == [[1, 0, 2, 3, 4, 5]] * 5
+    assert fallback == 1.0
+
+
+def test_vectors_are_folded_in_from_the_train_part():
+    questions = exam(TRAIN, HOLDOUT, "discovery", 1)
+    model = Contestant("m", ITEMS, RECIPE)
+    same, _ = lists_of(model, TRAIN, NOW, questions, 4, 1)
+    # user 0 moves over to the other taste, in the holdout only: what is served must not change
+    moved = interactions([(0, 3, 1), (0, 4, 1), (0, 5, 1), (4, 0, 1)], **SIZE)
+    questions_moved = exam(TRAIN, moved, "discovery", 1)
+    assert lists_of(model, TRAIN, NOW, questions_moved, 4, 1)[0].tolist() == same.tolist()
+
+
+def test_nobody_to_ask_gives_no_lists():
+    questions = exam(TRAIN, interactions([], **SIZE), "discovery", 1)
+    for contestant in (Contestant("m", ITEMS, RECIPE), Contestant("popular", None, None)):
+        given = answer(contestant, TRAIN, NOW, questions, 1)
+        assert given.lists.shape == (0, evaluation.K)
+        assert given.per_user["ndcg"].size == 0
+
+
+def test_lists_are_filled_without_repeating_what_they_hold():
+    lists = np.array([[3, 1, -1, -1], [0, 1, 2, 3], [-1, -1, -1, -1]])
+    fallback = np.array([[1, 0, 3, 2], [9, 9, 9, 9], [5, -1, -1, -1]])
+    assert filled(lists, fallback).tolist() == [[3, 1, 0, 2], [0, 1, 2, 3], [5, -1, -1, -1]]
+
+
+def rows_of(view):
+    questions = exam(TRAIN, HOLDOUT, view, 1)
+    answers = [
+        answer(Contestant("candidate", ITEMS, RECIPE), TRAIN, NOW, questions, 1),
+        answer(Contestant("popularity_all", None, None, None), TRAIN, NOW, questions, 1),
+    ]
+    segments = segments_by_activity(np.bincount(TRAIN.user_idx, minlength=5)[questions.users])
+    return measure(answers, view, TRAIN, segments, seed=1), answers
+
+
+@pytest.mark.parametrize("view", evaluation.VIEWS)
+def test_every_metric_of_every_model_is_reported_with_its_interval(view):
+    rows, answers = rows_of(view)
+    found = {(r["model"], r["segment"], r["metric"]): r for r in rows}
+    assert len(found) == len(rows)
+    assert {r["view"] for r in rows} == {view}
+    for given in answers:
+        for metric in ("ndcg", "recall", "map", "hit"):
+            row = found[given.name, "all", f"{metric}_at_20"]
+            assert row["value"] == pytest.approx(given.per_user[metric].mean())
+            assert row["low"] <= row["value"] <= row["high"]
+        assert {(given.name, "all", m) for m in ("coverage", "gini", "novelty", "fallback_share")} <= set(found)
+
+
+def test_a_segment_is_measured_on_its_own_users():
+    rows, [candidate, _] = rows_of("discovery")
+    light = next(r for r in rows if (r["model"], r["segment"]) == ("candidate", "light"))
+    assert light["value"] == pytest.approx(candidate.per_user["ndcg"][1])
+
+
+def test_an_empty_exam_reports_no_metric_of_users():
+    questions = exam(TRAIN, interactions([], **SIZE), "discovery", 1)
+    given = answer(Contestant("candidate", ITEMS, RECIPE), TRAIN, NOW, questions, 1)
+    rows = measure([given], "discovery", TRAIN, segments_by_activity(np.zeros(0)), seed=1)
+    assert {r["metric"] for r in rows} == {"coverage", "gini", "novelty", "fallback_share"}

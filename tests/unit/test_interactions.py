@@ -1,0 +1,85 @@
+"""Interactions and their confidence: weights by eye, always the night's whole shape."""
+
+import numpy as np
+import pytest
+
+from recjobs.core.interactions import DAY, Interactions
+from recjobs.core.recipe import Recipe
+from tests.unit.worlds import NOW, interactions
+
+
+def dense(rows, recipe, **size):
+    return interactions(rows, **size).confidence(recipe, NOW).toarray().tolist()
+
+
+def test_an_interaction_of_one_half_life_counts_half_and_of_two_a_quarter():
+    rows = [(0, 0, 0), (0, 1, 14), (0, 2, 28), (1, 2, 14), (1, 2, 14)]
+    assert dense(rows, Recipe(half_life_days=14)) == [[1, 0.5, 0.25], [0, 0, 1]]
+
+
+def test_without_a_half_life_age_does_not_matter():
+    assert dense([(0, 0, 0), (0, 1, 999)], Recipe()) == [[1, 1]]
+
+
+def test_the_cap_holds_for_the_sum_of_a_pair():
+    assert dense([(0, 0, 0), (0, 0, 1), (0, 0, 2), (1, 0, 0)], Recipe(weight_cap=2)) == [[2], [1]]
+
+
+@pytest.mark.parametrize(("scale", "expected"), [("one", 1), ("linear", 7), ("log", 3)])
+def test_a_weight_of_seven_on_each_scale(scale, expected):
+    assert dense([(0, 0, 0, 7.0)], Recipe(weight_scale=scale)) == [[expected]]
+
+
+def test_each_kind_has_its_weight_and_a_row_without_kind_counts_once():
+    rows = [(0, 0, 0, 1.0, 0), (0, 1, 0, 1.0, 1), (0, 2, 0, 1.0, -1), (0, 3, 0, 1.0, 2)]
+    recipe = Recipe(kinds=(("purchase", 5.0), ("view", 0.5)))
+    assert dense(rows, recipe, kinds=("purchase", "unheard of", "view")) == [[5, 1, 1, 0.5]]
+
+
+def test_weight_kind_and_age_multiply():
+    recipe = Recipe(kinds=(("purchase", 5.0),), half_life_days=10, weight_scale="linear")
+    assert dense([(0, 0, 10, 4.0, 0)], recipe, kinds=("purchase",)) == [[10]]
+
+
+def test_a_pair_so_old_that_its_weight_underflows_is_still_a_pair():
+    matrix = interactions([(0, 0, 9000), (0, 1, 0)]).confidence(Recipe(half_life_days=1), NOW)
+    assert matrix.nnz == 2
+    assert 0 < matrix[0, 0] < 1e-30
+
+
+def test_every_matrix_has_the_nights_shape_however_few_rows_there_are():
+    part = interactions([(1, 0, 0)], n_users=5, n_items=3)
+    for matrix in (part.confidence(Recipe(), NOW), part.pairs(), part.where(np.zeros(1, bool)).pairs()):
+        assert matrix.shape == (5, 3)
+        assert matrix.dtype == np.float32
+        assert matrix.has_sorted_indices
+
+
+def test_pairs_count_how_often():
+    assert interactions([(0, 1, 1), (0, 1, 2), (1, 0, 3)]).pairs().toarray().tolist() == [[0, 2], [1, 0]]
+
+
+def test_making_a_confidence_changes_no_interaction():
+    given = interactions([(0, 0, 3, 7.0)])
+    given.confidence(Recipe(weight_scale="linear", half_life_days=1, weight_cap=1), NOW)
+    assert given.weight.tolist() == [7.0]
+    assert given.occurred_at.tolist() == [NOW - 3 * DAY]
+
+
+@pytest.mark.parametrize("kinds", [(), ("purchase", "view"), ("", "a"), ("two\nlines", "ü")])
+def test_a_table_and_back_is_the_same(kinds):
+    given = interactions([(0, 1, 1.5, 2.5, 0), (2, 0, 0, 1.0, -1)], n_users=4, n_items=3, kinds=kinds)
+    back = Interactions.from_table(given.to_table())
+    for name in ("user_idx", "item_idx", "occurred_at", "weight", "kind"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(given, name))
+        assert getattr(back, name).dtype == getattr(given, name).dtype
+    assert (back.n_users, back.n_items, back.kinds) == (4, 3, kinds)
+
+
+def test_a_recipe_and_back_is_the_same():
+    recipe = Recipe(factors=9, half_life_days=7, weight_cap=3, kinds=(("a", 1.0), ("b", 2.0)))
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_recipe_of_an_older_version_takes_the_defaults_for_what_it_did_not_know():
+    assert Recipe.from_json({"factors": 9, "since_removed": 1}) == Recipe(factors=9)
