@@ -1,0 +1,191 @@
+"""What the rows, or a file, say about items."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from recjobs.core.items import ATTRIBUTES, Collected, of_file, table
+from recjobs.core.validation import Checked
+from recjobs.errors import DataRefused
+from tests.unit.hostile import HOSTILE
+
+
+def collected(rows, *batches, **raw):
+    """Collect rows of (user_id, item_id, time[, weight[, kind]]); raw: further columns, as long as the rows."""
+    result, first = Collected(), 0
+    for size in batches or [len(rows)]:
+        part = [(*row, 1.0, None)[:5] if len(row) == 3 else (*row, None)[:5] for row in rows[first : first + size]]
+        users, items, times, weights, kinds = zip(*part, strict=True) if part else ((), (), (), (), ())
+        checked = Checked(
+            pa.array(users, pa.string()),
+            pa.array(items, pa.string()),
+            np.array(times, np.int64),
+            np.array(weights, np.float64),
+            pa.array(kinds, pa.string()),
+            np.full(size, -1, np.int8),
+        )
+        columns = {name: values.slice(first, size) for name, values in raw.items()}
+        result.add(checked, np.ones(size, bool), columns)
+        first += size
+    return result
+
+
+def said(rows, *batches, **raw):
+    """What the rows say of each item, one dict a row of the items table."""
+    found = collected(rows, *batches, **raw)
+    _, _, item_ids, _ = found.finish()
+    return {row.pop("item_id"): row for row in table(item_ids, found.attributes()).to_pylist()}
+
+
+def test_ids_are_numbered_in_byte_order_and_nfc_and_nfd_stay_apart():
+    rows = [("u", identifier, n) for n, identifier in enumerate(HOSTILE)]
+    interactions, users, items, merged = collected(rows, 10, len(rows) - 10).finish()
+    assert items.to_pylist() == sorted(HOSTILE, key=str.encode)
+    assert (users.to_pylist(), merged, len(interactions)) == (["u"], 0, len(HOSTILE))
+    # the time of each row was its place in the list
+    assert [HOSTILE[at] for at in interactions.occurred_at] == items.to_pylist()
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    rows = [("b", "x", 3), ("a", "y", 2, 2.0), ("a", "y", 2, 1.0), ("a", "x", 9), ("b", "x", 1, 1.0, "view")]
+    first, again = collected(rows).finish(), collected(rows[::-1], 2, 3).finish()
+    for name in ("user_idx", "item_idx", "occurred_at", "weight", "kind"):
+        np.testing.assert_array_equal(getattr(first[0], name), getattr(again[0], name))
+    assert first[0].user_idx.tolist() == [0, 0, 0, 1, 1]
+    assert first[0].occurred_at.tolist() == [9, 2, 2, 1, 3]
+
+
+def test_only_rows_equal_in_everything_are_merged():
+    rows = [
+        ("u", "i", 1, 1.0, "view"),
+        ("u", "i", 1, 1.0, "view"),
+        ("u", "i", 1, 1.0, "buy"),
+        ("u", "i", 1, 2.0, "view"),
+        ("u", "i", 2, 1.0, "view"),
+        ("u", "j", 1, 1.0, "view"),
+        ("v", "i", 1, 1.0, "view"),
+    ]
+    interactions, _, _, merged = collected(rows, 1, 6).finish()
+    assert (len(interactions), merged) == (6, 1)
+    assert interactions.kinds == ("buy", "view")
+
+
+def test_nothing_at_all_is_no_interactions_and_no_ids():
+    interactions, users, items, merged = Collected().finish()
+    assert (len(interactions), len(users), len(items), merged) == (0, 0, 0, 0)
+
+
+def test_an_item_has_its_most_frequent_title_and_of_equals_the_first_in_order():
+    rows = [("u", "a", n) for n in range(3)] + [("u", "b", 0), ("u", "b", 1)]
+    found = said(rows, 2, 3, title=pa.array(["Cup", "MUG", "Cup", "Zebra", "Ant"]))
+    assert (found["a"]["title"], found["b"]["title"]) == ("Cup", "Ant")
+
+
+def test_blank_titles_do_not_count_however_frequent():
+    rows = [("u", "a", n) for n in range(4)] + [("u", "b", 1)]
+    found = said(rows, title=pa.array(["", " ", None, "Cup", ""]))
+    assert (found["a"]["title"], found["b"]["title"]) == ("Cup", None)
+
+
+def test_the_latest_price_counts_unless_it_says_nothing():
+    rows = [("u", "a", 5), ("u", "a", 9), ("u", "a", 7), ("u", "a", 10)]
+    found = said(rows, 2, 2, price=pa.array([1.0, 3.0, 2.0, None]))
+    assert found["a"]["price"] == 3.0
+
+
+def test_a_blank_price_in_text_says_nothing_either():
+    assert said([("u", "a", 1), ("u", "a", 2)], price=pa.array(["2.50", " "]))["a"]["price"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("value", "price"),
+    [("2.5", 2.5), (0.0, 0.0), (-1.0, None), (float("inf"), None), ("free", None), (7, 7.0)],
+)
+def test_a_price_is_a_number_from_zero_on_or_none(value, price):
+    assert said([("u", "a", 1)], price=pa.array([value]))["a"]["price"] == price
+
+
+@pytest.mark.parametrize(
+    ("value", "categories"),
+    [
+        ("Kitchen", ["Kitchen"]),
+        ("Kitchen| Table |", ["Kitchen", "Table"]),
+        (["Kitchen", "A|B", "", None], ["Kitchen", "A|B"]),
+        ("a\0b", ["ab"]),
+        (12, ["12"]),
+        (None, []),
+    ],
+)
+def test_categories_are_a_list_or_parts_between_bars(value, categories):
+    kind = pa.list_(pa.string()) if isinstance(value, list) else None
+    assert said([("u", "a", 1)], categories=pa.array([value], kind))["a"]["categories"] == categories
+
+
+def test_whole_numbers_stay_whole_beside_a_row_that_says_nothing():
+    found = said([("u", "a", 1), ("u", "b", 1)], categories=pa.array([12, None]), available=pa.array([0, None]))
+    assert found["a"]["categories"] == ["12"]
+    assert (found["a"]["available"], found["b"]["available"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "available"),
+    [
+        (True, True),
+        (False, False),
+        ("true", True),
+        ("False", False),
+        ("no", False),
+        (1, True),
+        (0, False),
+        (0.0, False),
+        (None, True),
+    ],
+)
+def test_availability_is_yes_unless_somebody_says_no(value, available):
+    assert said([("u", "a", 1)], available=pa.array([value]))["a"]["available"] is available
+
+
+def test_without_any_attribute_every_item_is_there_and_available():
+    found = said([("u", "b", 1), ("u", "a", 1)])
+    assert list(found) == ["a", "b"]
+    assert found["a"] == {"title": None, "categories": [], "price": None, "url": None, "image": None, "available": True}
+
+
+def test_texts_of_an_item_lose_what_postgres_cannot_store():
+    found = said([("u", "a", 1)], url=pa.array([" http://x/\0 "]), image=pa.array(["\0"]))
+    assert (found["a"]["url"], found["a"]["image"]) == ("http://x/", None)
+
+
+def file_of(**columns):
+    return of_file(pa.table(columns))
+
+
+def test_of_a_file_the_last_row_of_an_item_counts():
+    found = table(pa.array(["a", "b"]), file_of(item_id=["b", "a", "b"], title=["old", "A", "new"]))
+    assert found["title"].to_pylist() == ["A", "new"]
+
+
+def test_a_file_says_nothing_of_items_it_does_not_know_and_its_own_are_left_out():
+    found = table(pa.array(["a", "b"]), file_of(item_id=["z", "b", None], price=[1.0, 2.0, 3.0]))
+    assert found["item_id"].to_pylist() == ["a", "b"]
+    assert found["price"].to_pylist() == [None, 2.0]
+    assert found.schema.names == ["item_id", *ATTRIBUTES]
+
+
+def test_item_ids_of_a_file_are_ids_like_any_other():
+    numbered = table(pa.array(["7"]), file_of(item_id=pa.array([7]), title=["seven"]))
+    assert numbered["title"].to_pylist() == ["seven"]
+    assert table(pa.array(["007"]), file_of(item_id=["7"], title=["seven"]))["title"].to_pylist() == [None]
+    with pytest.raises(DataRefused, match="item_id"):
+        file_of(item_id=pa.array([7.0]), title=["seven"])
+
+
+def test_hostile_ids_find_their_attributes():
+    titles = [f"title {n}" for n in range(len(HOSTILE))]
+    found = table(pa.array(HOSTILE), file_of(item_id=HOSTILE, title=titles))
+    assert found["title"].to_pylist() == titles
+
+
+def test_an_empty_frame_of_attributes_makes_an_empty_table():
+    assert table(pa.array([], pa.string()), pd.DataFrame()).num_rows == 0
