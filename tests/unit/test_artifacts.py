@@ -1,0 +1,219 @@
+"""The artifact store: what a manifest names counts, and nothing else does."""
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recjobs.adapters.artifacts import Artifacts
+from recjobs.errors import BadConfiguration, ModelRefused
+
+BATCH = "20240601T120000Z-1"
+
+
+@pytest.fixture
+def night(tmp_path):
+    return Artifacts(str(tmp_path / "artifacts"), "shop", BATCH)
+
+
+def write(night, **texts):
+    with night.writing("score") as files:
+        for name, content in texts.items():
+            files.save_text(name, content)
+
+
+class Killed(Exception):
+    """Stands for kill -9: the block ends, and nobody writes the manifest."""
+
+
+def write_and_die(night, key, **texts):
+    with night.writing("score", resume_key=key) as files:
+        for name, content in texts.items():
+            files.save_text(name, content)
+            files.checkpoint()
+        files.save_text("half", "ha")
+        raise Killed
+
+
+def killed_after(night, key, **texts):
+    """A step that checkpoints each file and is then killed while it writes another."""
+    with pytest.raises(Killed):
+        write_and_die(night, key, **texts)
+
+
+def path_of(night, name, step="score"):
+    return Path(night.where(step, name))
+
+
+def test_everything_that_is_saved_comes_back(night):
+    table = pa.table({"user_id": ["007", "NA", "ü"], "n": [1, 2, 3]})
+    arrays = {"a": np.eye(2, dtype=np.float32), "b": np.arange(3)}
+    with night.writing("score") as files:
+        files.save_table("t.parquet", table)
+        files.save_arrays("m.npz", **arrays)
+        files.save_json("j.json", {"z": None, "a": [1, "ü"]})
+        files.save_text("x.txt", "ü\n")
+        files.save_text("empty.txt", "")
+        assert files.read("x.txt") == "ü\n".encode()
+    assert night.load_table("score", "t.parquet").equals(table)
+    assert night.load_table("score", "t.parquet", ["n"]).column_names == ["n"]
+    assert night.open_table("score", "t.parquet").read().equals(table)
+    for name, array in night.load_arrays("score", "m.npz").items():
+        np.testing.assert_array_equal(array, arrays[name])
+    assert night.load_json("score", "j.json") == {"z": None, "a": [1, "ü"]}
+    assert night.load_bytes("score", "empty.txt").to_pybytes() == b""
+
+
+def test_files_lie_under_catalog_batch_and_step_with_their_hashes_in_the_manifest(night, tmp_path):
+    write(night, x="abc")
+    folder = tmp_path / "artifacts" / "shop" / BATCH / "score"
+    assert {p.name for p in folder.iterdir()} == {"x", "manifest.json"}
+    assert night.manifest("score") == {"x": hashlib.sha256(b"abc").hexdigest()}
+    assert json.loads((folder / "manifest.json").read_text())["files"] == night.manifest("score")
+
+
+def test_a_step_that_fails_half_way_leaves_nothing_that_counts(night):
+    killed_after(night, None, x="abc")
+    assert path_of(night, "x").exists()
+    assert not night.is_done("score")
+    with pytest.raises(ModelRefused, match="no finished 'score' step"):
+        night.load_bytes("score", "x")
+
+
+def test_a_file_the_manifest_does_not_name_does_not_count(night):
+    write(night, x="abc")
+    path_of(night, "y").write_text("smuggled")
+    with pytest.raises(ModelRefused, match="not named by its manifest"):
+        night.load_bytes("score", "y")
+
+
+@pytest.mark.parametrize("content", ["abd", "", "abcd"])
+def test_a_changed_file_is_refused(night, content):
+    write(night, x="abc")
+    path_of(night, "x").write_text(content)
+    with pytest.raises(ModelRefused, match="SHA-256 changed"):
+        night.load_bytes("score", "x")
+
+
+def test_a_file_that_is_gone_is_refused(night):
+    write(night, x="abc")
+    path_of(night, "x").unlink()
+    with pytest.raises(ModelRefused, match="is missing: run the 'score' step again"):
+        night.load_bytes("score", "x")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"files": 3}'])
+def test_a_damaged_manifest_is_refused(night, content):
+    write(night, x="abc")
+    path_of(night, "manifest.json").write_text(content)
+    with pytest.raises(ModelRefused, match="is damaged"):
+        night.manifest("score")
+
+
+def test_a_step_written_again_holds_only_what_was_written_then(night):
+    write(night, x="old", y="old")
+    write(night, x="new")
+    assert night.load_bytes("score", "x").to_pybytes() == b"new"
+    assert not path_of(night, "y").exists()
+
+
+def test_a_step_that_is_being_written_again_is_not_done(night):
+    for key in (None, "k"):
+        write(night, x="old")
+        with night.writing("score", resume_key="k") as files:
+            files.save_text("x", "finished")
+            files.checkpoint()
+        killed_after(night, key)
+        assert not night.is_done("score")
+
+
+def resumed(night, key):
+    with night.writing("score", resume_key=key) as files:
+        return sorted(files.hashes)
+
+
+def test_a_killed_step_goes_on_after_its_last_checkpoint(night):
+    killed_after(night, "k", a="1", b="2")
+    with night.writing("score", resume_key="k") as files:
+        assert sorted(files.hashes) == ["a", "b"]
+        files.save_text("c", "3")
+    assert sorted(night.manifest("score")) == ["a", "b", "c"]
+    assert night.load_bytes("score", "a").to_pybytes() == b"1"
+
+
+def test_what_was_made_from_something_else_is_made_again(night):
+    killed_after(night, "k", a="1")
+    assert resumed(night, "another key") == []
+    killed_after(night, "k", a="1")
+    with night.writing("score") as files:
+        assert files.hashes == {}
+    assert not path_of(night, "a").exists()
+
+
+def test_a_checkpointed_file_whose_bytes_changed_is_made_again(night):
+    killed_after(night, "k", a="1", b="2")
+    path_of(night, "a").write_text("x")
+    assert resumed(night, "k") == ["b"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null"])
+def test_a_damaged_checkpoint_is_no_checkpoint(night, content):
+    killed_after(night, "k", a="1")
+    path_of(night, "checkpoint.json").write_text(content)
+    assert resumed(night, "k") == []
+
+
+def test_json_without_sense_is_not_written(night):
+    with pytest.raises(ValueError, match="not JSON compliant"), night.writing("score") as files:
+        files.save_json("j", {"x": float("nan")})
+    assert not night.is_done("score")
+
+
+class Bomb:
+    """What a pickle could do."""
+
+    def __reduce__(self):
+        return (Path("exploded").write_text, ("",))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "npz with a pickle", "npy with a pickle", "garbage", "empty"])
+def test_a_pickle_in_the_place_of_arrays_is_refused_even_with_its_manifest(night, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    with night.writing("refit") as files, files.sink("model.npz") as sink:
+        if kind == "pickle":
+            sink.write(pickle.dumps(Bomb()))
+        elif kind == "npz with a pickle":
+            np.savez(sink, user_factors=np.array([Bomb()], object))
+        elif kind == "npy with a pickle":
+            np.save(sink, np.array([Bomb()], object))
+        elif kind == "garbage":
+            sink.write(b"PK\x03\x04 and no more")
+    with pytest.raises(ModelRefused, match=r"model\.npz holds no plain arrays"):
+        night.load_arrays("refit", "model.npz")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_nights_of_a_catalog_are_listed_and_do_not_see_each_other(night):
+    assert night.batch_ids() == []
+    write(night, x="one")
+    other = night.of_batch("20240602T120000Z-1")
+    write(other, x="two")
+    assert night.batch_ids() == [BATCH, "20240602T120000Z-1"]
+    assert night.load_bytes("score", "x").to_pybytes() == b"one"
+    assert other.load_bytes("score", "x").to_pybytes() == b"two"
+    assert other.batch_id == "20240602T120000Z-1"
+
+
+def test_a_root_may_be_a_uri(tmp_path):
+    night = Artifacts(f"file://{tmp_path}/there", "shop", BATCH)
+    write(night, x="abc")
+    assert (tmp_path / "there" / "shop" / BATCH / "score" / "x").read_text() == "abc"
+
+
+def test_a_root_of_an_unknown_kind_names_its_setting():
+    with pytest.raises(BadConfiguration, match="RECJOBS_ARTIFACTS=gopher://x"):
+        Artifacts("gopher://x", "shop", BATCH)

@@ -1,0 +1,123 @@
+"""The output contract: a sound batch passes, and each way to break it is named with the user whose list it is."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recjobs.core.contract import Broken, World, check_lists, first_items
+
+ITEMS = pa.array(["a", "b", "c", "d", "e"])
+USERS = pa.array(["u0", "u1", "u2"])
+# e may not be shown; u0 has seen a, u2 has seen a to d and e
+SEEN = np.array([0 * 5 + 0, 2 * 5 + 0, 2 * 5 + 1, 2 * 5 + 2, 2 * 5 + 3, 2 * 5 + 4])
+WORLD = World(USERS, ITEMS, np.array([1, 1, 1, 1, 0], bool), SEEN, stored=3)
+
+
+def row(user, items, scores=None, n_model=None, n_category=0):
+    scores = [1 - i / 10 for i in range(len(items))] if scores is None else scores
+    n_model = len(items) if n_model is None else n_model
+    return {"user_id": user, "item_ids": items, "scores": scores, "n_model": n_model, "n_category": n_category}
+
+
+SHAPE = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_ids": pa.list_(pa.string()),
+        "scores": pa.list_(pa.float32()),
+        "n_model": pa.int16(),
+        "n_category": pa.int16(),
+    }
+)
+GOOD = [row("u0", ["b", "c", "d"]), row("u1", ["a", "d", "b"]), row("u2", [])]
+
+
+def broken_by(*rows, world=WORLD):
+    found = Broken()
+    users = check_lists(pa.Table.from_pylist(list(rows), SHAPE), world, found)
+    return found, users.tolist()
+
+
+def test_sound_lists_break_nothing():
+    found, users = broken_by(*GOOD)
+    assert found.counts == {}
+    assert users == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "checks"),
+    [
+        (row("u1", ["a", "b"]), {"wrong_length"}),
+        (row("u1", ["a", "b", "c", "d"]), {"wrong_length"}),
+        (row("u1", []), {"wrong_length"}),
+        (row("u1", ["a", "b", "b"]), {"duplicate_item"}),
+        (row("u1", ["a", "b", "z"]), {"unknown_item"}),
+        (row("u1", ["a", "b", None]), {"unknown_item"}),
+        (row("u1", ["a", "b", "e"]), {"ineligible_item"}),
+        (row("u0", ["a", "b", "c"]), {"seen_item"}),
+        (row("u1", ["a", "b", "c"], [3, float("nan"), 1]), {"score_not_finite"}),
+        (row("u1", ["a", "b", "c"], [float("inf"), 2, 1]), {"score_not_finite"}),
+        (row("u1", ["a", "b", "c"], [3, None, 1]), {"score_not_finite"}),
+        (row("u1", ["a", "b", "c"], [3, 1, 2]), {"rising_score"}),
+        (row("u1", ["a", "b", "c"], [3, 2]), {"as_many_scores_as_items"}),
+        (row("stranger", ["a", "b", "c"]), {"unknown_user"}),
+        (row("u1", ["a", "a", "z"], [1, 2, 3]), {"duplicate_item", "unknown_item", "rising_score"}),
+    ],
+)
+def test_each_broken_list_is_named_with_its_user(wrong, checks):
+    found, _ = broken_by(*[good for good in GOOD if good["user_id"] != wrong["user_id"]], wrong)
+    assert set(found.counts) == checks
+    for check in checks:
+        assert found.counts[check] == 1
+        assert found.users[check] == [wrong["user_id"]]
+
+
+def test_an_unknown_user_has_no_number():
+    assert broken_by(GOOD[1], row("stranger", ["a", "b", "c"]))[1] == [1, -1]
+
+
+def test_scores_may_rise_from_the_model_to_the_popular_list_but_not_within_one():
+    rungs = {"n_model": 1, "n_category": 1}
+    assert broken_by(row("u1", ["a", "b", "c"], [0.1, 5.0, 900.0], **rungs))[0].counts == {}
+    assert broken_by(row("u1", ["a", "b", "c"], [0.1, 5.0, 900.0], n_model=1))[0].counts == {"rising_score": 1}
+
+
+def test_where_seen_items_may_be_shown_again_lists_are_as_long_as_the_catalogue():
+    again = World(USERS, ITEMS, WORLD.eligible, None, stored=9)
+    assert broken_by(row("u0", ["a", "b", "c", "d"]), world=again)[0].counts == {}
+    assert broken_by(row("u0", ["b", "c", "d"]), world=again)[0].counts == {"wrong_length": 1}
+
+
+def test_a_seen_item_that_is_not_eligible_shortens_no_list():
+    seen = World(USERS, ITEMS, WORLD.eligible, np.array([1 * 5 + 4]), stored=9)
+    assert broken_by(row("u1", ["a", "b", "c", "d"]), world=seen)[0].counts == {}
+
+
+def test_one_chunk_after_another_counts_together_and_ten_users_are_shown():
+    users = pa.array([f"u{n:02d}" for n in range(30)])
+    world = World(users, ITEMS, WORLD.eligible, None, stored=3)
+    found = Broken()
+    for first in (0, 15):
+        chunk = [row(f"u{n:02d}", ["a"]) for n in range(first, first + 15)]
+        check_lists(pa.Table.from_pylist(chunk, SHAPE), world, found)
+    assert found.counts == {"wrong_length": 30}
+    assert found.users["wrong_length"] == [f"u{n:02d}" for n in range(10)]
+
+
+@given(st.data())
+def test_a_list_that_is_right_passes_and_with_one_item_swapped_for_a_seen_one_does_not(data):
+    eligible = np.array(data.draw(st.lists(st.booleans(), min_size=5, max_size=5)))
+    gone = data.draw(st.sets(st.integers(0, 4)))
+    user = data.draw(st.integers(0, 2))
+    stored = data.draw(st.integers(1, 6))
+    world = World(USERS, ITEMS, eligible, np.array(sorted(user * 5 + item for item in gone), int), stored)
+    allowed = [i for i in data.draw(st.permutations(range(5))) if eligible[i] and i not in gone][:stored]
+    assert broken_by(row(f"u{user}", [ITEMS[i].as_py() for i in allowed]), world=world)[0].counts == {}
+    if allowed and gone:
+        swapped = [ITEMS[i].as_py() for i in [*allowed[:-1], min(gone)]]
+        assert "seen_item" in broken_by(row(f"u{user}", swapped), world=world)[0].counts
+
+
+def test_the_first_item_of_each_list_that_has_one():
+    assert first_items(pa.Table.from_pylist(GOOD, SHAPE)).to_pylist() == ["b", "a"]
