@@ -24,6 +24,7 @@ from webapp.errors import NotFound, Unavailable
 from webapp.settings import ROOT, Settings
 
 CATALOG_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+AWAY_AFTER_SECONDS = 1.0
 RECONNECT_PAUSE_SECONDS = 0.25
 AWAY = ("database_unavailable", "The database does not answer; try again in a moment")
 
@@ -104,6 +105,7 @@ class Database:
         self._statements = {path.stem: Statement(path) for path in (ROOT / "sql/queries/webapp").glob("*.sql")}
         # list.append and list.pop are atomic, so threads need no lock; the connection used last is the warmest.
         self._idle: dict[str, list[Connection]] = {"": []}
+        self.answered_at = 0.0
         self._away_until = 0.0
 
     def session(self, catalog: str, timeout_ms: int | None = None) -> "Session":
@@ -122,13 +124,19 @@ class Database:
             return dict(session.rows("catalogs"))
 
     def connect(self, catalog: str, deadline: float) -> Connection:
-        """A new connection; a server that was away a moment ago is left alone for a moment."""
+        """A new connection, unless Postgres has been silent for a while: then only one request in a while asks.
+
+        Otherwise every thread would sit out its deadline, and /healthz would wait behind them. One slow connection
+        beside others that answer is no silence: on a busy machine that happens, and refusing the rest would spread it.
+        """
         if time.monotonic() < self._away_until:
             raise Unavailable(*AWAY)
         try:
             return Connection(self.settings, catalog, self._statements, deadline)
-        except (psycopg2.Error, DeadlinePassed):
-            self._away_until = time.monotonic() + RECONNECT_PAUSE_SECONDS
+        except DeadlinePassed:
+            now = time.monotonic()
+            if now - self.answered_at > AWAY_AFTER_SECONDS:
+                self._away_until = now + RECONNECT_PAUSE_SECONDS
             raise
 
 
@@ -176,7 +184,9 @@ class Session:
                     self._connection = self._database.connect(self._catalog, self._deadline)
                     fresh = True
             try:
-                return self._connection.rows(name, parameters, self._deadline)
+                rows = self._connection.rows(name, parameters, self._deadline)
+                self._database.answered_at = time.monotonic()
+                return rows
             except BaseException as error:
                 self._connection.close()
                 self._connection = None

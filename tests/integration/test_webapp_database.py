@@ -15,6 +15,8 @@ from flask.testing import FlaskClient
 
 from tests.webapp_world import World, shop_batch, start_world
 from webapp import create_app
+from webapp.db import Database
+from webapp.errors import Unavailable
 from webapp.settings import ROOT, Settings
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -97,21 +99,62 @@ def test_a_database_that_takes_connections_but_never_answers_is_503_in_time():
             assert timed(client, "/healthz")[0] == 200
 
 
-def test_a_connection_that_falls_silent_is_503_in_time_and_not_used_again(world: World):
+@pytest.fixture
+def line(world: World) -> Iterator[tuple[str, threading.Event]]:
+    """The database's URL by way of a line that swallows everything while the event is set."""
     cut = threading.Event()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
         threading.Thread(target=_forward, args=(listener, world.cluster.port, cut), daemon=True).start()
-        url = re.sub(r"@/recjobs\?.*", f"@127.0.0.1:{listener.getsockname()[1]}/recjobs", world.url("recjobs_reader"))
-        client = client_of(url)
-        while timed(client)[0] != 200:  # the first request also connects, and this machine is shared
-            time.sleep(0.1)
+        address = f"@127.0.0.1:{listener.getsockname()[1]}/recjobs"
+        yield re.sub(r"@/recjobs\?.*", address, world.url("recjobs_reader")), cut
+
+
+def warm(client: FlaskClient) -> None:
+    """The first requests also connect, and this machine is shared."""
+    while timed(client)[0] != 200:
+        time.sleep(0.1)
+
+
+def test_a_connection_that_falls_silent_is_503_in_time_and_not_used_again(line: tuple[str, threading.Event]):
+    url, cut = line
+    client = client_of(url)
+    warm(client)
+    cut.set()
+    assert_unavailable_in_time(client)
+    cut.clear()
+    assert timed(client)[0] == 200
+
+
+def test_a_database_silent_for_a_while_is_not_waited_for_by_every_request(line: tuple[str, threading.Event]):
+    url, cut = line
+    client = client_of(url)
+    warm(client)
+    cut.set()
+    time.sleep(1)
+    assert_unavailable_in_time(client)
+    assert_unavailable_in_time(client)
+    answered = [timed(client)[2] for _ in range(5)]
+    assert min(answered) < 0.1
+    cut.clear()
+    time.sleep(0.3)
+    assert timed(client)[0] == 200
+
+
+def test_one_slow_connection_beside_others_that_answer_keeps_no_other_request_from_connecting(
+    line: tuple[str, threading.Event],
+):
+    url, cut = line
+    database = Database(Settings(database_url=url))
+    with database.session("shop", 5000) as busy:
+        busy.row("live")
         cut.set()
-        assert_unavailable_in_time(client)
+        with pytest.raises(Unavailable), database.session("shop") as slow:
+            slow.row("live")
         cut.clear()
-        time.sleep(0.3)
-        assert timed(client)[0] == 200
+        with database.session("shop", 5000) as other:
+            assert other.row("live") is not None
 
 
 def _forward(listener: socket.socket, port: int, cut: threading.Event) -> None:
