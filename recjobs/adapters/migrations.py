@@ -45,8 +45,13 @@ def _apply(which: str, url: str, options: str) -> int:
         # yoyo's own lock is a row, which a killed process leaves behind for ever; ours goes with the connection.
         backend.break_lock()
         outstanding = backend.to_apply(read_migrations(str(MIGRATIONS / which)))
-        with backend.transaction():  # also what yoyo notes of a migration comes with it or not at all
-            backend.apply_migrations(outstanding)
+        # One transaction for all, and for what yoyo notes of them. Its own apply_migrations commits each, and the note
+        # later: a kill in between leaves tables that the next try wants to create again.
+        with backend.transaction():
+            for migration in outstanding:
+                migration.process_steps(backend, "apply")
+                backend.log_migration(migration, "apply")
+                backend.mark_one(migration, log=False)
         return len(outstanding)
     finally:
         backend.connection.close()
