@@ -63,7 +63,7 @@ create table publish_records (
 comment on table publish_records is 'A row is one change of what is in charge: what, from what, by whom and why';
 
 create table promotion_records (
-    batch_id text collate "C" primary key references batch_records,
+    batch_id text collate "C" primary key references batch_records on delete cascade,
     decided_at timestamptz not null,
     verdict text not null check (verdict in ('promoted', 'refused')),
     reason text not null,
@@ -81,7 +81,7 @@ create table promotion_records (
 comment on table promotion_records is 'A row is one verdict of the gate';
 
 create table evaluation_records (
-    batch_id text collate "C" not null references batch_records,
+    batch_id text collate "C" not null references batch_records on delete cascade,
     model text not null,
     segment text not null,
     view text not null,
@@ -94,7 +94,7 @@ create table evaluation_records (
 comment on table evaluation_records is 'A row is one metric of one model on the holdout, with its 95% interval where it has one';
 
 create table finding_records (
-    batch_id text collate "C" not null references batch_records,
+    batch_id text collate "C" not null references batch_records on delete cascade,
     reason text not null,
     action text not null check (action in ('excluded', 'merged', 'quarantined', 'warned', 'refused')),
     column_name text not null default '',

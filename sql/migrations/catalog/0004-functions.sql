@@ -23,6 +23,7 @@ begin
         end if;
         return 'published';
     end if;
+    -- with it goes what a try that was killed or refused has recorded of its night
     delete from batch_records where batch_id = new.batch_id;
     insert into batch_records (
         batch_id, as_of, attempt, computed_at, model_version, champion_version, n_users, n_items, n_interactions,
