@@ -61,10 +61,12 @@ class Request(BaseModel):
     catalog: Catalog
     """The catalog, overrides included, as it was when the night began."""
 
-    def asks_the_same_as(self, other: "Request") -> bool:
-        """Whether both nights were asked the same, whatever the clock and the champion were."""
+    def asks_the_same_as(self, stored: dict[str, Any]) -> bool:
+        """Whether the night of a request.json was asked the same, whatever the clock and the champion were. An older
+        version of this code may have stored a request that this one could not read."""
         ignored = {"batch_id", "began_at", "champion"}
-        return self.model_dump(exclude=ignored) == other.model_dump(exclude=ignored)
+        asked = self.model_dump(mode="json", exclude=ignored)
+        return asked == {key: value for key, value in stored.items() if key not in ignored}
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,12 @@ def run(
     )
     for _, earlier in reversed(attempts):
         pinned = earlier.load_json("begin", "request.json")
-        left = earlier.load_json("refit", "model.json") if earlier.is_done("refit") else {}
-        known = {_version(pinned["champion"]), left.get("champion_version")}
-        if _version(champion) in known and request.asks_the_same_as(Request.model_validate(pinned)):
+        if pinned["publish"] != publish:  # a look with --no-publish comes between no night and its rerun
+            continue
+        known = {_version(pinned["champion"])}
+        if earlier.is_done("refit"):
+            known.add(earlier.load_json("refit", "model.json")["champion_version"])
+        if _version(champion) in known and request.asks_the_same_as(pinned):
             finished = earlier.is_done("report")
             return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
