@@ -253,8 +253,12 @@ class Catalog(_Part):
 
 def explain(error: ValidationError) -> Iterator[str]:
     """One line a problem: the key, the value, and what is allowed."""
+    places = [problem["loc"] for problem in error.errors()]
     for problem in error.errors():
         loc = problem["loc"]
+        # A list whose one element is wrong is called too short as well.
+        if any(len(place) > len(loc) and place[: len(loc)] == loc for place in places):
+            continue
         key = ".".join(str(part) for part in loc) or "the file"
         if problem["type"] == "extra_forbidden":
             allowed = _keys_at(loc[:-1])
