@@ -67,13 +67,6 @@ def _format_of(name: str) -> str:
     raise BadConfiguration(f"{name}: neither .parquet nor .csv; say `format: parquet` or `format: csv` in the catalog")
 
 
-def columns_of(file: SourceFile) -> list[str]:
-    """The column names of a file."""
-    for batch in read(file, None):
-        return list(batch.schema.names)
-    return []
-
-
 def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     """The named columns, batch by batch, rows in the file's order. CSV columns are text, and `NA` is text too.
 
