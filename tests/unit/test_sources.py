@@ -260,11 +260,6 @@ def test_the_format_is_read_off_the_name(put, name, expected):
     assert sources.find(put(name, b"x"), name, None)[0].format == expected
 
 
-def test_the_columns_of_a_file(put):
-    folder = put("a.csv", b"user_id,n\n1,2\n")
-    assert sources.columns_of(sources.find(folder, "a.csv", None)[0]) == ["user_id", "n"]
-
-
 # --- the sample shop
 
 
