@@ -145,7 +145,10 @@ class Artifacts:
         """
         folder = f"{self.folder}/{step}"
         kept = self._finished_files(step, resume_key) if resume_key else {}
-        self._system.create_dir(folder, recursive=True)
+        try:
+            self._system.create_dir(folder, recursive=True)
+        except OSError as error:
+            raise BadConfiguration(f"{folder} cannot be made ({error}); see to RECJOBS_ARTIFACTS") from None
         # First of all: a step that is being written again is not done, wherever it is killed.
         if self.is_done(step):
             self._system.delete_file(self.where(step, "manifest.json"))

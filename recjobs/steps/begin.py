@@ -116,7 +116,11 @@ def _inputs(catalog: Catalog, settings: Settings) -> dict[str, Any]:
 def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> datetime:
     """The second after the newest interaction that is not in the future."""
     limit = int(now.timestamp() * 1_000_000)
-    newest = max((_newest(source, settings, limit) for source in catalog.sources), default=0)
+    found = [_newest(source, settings, limit) for source in catalog.sources]
+    if not any(n_read for n_read, _ in found):
+        names = ", ".join(source.path for source in catalog.sources)
+        raise DataRefused(f"catalog {catalog.name}: no rows in {names}; see why the export wrote none")
+    newest = max(newest for _, newest in found)
     if newest < EARLIEST:
         raise DataRefused(
             f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at` and `time`"
@@ -124,11 +128,12 @@ def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> dateti
     return datetime.fromtimestamp(newest // 1_000_000, UTC) + timedelta(seconds=1)
 
 
-def _newest(source: Source, settings: Settings, limit: int) -> int:
-    newest = 0
+def _newest(source: Source, settings: Settings, limit: int) -> tuple[int, int]:
+    """(rows read, the newest instant among them that is not after the limit, in microseconds; 0 for none)"""
+    n_read, newest = 0, 0
     for file in sources.find(data_folder(settings), source.path, source.format):
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
             at = as_microseconds(values, source.time.unit, source.time.timezone)
-            newest = max(newest, int(at[at <= limit].max(initial=0)))
-    return newest
+            n_read, newest = n_read + rows.n_read, max(newest, int(at[at <= limit].max(initial=0)))
+    return n_read, newest

@@ -1,5 +1,6 @@
 """Read the catalog's sources as they are, less the rows that are no interactions at all."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import pyarrow as pa
@@ -50,8 +51,8 @@ def _copy(files: StepFiles, name: str, found: list[SourceFile], source: Source, 
         attributes = catalog.items.columns.model_dump(exclude={"item_id"})
         mapping |= {key: column for key, column in attributes.items() if column}
     n_read, excluded = 0, dict.fromkeys(source.where, 0)
-    writer: pq.ParquetWriter | None = None
-    with files.sink(name) as sink:
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
         for index, file in enumerate(found):
             for rows in sources.read_rows(file, mapping, source.where):
                 n_read += rows.n_read
@@ -63,7 +64,7 @@ def _copy(files: StepFiles, name: str, found: list[SourceFile], source: Source, 
                 }
                 batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
                 if writer is None:
-                    writer = pq.ParquetWriter(sink, batch.schema, compression="zstd", compression_level=1)
+                    writer = stack.enter_context(files.writer(name, batch.schema))
                 elif batch.schema != writer.schema:
                     changed = next(a.name for a, b in zip(batch.schema, writer.schema, strict=True) if a != b)
                     raise DataRefused(
@@ -73,7 +74,6 @@ def _copy(files: StepFiles, name: str, found: list[SourceFile], source: Source, 
                 writer.write_batch(batch)
         if writer is None:
             raise DataRefused(f"{', '.join(f.path for f in found)}: no rows; see why its export wrote none")
-        writer.close()
     return {"files": [f.path for f in found], "read": n_read, "excluded": excluded}
 
 
