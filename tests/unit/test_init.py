@@ -1,0 +1,91 @@
+"""Drafting a catalog file: good guesses, nothing overwritten, nothing that would be refused."""
+
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recjobs.config import load_catalog
+from recjobs.errors import DataRefused, Misuse
+from recjobs.steps import init
+
+
+@pytest.fixture
+def draft(monkeypatch, tmp_path):
+    """Drafts a catalog from a file of this name and content, and reads it as a night would."""
+    monkeypatch.setenv("RECJOBS_CATALOGS", str(tmp_path / "catalogs"))
+
+    def run(name, content):
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            pq.write_table(content, path)
+        return load_catalog(init.run(str(path))["catalog"])
+
+    return run
+
+
+CSV = (
+    b"Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID\n"
+    b"1,85048,Cup,2,2011-12-09 12:50:00,1.5,13085\n"
+)
+
+
+def test_a_shops_export_is_understood(draft, tmp_path):
+    shop = draft("Purchases 2011.csv.gz", gzip.compress(CSV))
+    assert shop.name == "purchases_2011"
+    [source] = shop.sources
+    assert source.path == str(tmp_path / "Purchases 2011.csv.gz")
+    assert source.columns.model_dump(exclude_none=True) == {
+        "user_id": "Customer ID",
+        "item_id": "StockCode",
+        "occurred_at": "InvoiceDate",
+        "weight": "Quantity",
+    }
+    assert source.time.unit == "iso"
+    assert shop.items.columns.model_dump(exclude_none=True) == {"title": "Description", "price": "Price"}
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1000), ("us", 1_000_000)])
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_the_unit_of_a_number_is_read_off_its_size(draft, unit, factor, kind):
+    table = pa.table({"user": ["u"], "movie": ["m"], "timestamp": pa.array([1_323_435_000 * factor]).cast(kind)})
+    assert draft("views.parquet", table).sources[0].time.unit == unit
+
+
+def test_an_existing_catalog_is_never_overwritten(draft, tmp_path):
+    draft("shop.csv", CSV)
+    before = (tmp_path / "catalogs" / "shop.yaml").read_text()
+    with pytest.raises(Misuse, match="is there already"):
+        draft("shop.csv", CSV)
+    assert (tmp_path / "catalogs" / "shop.yaml").read_text() == before
+
+
+def test_a_file_whose_name_starts_with_a_digit_gets_one_that_does_not(draft):
+    assert draft("2011.csv", CSV).name == "catalog_2011"
+
+
+@pytest.mark.parametrize("name", ["public.csv", "pg_x.csv", "a" * 60 + ".csv"])
+def test_a_name_that_cannot_be_a_catalog_is_refused_and_nothing_written(draft, tmp_path, name):
+    with pytest.raises(Misuse, match=r"would be refused: name: .* Rename the data file"):
+        draft(name, CSV)
+    assert not list(tmp_path.glob("catalogs/*"))
+
+
+def test_a_file_without_a_likely_column_says_what_it_looked_for(draft):
+    with pytest.raises(DataRefused, match=r"no column looks like user_id, occurred_at among a, item"):
+        draft("a.csv", b"a,item\n1,2\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"user,item,time\n"])
+def test_a_file_without_rows_is_refused(draft, content):
+    with pytest.raises(DataRefused, match=r"no rows|empty"):
+        draft("a.csv", content)
+
+
+def test_a_file_that_is_not_there_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("RECJOBS_CATALOGS", str(tmp_path))
+    with pytest.raises(DataRefused, match="no such file"):
+        init.run(str(tmp_path / "none.csv"))
