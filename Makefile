@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-serve
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench
 
 PYTHON ?=
 CATALOG ?=
@@ -54,8 +54,5 @@ lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements.in -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements-dev.in -o requirements-dev.txt
 
-bench: install ## the offline figures the README quotes
+bench: install ## the stages of a night against floors and peers
 	@.venv/bin/python -m benchmarks $(ARGS)
-
-bench-serve: install ## the serving figures the README quotes
-	@.venv/bin/python -m benchmarks serve $(ARGS)

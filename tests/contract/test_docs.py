@@ -1,0 +1,74 @@
+"""What the documents promise: settings, commands, links."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recjobs import NIGHT
+from recjobs.__main__ import cli
+from recjobs.config import Settings
+from webapp.settings import Settings as WebSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def settings() -> set[str]:
+    fields = [*Settings.model_fields.values(), *WebSettings.model_fields.values()]
+    return {field.alias for field in fields if field.alias}
+
+
+def test_every_setting_stands_in_the_readme_and_in_the_example() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert {name for name in settings() if f"`{name}`" not in README} == set()
+    assert {name for name in settings() if f"\n# {name}=" not in example} == set()
+
+
+def test_the_readme_and_the_example_name_no_setting_that_nobody_reads() -> None:
+    table = README[README.index("## Settings") : README.index("## Data")]
+    named = set(re.findall(r"`([A-Z][A-Z_]{3,})`", table))
+    example = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    assert named - settings() == set()
+    assert example - settings() == set()
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)
+def test_every_recjobs_and_make_command_in_the_documents_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    verbs = set(
+        re.findall(r"(?:^|[`/ ])recjobs ([a-z]+(?:-[a-z]+)*)(?= --|`| [A-Za-z./]+`| data|$)", text, re.MULTILINE)
+    )
+    assert verbs - set(cli.commands) == set()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)) - targets == set()
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)
+def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_make_help_lists_every_command_a_user_may_give() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("demo", "test", "up", "down", "status", "mlflow", "check", "install", "bench", "soak"):
+        assert f"make {target} " in shown
+
+
+def test_the_architecture_page_lists_the_steps_in_their_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\w+) \|", page[page.index("| begin |") :], re.MULTILINE)[: len(NIGHT) + 1] == [
+        "begin",
+        *NIGHT,
+    ]
+
+
+def test_importing_the_configuration_loads_nothing_heavy() -> None:
+    heavy = "('numpy', 'pyarrow', 'implicit', 'mlflow')"
+    code = f"import sys, recjobs.config; print(*(m for m in {heavy} if m in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == ""
