@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 OUTSIDE = {"retries": 4, "retry_delay": timedelta(seconds=20), "retry_exponential_backoff": True}
 """For a step that waits for a system outside: tried again for about five minutes while that system is away."""
 
-INSIDE = {"retries": 1, "retry_delay": timedelta(seconds=5)}
-"""For a step that only computes: once more if its process was killed. Its own errors end it at once."""
+INSIDE = {"retries": 2, "retry_delay": timedelta(seconds=5)}
+"""For a step that only computes: again if its process was killed. Its own errors end it at once."""
 
 
 @contextmanager

@@ -54,7 +54,7 @@ install() { # with uv, and with pip where uv is not to be had or cannot reach th
         say "uv could not; trying pip, which takes about 80 s ..."
     fi
     .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "$@"
 }
 say "installing $* into .venv ..."
 # shellcheck disable=SC2086

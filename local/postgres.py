@@ -21,11 +21,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psutil
-import psycopg2
-from psycopg2 import sql
 
-from local import ports, postgres_binaries, socket_folder
-from local.errors import LocalError, NotHealthy
+from local import ports, postgres_binaries, postgres_contents, socket_folder
+from local.errors import LocalError
 from local.files import write_private
 
 ADMIN = "admin"
@@ -77,7 +75,7 @@ class Cluster:
             ports.require_free(self.port, "POSTGRES_PORT")
             self._initialise(binaries, runner)
             self._launch(binaries, runner)
-        self._create_roles_and_databases()
+        postgres_contents.fill(self.url(ADMIN, "postgres"), self._passwords(), OWNERS, ADMIN)
 
     def stop(self) -> None:
         """Stop the server and wait until all its processes are gone; nothing happens if it does not run."""
@@ -207,37 +205,6 @@ class Cluster:
             last_words = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
             said = "\n".join([*done.stderr.strip().splitlines()[-5:], *last_words])
             raise LocalError(f"PostgreSQL's {program} failed (its log is {self.log}):\n{said}")
-
-    def _create_roles_and_databases(self) -> None:
-        connection = self._connect()
-        connection.autocommit = True
-        try:
-            cursor = connection.cursor()
-            for role, password in self._passwords().items():
-                name = sql.Identifier(role)
-                cursor.execute("select from pg_roles where rolname = %s", [role])
-                if not cursor.rowcount:
-                    cursor.execute(sql.SQL("create role {}").format(name))
-                cursor.execute(sql.SQL("alter role {} login password {}").format(name, sql.Literal(password)))
-            for database, owner in OWNERS.items():
-                name = sql.Identifier(database)
-                cursor.execute("select from pg_database where datname = %s", [database])
-                if not cursor.rowcount:
-                    cursor.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
-                if owner != ADMIN:
-                    cursor.execute(sql.SQL("revoke all on database {} from public").format(name))
-        finally:
-            connection.close()
-
-    def _connect(self) -> psycopg2.extensions.connection:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                return psycopg2.connect(self.url(ADMIN, "postgres"), connect_timeout=5)
-            except psycopg2.OperationalError as error:
-                if time.monotonic() > deadline:
-                    raise NotHealthy(f"PostgreSQL does not answer (its log is {self.log}): {error}") from error
-                time.sleep(0.2)
 
     def processes(self) -> list[psutil.Process]:
         """Return every process of this server: they all stand in its data directory."""

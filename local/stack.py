@@ -57,6 +57,12 @@ def up(say: Say) -> Settings:
             raise LocalError(f"`recjobs migrate` failed:\n{said.strip()}")
         say("Airflow and the web app")
         services = [*airflow.services(settings, environ), webapp.service(settings)]
+        _stop_outdated(services, record)
+        # The scheduler comes last: it tries again at once what a kill left unfinished, and a task whose first call
+        # finds no api-server has failed.
+        first = [service for service in services if service.name != "scheduler"]
+        _start(first, settings, record)
+        health.wait(first[:1], record, START_SECONDS)
         _start(services, settings, record)
         health.wait(services, record, START_SECONDS)
     return settings
@@ -73,6 +79,7 @@ def open_mlflow(say: Say) -> str:
         say("MLflow (takes half a minute)")
         if not _current(service, record):
             ports.require_free(settings.mlflow_port, "MLFLOW_PORT")
+        _stop_outdated([service], record)
         _start([service], settings, record)
         health.wait([service], record, START_SECONDS)
     return service.url
@@ -103,12 +110,16 @@ def down(say: Say) -> None:
         record.path.unlink(missing_ok=True)
 
 
+def _stop_outdated(services: list[Service], record: Record) -> None:
+    """Stop what would now be started differently, and what is left of programs that died."""
+    entries = record.load()
+    processes.stop([entries[s.name] for s in services if s.name in entries and not _current(s, record)], patience=10)
+
+
 def _start(services: list[Service], settings: Settings, record: Record) -> None:
     for service in services:
         if _current(service, record):
             continue
-        if old := record.load().get(service.name):
-            processes.stop([old], patience=10)
         if service.port:
             ports.require_free(service.port, service.setting)
         log = settings.state / "logs" / f"{service.name}.log"

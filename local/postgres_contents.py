@@ -1,0 +1,47 @@
+"""The roles and databases of the embedded server."""
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+
+import psycopg2
+from psycopg2 import sql
+
+from local.errors import NotHealthy
+
+PATIENCE_SECONDS = 60
+
+
+def fill(url: str, passwords: Mapping[str, str], owners: Mapping[str, str], admin: str) -> None:
+    """Make what is missing: each role, with its password, and each database, closed to roles that have no part in it.
+
+    `url` logs in as the superuser `admin`; `owners` names the owner of each database. What a role may do in `recjobs`
+    is the migrations' affair.
+    """
+    with closing(_connect(url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        for role, password in passwords.items():
+            name = sql.Identifier(role)
+            cursor.execute("select from pg_roles where rolname = %s", [role])
+            if not cursor.rowcount:
+                cursor.execute(sql.SQL("create role {}").format(name))
+            cursor.execute(sql.SQL("alter role {} login password {}").format(name, sql.Literal(password)))
+        for database, owner in owners.items():
+            name = sql.Identifier(database)
+            cursor.execute("select from pg_database where datname = %s", [database])
+            if not cursor.rowcount:
+                cursor.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
+            if owner != admin:
+                cursor.execute(sql.SQL("revoke all on database {} from public").format(name))
+
+
+def _connect(url: str) -> psycopg2.extensions.connection:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return psycopg2.connect(url, connect_timeout=5)
+        except psycopg2.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise NotHealthy(f"PostgreSQL does not let us in: {str(error).strip()}") from error
+            time.sleep(0.2)
