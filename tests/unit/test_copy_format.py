@@ -52,6 +52,7 @@ def array_of(content):
     assert dims == 1
     n, first = inside.integer(), inside.integer()
     assert first == 1
+    assert n > 0  # an empty array has no dimension
     values = [_ELEMENTS[oid](inside.field()) for _ in range(n)]
     assert inside.at == len(inside.content)
     return values

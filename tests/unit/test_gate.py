@@ -61,6 +61,12 @@ def test_a_candidate_that_does_not_beat_popularity_beyond_doubt_is_refused(champ
     assert "not better than popularity_30d beyond doubt" in found.reason
 
 
+def test_a_candidate_that_beats_popularity_only_by_luck_is_refused():
+    found = verdict(noisy(0.21, 1), None, noisy(0.2, 2))
+    assert found.verdict == "refused"
+    assert found.lift_low < 0 < found.lift
+
+
 def test_a_candidate_that_covers_too_little_is_refused():
     found = verdict(coverage=0.004)
     assert found.verdict == "refused"

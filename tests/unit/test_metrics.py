@@ -31,6 +31,13 @@ def test_more_holdout_items_than_ranks_can_still_reach_a_perfect_ndcg_but_not_a_
     assert found["recall"] == pytest.approx([0.5])
 
 
+def test_each_user_is_measured_by_the_size_of_their_own_holdout():
+    found = of([[0, 9, 8], [0, 1, 9]], [0], [0, 1, 2])
+    assert found["ndcg"] == pytest.approx([1, (1 + 1 / np.log2(3)) / (1 + 1 / np.log2(3) + 1 / 2)])
+    assert found["map"] == pytest.approx([1, 2 / 3])
+    assert found["recall"] == pytest.approx([1, 2 / 3])
+
+
 def test_a_list_without_a_hit_scores_zero_and_an_empty_holdout_is_nan():
     found = of([[0, 1, 2], [0, 1, 2]], [9], [])
     for name in metrics.PER_USER:
