@@ -127,10 +127,11 @@ class World:
                 execute_values(cursor, f"insert into {part} values %s", [(batch.batch_id, *v) for v in values], cast)
             cursor.execute("select seal_batch(%s)", (batch.batch_id,))
         loader.close()
-        self.sql(
-            "select publish_batch(%s, %s, false, 'test')",
-            batch.batch_id, champion[0][0] if champion else None, role="recjobs_publisher", catalog=catalog,
-        )  # fmt: skip
+        for flip in ("attach_batch(%s, %s, false)", "publish_batch(%s, %s, false, 'test')"):
+            self.sql(
+                f"select {flip}",
+                batch.batch_id, champion[0][0] if champion else None, role="recjobs_publisher", catalog=catalog,
+            )  # fmt: skip
 
     def client(self, **settings: Any) -> FlaskClient:
         """A client of the app on this database, with time enough for a busy machine."""

@@ -59,9 +59,15 @@ class Session:
         return found[0] if found else None
 
     def copy(self, query: str, chunks: Iterable[memoryview | bytes], identifiers: dict[str, str]) -> int:
-        """COPY FROM STDIN in binary; returns the number of rows."""
+        """COPY FROM STDIN in binary; returns the number of rows. What fails in making the chunks is raised as it is."""
+        stream = _Stream(chunks)
         with self._connection.cursor() as cursor:
-            cursor.copy_expert(_statement(query, identifiers), _Stream(chunks), size=1 << 20)
+            try:
+                cursor.copy_expert(_statement(query, identifiers), stream, size=1 << 20)
+            except psycopg2.Error:
+                if stream.failure:  # Postgres only knows that its COPY was cancelled
+                    raise stream.failure from None
+                raise
             return int(cursor.rowcount)
 
     def run(self, statement: sql.Composable) -> None:
@@ -86,6 +92,7 @@ class _Stream(io.RawIOBase):
     def __init__(self, chunks: Iterable[memoryview | bytes]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
+        self.failure: Exception | None = None
 
     def readable(self) -> bool:
         return True
@@ -96,6 +103,9 @@ class _Stream(io.RawIOBase):
                 self._rest = memoryview(next(self._chunks)).cast("B")
             except StopIteration:
                 return b""
+            except Exception as error:
+                self.failure = error
+                raise
         piece, self._rest = self._rest[:size], self._rest[size:]
         return piece.tobytes()
 

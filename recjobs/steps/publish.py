@@ -44,12 +44,11 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
                 metrics=night.artifacts.load_json("evaluate", "evaluation.json")["metrics"],
                 findings=night.artifacts.load_json("validate", "findings.json")["findings"],
             )
+            pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
+            # Committed before anything points there: see wait_for_readers.
+            publisher.rows("attach_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced)
             flipped = publisher.row(
-                "publish_batch",
-                batch_id=batch_id,
-                pinned_champion=request.champion.model_version if request.champion else None,
-                forced=request.force is not None,
-                reason=request.force,
+                "publish_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced, reason=request.force
             )
             champion = publisher.row("champion")
     let_alias_follow(night.settings, night.catalog, champion["model_version"] if champion else None)

@@ -16,13 +16,22 @@ declare
     part text;
 begin
     select * into old from batch_records where batch_id = new.batch_id;
-    if old.attached then
+    if old.attached and (old.published_at is not null or old.pruned_at is null) then
         if old.checksum <> new.checksum then
             raise exception 'batch % was published with other content (checksum %, now %)', new.batch_id, old.checksum, new.checksum
                 using errcode = 'RJ065';
         end if;
         return 'published';
     end if;
+    -- Only one process loads at a time, so what else stands there unattached was left by one that was killed or refused.
+    for part in
+        select partition_name(l.name, b.batch_id)
+        from batch_records as b
+        cross join unnest(array['top_n', 'similar_lists', 'popular_lists', 'item_records', 'history_lists']) as l (name)
+        where not b.attached and b.batch_id <> new.batch_id
+    loop
+        execute format('drop table if exists %I', part);
+    end loop;
     -- with it goes what a try that was killed or refused has recorded of its night
     delete from batch_records where batch_id = new.batch_id;
     insert into batch_records (
@@ -45,7 +54,7 @@ begin
     return 'staged';
 end
 $$;
-comment on function stage_batch is 'Make a batch''s standalone tables, empty. A batch that was published with the same checksum is left alone: returns published instead of staged';
+comment on function stage_batch is 'Make a batch''s standalone tables, empty, and drop those that a killed publisher left. A batch that was published with the same checksum is left alone: returns published instead of staged';
 
 create function seal_batch(batch text) returns void
 language plpgsql security definer set search_path from current
@@ -111,16 +120,14 @@ end
 $$;
 comment on function take_turn is 'Be the only one to move this catalog''s pointer until the transaction ends, or fail at once';
 
-create function publish_batch(batch text, pinned_champion text, forced boolean, why text) returns boolean
-language plpgsql security definer set search_path from current
+create function is_to_be_published(batch text, pinned_champion text, forced boolean) returns boolean
+language plpgsql set search_path from current
 as $$
 declare
     new batch_records;
     live batch_records;
     in_charge text;
-    list_table text;
 begin
-    perform take_turn();
     select * into strict new from batch_records where batch_id = batch;
     select b.* into live from batch_records as b join live_batch as l using (batch_id) where l.slot = 'live';
     select model_version into in_charge from champion_model where slot = 'champion';
@@ -143,13 +150,71 @@ begin
                 using errcode = 'RJ075';
         end if;
     end if;
+    return true;
+end
+$$;
+comment on function is_to_be_published is 'Whether a batch may become live: false when it is already; an error when that is refused';
 
-    if not new.attached then
-        foreach list_table in array array['top_n', 'similar_lists', 'popular_lists', 'item_records', 'history_lists'] loop
-            execute format('alter table %I attach partition %I for values in (%L)', list_table, partition_name(list_table, batch), batch);
-        end loop;
+create function attach_batch(batch text, pinned_champion text, forced boolean) returns void
+language plpgsql security definer set search_path from current
+as $$
+declare
+    list_table text;
+begin
+    perform take_turn();
+    if not is_to_be_published(batch, pinned_champion, forced) or (select attached from batch_records where batch_id = batch) then
+        return;
     end if;
-    update batch_records set attached = true, published_at = coalesce(published_at, clock_timestamp()), rolled_back_at = null where batch_id = batch;
+    foreach list_table in array array['top_n', 'similar_lists', 'popular_lists', 'item_records', 'history_lists'] loop
+        execute format('alter table %I attach partition %I for values in (%L)', list_table, partition_name(list_table, batch), batch);
+    end loop;
+    update batch_records set attached = true where batch_id = batch;
+end
+$$;
+comment on function attach_batch is 'Let readers'' plans know the tables of a sealed batch that is to be published; to be committed before publish_batch';
+
+create function wait_for_readers() returns void
+language plpgsql set search_path from current
+as $$
+declare
+    lists oid[] := array['top_n', 'similar_lists', 'popular_lists', 'item_records', 'history_lists']::regclass[]::oid[];
+    readers text[] := array(
+        select distinct virtualtransaction from pg_locks where locktype = 'relation' and relation = any(lists) and pid <> pg_backend_pid()
+    );
+    give_up timestamptz := clock_timestamp() + interval '1 second';
+begin
+    while clock_timestamp() < give_up and exists (
+        select from pg_locks where locktype = 'relation' and relation = any(lists) and virtualtransaction = any(readers)
+    ) loop
+        perform pg_sleep(0.005);
+    end loop;
+end
+$$;
+comment on function wait_for_readers is 'Wait until those who read now are through, a second at most: a plan made before a batch was attached finds none of its lists, so it must not meet the pointer to it';
+
+create function publish_batch(batch text, pinned_champion text, forced boolean, why text) returns boolean
+language plpgsql security definer set search_path from current
+as $$
+declare
+    new batch_records;
+    live text;
+    in_charge text;
+begin
+    if exists (select from batch_records where batch_id = batch and published_at is null) then
+        perform wait_for_readers();
+    end if;
+    perform take_turn();
+    if not is_to_be_published(batch, pinned_champion, forced) then
+        return false;
+    end if;
+    select * into strict new from batch_records where batch_id = batch;
+    if not new.attached then
+        raise exception 'batch % is not attached', batch using errcode = 'RJ065';
+    end if;
+    select batch_id into live from live_batch where slot = 'live';
+    select model_version into in_charge from champion_model where slot = 'champion';
+
+    update batch_records set published_at = coalesce(published_at, clock_timestamp()), rolled_back_at = null where batch_id = batch;
     insert into live_batch (slot, batch_id) values ('live', batch) on conflict (slot) do update set batch_id = excluded.batch_id;
     if new.champion_version is not null then
         insert into champion_model (slot, model_version) values ('champion', new.champion_version)
@@ -157,11 +222,11 @@ begin
         where champion_model.model_version <> excluded.model_version;
     end if;
     insert into publish_records (action, batch_id, previous_batch_id, model_version, previous_model_version, forced, reason)
-    values ('publish', batch, live.batch_id, coalesce(new.champion_version, in_charge), in_charge, forced, why);
+    values ('publish', batch, live, coalesce(new.champion_version, in_charge), in_charge, forced, why);
     return true;
 end
 $$;
-comment on function publish_batch is 'Attach a sealed batch and move the pointer and the champion to it, in this transaction; false when it is live already';
+comment on function publish_batch is 'Move the pointer and the champion to an attached batch, in this transaction; false when it is live already';
 
 create function roll_back(to_batch text, why text) returns text
 language plpgsql security definer set search_path from current
@@ -178,14 +243,14 @@ begin
     end if;
     if to_batch is null then
         select * into target from batch_records
-        where attached and pruned_at is null and (as_of, attempt) < (live.as_of, live.attempt) and rolled_back_at is null
+        where published_at is not null and pruned_at is null and (as_of, attempt) < (live.as_of, live.attempt) and rolled_back_at is null
         order by as_of desc, attempt desc limit 1;
         if target.batch_id is null then
             raise exception 'there is no earlier batch than % to roll back to', live.batch_id using errcode = 'RJ065';
         end if;
     else
         select * into target from batch_records where batch_id = to_batch;
-        if target.batch_id is null or not target.attached or target.pruned_at is not null then
+        if target.published_at is null or target.pruned_at is not null then
             raise exception 'batch % is not among the published batches that are kept', to_batch using errcode = 'RJ065';
         end if;
     end if;

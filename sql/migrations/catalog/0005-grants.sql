@@ -17,5 +17,5 @@ grant select on batches, champion to recjobs_loader, recjobs_publisher;
 grant execute on function stage_batch(jsonb), seal_batch(text), partition_name(text, text) to recjobs_loader;
 grant execute on function
     register_model(text, text, text, text, timestamptz, jsonb), record_night(text, jsonb, jsonb, jsonb),
-    publish_batch(text, text, boolean, text), roll_back(text, text), promote_model(text, text), record_report(text, text)
+    attach_batch(text, text, boolean), publish_batch(text, text, boolean, text), roll_back(text, text), promote_model(text, text), record_report(text, text)
 to recjobs_publisher;
