@@ -34,7 +34,7 @@ MOMENTS = [
     Kill(SQL, "before", ("seal_batch",)),
     Kill(SQL, "after", ("seal_batch",)),
     Kill(SQL, "after", ("record_night",)),
-    Kill(SQL, "before", ("publish_batch",)),
+    Kill(SQL, "after", ("attach_batch",)),
 ]
 """Moments of a night before its batch is live, in order."""
 LATE_MOMENTS = [

@@ -1,0 +1,154 @@
+"""Pruning keeps five batches, locks no reader out, and finishes what an earlier try left half done."""
+
+import contextlib
+import json
+import re
+
+import pytest
+
+from tests.commands import Kill
+from tests.worlds import MakeWorld, World, handful, soak
+
+SQL = "recjobs.adapters.postgres:Session.rows"
+TABLES = ("top_n", "similar_lists", "popular_lists", "item_records", "history_lists")
+
+
+def stage(world: World, day: int) -> str:
+    """Begin to load a batch, as the publish step does; returns its id."""
+    month, day = day // 28 + 1, day % 28 + 1
+    batch_id = f"2025{month:02}{day:02}T000000Z-1"
+    record = {
+        "batch_id": batch_id, "as_of": f"2025-{month}-{day}", "attempt": 1, "computed_at": "2025-01-01", "n_users": 1,
+        "n_items": 1, "n_interactions": 1, "top_n_stored": 1, "top_n_served": 1, "input_hash": "h", "checksum": "c",
+        "code_version": "1",
+    }  # fmt: skip
+    assert world.value("select stage_batch(%s)", json.dumps(record), role="recjobs_loader") == "staged"
+    return batch_id
+
+
+def publish(world: World, day: int) -> str:
+    """Publish a batch of one user, by the functions that the publish step calls."""
+    batch_id = stage(world, day)
+    part = world.value("select partition_name('top_n', %s)", batch_id, role="recjobs_loader")
+    row = "(%s, 'u', '{i}', '{1}', 'als', 1, 0)"
+    world.rows(f"insert into {part} values {row}", batch_id, role="recjobs_loader")
+    world.rows("select seal_batch(%s)", batch_id, role="recjobs_loader")
+    world.rows("select attach_batch(%s, null, false)", batch_id, role="recjobs_publisher")
+    assert world.value("select publish_batch(%s, null, false, null)", batch_id, role="recjobs_publisher")
+    return batch_id
+
+
+def tables(world: World) -> dict[str, int]:
+    """How many tables of single batches there are, for each list table."""
+    found = world.rows(
+        "select relname as name from pg_class where relnamespace = current_schema()::regnamespace and relkind = 'r'"
+        " and relname ~ '_[0-9]{8}t[0-9]{6}z_[0-9]+$'",
+        role="admin",
+    )
+    names = [re.sub(r"_\d{8}t.*", "", row["name"]) for row in found]
+    return {name: names.count(name) for name in TABLES}
+
+
+@pytest.fixture
+def empty(make_world: MakeWorld) -> World:
+    world = make_world(handful([("u", "i", 1)]))
+    assert world.recjobs("begin").code == 0
+    return world
+
+
+def pruned(world: World, **kwargs: Kill) -> list[str]:
+    done = world.recjobs("prune", "--json", **kwargs)
+    assert done.code == 0, done.err
+    found: list[str] = done.json["pruned"]
+    return found
+
+
+def test_the_latest_five_stay_and_a_second_time_changes_nothing(empty: World):
+    batch_ids = [publish(empty, day) for day in range(5 + soak(40))]
+    assert pruned(empty) == batch_ids[:-5]
+    assert tables(empty) == dict.fromkeys(TABLES, 5)
+    assert [row["batch_id"] for row in empty.rows("select batch_id from batches order by as_of")] == batch_ids
+    gone = "select batch_id from batches where pruned_at is not null order by as_of"
+    assert [row["batch_id"] for row in empty.rows(gone)] == batch_ids[:-5]
+    entries = "select batch_id, actor from publish_log where action = 'prune' order by log_id"
+    assert [row["batch_id"] for row in empty.rows(entries)] == batch_ids[:-5]
+    assert {row["actor"] for row in empty.rows(entries)} == {"recjobs_migrator"}
+    before = empty.everything()
+    assert pruned(empty) == []
+    assert empty.everything() == before
+    assert empty.live() == batch_ids[-1]
+
+
+def test_the_live_batch_stays_however_old_and_a_pruned_one_is_nothing_to_roll_back_to(empty: World):
+    batch_ids = [publish(empty, day) for day in range(7)]
+    assert empty.recjobs("roll-back", "--batch-id", batch_ids[0]).code == 0
+    assert pruned(empty) == [batch_ids[1]]
+    assert empty.value("select count(*) from served_lists") == 1
+    refused = empty.recjobs("roll-back", "--batch-id", batch_ids[1])
+    assert refused.code == 65
+    assert "not among the published batches that are kept" in refused.message
+
+
+def test_a_killed_prune_is_finished_by_the_next(empty: World):
+    batch_ids = [publish(empty, day) for day in range(6)]
+    for moment in ("mark_pruned", "detach_partition", "drop_partition"):
+        assert empty.recjobs("prune", kill=Kill(SQL, "after", (moment,))).code == -9
+        assert empty.value("select count(*) from served_lists") == 1
+    assert pruned(empty) == batch_ids[:1]
+    assert tables(empty) == dict.fromkeys(TABLES, 5)
+    assert empty.value("select count(*) from publish_log where action = 'prune'") == 1
+
+
+@pytest.mark.parametrize("last", TABLES)
+def test_whichever_table_an_earlier_prune_left_is_found(empty: World, last: str):
+    batch_ids = [publish(empty, day) for day in range(6)]
+    part = empty.value("select partition_name('top_n', %s)", batch_ids[0], role="recjobs_loader")
+    for table in TABLES:
+        if table != last:
+            empty.rows(f"alter table {table} detach partition {part.replace('top_n', table)}", role="admin")
+            empty.rows(f"drop table {part.replace('top_n', table)}", role="admin")
+    empty.rows("update batch_records set pruned_at = now() where batch_id = %s", batch_ids[0], role="admin")
+    assert pruned(empty) == batch_ids[:1]
+    assert tables(empty) == dict.fromkeys(TABLES, 5)
+
+
+def test_a_reader_of_an_old_batch_is_waited_for_but_not_for_ever(empty: World):
+    batch_ids = [publish(empty, day) for day in range(6)]
+    analyst = empty.postgres.connect("admin", empty.name)
+    analyst.autocommit = False
+    with contextlib.closing(analyst), analyst.cursor() as cursor:
+        cursor.execute("select count(*) from top_n where batch_id = %s", (batch_ids[0],))
+        waited = empty.recjobs("prune")
+        assert waited.code == 75
+        assert "see pg_stat_activity" in waited.message
+        cursor.execute("select count(*) from top_n where batch_id = %s", (batch_ids[-1],))
+        assert cursor.fetchone() == (1,), "readers are not locked out meanwhile"
+        assert empty.value("select count(*) from served_lists") == 1
+        new = publish(empty, 6)
+        assert empty.live() == new, "nor are publishers"
+        analyst.rollback()
+    assert pruned(empty) == batch_ids[:2]
+    assert tables(empty) == dict.fromkeys(TABLES, 5)
+    assert empty.value("select count(*) from pg_inherits where inhdetachpending", role="admin") == 0
+
+
+def test_what_a_killed_publisher_left_is_gone_when_the_next_one_loads(empty: World):
+    publish(empty, 1)
+    stage(empty, 2)
+    assert tables(empty) == dict.fromkeys(TABLES, 2)
+    publish(empty, 3)
+    assert tables(empty) == dict.fromkeys(TABLES, 2)
+
+
+def test_a_batch_is_not_pruned_while_a_pointer_moves(empty: World):
+    batch_ids = [publish(empty, day) for day in range(6)]
+    other = empty.postgres.connect("recjobs_publisher", empty.name)
+    other.autocommit = False
+    with contextlib.closing(other), other.cursor() as cursor:
+        cursor.execute("select roll_back(%s, 'in the last moment')", (batch_ids[0],))
+        done = empty.recjobs("prune")
+        assert done.code == 75
+        assert "right now" in done.message
+        other.commit()
+    assert pruned(empty) == []
+    assert empty.value("select count(*) from served_lists") == 1
