@@ -24,19 +24,21 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
     count: its column's mean is over the others that were drawn, and NaN where none was.
     """
     rng = np.random.default_rng(seed)
-    n_users = len(columns)
+    n_users, m = columns.shape
     given = np.isfinite(columns)
-    values = np.concatenate([np.where(given, columns, 0), given], axis=1)
+    partial = np.flatnonzero(~given.all(axis=0))  # only these need their own count of who was drawn
+    values = np.concatenate([np.where(given, columns, 0), given[:, partial]], axis=1)
     sums = np.empty((resamples, values.shape[1]))
     block = max(1, 2_000_000 // max(1, n_users))
     for first in range(0, resamples, block):
         rows = min(block, resamples - first)
-        drawn = rng.integers(0, n_users, (rows, n_users)) + np.arange(rows)[:, None] * n_users
-        counts = np.bincount(drawn.ravel(), minlength=rows * n_users).reshape(rows, n_users)
-        sums[first : first + rows] = counts @ values
-    m = columns.shape[1]
+        drawn = rng.integers(0, n_users, (rows, n_users), dtype=np.int32)
+        counts = np.stack([np.bincount(row, minlength=n_users) for row in drawn])
+        sums[first : first + rows] = counts.astype(np.float64) @ values
+    drawn_users = np.full((resamples, m), float(n_users))
+    drawn_users[:, partial] = sums[:, m:]
     with np.errstate(invalid="ignore"):
-        return sums[:, :m] / sums[:, m:]
+        return np.asarray(sums[:, :m] / drawn_users)
 
 
 def interval(estimate: float, resampled: np.ndarray) -> Interval:
@@ -51,7 +53,8 @@ def relative_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Int
 
     Where the second mean is zero the difference is infinite if the first is above it, else zero.
     """
-    columns = np.column_stack([first, second])
+    # The difference is a column of its own, so that equal models differ by exactly nothing in every resample.
+    columns = np.column_stack([first - second, second])
     means = resampled_means(columns, seed)
     return interval(float(_relative(columns.mean(axis=0)[None])[0]), _relative(means))
 
@@ -63,6 +66,6 @@ def mean_intervals(columns: np.ndarray, seed: int) -> list[Interval]:
 
 
 def _relative(means: np.ndarray) -> np.ndarray:
-    first, second = means[:, 0], means[:, 1]
+    difference, second = means[:, 0], means[:, 1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(second > 0, (first - second) / second, np.where(first > 0, np.inf, 0.0))
+        return np.where(second > 0, difference / second, np.where(difference > 0, np.inf, 0.0))

@@ -35,11 +35,11 @@ def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items:
     extra = first_unseen(popular.order, n, blocked, short.size)
     score_of = np.full(n_items, np.nan, np.float32)
     score_of[popular.order] = popular.score
-    for row, found in zip(short, extra, strict=True):
-        own = n_model[row]
-        added = found[found >= 0][: n - own]
-        item_idx[row, own : own + added.size] = added
-        scores[row, own : own + added.size] = score_of[added]
+    behind = np.arange(n) - n_model[short][:, None]  # how far behind the model's last item each place is
+    added = np.where(behind >= 0, np.take_along_axis(extra, np.maximum(behind, 0), axis=1), -1)
+    rows, places = np.nonzero(added >= 0)
+    item_idx[short[rows], places] = added[rows, places]
+    scores[short[rows], places] = score_of[added[rows, places]]
     return Ranked(item_idx, scores), n_model
 
 
