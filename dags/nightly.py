@@ -46,7 +46,7 @@ def form(catalog: Catalog) -> dict[str, Param]:
 
     def override(kind: str, usual: float | None, meaning: str, **bounds: float) -> Param:
         description = f"{meaning} Empty: {'none' if usual is None else usual}, as in the catalog file."
-        return Param(None, type=["null", kind], section="Model, this night only", description=description, **bounds)
+        return Param(None, type=["null", kind], description=description, **bounds)
 
     model = catalog.model
     return {
@@ -72,7 +72,6 @@ def form(catalog: Catalog) -> dict[str, Param]:
             type=["null", "string"],
             minLength=3,
             title="publish in spite of a refusal, because",
-            section="Force",
             description="The reason is kept in the publish log. Empty: a refusal is a refusal.",
         ),
     }

@@ -210,6 +210,17 @@ def test_a_night_that_was_killed_with_everything_else_is_finished_by_the_next_de
     assert platform.get("/readyz").status_code == 200
 
 
+def test_rolling_back_by_its_form_serves_the_batch_before(demo: str, platform: Platform) -> None:
+    airflow = platform.airflow()
+    answer = "/v1/sample/popular"
+    before = platform.get(answer).json()["batch_id"]
+    run_id = airflow.trigger("roll_back", {"catalog": "sample", "reason": "trying it out"})
+    eventually(lambda: airflow.state("roll_back", run_id) == "success")
+    after = platform.get(answer).json()["batch_id"]
+    assert (before[-2:], after[-2:]) == ("-2", "-1")
+    assert airflow.result("roll_back", run_id, "roll_back")["live"] == after
+
+
 def test_a_program_that_died_alone_is_started_again_and_the_others_are_left(demo: str, platform: Platform) -> None:
     before = Record(platform.state).load()
     family = before["webapp"].family()
