@@ -16,6 +16,7 @@ from recjobs.core.rules import Condition, meets
 from recjobs.errors import BadConfiguration, DataRefused
 
 BATCH_ROWS = 1 << 20
+CSV_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _read_csv(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     convert = pa_csv.ConvertOptions(strings_can_be_null=False, check_utf8=True)
-    blocks = pa_csv.ReadOptions(block_size=16 << 20)
+    blocks = pa_csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
     parse = pa_csv.ParseOptions(newlines_in_values=True)
     with pa_csv.open_csv(file.path, read_options=blocks, parse_options=parse, convert_options=convert) as reader:
         names = reader.schema.names
