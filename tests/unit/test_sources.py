@@ -103,6 +103,20 @@ def test_a_large_file_is_read_in_batches_with_row_numbers_that_go_on(put, monkey
     assert np.concatenate([batch.row for batch in batches]).tolist() == list(range(1, 36))
 
 
+def test_csv_of_many_blocks_is_cut_between_rows_and_never_inside_one(put, monkeypatch):
+    monkeypatch.setattr(sources, "CSV_BLOCK_BYTES", 64)
+    ids = [f'{n}\n"{n}"\n' for n in range(40)]
+    folder = put("a.csv", as_csv([(i, n) for n, i in enumerate(ids)]))
+    assert rows_of(folder, "a.csv", PAIR) == ([(i, str(n)) for n, i in enumerate(ids)], list(range(1, 41)))
+
+
+def test_row_numbers_go_on_behind_a_batch_that_lost_rows_to_a_rule(put, monkeypatch):
+    monkeypatch.setattr(sources, "BATCH_ROWS", 2)
+    folder = put("a.parquet", as_parquet(user_id=["", "b", "", "d", "e"]))
+    found = rows_of(folder, "a.parquet", {"user_id": "user_id"}, {"empty": Rule(column="user_id", is_empty=True)})
+    assert found == ([("b",), ("d",), ("e",)], [2, 4, 5])
+
+
 def test_parquet_types_stay_and_dictionaries_become_what_they_stand_for(put):
     folder = put("a.parquet", as_parquet(u=pa.array(["7", "007", "7"]).dictionary_encode(), n=pa.array([1, None, 3])))
     [file] = sources.find(folder, "a.parquet", None)
