@@ -84,6 +84,7 @@ class Registry:
                         python_model=str(_MODEL_CODE),
                         artifacts={"factors": str(path)},
                         model_config={"sha256": sha256},
+                        signature=_signature(),
                         pip_requirements=["numpy", "pandas"],
                     )
             if not client.search_registered_models(f"name = '{self._catalog}'"):
@@ -116,3 +117,16 @@ class Registry:
         """Mark the run as finished."""
         with self._client() as client:
             client.set_terminated(run_id)
+
+
+def _signature() -> Any:
+    """What the model takes and gives; MLflow passes on only those params that a signature names."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    lists = {"user_id": "string", "rank": "long", "item_id": "string", "score": "double"}
+    return ModelSignature(
+        inputs=Schema([ColSpec("string", "user_id")]),
+        outputs=Schema([ColSpec(kind, name) for name, kind in lists.items()]),
+        params=ParamSchema([ParamSpec("n", "long", 20)]),
+    )
