@@ -1,0 +1,96 @@
+-- What do the lists of the live batch look like for one customer, with titles?
+select r.rank, r.item_id, i.title, r.source, round(r.score::numeric, 3) as score
+from recommendations as r
+left join items as i using (item_id)
+where r.user_id = (select min(user_id) from served_lists where source = 'als')
+order by r.rank;
+
+-- Which items are shown most, and what share of all customers sees each?
+select r.item_id, i.title, count(*) as lists, round(100.0 * count(*) / max(b.n_users), 1) as percent_of_customers
+from recommendations as r
+join items as i using (item_id)
+join batches as b on b.is_live
+group by r.item_id, i.title
+order by lists desc, r.item_id
+limit 20;
+
+-- How much of the catalogue is in at least one list?
+select
+    count(*) as items,
+    count(*) filter (where exists (select from recommendations as r where r.item_id = i.item_id)) as shown,
+    round(100.0 * count(*) filter (where exists (select from recommendations as r where r.item_id = i.item_id)) / count(*), 1)
+        as percent_shown
+from items as i
+where i.available;
+
+-- Which categories are shown more than they are bought, and which less?
+select
+    category,
+    round(100 * sum(shown) / sum(sum(shown)) over (), 1) as percent_of_places,
+    round(100 * sum(bought) / sum(sum(bought)) over (), 1) as percent_of_purchases
+from (
+    select
+        unnest(i.categories) as category,
+        i.n_users::numeric as bought,
+        (select count(*) from recommendations as r where r.item_id = i.item_id) as shown
+    from items as i
+) as of_item
+group by category
+order by percent_of_places desc;
+
+-- How good was each night's model on what it had not seen, against popularity?
+select
+    b.as_of::date as night, p.verdict, round(p.candidate::numeric, 4) as ndcg_at_20,
+    round(p.baseline::numeric, 4) as popularity_30d, round((p.candidate / nullif(p.baseline, 0))::numeric, 2) as times
+from promotions as p
+join batches as b using (batch_id)
+order by b.as_of desc, b.batch_id desc;
+
+-- What has the gate decided so far, and why?
+select p.decided_at, p.batch_id, p.verdict, p.reason, p.n_users as judged_by, b.model_version as lists_made_with
+from promotions as p
+join batches as b using (batch_id)
+order by p.decided_at desc;
+
+-- For whom does the model work: light, medium or heavy buyers?
+select
+    e.segment, e.model, round(e.value::numeric, 4) as ndcg_at_20, round(e.low::numeric, 4) as low, round(e.high::numeric, 4) as high
+from evaluations as e
+join batches as b using (batch_id)
+where b.is_live and e.view = 'discovery' and e.metric = 'ndcg_at_20'
+order by e.segment, e.value desc;
+
+-- What was wrong with the data of each night?
+select b.as_of::date as night, f.action, f.reason, f.column_name, f.n_rows, f.example
+from findings as f
+join batches as b using (batch_id)
+order by b.as_of desc, f.n_rows desc;
+
+-- How does the data grow from night to night?
+select
+    b.as_of::date as night, b.n_users, b.n_items, b.n_interactions,
+    b.n_interactions - lag(b.n_interactions) over (order by b.as_of, b.batch_id) as more_than_the_night_before
+from batches as b
+where b.published_at is not null
+order by b.as_of desc, b.batch_id desc;
+
+-- How many customers are served by what: the model, a fold-in, the popular list?
+select
+    s.source, count(*) as customers, round(100.0 * count(*) / sum(count(*)) over (), 1) as percent,
+    round(avg(cardinality(s.item_ids)), 1) as items_a_list
+from served_lists as s
+group by s.source
+order by customers desc;
+
+-- Which items resemble the best-selling one?
+select s.item_id, i.title, s.rank, s.similar_item_id, o.title as similar_title, round(s.score::numeric, 3) as cosine
+from similar_items as s
+join items as i using (item_id)
+join items as o on o.item_id = s.similar_item_id
+where s.item_id = (select item_id from items order by n_users desc, item_id limit 1) and s.rank <= 10
+order by s.rank;
+
+-- Who changed what is live, when and why?
+select l.at, l.action, l.batch_id, l.previous_batch_id, l.model_version, l.actor, l.forced, l.reason
+from publish_log as l
+order by l.log_id desc;

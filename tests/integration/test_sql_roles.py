@@ -1,0 +1,193 @@
+"""Who may do what: every right of every role, held against a literal table; and what the roles meet when they try."""
+
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.worlds import EARLIER, MakeWorld, World
+
+ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader")
+
+READABLE = (
+    "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
+    " similar_items user_history"
+)
+GRANTS = {
+    "recjobs_reader": {
+        "connect to the database",
+        "usage of the schema",
+        "execute recommend",
+        *(f"select {view}" for view in READABLE.split()),
+    },
+    "recjobs_loader": {
+        "connect to the database",
+        "usage of the schema",
+        "select batches",
+        "select champion",
+        "select a loaded table",
+        "execute partition_name",
+        "execute seal_batch",
+        "execute stage_batch",
+    },
+    "recjobs_publisher": {
+        "connect to the database",
+        "usage of the schema",
+        "select batches",
+        "select champion",
+        "execute attach_batch",
+        "execute promote_model",
+        "execute publish_batch",
+        "execute record_night",
+        "execute record_report",
+        "execute register_model",
+        "execute roll_back",
+    },
+    "recjobs_migrator": {"connect to the database"},
+    "public": set(),
+}
+"""Everything that a role may do in a catalog after a night. Who owns things, recjobs_owner, cannot log in."""
+
+RIGHTS = (Path(__file__).parent.parent / "rights.sql").read_text()
+
+
+@pytest.mark.parametrize("role_name", ROLES)
+def test_a_role_may_do_exactly_what_the_table_says(published: World, role_name: str):
+    found = {row["may"] for row in published.rows(RIGHTS, role_name, role="admin")}
+    assert found == GRANTS[role_name]
+
+
+def test_a_right_that_is_given_away_is_seen(published: World):
+    connection = published.postgres.connect("admin", published.name)
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute("grant select on live_batch to public")
+        cursor.execute("grant insert (reason) on publish_records to recjobs_reader")
+        cursor.execute(RIGHTS, ("recjobs_reader",))
+        assert {"select live_batch", "insert a column of publish_records"} <= {row[0] for row in cursor.fetchall()}
+    connection.rollback()
+    connection.close()
+
+
+def test_no_role_that_logs_in_is_more_than_it_seems(published: World):
+    roles = published.rows(
+        "select rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, rolcanlogin, rolinherit"
+        " from pg_roles where rolname ~ '^recjobs_' order by rolname",
+        role="admin",
+    )
+    for row in roles:
+        rights = (row["rolsuper"], row["rolcreaterole"], row["rolcreatedb"], row["rolreplication"], row["rolbypassrls"])
+        assert not any(rights), row
+        assert row["rolcanlogin"] == (row["rolname"] != "recjobs_owner")
+    members = published.rows(
+        "select m.rolname as member, a.inherit_option, a.set_option, a.admin_option from pg_auth_members as a"
+        " join pg_roles as r on r.oid = a.roleid join pg_roles as m on m.oid = a.member"
+        " where r.rolname ~ '^recjobs_' and not m.rolsuper",
+        role="admin",
+    )
+    assert members == [
+        {"member": "recjobs_migrator", "inherit_option": False, "set_option": True, "admin_option": False}
+    ]
+
+
+def test_functions_that_run_as_the_owner_pin_their_search_path(published: World):
+    functions = published.rows(
+        "select proname, prosecdef, proconfig from pg_proc where pronamespace = current_schema()::regnamespace",
+        role="admin",
+    )
+    assert {row["proname"] for row in functions if row["prosecdef"]} == {
+        "attach_batch", "promote_model", "publish_batch", "record_night", "record_report", "register_model",
+        "roll_back", "seal_batch", "stage_batch",
+    }  # fmt: skip
+    for row in functions:
+        if row["prosecdef"]:
+            assert row["proconfig"] == [f"search_path={published.name},pg_temp"], row
+
+
+FORBIDDEN = {
+    "recjobs_reader": [
+        "select * from top_n",
+        "select * from batch_records",
+        "select * from champion",
+        "select publish_batch('x', null, true, 'x')",
+        "select roll_back(null, 'x')",
+        "create temp table t (n int)",
+        "create table t (n int)",
+        "insert into publish_log (action) values ('publish')",
+        "update batches set n_users = 0",
+        "set role recjobs_owner",
+        "set session authorization recjobs_owner",
+        "copy top_n to '/tmp/x'",
+    ],
+    "recjobs_loader": [
+        "select publish_batch('x', null, true, 'x')",
+        "select attach_batch('x', null, true)",
+        "select promote_model('1', 'x')",
+        "insert into live_batch values ('live', 'x')",
+        "update live_batch set batch_id = 'x'",
+        "insert into top_n select * from top_n",
+        "select * from served_lists",
+        "drop table top_n",
+        "set role recjobs_owner",
+    ],
+    "recjobs_publisher": [
+        "select stage_batch('{}')",
+        "update live_batch set batch_id = 'x'",
+        "delete from publish_records",
+        "insert into champion_model values ('champion', '1')",
+        "select * from top_n",
+        "set role recjobs_owner",
+    ],
+    "recjobs_migrator": [
+        "select * from {catalog}.batches",
+        "select * from {catalog}.top_n",
+        "select {catalog}.roll_back(null, 'x')",
+        "create table {catalog}.t (n int)",
+        "create schema mine",
+    ],
+}
+
+
+@pytest.mark.parametrize(("role", "statement"), [(role, what) for role, all_of in FORBIDDEN.items() for what in all_of])
+def test_what_a_role_may_not_do_it_cannot(published: World, role: str, statement: str):
+    before = published.everything()
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        published.rows(statement.replace("{catalog}", published.name), role=role)
+    assert published.everything() == before
+
+
+def test_a_loader_cannot_change_what_it_loaded_once_it_is_sealed(published: World):
+    part = published.value("select partition_name('top_n', %s)", published.live(), role="recjobs_loader")
+    assert published.value(f"select count(*) from {part}", role="recjobs_loader") == 150
+    for statement in (f"insert into {part} select * from {part}", f"update {part} set n_model = 0", f"truncate {part}"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            published.rows(statement, role="recjobs_loader")
+
+
+def test_a_schema_of_somebody_else_is_not_run_by_the_functions(published: World):
+    """The functions run as the owner: a table that shadows theirs must not be found."""
+    connection = published.postgres.connect("admin", f"trap,{published.name}")
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute("create schema trap")
+        cursor.execute("create table trap.live_batch (slot text, batch_id text)")
+        cursor.execute("create table trap.batch_records (like batch_records)")
+        cursor.execute(f"select {published.name}.roll_back(null, 'past the trap')")
+        cursor.execute(f"select batch_id from {published.name}.live_batch")
+        assert cursor.fetchone() == (published.value("select min(batch_id) from batches"),)
+    connection.rollback()
+    connection.close()
+
+
+def test_a_night_needs_no_superuser_and_no_url_for_everything(make_world: MakeWorld):
+    world = make_world()
+    assert "RECJOBS_DATABASE_URL" not in world.settings
+    users = {url.split("//")[1].split(":")[0] for name, url in world.settings.items() if name.endswith("_URL")}
+    assert users == set(ROLES) - {"public"}
+    assert world.recjobs("begin", "--as-of", EARLIER).code == 0
+
+
+def test_without_the_owners_url_a_night_runs_in_a_schema_that_is_there(published: World):
+    done = published.night(RECJOBS_OWNER_URL="")
+    assert done.code == 0, done.err
+    assert done.json["nothing_new"]
