@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from rich.console import Console
 
@@ -112,9 +112,15 @@ def _quality(live: dict[str, Any]) -> str:
     )
 
 
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}@{host}" if user else host))
+
+
 def _psql(settings: Settings) -> str:
     if url := given_url():
-        return f"psql {url.rsplit('@', 1)[-1]}"
+        return f"psql {_without_password(url)}"
     pgpass = settings.state / "pgpass"
     shown = pgpass.relative_to(ROOT) if pgpass.is_relative_to(ROOT) else pgpass
     psql = postgres_binaries.psql()
