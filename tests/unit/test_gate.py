@@ -146,14 +146,14 @@ def test_of_changed_recipes_that_change_nothing_at_most_about_one_in_twenty_is_p
     rng = np.random.default_rng(9)
     promoted = [
         verdict(first, second, np.full(60, 0.01), same_recipe=False).promoted
-        for first, second in rng.gamma(0.5, 1, (60, 2, 60))
+        for first, second in rng.gamma(0.5, 1, (40, 2, 60))
     ]
     assert np.mean(promoted) <= 0.05 + 0.04
 
 
 def test_of_honest_retrains_more_than_nine_in_ten_are_promoted():
     rng = np.random.default_rng(10)
-    base = rng.gamma(0.5, 1, (40, 60))
+    base = rng.gamma(0.5, 1, (25, 60))
     promoted = [
         verdict(row + rng.normal(0, 0.05, 60), row, np.full(60, 0.01), same_recipe=True).promoted for row in base
     ]
