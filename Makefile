@@ -7,6 +7,8 @@ CATALOG ?=
 ARGS ?=
 STARTED := $(shell date +%s)
 export PYTHON
+# A night starts a dozen processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

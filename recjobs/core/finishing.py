@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from scipy.sparse import csr_matrix, identity
 
@@ -58,11 +57,17 @@ def similar(item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int
 
 def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each user's n latest distinct items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
-    frame = pd.DataFrame({"user": interactions.user_idx, "item": interactions.item_idx, "at": interactions.occurred_at})
-    newest = frame.groupby(["user", "item"], sort=False)["at"].max().reset_index()
-    newest = newest.sort_values(["user", "at", "item"], ascending=[True, False, True], kind="stable")
-    kept = newest[newest.groupby("user").cumcount() < n]
-    return kept["user"].to_numpy(np.int32), kept["item"].to_numpy(np.int32), kept["at"].to_numpy(np.int64)
+    user, item, at = interactions.user_idx, interactions.item_idx, interactions.occurred_at
+    by_pair = np.lexsort((at, item, user))
+    user, item, at = user[by_pair], item[by_pair], at[by_pair]
+    newest = np.ones(user.size, bool)
+    newest[:-1] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+    user, item, at = user[newest], item[newest], at[newest]
+    by_time = np.lexsort((item, -at, user))
+    user, item, at = user[by_time], item[by_time], at[by_time]
+    first = np.searchsorted(user, user)  # where each row's user begins
+    kept = np.arange(user.size) - first < n
+    return user[kept], item[kept], at[kept]
 
 
 def as_lists(ranked: Ranked, ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:

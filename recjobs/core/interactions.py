@@ -83,6 +83,13 @@ class Interactions:
             kinds=tuple(json.loads(metadata["kinds"])),
         )
 
+    def distinct_pairs(self) -> np.ndarray:
+        """user_idx * n_items + item_idx of each pair once, ascending; int64."""
+        keys = self.user_idx.astype(np.int64) * self.n_items + self.item_idx
+        if (keys[1:] < keys[:-1]).any():  # `validate` leaves rows in this order, and the cut keeps it
+            keys.sort()
+        return keys[np.diff(keys, prepend=-1) != 0]
+
     def confidence(self, recipe: Recipe, now: int) -> csr_matrix:
         """user_items, shape (n_users, n_items), float32: how sure we are of each pair, before alpha.
 

@@ -8,8 +8,7 @@ from recjobs.core.interactions import DAY, Interactions
 def popularity(interactions: Interactions, since: int | None = None) -> np.ndarray:
     """How many users interacted with each item, from `since` (microseconds) on or ever; shape (n_items,), int64."""
     part = interactions if since is None else interactions.where(interactions.occurred_at >= since)
-    pairs = np.unique(part.user_idx.astype(np.int64) * part.n_items + part.item_idx)
-    return np.bincount(pairs % part.n_items, minlength=part.n_items)
+    return np.bincount(part.distinct_pairs() % part.n_items, minlength=part.n_items)
 
 
 def popular_order(interactions: Interactions, now: int, days: float | None = 30) -> tuple[np.ndarray, np.ndarray]:

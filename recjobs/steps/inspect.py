@@ -20,7 +20,8 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     items = night.artifacts.load_table("validate", "items.parquet")
     pairs = night.artifacts.load_table("validate", "interactions.parquet", ["user_idx", "item_idx"])
     user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
-    seen = np.unique(pairs["user_idx"].to_numpy().astype(np.int64) * items.num_rows + pairs["item_idx"].to_numpy())
+    seen = np.sort(pairs["user_idx"].to_numpy().astype(np.int64) * items.num_rows + pairs["item_idx"].to_numpy())
+    seen = seen[np.diff(seen, prepend=-1) != 0]
     world = World(
         user_ids,
         items["item_id"].combine_chunks(),
