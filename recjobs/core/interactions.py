@@ -88,7 +88,7 @@ class Interactions:
         keys = self.user_idx.astype(np.int64) * self.n_items + self.item_idx
         if (keys[1:] < keys[:-1]).any():  # `validate` leaves rows in this order, and the cut keeps it
             keys.sort()
-        return keys[np.diff(keys, prepend=-1) != 0]
+        return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
 
     def confidence(self, recipe: Recipe, now: int) -> csr_matrix:
         """user_items, shape (n_users, n_items), float32: how sure we are of each pair, before alpha.
