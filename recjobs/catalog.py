@@ -2,44 +2,14 @@
 
 import difflib
 import re
-import zoneinfo
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
-
-
-def _no_switch(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("is a switch where a number is needed")
-    return value
-
-
-Number = BeforeValidator(_no_switch)
-"""YAML reads `yes` and `on` as true, and true would count as 1."""
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
-Share = Annotated[float, Field(ge=0, le=1), Number]
-
-
-def _known_timezone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
-        raise ValueError("is no IANA timezone, such as Europe/London")
-    return value
-
-
-Timezone = Annotated[str, AfterValidator(_known_timezone)]
+from recjobs.scalars import Cron, Number, Positive, Share, Timezone
 
 
 class _Part(BaseModel):
@@ -184,7 +154,7 @@ class Inspect(_Part):
 class Schedule(_Part):
     """When the nightly DAG starts by itself; no cron: only when triggered."""
 
-    cron: str | None = None
+    cron: Cron | None = None
     timezone: Timezone = "UTC"
 
 

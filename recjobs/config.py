@@ -5,8 +5,9 @@ Importing this module is cheap: Airflow does so at every parse of the DAG folder
 
 import difflib
 import os
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -126,9 +127,23 @@ def load_catalog(name: str, settings: Settings | None = None) -> Catalog:
     return _read(folder / f"{name}.yaml")
 
 
+class _OneOfEach(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: silently, the last one would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> Catalog:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _OneOfEach)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{path}: not YAML: {error}") from None
     if not isinstance(tree, dict):

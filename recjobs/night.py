@@ -177,7 +177,8 @@ def database(settings: Settings, catalog: Catalog, role: Role) -> Database:
 def registry(settings: Settings, catalog: Catalog) -> Registry:
     """A catalog's runs and model versions in MLflow."""
     uri = settings.mlflow_tracking_uri or f"sqlite:///{settings.state}/mlflow.db"
-    return Registry(uri, f"{settings.artifacts}/mlflow", catalog.name)
+    # the underscore: no catalog can be called that
+    return Registry(uri, f"{settings.artifacts}/_mlflow", catalog.name)
 
 
 def let_alias_follow(settings: Settings, catalog: Catalog, champion: str | None) -> None:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import pytest
+import recjobs.config  # first: it gives BLAS one thread, which must be said before numpy comes  # noqa: F401
+
+import pytest  # isort: skip
 
 from local import ports
 from local.postgres import Cluster

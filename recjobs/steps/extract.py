@@ -80,8 +80,11 @@ def _copy(files: StepFiles, name: str, found: list[SourceFile], source: Source, 
 def _items(found: list[SourceFile], catalog: Catalog) -> pa.Table:
     assert catalog.items
     mapping = {key: column for key, column in catalog.items.columns.model_dump().items() if column}
-    tables = []
+    tables: list[pa.Table] = []
     for file in found:
         for rows in sources.read_rows(file, mapping, {}):
-            tables.append(pa.table(rows.columns))
+            table = pa.table(rows.columns)
+            if tables and table.schema != tables[0].schema:
+                raise DataRefused(f"{file.path}: its columns have other types than in {found[0].path}; they must agree")
+            tables.append(table)
     return pa.concat_tables(tables)

@@ -189,3 +189,8 @@ def test_a_catalog_does_not_change_under_anybodys_hands():
 def test_a_catalog_and_back_by_json_is_the_same():
     shop = catalog(kinds={"view": 1}, items={"columns": {"title": "T"}}, recency={"half_life_days": 7})
     assert Catalog.model_validate(shop.model_dump(mode="json")) == shop
+
+
+def test_a_schedule_is_a_cron_expression():
+    assert catalog(schedule={"cron": "0 3 * * *"}).schedule.cron == "0 3 * * *"
+    assert mistake(schedule={"cron": "every day"}).startswith("schedule.cron: 'every day' is no cron expression")

@@ -158,3 +158,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "shop.yaml").write_bytes(b"description: m\xfcller\n")
     with pytest.raises(BadConfiguration, match="not YAML"):
         load_catalog("shop", Settings(RECJOBS_CATALOGS=tmp_path, _env_file=None))
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "shop.yaml").write_text("description: a\nsources: []\ndescription: b\n")
+    monkeypatch.setenv("RECJOBS_CATALOGS", str(tmp_path))
+    with pytest.raises(BadConfiguration, match=r"(?s)shop.yaml.*'description' stands twice.*line 3"):
+        load_catalogs()

@@ -1,0 +1,37 @@
+"""Single values of a catalog file, each with what is allowed in its type."""
+
+import zoneinfo
+from typing import Annotated
+
+from croniter import croniter
+from pydantic import AfterValidator, BeforeValidator, Field
+
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is a switch where a number is needed")
+    return value
+
+
+Number = BeforeValidator(_no_switch)
+"""YAML reads `yes` and `on` as true, and true would count as 1."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
+Share = Annotated[float, Field(ge=0, le=1), Number]
+
+
+def _known_timezone(value: str) -> str:
+    if value not in zoneinfo.available_timezones():
+        raise ValueError("is no IANA timezone, such as Europe/London")
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+
+
+def _valid_cron(value: str) -> str:
+    if not croniter.is_valid(value):
+        raise ValueError('is no cron expression, such as "0 3 * * *"')
+    return value
+
+
+Cron = Annotated[str, AfterValidator(_valid_cron)]
