@@ -1,9 +1,10 @@
 """The story of `make demo`: start everything, run a night through Airflow, show what was published and where."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from recjobs.config import ROOT, Settings, load_catalog, load_settings
 
 STEPS = ("begin", *NIGHT)
 DAG_SECONDS = 90
+PASSWORD = r"(//[^:/@]*):[^@/]*@"
 
 
 def run(console: Console, catalog: str | None, since: float | None) -> None:
@@ -112,15 +114,10 @@ def _quality(live: dict[str, Any]) -> str:
     )
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}@{host}" if user else host))
-
-
 def _psql(settings: Settings) -> str:
     if url := given_url():
-        return f"psql {_without_password(url)}"
+        without_password = re.sub(PASSWORD, r"\1@", url)
+        return f"psql '{without_password}'"
     pgpass = settings.state / "pgpass"
     shown = pgpass.relative_to(ROOT) if pgpass.is_relative_to(ROOT) else pgpass
     psql = postgres_binaries.psql()
