@@ -1,4 +1,4 @@
-"""Drop the lists of old batches. The latest five published stay, the live one and the champion's among them."""
+"""Drop the lists of old batches. The latest five published stay, and the live one however old."""
 
 from typing import Any
 

@@ -3,9 +3,13 @@
 import contextlib
 import json
 import re
+from typing import Any
 
 import pytest
 
+from recjobs.adapters.postgres import Session
+from recjobs.config import load_catalog
+from recjobs.steps import prune
 from tests.commands import Kill
 from tests.worlds import MakeWorld, World, handful, soak
 
@@ -152,3 +156,25 @@ def test_a_batch_is_not_pruned_while_a_pointer_moves(empty: World):
         other.commit()
     assert pruned(empty) == []
     assert empty.value("select count(*) from served_lists") == 1
+
+
+def test_a_batch_that_becomes_live_again_while_prune_begins_is_left_alone(
+    empty: World, monkeypatch: pytest.MonkeyPatch
+):
+    first, second, *_ = [publish(empty, day) for day in range(7)]
+    for name, value in empty.settings.items():
+        monkeypatch.setenv(name, value)
+    look = Session.rows
+
+    def look_and_be_overtaken(self: Session, query: str, *arguments: Any, **parameters: Any) -> list[dict[str, Any]]:
+        found = look(self, query, *arguments, **parameters)
+        if query == "prunable_batches":
+            assert [row["batch_id"] for row in found] == [first, second]
+            empty.rows("select roll_back(%s, 'in between')", first, role="recjobs_publisher")
+        return found
+
+    monkeypatch.setattr(Session, "rows", look_and_be_overtaken)
+    assert prune.run(load_catalog(empty.name))["pruned"] == [second]
+    assert empty.live() == first
+    assert empty.value("select count(*) from served_lists") == 1
+    assert empty.value("select count(*) from batches where is_live and pruned_at is not null") == 0
