@@ -8,8 +8,9 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
@@ -104,9 +105,11 @@ class StepFiles:
 
     def put(self, name: str) -> None:
         """Write the hashes under a name, whole or not at all."""
-        with self._system.open_output_stream(f"{self._folder}/{name}.part") as file:
+        # Airflow may run a task twice at once: neither must take the other's half-written file for its own.
+        part = f"{self._folder}/{name}.{uuid4().hex}"
+        with self._system.open_output_stream(part) as file:
             file.write(json.dumps({"key": self._key, "files": self.hashes}, indent=1).encode())
-        self._system.move(f"{self._folder}/{name}.part", f"{self._folder}/{name}")
+        self._system.move(part, f"{self._folder}/{name}")
 
 
 class Artifacts:
@@ -150,7 +153,7 @@ class Artifacts:
         except OSError as error:
             raise BadConfiguration(f"{folder} cannot be made ({error}); see to RECJOBS_ARTIFACTS") from None
         # First of all: a step that is being written again is not done, wherever it is killed.
-        if self.is_done(step):
+        with suppress(FileNotFoundError):
             self._system.delete_file(self.where(step, "manifest.json"))
         if not kept:
             self._system.delete_dir_contents(folder, missing_dir_ok=True)

@@ -51,9 +51,9 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
                 "publish_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced, reason=request.force
             )
             champion = publisher.row("champion")
-    let_alias_follow(night.settings, night.catalog, champion["model_version"] if champion else None)
-    with night.artifacts.writing("publish") as files:
-        files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen["model_version"]})
+        let_alias_follow(night.settings, night.catalog, champion["model_version"] if champion else None)
+        with night.artifacts.writing("publish") as files:
+            files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen["model_version"]})
     return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection["users"]}
 
 
