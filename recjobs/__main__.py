@@ -130,7 +130,11 @@ def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_js
     """Make an earlier batch live again, within milliseconds."""
     from recjobs.steps import roll_back as step
 
-    _show(step.run(load_catalog(catalog_name), batch_id, reason), as_json)
+    catalog = load_catalog(catalog_name)
+    moved = step.move(catalog, batch_id, reason)
+    _show(moved, as_json)  # everybody is served the other batch from now on; what follows takes MLflow seconds
+    sys.stdout.flush()
+    step.follow(catalog, moved)
 
 
 @cli.command(

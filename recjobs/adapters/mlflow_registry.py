@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,7 @@ class Registry:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.npz"
                 path.write_bytes(model)
-                with mlflow.start_run(run_id):
+                with mlflow.start_run(run_id), warnings.catch_warnings(action="ignore"):
                     logged = mlflow.pyfunc.log_model(
                         name="model",
                         python_model=str(_MODEL_CODE),

@@ -11,7 +11,7 @@ from recjobs.catalog import Catalog, Source
 from recjobs.config import Settings, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.validation import EARLIEST, as_microseconds
-from recjobs.errors import DataRefused, Misuse
+from recjobs.errors import DataRefused, Misuse, Superseded
 from recjobs.night import ChampionPin, Request, code_version, data_folder, database
 
 
@@ -68,6 +68,8 @@ def run(
             finished = earlier.is_done("report")
             return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
+    if publish and force is None:
+        _must_not_be_late(settings, effective, request)
     night = artifacts.of_batch(request.batch_id)
     with night.writing("begin") as files:
         files.save_json("request.json", request.model_dump(mode="json"))
@@ -84,6 +86,17 @@ def _champion(settings: Settings, catalog: Catalog) -> ChampionPin | None:
     with database(settings, catalog, "publisher").connect() as session:
         row = session.row("champion")
     return ChampionPin(**row) if row else None
+
+
+def _must_not_be_late(settings: Settings, catalog: Catalog, request: Request) -> None:
+    """A night that `publish` would refuse for being older than the live batch need not be computed."""
+    with database(settings, catalog, "publisher").connect() as session:
+        live = session.row("live_batch")
+    if live and parse_batch_id(live["batch_id"]) > parse_batch_id(request.batch_id):
+        raise Superseded(
+            f"{request.batch_id} would be older than the live batch {live['batch_id']}: to look at a past date say "
+            "--no-publish, to publish it all the same --force REASON"
+        )
 
 
 def _attempts(artifacts: Artifacts, at: datetime) -> list[tuple[int, Artifacts]]:

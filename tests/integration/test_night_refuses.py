@@ -154,7 +154,7 @@ def test_data_that_cannot_be_used_is_exit_65(untouched: World, tmp_path: Path, c
 
 
 def test_a_date_before_all_data_is_exit_65(untouched: World):
-    done = untouched.night("--as-of", "2001-01-01")
+    done = untouched.night("--as-of", "2001-01-01", "--no-publish")
     assert done.code == 65
     assert "0 usable interactions" in done.message
 
@@ -262,7 +262,7 @@ def test_a_step_of_a_night_that_never_began_is_exit_65(untouched: World):
 
 
 def test_a_step_before_its_turn_is_exit_65_and_names_the_one_to_run(untouched: World):
-    began = untouched.recjobs("begin", "--as-of", "2025-06-02", "--json")
+    began = untouched.recjobs("begin", "--as-of", "2031-06-02", "--json")
     done = untouched.recjobs("score", "--batch-id", began.json["batch_id"])
     assert done.code == 65
     assert "has no finished 'validate' step" in done.message
@@ -279,7 +279,7 @@ def test_a_step_before_its_turn_is_exit_65_and_names_the_one_to_run(untouched: W
     ],
 )
 def test_a_wrong_setting_is_exit_78_by_its_name(untouched: World, setting: str, value: str, word: str):
-    done = untouched.night("--as-of", "2025-06-03", **{setting: value})
+    done = untouched.night("--as-of", "2031-06-03", **{setting: value})
     assert done.code == 78, done.err
     assert word in done.message
 
