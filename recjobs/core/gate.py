@@ -147,4 +147,5 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _text(difference: Interval) -> str:
-    return f"{difference.value:+.1%} (95%: {difference.low:+.1%} to {difference.high:+.1%})"
+    value, low, high = (f"{x:+.1%}" if np.isfinite(x) else "without bound" for x in vars(difference).values())
+    return f"{value} (95%: {low} to {high})"

@@ -60,11 +60,17 @@ def _page(night: Night) -> str:
         holdout_users=metrics["users"],
         metrics=_by_model(metrics["metrics"]),
         names=_NAMES,
+        percent=_percent,
         inspection=night.artifacts.load_json("inspect", "inspection.json") if published else None,
         examples=_examples(night) if published else [],
         weeks=_weeks(night),
         bars={view: _bars(metrics["metrics"], view) for view in metrics["users"] if metrics["users"][view]},
     )
+
+
+def _percent(share: float | None) -> str:
+    """A relative difference; without bound where the baseline found nothing."""
+    return "no bound" if share is None else f"{100 * share:+.1f}%"
 
 
 def _by_model(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

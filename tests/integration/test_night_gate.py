@@ -154,6 +154,14 @@ DEGENERATE: dict[str, Goods] = {
     "nothing in the holdout": handful(
         [(f"u{u}", f"i{(u + k) % 9}", u / 9) for u in range(40) for k in (0, 1)] + [("u1", "i1", 100)]
     ),
+    # Only one of those asked takes what is popular: without that one the baseline is 0, and the lift has no bound.
+    "a lift without bound": handful(
+        [(f"b{b}", f"popular{i:02}", 65) for b in range(10) for i in range(25)]
+        + [(f"old{c}.{m}", f"{i}{c}", 65) for c in range(20) for m in range(4) for i in "ab"]
+        + [(f"new{c}", f"a{c}", 65) for c in range(20)]
+        + [(f"new{c}", f"b{c}", 100) for c in range(1, 20)]
+        + [("new0", "popular03", 100)]
+    ),
 }
 
 
