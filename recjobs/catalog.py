@@ -1,103 +1,18 @@
 """A catalog file as typed, frozen values: one set of users, items and interactions with its own settings."""
 
 import difflib
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
-from recjobs.scalars import Cron, Number, Positive, Share, Timezone
+from recjobs.inputs import Items, Limits, Part, Source, Users
+from recjobs.scalars import Cron, NonZero, Number, Positive, Share, Timezone
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rule(_Part):
-    """A condition on one column of a source. A row that meets it is no interaction at all."""
-
-    column: str
-    is_empty: Literal[True] | None = None
-    matches: str | None = None
-    not_matches: str | None = None
-    equals: str | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @field_validator("matches", "not_matches")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
-        return value
-
-    @model_validator(mode="after")
-    def _one_condition(self) -> "Rule":
-        given = [k for k in type(self).model_fields if k != "column" and getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError("needs exactly one of is_empty, matches, not_matches, equals, at_most, at_least")
-        return self
-
-
-class Columns(_Part):
-    """Which column of the source holds what."""
-
-    user_id: str
-    item_id: str
-    occurred_at: str
-    weight: str | None = None
-    kind: str | None = None
-
-
-class Time(_Part):
-    """How a source writes instants; a time without an offset needs the timezone it was written in."""
-
-    unit: Literal["iso", "s", "ms", "us"] = "iso"
-    timezone: Timezone = "UTC"
-
-
-class Source(_Part):
-    """A file, or a glob of files of one shape."""
-
-    path: str
-    format: Literal["parquet", "csv"] | None = None
-    where: dict[str, Rule] = {}
-    columns: Columns
-    time: Time = Time()
-
-
-class ItemColumns(_Part):
-    """Which column holds which attribute of an item."""
-
-    item_id: str | None = None
-    title: str | None = None
-    categories: str | None = None
-    price: str | None = None
-    url: str | None = None
-    image: str | None = None
-    available: str | None = None
-
-
-class Items(_Part):
-    """Attributes of items: from a file of their own, or without `path` from the sources' rows."""
-
-    path: str | None = None
-    format: Literal["parquet", "csv"] | None = None
-    columns: ItemColumns
-
-    @model_validator(mode="after")
-    def _file_has_ids(self) -> "Items":
-        if self.path and not self.columns.item_id:
-            raise ValueError("columns.item_id is needed when items have a path of their own")
-        return self
-
-
-class Model(_Part):
+class Model(Part):
     """Hyperparameters, as `recjobs.core.recipe.Recipe` explains them."""
 
     factors: Annotated[int, Field(ge=1, le=1024), Number] = 64
@@ -108,13 +23,13 @@ class Model(_Part):
     weight_cap: Positive | None = None
 
 
-class Recency(_Part):
+class Recency(Part):
     """An interaction this many days old counts half."""
 
     half_life_days: Positive | None = None
 
 
-class TopN(_Part):
+class TopN(Part):
     """How many items a list holds, and how many of them are served."""
 
     stored: Annotated[int, Field(ge=1, le=1000), Number] = 100
@@ -127,14 +42,7 @@ class TopN(_Part):
         return self
 
 
-class Limits(_Part):
-    """What the input may look like before the night stops."""
-
-    max_rejected_share: Share = 0.1
-    min_interactions: Annotated[int, Field(ge=1), Number] = 1
-
-
-class Gate(_Part):
+class Gate(Part):
     """When a candidate is refused."""
 
     max_relative_drop: Share = 0.05
@@ -143,33 +51,61 @@ class Gate(_Part):
     min_overlap_after_refit: Share = 0.1
 
 
-class Inspect(_Part):
-    """Bands the finished lists must stay in."""
+class Inspect(Part):
+    """Bands the finished lists must stay in. Coverage, the top item and the fallback are asked of a model's lists only:
+    popular lists are the same for everybody by intent."""
 
     min_users_covered: Share = 1.0
-    min_coverage: Share = 0.0
-    max_top_item_share: Share = 1.0
+    max_short_lists: Share = 0.1
+    """Share of lists with fewer items than are served, and than there are."""
+    min_coverage: Share = 0.01
+    """Share of the eligible items that stand in at least one list."""
+    max_top_item_share: Share = 0.5
+    """Share of lists that begin with the same item."""
+    min_overlap_with_live: Share = 0.05
+    """Mean share of a user's first 10 items that the live batch has among its first 10 as well."""
+    max_fallback_share: Share = 0.5
+    """Share of users whom the model gave nothing."""
 
 
-class Schedule(_Part):
-    """When the nightly DAG starts by itself; no cron: only when triggered."""
+class Schedule(Part):
+    """When the nightly DAG starts by itself: at `cron`, or when the Airflow asset of a file is updated. Neither: only
+    when triggered."""
 
     cron: Cron | None = None
+    asset: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the asset that an upstream DAG (or the REST API) updates when the file is there."""
+    deadline: Cron | None = None
+    """If the asset was not updated by then, the night is skipped and an alert raised."""
     timezone: Timezone = "UTC"
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> "Schedule":
+        if self.cron and self.asset:
+            raise ValueError("has both cron and asset; a night starts by one of them")
+        if (self.asset is None) != (self.deadline is None):
+            raise ValueError("asset and deadline belong together")
+        return self
 
 
 _HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
 
 
-class Catalog(_Part):
+class Catalog(Part):
     """One set of users, items and interactions with its own settings, schema, DAGs and model."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: str = ""
-    mode: Literal["snapshot"] = "snapshot"
+    mode: Literal["snapshot", "increment"] = "snapshot"
+    """snapshot: the sources hold all history; increment: they hold what is new since the last accepted night."""
+    live: bool = False
+    """Whether the sources grow day by day: then a night is as of its logical date, else just after the newest row."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     items: Items | None = None
-    kinds: dict[str, Positive] = {}
+    users: Users | None = None
+    kinds: dict[str, NonZero] = Field(default_factory=dict)
+    """Weight of a kind. Below 0, such as a return, it takes from the pair; a pair with nothing left is seen, but no
+    reason to recommend."""
     recency: Recency = Recency()
     seen: Literal["exclude", "allow"] = "exclude"
     holdout_days: Positive = 30

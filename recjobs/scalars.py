@@ -13,9 +13,16 @@ def _no_switch(value: object) -> object:
     return value
 
 
+def _not_zero(value: float) -> float:
+    if value == 0:
+        raise ValueError("is no weight: leave the rows out by a rule of `where` instead")
+    return value
+
+
 Number = BeforeValidator(_no_switch)
 """YAML reads `yes` and `on` as true, and true would count as 1."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
+NonZero = Annotated[float, Field(allow_inf_nan=False), Number, AfterValidator(_not_zero)]
 Share = Annotated[float, Field(ge=0, le=1), Number]
 
 

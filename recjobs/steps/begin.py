@@ -7,11 +7,12 @@ import pyarrow as pa
 
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifacts import Artifacts
-from recjobs.catalog import Catalog, Source
+from recjobs.catalog import Catalog
 from recjobs.config import Settings, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.validation import EARLIEST, as_microseconds
 from recjobs.errors import DataRefused, Misuse, Superseded
+from recjobs.inputs import Source
 from recjobs.night import ChampionPin, Request, code_version, data_folder, database
 
 
@@ -118,9 +119,9 @@ def _inputs(catalog: Catalog, settings: Settings) -> dict[str, Any]:
 
     files = []
     for source in catalog.sources:
-        files += sources.find(data_folder(settings), source.path, source.format)
-    if catalog.items and catalog.items.path:
-        files += sources.find(data_folder(settings), catalog.items.path, catalog.items.format)
+        files += sources.find(data_folder(settings), source.path or "", source.format)
+    if catalog.items and catalog.items.is_given:
+        files += sources.find(data_folder(settings), catalog.items.path or "", catalog.items.format)
     listed = [{"path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for f in files]
     digest = hashlib.sha256("\n".join(f.sha256 for f in files).encode()).hexdigest()
     return {"hash": digest, "files": listed}
@@ -131,7 +132,7 @@ def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> dateti
     limit = int(now.timestamp() * 1_000_000)
     found = [_newest(source, settings, limit) for source in catalog.sources]
     if not any(n_read for n_read, _ in found):
-        names = ", ".join(source.path for source in catalog.sources)
+        names = ", ".join(source.path or "" for source in catalog.sources)
         raise DataRefused(f"catalog {catalog.name}: no rows in {names}; see why the export wrote none")
     newest = max(newest for _, newest in found)
     if newest < EARLIEST:
@@ -144,7 +145,7 @@ def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> dateti
 def _newest(source: Source, settings: Settings, limit: int) -> tuple[int, int]:
     """(rows read, the newest instant among them that is not after the limit, in microseconds; 0 for none)"""
     n_read, newest = 0, 0
-    for file in sources.find(data_folder(settings), source.path, source.format):
+    for file in sources.find(data_folder(settings), source.path or "", source.format):
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
             at = as_microseconds(values, source.time.unit, source.time.timezone)

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 from recjobs.adapters import sources
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.adapters.sources import SourceFile
-from recjobs.catalog import Catalog, Source
+from recjobs.catalog import Catalog
 from recjobs.errors import DataRefused
+from recjobs.inputs import Source
 from recjobs.night import Night, data_folder
 
 
@@ -25,14 +26,15 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
     with night.artifacts.writing("extract") as files:
         described = []
         for index, source in enumerate(night.catalog.sources):
-            found = sources.find(data_folder(night.settings), source.path, source.format)
+            found = sources.find(data_folder(night.settings), source.path or "", source.format)
             _must_be_pinned(found, pinned)
             counts = _copy(files, f"source-{index:03d}.parquet", found, source, night.catalog)
             described.append(counts)
             n_read += counts["read"]
             n_excluded += sum(counts["excluded"].values())
-        if night.catalog.items and night.catalog.items.path:
-            found = sources.find(data_folder(night.settings), night.catalog.items.path, night.catalog.items.format)
+        if night.catalog.items and night.catalog.items.is_given:
+            place = night.catalog.items
+            found = sources.find(data_folder(night.settings), place.path or "", place.format)
             _must_be_pinned(found, pinned)
             files.save_table("items.parquet", _items(found, night.catalog))
         files.save_json("extract.json", {"input_hash": night.request.input["hash"], "sources": described})
@@ -47,7 +49,7 @@ def _must_be_pinned(found: list[SourceFile], pinned: dict[str, str]) -> None:
 
 def _copy(files: StepFiles, name: str, found: list[SourceFile], source: Source, catalog: Catalog) -> dict[str, Any]:
     mapping = {key: column for key, column in source.columns.model_dump().items() if column}
-    if catalog.items and not catalog.items.path:
+    if catalog.items and not catalog.items.is_given:
         attributes = catalog.items.columns.model_dump(exclude={"item_id"})
         mapping |= {key: column for key, column in attributes.items() if column}
     n_read, excluded = 0, dict.fromkeys(source.where, 0)

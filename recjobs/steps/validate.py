@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.catalog import Catalog, Source
+from recjobs.catalog import Catalog
 from recjobs.core import items as core_items
 from recjobs.core.splitting import microseconds
 from recjobs.core.validation import REASONS, as_ids, check
 from recjobs.errors import DataRefused
+from recjobs.inputs import Source
 from recjobs.night import Night
 
 REJECTED = pa.schema(
@@ -66,7 +67,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
         _must_be_usable(night, counts, findings)
         attributes = (
             core_items.of_file(night.artifacts.load_table("extract", "items.parquet"))
-            if night.catalog.items and night.catalog.items.path
+            if night.catalog.items and night.catalog.items.is_given
             else columns.attributes()
         )
         files.save_table("interactions.parquet", interactions.to_table())

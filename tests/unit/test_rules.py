@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from recjobs.catalog import Rule
 from recjobs.core.rules import as_numbers, meets
 from recjobs.errors import DataRefused
+from recjobs.inputs import Rule
 
 TEXTS = ["C536", "c1", "536", "", "  ", None]
 

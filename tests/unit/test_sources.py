@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recjobs.adapters import sample_shop, sources
-from recjobs.catalog import Rule
 from recjobs.core.validation import as_ids
 from recjobs.errors import BadConfiguration, DataRefused
+from recjobs.inputs import Rule
 from tests.unit.hostile import HOSTILE
 
 
