@@ -68,7 +68,7 @@ SOURCE = SMALLEST["sources"][0]
         ),
         (
             {"sources": [SOURCE | {"wher": {}}]},
-            "sources.0.wher: unknown key. Did you mean where? Allowed: path, format, where",
+            "sources.0.wher: unknown key. Did you mean where? Allowed: path, format, delimiter, sql, connection, where",
         ),
         (
             {"sources": [SOURCE | {"where": {"mine": {"column": "x", "match": "y"}}}]},
@@ -81,7 +81,7 @@ SOURCE = SMALLEST["sources"][0]
         ({"model": {"alpha": float("nan")}}, "model.alpha: nan input should be a finite number"),
         ({"model": {"alpha": -1}}, "model.alpha: -1 input should be greater than 0"),
         ({"model": {"weight_scale": "sqrt"}}, "model.weight_scale: 'sqrt' input should be 'one', 'linear' or 'log'"),
-        ({"kinds": {"view": 0}}, "kinds.view: 0 input should be greater than 0"),
+        ({"kinds": {"view": 0}}, "kinds.view: 0 is no weight"),
         ({"seen": "maybe"}, "seen: 'maybe' input should be 'exclude' or 'allow'"),
         ({"gate": {"max_relative_drop": 5}}, "gate.max_relative_drop: 5 input should be less than or equal to 1"),
         ({"seed": -1}, "seed: -1 input should be greater than or equal to 0"),
