@@ -60,7 +60,8 @@ def run(console: Console, catalog: str | None, since: float | None) -> None:
 def default_catalog(settings: Settings) -> str:
     """Return online_retail if its transactions are at hand, else sample."""
     retail = load_catalog("online_retail", settings)
-    return retail.name if all((Path(str(settings.data)) / (s.path or "")).exists() for s in retail.sources) else "sample"
+    found = all((Path(str(settings.data)) / (source.path or "")).exists() for source in retail.sources)
+    return retail.name if found else "sample"
 
 
 def settings_url(settings: Settings, dag_id: str, run_id: str) -> str:
