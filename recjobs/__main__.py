@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from recjobs import NIGHT
+from recjobs import NIGHT, cli_data
+from recjobs.cli_options import catalog_option, json_option, show
 from recjobs.config import load_catalog
 from recjobs.errors import Misuse, RecjobsError
 
@@ -29,11 +30,6 @@ _STEP_HELP = {
     "publish": "Load the batch and move the pointer to it.",
     "report": "Write the page about the night.",
 }
-
-catalog_option = click.option(
-    "--catalog", "catalog_name", required=True, metavar="C", help="Name of a file in catalogs/."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="The last line of stdout is one JSON object.")
 
 
 @click.group(
@@ -101,7 +97,7 @@ def _add_step(name: str) -> None:
     def command(catalog_name: str, batch_id: str, as_json: bool) -> None:
         from recjobs.steps import run_step
 
-        _show(run_step(name, load_catalog(catalog_name), batch_id), as_json)
+        show(run_step(name, load_catalog(catalog_name), batch_id), as_json)
 
 
 for step in NIGHT:
@@ -118,7 +114,7 @@ def begin(catalog_name: str, as_of: str | None, settings: tuple[str, ...], force
     """Begin a night: name its batch and pin what it was asked."""
     from recjobs.steps import begin as step
 
-    _show(step.run(load_catalog(catalog_name), as_of=as_of, overrides=_overrides(settings), force=force), as_json)
+    show(step.run(load_catalog(catalog_name), as_of=as_of, overrides=_overrides(settings), force=force), as_json)
 
 
 @cli.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')
@@ -132,7 +128,7 @@ def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_js
 
     catalog = load_catalog(catalog_name)
     moved = step.move(catalog, batch_id, reason)
-    _show(moved, as_json)  # everybody is served the other batch from now on; what follows takes MLflow seconds
+    show(moved, as_json)  # everybody is served the other batch from now on; what follows takes MLflow seconds
     sys.stdout.flush()
     step.follow(catalog, moved)
 
@@ -148,7 +144,7 @@ def promote(catalog_name: str, model_version: str, reason: str, as_json: bool) -
     """Put a model version in charge by hand."""
     from recjobs.steps import promote as step
 
-    _show(step.run(load_catalog(catalog_name), model_version, reason), as_json)
+    show(step.run(load_catalog(catalog_name), model_version, reason), as_json)
 
 
 @cli.command(epilog="Example: recjobs prune --catalog online_retail")
@@ -158,7 +154,7 @@ def prune(catalog_name: str, as_json: bool) -> None:
     """Drop the lists of old batches; the latest five published stay."""
     from recjobs.steps import prune as step
 
-    _show(step.run(load_catalog(catalog_name)), as_json)
+    show(step.run(load_catalog(catalog_name)), as_json)
 
 
 @cli.command(epilog="Example: recjobs migrate")
@@ -167,7 +163,7 @@ def migrate(as_json: bool) -> None:
     """Create roles and bring every catalog's schema up to date."""
     from recjobs.steps import migrate as step
 
-    _show(step.run(), as_json)
+    show(step.run(), as_json)
 
 
 @cli.command("init", epilog="Example: recjobs init data/purchases.csv.gz")
@@ -177,7 +173,11 @@ def init(file: str, as_json: bool) -> None:
     """Draft a catalog file from a data FILE."""
     from recjobs.steps import init as step
 
-    _show(step.run(file), as_json)
+    show(step.run(file), as_json)
+
+
+for _command in (cli_data.reasons, cli_data.rejected, cli_data.data):
+    cli.add_command(_command)
 
 
 @cli.command(epilog="Example: recjobs status --json")
@@ -203,13 +203,6 @@ def status(as_json: bool) -> None:
             else entry.get("error", "nothing published yet")
         )
         click.echo(f"{name:15} {what}")
-
-
-def _show(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(result, default=str))
-    else:
-        click.echo("  ".join(f"{key}={value}" for key, value in result.items()))
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from recjobs.catalog import Catalog
 from recjobs.config import ROOT, Settings, load_settings
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.splitting import Cutoff
-from recjobs.errors import ModelRefused, SystemAway
+from recjobs.core.volume import PastNight
+from recjobs.errors import Misuse, ModelRefused, SystemAway
 
 if TYPE_CHECKING:
     from recjobs.core.als import Factors
@@ -39,6 +40,16 @@ class ChampionPin(BaseModel):
     recipe: dict[str, Any]
 
 
+class LivePin(BaseModel):
+    """The live batch as it was when the night began: the lists that tonight's are compared with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batch_id: str
+    checksum: str
+    input_hash: str
+
+
 class Request(BaseModel):
     """What one night was asked to do. No step reads anything else of the outside state."""
 
@@ -55,6 +66,11 @@ class Request(BaseModel):
     publish: bool
     seed: int
     champion: ChampionPin | None
+    live_batch: LivePin | None = None
+    history: tuple[PastNight, ...] = ()
+    """Earlier accepted nights, newest first: what is usual."""
+    base: str | None = None
+    """The batch whose accepted interactions tonight's increment is added to."""
     input: dict[str, Any]
     """`hash` of all input bytes, and each file's path, size and hash."""
     code_version: str
@@ -62,9 +78,9 @@ class Request(BaseModel):
     """The catalog, overrides included, as it was when the night began."""
 
     def asks_the_same_as(self, stored: dict[str, Any]) -> bool:
-        """Whether the night of a request.json was asked the same, whatever the clock and the champion were. An older
-        version of this code may have stored a request that this one could not read."""
-        ignored = {"batch_id", "began_at", "champion"}
+        """Whether the night of a request.json was asked the same, whatever the clock and what was in charge then. An
+        older version of this code may have stored a request that this one could not read."""
+        ignored = {"batch_id", "as_of", "began_at", "champion", "live_batch", "history", "base"}
         asked = self.model_dump(mode="json", exclude=ignored)
         return asked == {key: value for key, value in stored.items() if key not in ignored}
 
@@ -188,6 +204,21 @@ def let_alias_follow(settings: Settings, catalog: Catalog, champion: str | None)
         registry(settings, catalog).set_champion(champion)
     except SystemAway as error:
         logging.getLogger(__name__).warning("MLflow's alias champion was not moved: %s", error)
+
+
+def validated(catalog: Catalog, batch_id: str | None = None) -> Artifacts:
+    """The artifacts of a night whose input was validated, accepted or not; without a batch_id the last such night.
+
+    Raises Misuse when there is none.
+    """
+    artifacts = Artifacts(load_settings().artifacts, catalog.name, "-")
+    if batch_id is not None:
+        parse_batch_id(batch_id)
+    for found in [batch_id] if batch_id else reversed(artifacts.batch_ids()):
+        if night := artifacts.of_batch(found).ended("validate"):
+            return night
+    which = f"{batch_id} was not" if batch_id else "no night was"
+    raise Misuse(f"catalog {catalog.name}: {which} validated yet; see `recjobs data list`")
 
 
 def code_version() -> str:

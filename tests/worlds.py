@@ -232,8 +232,9 @@ class World:
         return found
 
     def everything(self) -> str:
-        """All that the catalog's tables hold, hashed: equal before and after, if nothing changed."""
-        tables = "batch_records live_batch champion_model models promotion_records evaluation_records finding_records "
+        """All that the catalog's tables hold, hashed: equal before and after, if nothing changed. What was found in a
+        night's input is no part of it: that is kept of a refused night as well."""
+        tables = "batch_records live_batch champion_model models promotion_records evaluation_records "
         tables += "report_records publish_records top_n similar_lists popular_lists item_records history_lists"
         hashes = [f"(select md5(string_agg(t::text, '' order by t::text)) from {name} as t)" for name in tables.split()]
         return str(self.value(f"select concat_ws(' ', {', '.join(hashes)})", role="admin"))

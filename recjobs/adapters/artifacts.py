@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from recjobs.errors import BadConfiguration, ModelRefused
+from recjobs.core.batch_ids import is_batch_id, parse_batch_id
+from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
 
 
 def file_system(root: str) -> tuple[fs.FileSystem, str]:
@@ -121,6 +122,7 @@ class Artifacts:
         self._catalog_folder = f"{path.rstrip('/')}/{catalog}"
         self.folder = f"{self._catalog_folder}/{batch_id}"
         self._local = isinstance(self._system, fs.LocalFileSystem)
+        self._names = "manifest.json"
 
     def of_batch(self, batch_id: str) -> "Artifacts":
         """The folder of another night of the same catalog."""
@@ -128,12 +130,19 @@ class Artifacts:
         other.__dict__.update(self.__dict__, batch_id=batch_id, folder=f"{self._catalog_folder}/{batch_id}")
         return other
 
+    def ended(self, step: str) -> "Artifacts | None":
+        """These artifacts, to read what a step left: if it is done, or if it ended in a refusal; else None."""
+        if self.is_done(step):
+            return self
+        refused = self.of_batch(self.batch_id)
+        refused._names = "refused.json"
+        return refused if refused.is_done(step) else None
+
     def batch_ids(self) -> list[str]:
-        """Every night that has a folder."""
+        """Every night that has a folder, in order."""
         selector = fs.FileSelector(self._catalog_folder, allow_not_found=True)
-        return sorted(
-            info.base_name for info in self._system.get_file_info(selector) if info.type == fs.FileType.Directory
-        )
+        names = [info.base_name for info in self._system.get_file_info(selector) if info.type == fs.FileType.Directory]
+        return sorted((name for name in names if is_batch_id(name)), key=parse_batch_id)
 
     def where(self, step: str, name: str) -> str:
         """The place of a file, for messages and links."""
@@ -155,11 +164,17 @@ class Artifacts:
         # First of all: a step that is being written again is not done, wherever it is killed.
         with suppress(FileNotFoundError):
             self._system.delete_file(self.where(step, "manifest.json"))
+        with suppress(FileNotFoundError):
+            self._system.delete_file(self.where(step, "refused.json"))
         if not kept:
             self._system.delete_dir_contents(folder, missing_dir_ok=True)
             self._system.create_dir(folder, recursive=True)
         files = StepFiles(self._system, folder, kept, resume_key)
-        yield files
+        try:
+            yield files
+        except (Refused, InputLate):
+            files.put("refused.json")  # the step is not done, but what it found wrong may be read
+            raise
         files.put("manifest.json")
 
     def _finished_files(self, step: str, key: str) -> dict[str, str]:
@@ -177,11 +192,11 @@ class Artifacts:
 
     def is_done(self, step: str) -> bool:
         """Whether a step's manifest is there."""
-        return bool(self._system.get_file_info(self.where(step, "manifest.json")).type == fs.FileType.File)
+        return bool(self._system.get_file_info(self.where(step, self._names)).type == fs.FileType.File)
 
     def manifest(self, step: str) -> dict[str, str]:
         """SHA-256 of each file of a finished step."""
-        path = self.where(step, "manifest.json")
+        path = self.where(step, self._names)
         try:
             with self._system.open_input_stream(path) as file:
                 return dict(json.loads(file.read())["files"])

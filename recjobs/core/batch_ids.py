@@ -26,6 +26,15 @@ def parse_batch_id(batch_id: str) -> tuple[datetime, int]:
         raise Misuse(f"{batch_id!r} is no batch id: there is no such instant") from None
 
 
+def is_batch_id(text: str) -> bool:
+    """Whether `parse_batch_id` would take it."""
+    try:
+        parse_batch_id(text)
+    except Misuse:
+        return False
+    return True
+
+
 def parse_as_of(text: str) -> datetime:
     """The exclusive end of what a night may see: an instant, or a bare date for the end of that day, in UTC.
 

@@ -3,6 +3,7 @@
 Times are microseconds since 1970 in UTC, ids are text byte for byte.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,38 +12,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recjobs.core.reasons import MAX_ID_BYTES, QUARANTINE
 from recjobs.core.rules import as_numbers
 from recjobs.errors import DataRefused
 
-MAX_ID_BYTES = 256
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1e6)
 _STARTS_WITH_YEAR = r"^\s*\d{4}"
 # An offset stands behind a time of day, else the day of 2011-12-09 were one; Postgres writes whole hours as +00.
 _OFFSET = r"[Zz]$|\d[Tt ].*[+-]\d{2}(?::?\d{2})?$"
 _UNIT_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
-REASONS = {
-    "empty_user_id": "the user id is empty or missing",
-    "user_id_too_long": f"the user id has more than {MAX_ID_BYTES} bytes",
-    "user_id_with_nul": "the user id holds a NUL byte, which Postgres cannot store",
-    "empty_item_id": "the item id is empty or missing",
-    "item_id_too_long": f"the item id has more than {MAX_ID_BYTES} bytes",
-    "item_id_with_nul": "the item id holds a NUL byte, which Postgres cannot store",
-    "bad_time": "the time is missing or cannot be read as the catalog says",
-    "time_without_sense": "the time lies before 1990",
-    "time_in_future": "the time lies after the moment the night began",
-    "bad_weight": "the weight is missing, not a number, or not finite",
-    "weight_not_positive": "the weight is zero or negative",
-    "unknown_kind": "the kind has no weight in the catalog",
-}
-"""Reason codes of quarantined rows; a row that breaks several rules has the first in this order."""
-
 
 @dataclass(frozen=True)
 class Checked:
     """One record batch after the checks; the arrays are as long as the batch.
 
-    reason: index into REASONS, -1 where the row is sound.
+    reason: index into QUARANTINE, -1 where the row is sound.
     """
 
     user_id: pa.Array
@@ -116,8 +101,18 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
     return np.where(aware.to_numpy(zero_copy_only=False), absolute, local)
 
 
-def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kinds: dict[str, float]) -> Checked:
-    """Check one batch of the mapped columns (`weight` and `kind` may be absent; a missing weight column means 1)."""
+def check(
+    columns: dict[str, pa.Array],
+    unit: str,
+    timezone: str,
+    now: int,
+    kinds: Collection[str],
+    known_items: pa.Array | None = None,
+) -> Checked:
+    """Check one batch of the mapped columns (`weight` and `kind` may be absent; a missing weight column means 1).
+
+    kinds: those with a weight; empty: any kind will do. known_items: the only items there are; None: any item will do.
+    """
     user_id, item_id = columns["user_id"], columns["item_id"]
     n = len(user_id)
     occurred_at = as_microseconds(columns["occurred_at"], unit, timezone)
@@ -131,10 +126,9 @@ def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kind
     )
 
     reason = np.full(n, -1, np.int8)
-    codes = list(REASONS)
 
     def mark(code: str, broken: np.ndarray) -> None:
-        reason[broken & (reason < 0)] = codes.index(code)
+        reason[broken & (reason < 0)] = QUARANTINE.index(code)
 
     for name, ids in (("user_id", user_id), ("item_id", item_id)):
         length = pc.fill_null(pc.binary_length(ids), 0).to_numpy(zero_copy_only=False)
@@ -149,7 +143,22 @@ def check(columns: dict[str, pa.Array], unit: str, timezone: str, now: int, kind
     mark("weight_not_positive", ~(weight > 0))
     if kinds:
         mark("unknown_kind", ~_true(pc.is_in(kind, pa.array(list(kinds), pa.string()))))
+    if known_items is not None:
+        mark("unknown_item", ~_true(pc.is_in(item_id, known_items)))
     return Checked(user_id, item_id, occurred_at, weight, kind, reason)
+
+
+def weights_of_ratings(ratings: pa.Array, table: dict[float, float]) -> tuple[pa.Array, np.ndarray]:
+    """(the weight of each rating: that of the greatest key at or below it; which ratings lie below every key).
+
+    A rating that is no number stays null; one below every key gets the weight of the lowest.
+    """
+    keys = np.array(sorted(table))
+    values = as_numbers(ratings, "weight").to_numpy(zero_copy_only=False)
+    place = np.searchsorted(keys, values, side="right") - 1
+    sound = np.isfinite(values)
+    weights = np.where(sound, np.array([table[key] for key in keys])[np.maximum(place, 0)], np.nan)
+    return pa.array(weights), sound & (place < 0)
 
 
 _NONE = np.iinfo(np.int64).min

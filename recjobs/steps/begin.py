@@ -11,9 +11,10 @@ from recjobs.catalog import Catalog
 from recjobs.config import Settings, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.validation import EARLIEST, as_microseconds
+from recjobs.core.volume import PastNight
 from recjobs.errors import DataRefused, Misuse, Superseded
 from recjobs.inputs import Source
-from recjobs.night import ChampionPin, Request, code_version, data_folder, database
+from recjobs.night import ChampionPin, LivePin, Request, code_version, data_folder, database
 
 
 def run(
@@ -37,16 +38,18 @@ def run(
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
     inputs = _inputs(effective, settings)
-    at = parse_as_of(as_of) if as_of else _after_newest(effective, settings, began_at)
+    today = effective.live and not as_of
+    at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, settings, began_at)
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog is a new file and nothing else: its schema comes with its first night.
         migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
-    champion = _champion(settings, effective) if publish else None
+    champion, live_batch, history = _in_charge(settings, effective, at) if publish else (None, None, ())
 
     artifacts = Artifacts(settings.artifacts, effective.name, "-")
-    attempts = _attempts(artifacts, at)
+    earlier_nights = _nights(artifacts)
+    attempts = [attempt for begun, attempt, _ in earlier_nights if begun == at]
     request = Request(
-        batch_id=batch_id_of(at, len(attempts) + 1 if not attempts else attempts[-1][0] + 1),
+        batch_id=batch_id_of(at, max(attempts, default=0) + 1),
         as_of=at,
         began_at=began_at,
         overrides=overrides or {},
@@ -54,11 +57,17 @@ def run(
         publish=publish,
         seed=effective.seed if seed is None else seed,
         champion=champion,
+        live_batch=live_batch,
+        history=history,
+        base=_base(earlier_nights, at) if effective.mode == "increment" else None,
         input=inputs,
         code_version=code_version(),
         catalog=effective,
     )
-    for _, earlier in reversed(attempts):
+    for begun, _, earlier in reversed(earlier_nights):
+        # A live source's night without an as_of is as of now: on the same day it is the same night.
+        if begun.date() != at.date() if today else begun != at:
+            continue
         pinned = earlier.load_json("begin", "request.json")
         if pinned["publish"] != publish:  # a look with --no-publish comes between no night and its rerun
             continue
@@ -70,7 +79,7 @@ def run(
             return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
     if publish and force is None:
-        _must_not_be_late(settings, effective, request)
+        _must_not_be_late(live_batch, request)
     night = artifacts.of_batch(request.batch_id)
     with night.writing("begin") as files:
         files.save_json("request.json", request.model_dump(mode="json"))
@@ -83,35 +92,38 @@ def _version(champion: ChampionPin | dict[str, Any] | None) -> str | None:
     return champion.model_version if isinstance(champion, ChampionPin) else str(champion["model_version"])
 
 
-def _champion(settings: Settings, catalog: Catalog) -> ChampionPin | None:
+def _in_charge(
+    settings: Settings, catalog: Catalog, at: datetime
+) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...]]:
+    """What tonight is held against: the champion, the live batch, and the accepted nights before it."""
     with database(settings, catalog, "publisher").connect() as session:
-        row = session.row("champion")
-    return ChampionPin(**row) if row else None
+        champion, live, past = session.row("champion"), session.row("live_batch"), session.rows("past_inputs", as_of=at)
+    return (
+        ChampionPin(**champion) if champion else None,
+        LivePin(**{key: live[key] for key in LivePin.model_fields}) if live else None,
+        tuple(PastNight(**row) for row in past),
+    )
 
 
-def _must_not_be_late(settings: Settings, catalog: Catalog, request: Request) -> None:
+def _must_not_be_late(live: LivePin | None, request: Request) -> None:
     """A night that `publish` would refuse for being older than the live batch need not be computed."""
-    with database(settings, catalog, "publisher").connect() as session:
-        live = session.row("live_batch")
-    if live and parse_batch_id(live["batch_id"]) > parse_batch_id(request.batch_id):
+    if live and parse_batch_id(live.batch_id) > parse_batch_id(request.batch_id):
         raise Superseded(
-            f"{request.batch_id} would be older than the live batch {live['batch_id']}: to look at a past date say "
+            f"{request.batch_id} would be older than the live batch {live.batch_id}: to look at a past date say "
             "--no-publish, to publish it all the same --force REASON"
         )
 
 
-def _attempts(artifacts: Artifacts, at: datetime) -> list[tuple[int, Artifacts]]:
-    """Earlier attempts at this as_of that got as far as a request, by attempt."""
-    found = []
-    for batch_id in artifacts.batch_ids():
-        try:
-            as_of, attempt = parse_batch_id(batch_id)
-        except Misuse:
-            continue
-        night = artifacts.of_batch(batch_id)
-        if as_of == at and night.is_done("begin"):
-            found.append((attempt, night))
-    return sorted(found, key=lambda pair: pair[0])
+def _nights(artifacts: Artifacts) -> list[tuple[datetime, int, Artifacts]]:
+    """(as_of, attempt, folder) of every night that got as far as a request, in order."""
+    nights = [(*parse_batch_id(batch_id), artifacts.of_batch(batch_id)) for batch_id in artifacts.batch_ids()]
+    return [night for night in nights if night[2].is_done("begin")]
+
+
+def _base(nights: list[tuple[datetime, int, Artifacts]], at: datetime) -> str | None:
+    """The latest earlier batch whose input was accepted, whatever became of its lists: nothing good gets lost."""
+    accepted = [night.batch_id for begun, _, night in nights if begun < at and night.is_done("validate")]
+    return accepted[-1] if accepted else None
 
 
 def _inputs(catalog: Catalog, settings: Settings) -> dict[str, Any]:

@@ -42,7 +42,6 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
                 batch_id=batch_id,
                 promotion=_promotion(night, chosen),
                 metrics=night.artifacts.load_json("evaluate", "evaluation.json")["metrics"],
-                findings=night.artifacts.load_json("validate", "findings.json")["findings"],
             )
             pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
             # Committed before anything points there: see wait_for_readers.

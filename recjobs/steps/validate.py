@@ -1,107 +1,132 @@
 """Keep what is sound, quarantine what is not, and account for every row that was read."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from recjobs.adapters.artifacts import StepFiles
 from recjobs.catalog import Catalog
 from recjobs.core import items as core_items
+from recjobs.core import users as core_users
+from recjobs.core import volume
+from recjobs.core.collected import Bots, Collected, Gathered
+from recjobs.core.findings import Finding, forgiven, must_go_on, of_night
+from recjobs.core.interactions import Interactions
+from recjobs.core.reasons import QUARANTINE
 from recjobs.core.splitting import microseconds
-from recjobs.core.validation import REASONS, as_ids, check
-from recjobs.errors import DataRefused
+from recjobs.core.tally import Tally
+from recjobs.core.validation import as_ids, check, weights_of_ratings
 from recjobs.inputs import Source
 from recjobs.night import Night
 
-REJECTED = pa.schema(
-    {
-        "source": pa.string(),
-        "row": pa.int64(),
-        "reason": pa.string(),
-        **dict.fromkeys(("user_id", "item_id", "occurred_at", "weight", "kind"), pa.string()),
-    }
-)
 _RAW = ("user_id", "item_id", "occurred_at", "weight", "kind")
+REJECTED = pa.schema(
+    {"source": pa.string(), "row": pa.int64(), "reason": pa.string(), **dict.fromkeys(_RAW, pa.string())}
+)
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
     """Write interactions (numbers), users and items (ids and attributes, in order of id), rejected rows and findings.
 
-    read = excluded + accepted + merged + quarantined, exactly. Raises DataRefused when nothing usable is left or more
-    than the catalog's share of rows is bad.
+    read = excluded + accepted + merged + quarantined, exactly. Raises DataRefused or InputLate when the
+    catalog's limits say so; what was found is written down and recorded in SQL all the same.
     """
     night = Night.open(catalog, batch_id)
-    extracted = night.artifacts.load_json("extract", "extract.json")
-    excluded: dict[str, int] = {}
-    quarantined = np.zeros(len(REASONS), np.int64)
-    examples: dict[str, str] = {}
-    columns = core_items.Collected()
     with night.artifacts.writing("validate") as files:
-        with files.writer("rejected.parquet", REJECTED) as rejected:
-            for index, source in enumerate(night.catalog.sources):
-                described = extracted["sources"][index]
-                for rule, n in described["excluded"].items():
-                    excluded[rule] = excluded.get(rule, 0) + n
-                parquet = night.artifacts.open_table("extract", f"source-{index:03d}.parquet")
-                for batch in parquet.iter_batches(1 << 20):
-                    bad = _take(batch, source, night, columns, described["files"], excluded)
-                    if bad.num_rows:
-                        rejected.write_table(bad)
-                        for reason in pc.unique(bad["reason"]).to_pylist():
-                            first = bad.filter(pc.equal(bad["reason"], reason)).slice(0, 1).to_pylist()[0]
-                            examples.setdefault(reason, f"{first['source']} row {first['row']}")
-                            quarantined[list(REASONS).index(reason)] += pc.sum(pc.equal(bad["reason"], reason)).as_py()
-        interactions, user_ids, item_ids, merged = columns.finish()
-        n_read = sum(s["read"] for s in extracted["sources"])
-        counts = {
-            "read": n_read,
-            "excluded": sum(excluded.values()),
-            "quarantined": int(quarantined.sum()),
-            "merged": merged,
-            "accepted": len(interactions),
-            "users": len(user_ids),
-            "items": len(item_ids),
-        }
-        findings = _findings(excluded, quarantined, merged, examples)
-        _must_be_usable(night, counts, findings)
-        attributes = (
-            core_items.of_file(night.artifacts.load_table("extract", "items.parquet"))
-            if night.catalog.items and night.catalog.items.is_given
-            else columns.attributes()
+        tally, said, known = Tally(), core_items.Said(), _items_of_a_file(night)
+        gathered = _gather(night, files, tally, said, known)
+        if gathered.bots:
+            tally.exclude("bot", gathered.set_aside, f"{len(gathered.bots)} users, such as {gathered.bots[0]}")
+        counts = _counts(night, tally, gathered)
+        findings = forgiven(
+            [*tally.findings(gathered.merged), *_of_the_night(night, counts, gathered.interactions, tally)],
+            night.request.force if counts["accepted"] + counts["carried"] else None,
         )
-        files.save_table("interactions.parquet", interactions.to_table())
-        files.save_table("users.parquet", pa.table({"user_id": user_ids}))
-        files.save_table("items.parquet", core_items.table(item_ids, attributes))
-        files.save_json("findings.json", {"counts": counts, "findings": findings})
+        files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
+        _save(night, files, gathered, core_items.of_file(known) if known is not None else said.attributes())
+        if night.request.publish:
+            _record(night, counts, findings, tally, gathered.interactions)
+        must_go_on(night.catalog.name, findings)
     return counts
+
+
+def _items_of_a_file(night: Night) -> pa.Table | None:
+    items = night.catalog.items
+    return night.artifacts.load_table("extract", "items.parquet") if items and items.is_given else None
+
+
+def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said, known: pa.Table | None) -> Gathered:
+    collected = Collected()
+    if night.request.base:
+        base = night.artifacts.of_batch(night.request.base)
+        collected.carry(
+            Interactions.from_table(base.load_table("validate", "interactions.parquet")),
+            base.load_table("validate", "users.parquet")["user_id"].combine_chunks(),
+            base.load_table("validate", "items.parquet")["item_id"].combine_chunks(),
+        )
+    items = night.catalog.items
+    known_items = None
+    if known is not None and items and items.unknown != "accept":
+        known_items = as_ids(known["item_id"].combine_chunks(), "item_id")
+    extracted = night.artifacts.load_json("extract", "extract.json")
+    with files.writer("rejected.parquet", REJECTED) as rejected:
+        for index, source in enumerate(night.catalog.sources):
+            described = extracted["sources"][index]
+            for rule, n in described["excluded"].items():
+                tally.exclude(rule, n)
+            parquet = night.artifacts.open_table("extract", f"source-{index:03d}.parquet")
+            for batch in parquet.iter_batches(1 << 20):
+                bad = _take(batch, source, night, tally, collected, said, described["files"], known_items)
+                if bad.num_rows:
+                    rejected.write_table(bad)
+                    tally.quarantine(bad)
+    if night.catalog.users:
+        collected.know_users(_users_of_a_file(night)["user_id"].combine_chunks())
+    bots = night.catalog.limits.bots
+    return collected.finish(Bots(**bots.model_dump()))
+
+
+def _users_of_a_file(night: Night) -> pa.Table:
+    return core_users.sound(night.artifacts.load_table("extract", "users.parquet"))
 
 
 def _take(
     batch: pa.RecordBatch,
     source: Source,
     night: Night,
-    columns: core_items.Collected,
+    tally: Tally,
+    collected: Collected,
+    said: core_items.Said,
     names: list[str],
-    excluded: dict[str, int],
+    known_items: pa.Array | None,
 ) -> pa.Table:
     """Hand the sound rows of a batch on and return the others."""
     raw = {name: batch.column(name) for name in batch.schema.names}
-    ids = {name: as_ids(raw[name], getattr(source.columns, name)) for name in ("user_id", "item_id")}
+    columns = raw | {name: as_ids(raw[name], getattr(source.columns, name)) for name in ("user_id", "item_id")}
+    too_low = np.zeros(batch.num_rows, bool)
+    if source.rating_to_weight:
+        columns["weight"], too_low = weights_of_ratings(raw["weight"], source.rating_to_weight)
     now = microseconds(night.request.began_at)
-    checked = check(raw | ids, source.time.unit, source.time.timezone, now, night.catalog.kinds)
-    late = (checked.reason < 0) & (checked.occurred_at >= microseconds(night.request.as_of))
-    excluded["after_as_of"] = excluded.get("after_as_of", 0) + int(late.sum())
-    sound = (checked.reason < 0) & ~late
-    columns.add(checked, sound, raw)
+    checked = check(columns, source.time.unit, source.time.timezone, now, night.catalog.kinds, known_items)
+    sound = checked.reason < 0
+    late = sound & (checked.occurred_at >= microseconds(night.request.as_of))
+    too_low &= sound & ~late
+    tally.exclude("after_as_of", int(late.sum()))
+    tally.exclude("rating_too_low", int(too_low.sum()))
+    sound &= ~late & ~too_low
+    collected.add(checked, sound)
+    said.add(checked, sound, raw)
 
     bad = pa.array(checked.reason >= 0)
     files = pa.DictionaryArray.from_arrays(raw["file"].filter(bad).cast(pa.int32()), pa.array(names))
     reasons = pa.DictionaryArray.from_arrays(
-        pa.array(checked.reason[checked.reason >= 0].astype(np.int32)), list(REASONS)
+        pa.array(checked.reason[checked.reason >= 0].astype(np.int32)), list(QUARANTINE)
     )
     shown = {
-        name: _as_text(raw[name].filter(bad)) if name in raw else pa.nulls(len(files), pa.string()) for name in _RAW
+        name: raw[name].filter(bad).cast(pa.string()) if name in raw else pa.nulls(len(files), pa.string())
+        for name in _RAW
     }
     columns_of_bad = {
         "source": files.cast(pa.string()),
@@ -111,44 +136,108 @@ def _take(
     return pa.table(columns_of_bad, schema=REJECTED)
 
 
-def _as_text(values: pa.Array) -> pa.Array:
-    return values.cast(pa.string())
+def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
+    extracted = night.artifacts.load_json("extract", "extract.json")
+    return {
+        "read": sum(source["read"] for source in extracted["sources"]),
+        "excluded": sum(tally.excluded.values()),
+        "quarantined": sum(tally.quarantined.values()),
+        "merged": gathered.merged,
+        "accepted": len(gathered.interactions) - gathered.carried,
+        "carried": gathered.carried,
+        "users": len(gathered.user_ids),
+        "items": len(gathered.item_ids),
+    }
 
 
-def _findings(
-    excluded: dict[str, int], quarantined: np.ndarray, merged: int, examples: dict[str, str]
-) -> list[dict[str, Any]]:
-    rows = [{"reason": rule, "action": "excluded", "n_rows": n, "example": None} for rule, n in excluded.items() if n]
-    if merged:
-        rows.append({"reason": "duplicate", "action": "merged", "n_rows": merged, "example": None})
-    for code, n in zip(REASONS, quarantined.tolist(), strict=True):
-        if n:
-            rows.append({"reason": code, "action": "quarantined", "n_rows": n, "example": examples[code]})
-    return [{**row, "column_name": _column_of(str(row["reason"]))} for row in rows]
-
-
-def _column_of(reason: str) -> str:
-    return next(
-        (name for name in ("user_id", "item_id", "weight", "kind") if name in reason),
-        "occurred_at" if "time" in reason else "",
-    )
-
-
-def _must_be_usable(night: Night, counts: dict[str, int], findings: list[dict[str, Any]]) -> None:
-    offered = counts["read"] - counts["excluded"]
+def _of_the_night(night: Night, counts: dict[str, int], interactions: Interactions, tally: Tally) -> list[Finding]:
+    """What is wrong with the input as a whole."""
+    limits, catalog, request = night.catalog.limits, night.catalog, night.request
+    found = []
     worst = "; ".join(
-        f"{f['n_rows']} rows {f['reason']}, such as {f['example']}" for f in findings if f["action"] == "quarantined"
+        f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
     )
-    limits = night.catalog.limits
-    if counts["accepted"] < limits.min_interactions:
-        raise DataRefused(
-            f"catalog {night.catalog.name}: {counts['accepted']} usable interactions of {counts['read']} rows read "
-            f"({counts['excluded']} excluded by rule, {counts['quarantined']} quarantined"
-            f"{': ' + worst if worst else ''}); at least {limits.min_interactions} are needed. "
-            "Mend the source, or `columns`, `time` and `where` in the catalog"
+    usable = counts["accepted"] + counts["carried"]
+    if usable < limits.min_interactions:
+        sentence = (
+            f"{usable} usable interactions of {counts['read']} rows read ({counts['excluded']} excluded by rule, "
+            f"{counts['quarantined']} quarantined{': ' + worst if worst else ''}); at least "
+            f"{limits.min_interactions} are needed"
         )
+        found.append(of_night("too_few_interactions", "refuse", usable, sentence))
+    offered = counts["read"] - counts["excluded"]
     if offered and counts["quarantined"] / offered > limits.max_rejected_share:
-        raise DataRefused(
-            f"catalog {night.catalog.name}: {counts['quarantined'] / offered:.1%} of the rows are bad, "
-            f"limits.max_rejected_share allows {limits.max_rejected_share:.1%}: {worst}"
+        sentence = (
+            f"{counts['quarantined'] / offered:.1%} of the rows are bad, limits.max_rejected_share allows "
+            f"{limits.max_rejected_share:.1%}: {worst}"
         )
+        found.append(of_night("too_many_rejected", "refuse", counts["quarantined"], sentence))
+    if catalog.items and catalog.items.unknown == "refuse" and "unknown_item" in tally.quarantined:
+        sentence = (
+            f"{tally.quarantined['unknown_item']} rows have an item that {catalog.items.path or 'items.sql'} does not "
+            f"have, such as {tally.places['unknown_item']}"
+        )
+        found.append(of_night("unknown_item", "refuse", tally.quarantined["unknown_item"], sentence))
+    bounds = limits.volume
+    usual = volume.BANDS[catalog.mode]
+    found += volume.of_volume(
+        counts["accepted"],
+        request.as_of,
+        request.history,
+        band=(usual[0] if bounds.low is None else bounds.low, bounds.high or usual[1]),
+        nights=bounds.nights,
+        by_weekday=bounds.by_weekday,
+        action=bounds.action,
+    )
+    if catalog.live:
+        newest = _instant(interactions.occurred_at.max()) if len(interactions) else None
+        fresh = limits.freshness
+        found += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
+        found += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
+    return found
+
+
+def _instant(microseconds_since_1970: int) -> datetime:
+    return datetime.fromtimestamp(int(microseconds_since_1970) / 1e6, UTC)
+
+
+def _save(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
+    if night.request.base:
+        base = night.artifacts.of_batch(night.request.base)
+        attributes = core_items.carried_over(attributes, base.load_table("validate", "items.parquet"))
+    files.save_table("interactions.parquet", gathered.interactions.to_table())
+    users = _users_of_a_file(night) if night.catalog.users else None
+    files.save_table("users.parquet", core_users.table(gathered.user_ids, users))
+    files.save_table("items.parquet", core_items.table(gathered.item_ids, attributes))
+
+
+def _record(
+    night: Night, counts: dict[str, int], findings: list[Finding], tally: Tally, interactions: Interactions
+) -> None:
+    states = {f.action for f in findings}
+    state = "refused" if "refused" in states else "skipped" if "skipped" in states else "accepted"
+    stopped = [f.reason for f in findings if f.action in ("refused", "skipped")]
+    times = interactions.occurred_at
+    rejected = [_without_nul(row) for rows in tally.shown for row in rows.to_pylist()]
+    with night.database("publisher").connect() as session:
+        session.rows(
+            "record_input",
+            input={
+                "batch_id": night.batch_id,
+                "as_of": night.request.as_of,
+                "input_hash": night.request.input["hash"],
+                "state": state,
+                "reason": ", ".join(stopped) or None,
+                "files": night.request.input["files"],
+                "oldest": _instant(times.min()) if times.size else None,
+                "newest": _instant(times.max()) if times.size else None,
+                **{f"n_{name}": n for name, n in counts.items()},
+            },
+            findings=[_without_nul(f.to_json()) for f in findings],
+            drift=[],
+            rejected=rejected,
+        )
+
+
+def _without_nul(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.replace("\0", "\u2400") if isinstance(value, str) else value for key, value in row.items()}

@@ -15,6 +15,17 @@ from recjobs.__main__ import cli, main
 from recjobs.errors import Misuse
 from tests.unit.test_errors import classes
 
+
+def verbs(group, before=()):
+    """Every command line that does something: ("night",), ("data", "list"), ..."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from verbs(command, (*before, name))
+        else:
+            yield (*before, name), command
+
+
+COMMANDS = dict(verbs(cli))
 VERBS = sorted(cli.commands)
 CATALOG = {"sources": [{"path": "a.csv", "columns": {"user_id": "u", "item_id": "i", "occurred_at": "t"}}]}
 
@@ -45,15 +56,15 @@ def test_every_step_is_a_verb():
     assert {"night", "begin", "roll-back", "promote", "prune", "migrate", "init", "status"} <= set(VERBS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS, ids=" ".join)
 def test_every_verb_has_help_with_an_example_that_parses_and_json(run, verb):
-    code, out, err = run(verb, "--help")
+    code, out, err = run(*verb, "--help")
     assert (code, err) == (0, "")
     assert "Example: recjobs" in out
-    command = cli.commands[verb]
+    command = COMMANDS[verb]
     words = shlex.split(command.epilog.removeprefix("Example: "))
-    assert words[:2] == ["recjobs", verb]
-    command.make_context(verb, words[2:])
+    assert words[: len(verb) + 1] == ["recjobs", *verb]
+    command.make_context(verb[-1], words[len(verb) + 1 :])
     assert "--json" in [option for parameter in command.params for option in parameter.opts]
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))

@@ -10,6 +10,7 @@ import pytest
 from recjobs import NIGHT
 from recjobs.__main__ import cli
 from recjobs.config import Settings
+from recjobs.core.reasons import as_markdown
 from webapp.settings import Settings as WebSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,3 +73,9 @@ def test_importing_the_configuration_loads_nothing_heavy() -> None:
     code = f"import sys, recjobs.config; print(*(m for m in {heavy} if m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == ""
+
+
+def test_the_table_of_reason_codes_is_the_one_of_the_code() -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    table = page.split("<!-- reasons -->\n")[1].split("\n<!-- end of reasons -->")[0]
+    assert table == as_markdown(), "put the output of `recjobs reasons` there"

@@ -38,6 +38,9 @@ CONTRACT = {
     " diff diff_low diff_high n_users cutoff",
     "evaluations": "batch_id model segment view metric value low high",
     "findings": "batch_id reason action column_name n_rows example",
+    "inputs": "batch_id as_of input_hash state reason n_read n_excluded n_merged n_quarantined n_accepted files",
+    "drift": "batch_id feature value threshold compared_with",
+    "rejected": "batch_id source row reason user_id item_id occurred_at weight kind",
     "items": "item_id title categories price url image available",
     "publish_log": "at action batch_id previous_batch_id reason actor",
 }  # fmt: skip

@@ -11,6 +11,7 @@ ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "r
 
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
+    " inputs drift rejected"
     " similar_items user_history"
 )
 GRANTS = {
@@ -35,7 +36,9 @@ GRANTS = {
         "usage of the schema",
         "select batches",
         "select champion",
+        "select inputs",
         "execute attach_batch",
+        "execute record_input",
         "execute promote_model",
         "execute publish_batch",
         "execute record_night",
@@ -96,7 +99,8 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         role="admin",
     )
     assert {row["proname"] for row in functions if row["prosecdef"]} == {
-        "attach_batch", "promote_model", "publish_batch", "record_night", "record_report", "register_model",
+        "attach_batch", "promote_model", "publish_batch", "record_input", "record_night", "record_report",
+        "register_model",
         "roll_back", "seal_batch", "stage_batch",
     }  # fmt: skip
     for row in functions:

@@ -1,79 +1,22 @@
 """What the rows, or a file, say about items."""
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recjobs.core.items import ATTRIBUTES, Collected, of_file, table
-from recjobs.core.validation import Checked
+from recjobs.core.items import ATTRIBUTES, Said, of_file, table
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
+from tests.unit.worlds import batches
 
 
-def collected(rows, *batches, **raw):
-    """Collect rows of (user_id, item_id, time[, weight[, kind]]); raw: further columns, as long as the rows."""
-    result, first = Collected(), 0
-    for size in batches or [len(rows)]:
-        part = [(*row, 1.0, None)[:5] if len(row) == 3 else (*row, None)[:5] for row in rows[first : first + size]]
-        users, items, times, weights, kinds = zip(*part, strict=True) if part else ((), (), (), (), ())
-        checked = Checked(
-            pa.array(users, pa.string()),
-            pa.array(items, pa.string()),
-            np.array(times, np.int64),
-            np.array(weights, np.float64),
-            pa.array(kinds, pa.string()),
-            np.full(size, -1, np.int8),
-        )
-        columns = {name: values.slice(first, size) for name, values in raw.items()}
-        result.add(checked, np.ones(size, bool), columns)
-        first += size
-    return result
-
-
-def said(rows, *batches, **raw):
+def said(rows, *sizes, **raw):
     """What the rows say of each item, one dict a row of the items table."""
-    found = collected(rows, *batches, **raw)
-    _, _, item_ids, _ = found.finish()
+    found = Said()
+    for checked, sound, columns in batches(rows, *sizes, **raw):
+        found.add(checked, sound, columns)
+    item_ids = pa.array(sorted({row[1] for row in rows}, key=str.encode), pa.string())
     return {row.pop("item_id"): row for row in table(item_ids, found.attributes()).to_pylist()}
-
-
-def test_ids_are_numbered_in_byte_order_and_nfc_and_nfd_stay_apart():
-    rows = [("u", identifier, n) for n, identifier in enumerate(HOSTILE)]
-    interactions, users, items, merged = collected(rows, 10, len(rows) - 10).finish()
-    assert items.to_pylist() == sorted(HOSTILE, key=str.encode)
-    assert (users.to_pylist(), merged, len(interactions)) == (["u"], 0, len(HOSTILE))
-    # the time of each row was its place in the list
-    assert [HOSTILE[at] for at in interactions.occurred_at] == items.to_pylist()
-
-
-def test_the_order_of_the_rows_does_not_matter():
-    rows = [("b", "x", 3), ("a", "y", 2, 2.0), ("a", "y", 2, 1.0), ("a", "x", 9), ("b", "x", 1, 1.0, "view")]
-    first, again = collected(rows).finish(), collected(rows[::-1], 2, 3).finish()
-    for name in ("user_idx", "item_idx", "occurred_at", "weight", "kind"):
-        np.testing.assert_array_equal(getattr(first[0], name), getattr(again[0], name))
-    assert first[0].user_idx.tolist() == [0, 0, 0, 1, 1]
-    assert first[0].occurred_at.tolist() == [9, 2, 2, 1, 3]
-
-
-def test_only_rows_equal_in_everything_are_merged():
-    rows = [
-        ("u", "i", 1, 1.0, "view"),
-        ("u", "i", 1, 1.0, "view"),
-        ("u", "i", 1, 1.0, "buy"),
-        ("u", "i", 1, 2.0, "view"),
-        ("u", "i", 2, 1.0, "view"),
-        ("u", "j", 1, 1.0, "view"),
-        ("v", "i", 1, 1.0, "view"),
-    ]
-    interactions, _, _, merged = collected(rows, 1, 6).finish()
-    assert (len(interactions), merged) == (6, 1)
-    assert interactions.kinds == ("buy", "view")
-
-
-def test_nothing_at_all_is_no_interactions_and_no_ids():
-    interactions, users, items, merged = Collected().finish()
-    assert (len(interactions), len(users), len(items), merged) == (0, 0, 0, 0)
 
 
 def test_an_item_has_its_most_frequent_title_and_of_equals_the_first_in_order():

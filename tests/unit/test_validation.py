@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.items import Collected
+from recjobs.core.collected import Collected
+from recjobs.core.reasons import QUARANTINE, REASONS
 from recjobs.core.splitting import microseconds
-from recjobs.core.validation import REASONS, as_ids, as_microseconds, check
+from recjobs.core.validation import as_ids, as_microseconds, check
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import NOON, NOW
@@ -213,7 +214,7 @@ def checked(rows, kinds=None, **columns):
 
 
 def reasons(found):
-    return [list(REASONS)[code] if code >= 0 else None for code in found.reason.tolist()]
+    return [QUARANTINE[code] if code >= 0 else None for code in found.reason.tolist()]
 
 
 GOOD = ("u", "i", "2011-12-09T12:50:00Z", 1.0)
@@ -261,8 +262,8 @@ def test_each_row_has_its_reason(row, reason):
 
 
 def test_every_reason_is_a_sentence_about_its_column():
-    assert len(REASONS) == len(set(REASONS.values()))
-    assert all(text[0].islower() and " " in text for text in REASONS.values())
+    assert len(REASONS) == len({reason.meaning for reason in REASONS.values()})
+    assert all(reason.meaning[0].islower() and " " in reason.mend for reason in REASONS.values())
 
 
 @pytest.mark.parametrize(
@@ -310,13 +311,14 @@ def test_every_row_is_accepted_or_merged_or_quarantined_for_one_reason(batches):
         found = checked(rows, weight=pa.array([row[3] for row in rows], pa.float64()))
         sound = found.reason < 0
         quarantined += int((~sound).sum())
-        collected.add(found, sound, {})
+        collected.add(found, sound)
         distinct |= {
             (user, item, at, weight)
             for (user, item, _, weight), at, ok in zip(rows, found.occurred_at, sound, strict=True)
             if ok
         }
-    interactions, users, items, merged = collected.finish()
+    gathered = collected.finish()
+    interactions, users, items, merged = gathered.interactions, gathered.user_ids, gathered.item_ids, gathered.merged
     assert len(interactions) + merged + quarantined == sum(map(len, batches))
     assert len(interactions) == len(distinct)
     assert users.to_pylist() == sorted({row[0] for row in distinct}, key=str.encode)

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from recjobs.core.interactions import DAY, Interactions
 from recjobs.core.splitting import microseconds
+from recjobs.core.validation import Checked
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 NOW = microseconds(NOON)
@@ -43,3 +45,21 @@ def checkerboard(n_users, n_items, withheld):
         for item in range(n_items)
         if (user + item) % 2 == 0 and (user, item) not in withheld
     ]
+
+
+def batches(rows, *sizes, **raw):
+    """(checked, which are sound, raw columns) of rows (user_id, item_id, time[, weight[, kind]])."""
+    first = 0
+    for size in sizes or [len(rows)]:
+        part = [(*row, 1.0, None)[:5] if len(row) == 3 else (*row, None)[:5] for row in rows[first : first + size]]
+        users, items, times, weights, kinds = zip(*part, strict=True) if part else ((), (), (), (), ())
+        checked = Checked(
+            pa.array(users, pa.string()),
+            pa.array(items, pa.string()),
+            np.array(times, np.int64),
+            np.array(weights, np.float64),
+            pa.array(kinds, pa.string()),
+            np.full(size, -1, np.int8),
+        )
+        yield checked, np.ones(size, bool), {name: values.slice(first, size) for name, values in raw.items()}
+        first += size

@@ -1,0 +1,97 @@
+"""Reason codes: everything a night can find wrong with its input, what it does about it, and how to mend it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_ID_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason code.
+
+    action: what happens to the rows (`quarantined`: set aside in rejected.parquet; `excluded`: no interaction, not
+    kept; `merged`: one of equal rows stays) or to the night (`refused`: exit 65; `skipped`: exit 75; `warned`).
+    For the night's own codes it is the default, which the catalog's `limits` may change.
+    column: the column it is about, or "".
+    """
+
+    code: str
+    action: Literal["quarantined", "excluded", "merged", "refused", "skipped", "warned"]
+    column: str
+    meaning: str
+    mend: str
+
+
+_ID = "export the id as text, without a change"
+_TIME = "see `time.unit` and `time.timezone` in the catalog, or the export"
+
+_ALL = (
+    Reason("empty_user_id", "quarantined", "user_id", "the user id is empty or missing",
+           "export the id, or leave such rows out by a rule of `where`"),
+    Reason("user_id_too_long", "quarantined", "user_id", f"the user id has more than {MAX_ID_BYTES} bytes", _ID),
+    Reason("user_id_with_nul", "quarantined", "user_id",
+           "the user id holds a NUL byte, which Postgres cannot store", _ID),
+    Reason("empty_item_id", "quarantined", "item_id", "the item id is empty or missing",
+           "export the id, or leave such rows out by a rule of `where`"),
+    Reason("item_id_too_long", "quarantined", "item_id", f"the item id has more than {MAX_ID_BYTES} bytes", _ID),
+    Reason("item_id_with_nul", "quarantined", "item_id",
+           "the item id holds a NUL byte, which Postgres cannot store", _ID),
+    Reason("bad_time", "quarantined", "occurred_at", "the time is missing or not as the catalog says", _TIME),
+    Reason("time_without_sense", "quarantined", "occurred_at", "the time lies before 1990", _TIME),
+    Reason("time_in_future", "quarantined", "occurred_at", "the time lies after the moment the night began", _TIME),
+    Reason("bad_weight", "quarantined", "weight", "the weight is missing, not a number, or not finite",
+           "export a number, or leave `columns.weight` out: every interaction then weighs 1"),
+    Reason("weight_not_positive", "quarantined", "weight", "the weight is zero or negative",
+           "leave such rows out by a rule of `where`; a return is a kind with a negative weight"),
+    Reason("unknown_kind", "quarantined", "kind", "the kind has no weight in the catalog",
+           "give it one in `kinds`, or leave it out by a rule of `where`"),
+    Reason("unknown_item", "quarantined", "item_id", "the items' own source does not have the item",
+           "export the item as well, or say `items.unknown: accept`"),
+    Reason("after_as_of", "excluded", "occurred_at", "the interaction came after the night's as_of",
+           "nothing to do: a later night takes it along"),
+    Reason("rating_too_low", "excluded", "weight", "the rating is below the lowest of `rating_to_weight`",
+           "nothing to do, unless the rating should count: lower the first key of `rating_to_weight`"),
+    Reason("bot", "excluded", "user_id", "the user has more interactions than a person can",
+           "nothing to do, unless it is a person: raise `limits.bots`"),
+    Reason("duplicate", "merged", "", "the row equals another in user, item, time, weight and kind",
+           "nothing to do; many may mean that an export ran twice"),
+    Reason("too_few_interactions", "refused", "", "fewer usable interactions than `limits.min_interactions`",
+           "mend the source, or `columns`, `time` and `where` in the catalog"),
+    Reason("too_many_rejected", "refused", "", "more rows are quarantined than `limits.max_rejected_share` allows",
+           "see `recjobs rejected`, and mend the source"),
+    Reason("volume_too_low", "refused", "", "far fewer interactions than on the nights before",
+           "see whether the export is whole; if it is, `--force REASON` or `limits.volume`"),
+    Reason("volume_too_high", "refused", "", "far more interactions than on the nights before",
+           "see whether something was exported twice; if not, `--force REASON` or `limits.volume`"),
+    Reason("repeated_input", "refused", "", "a live source has the very bytes of the last accepted night",
+           "see why the export wrote nothing new, and run the night again after it"),
+    Reason("stale_input", "skipped", "occurred_at", "the newest interaction of a live source is too old",
+           "see why the export stopped; the next night takes along what comes late"),
+    Reason("late_input", "skipped", "", "the file had not come by the deadline",
+           "see to the upstream DAG; when the file is there, trigger the night"),
+    Reason("drift_item_mix", "warned", "item_id", "other items are taken than before", "see the plot in the report"),
+    Reason("drift_user_activity", "warned", "user_id", "users are more, or less, active than before",
+           "see the plot in the report"),
+    Reason("drift_kinds", "warned", "kind", "the kinds come in other shares than before", "see the plot in the report"),
+    Reason("drift_weights", "warned", "weight", "the weights are others than before",
+           "see the plot in the report; a unit may have changed"),
+    Reason("drift_hour_of_day", "warned", "occurred_at", "interactions come at other hours than before",
+           "see the plot in the report; a timezone may have changed"),
+    Reason("drift_unknown_users", "warned", "user_id", "many users whom the last accepted night did not have",
+           "see whether ids are written in another way"),
+    Reason("drift_unknown_items", "warned", "item_id", "many interactions with items that the last night did not have",
+           "see whether ids are written in another way"),
+)  # fmt: skip
+
+REASONS = {reason.code: reason for reason in _ALL}
+"""Every reason code. A row that breaks several rules has the first in this order."""
+QUARANTINE = tuple(reason.code for reason in _ALL if reason.action == "quarantined")
+"""The codes of quarantined rows."""
+
+
+def as_markdown() -> str:
+    """The table of docs/data.md."""
+    lines = ["| code | what happens | it means | to mend it |", "|---|---|---|---|"]
+    lines += [f"| `{r.code}` | {r.action} | {r.meaning} | {r.mend} |" for r in _ALL]
+    return "\n".join(lines)

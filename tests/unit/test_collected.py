@@ -1,0 +1,131 @@
+"""Rows gathered: ids numbered, rows ordered, duplicates merged, bots set aside, an earlier night carried."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recjobs.core.collected import Bots, Collected
+from tests.unit.hostile import HOSTILE
+from tests.unit.worlds import batches
+
+
+def collected(rows, *sizes):
+    """Collect rows of (user_id, item_id, time[, weight[, kind]]) in batches of these sizes."""
+    result = Collected()
+    for checked, sound, _ in batches(rows, *sizes):
+        result.add(checked, sound)
+    return result
+
+
+def test_ids_are_numbered_in_byte_order_and_nfc_and_nfd_stay_apart():
+    rows = [("u", identifier, n) for n, identifier in enumerate(HOSTILE)]
+    found = collected(rows, 10, len(rows) - 10).finish()
+    assert found.item_ids.to_pylist() == sorted(HOSTILE, key=str.encode)
+    assert (found.user_ids.to_pylist(), found.merged, len(found.interactions)) == (["u"], 0, len(HOSTILE))
+    # the time of each row was its place in the list
+    assert [HOSTILE[at] for at in found.interactions.occurred_at] == found.item_ids.to_pylist()
+
+
+def same(first, again):
+    for name in ("user_idx", "item_idx", "occurred_at", "weight", "kind"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    rows = [("b", "x", 3), ("a", "y", 2, 2.0), ("a", "y", 2, 1.0), ("a", "x", 9), ("b", "x", 1, 1.0, "view")]
+    first, again = collected(rows).finish().interactions, collected(rows[::-1], 2, 3).finish().interactions
+    same(first, again)
+    assert first.user_idx.tolist() == [0, 0, 0, 1, 1]
+    assert first.occurred_at.tolist() == [9, 2, 2, 1, 3]
+
+
+EQUAL_BUT_ONE = [
+    ("u", "i", 1, 1.0, "view"),
+    ("u", "i", 1, 1.0, "view"),
+    ("u", "i", 1, 1.0, "buy"),
+    ("u", "i", 1, 2.0, "view"),
+    ("u", "i", 2, 1.0, "view"),
+    ("u", "j", 1, 1.0, "view"),
+    ("v", "i", 1, 1.0, "view"),
+]
+
+
+def test_only_rows_equal_in_everything_are_merged():
+    found = collected(EQUAL_BUT_ONE, 1, 6).finish()
+    assert (len(found.interactions), found.merged) == (6, 1)
+    assert found.interactions.kinds == ("buy", "view")
+
+
+@pytest.mark.parametrize("step", [1, 1_000_000, 10**17])
+def test_rows_come_in_one_order_whether_their_keys_fit_into_64_bits_or_not(step):
+    rng = np.random.default_rng(3)
+    rows = [
+        (f"u{u}", f"i{i}", int(t) * step, float(w), k)
+        for u, i, t, w, k in zip(
+            rng.integers(9, size=500),
+            rng.integers(9, size=500),
+            rng.integers(4, size=500),
+            rng.integers(1, 3, size=500),
+            rng.choice(["buy", "view"], 500),
+            strict=True,
+        )
+    ]
+    found = collected(rows, 200, 300).finish().interactions
+    expected = sorted(set(rows), key=lambda row: (row[0], row[1], row[2], row[3], row[4]))
+    assert list(zip(found.user_idx.tolist(), found.item_idx.tolist(), found.occurred_at.tolist(), strict=True)) == [
+        (int(u[1:]), int(i[1:]), t) for u, i, t, _, _ in expected
+    ]
+    assert [(w, found.kinds[k]) for w, k in zip(found.weight.tolist(), found.kind.tolist(), strict=True)] == [
+        (w, k) for _, _, _, w, k in expected
+    ]
+
+
+def test_nothing_at_all_is_no_interactions_and_no_ids():
+    found = Collected().finish()
+    assert (len(found.interactions), len(found.user_ids), len(found.item_ids), found.merged) == (0, 0, 0, 0)
+
+
+def test_users_without_a_row_are_numbered_too():
+    collecting = collected([("b", "x", 1)])
+    collecting.know_users(pa.array(["c", "a", "b"]))
+    found = collecting.finish()
+    assert found.user_ids.to_pylist() == ["a", "b", "c"]
+    assert (found.interactions.user_idx.tolist(), found.interactions.n_users) == ([1], 3)
+
+
+def test_an_earlier_night_is_carried_and_its_rows_are_not_counted_twice():
+    before = collected(EQUAL_BUT_ONE[:4]).finish()
+    night = Collected()
+    night.carry(before.interactions, before.user_ids, before.item_ids)
+    for checked, sound, _ in batches([*EQUAL_BUT_ONE[3:], ("a", "k", 5, 1.0, "wish")]):
+        night.add(checked, sound)
+    found, whole = night.finish(), collected([*EQUAL_BUT_ONE, ("a", "k", 5, 1.0, "wish")]).finish()
+    same(found.interactions, whole.interactions)
+    assert found.interactions.kinds == whole.interactions.kinds
+    assert found.user_ids == whole.user_ids
+    assert (found.carried, found.merged, len(found.interactions)) == (3, 1, 7)
+
+
+BUSY = [("bot", f"i{n % 50:02}", n) for n in range(200)]
+PEOPLE = [(f"u{n % 40:02}", f"i{n % 30:02}", n) for n in range(400)]
+
+
+def test_a_user_with_more_than_a_person_can_is_set_aside_with_the_items_only_they_took():
+    found = collected(BUSY + PEOPLE, 300, 300).finish(Bots(0.2, 0.9, 100))
+    alone = collected(PEOPLE).finish()
+    same(found.interactions, alone.interactions)
+    assert (found.user_ids, found.item_ids) == (alone.user_ids, alone.item_ids)
+    assert (found.bots, found.set_aside, found.merged) == (["bot"], 200, 0)
+
+
+@pytest.mark.parametrize(
+    ("bots", "names"),
+    [
+        (Bots(0.2, 1.0, 100), ["bot"]),  # of all interactions
+        (Bots(1.0, 0.9, 100), ["bot"]),  # of all items
+        (Bots(0.4, 1.0, 100), []),
+        (Bots(0.0, 0.0, 201), []),  # too few to be a bot, whatever the share
+    ],
+)
+def test_a_bot_is_one_by_its_share_of_rows_or_of_items(bots, names):
+    assert collected(BUSY + PEOPLE).finish(bots).bots == names
