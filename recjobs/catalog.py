@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
-from recjobs.inputs import Items, Limits, Part, Source, Users
+from recjobs.inputs import Items, Limits, Part, Place, Source, Users
 from recjobs.scalars import Cron, NonZero, Number, Positive, Share, Timezone
 
 
@@ -124,6 +124,15 @@ class Catalog(Part):
         if value in ("public", "information_schema") or value.startswith("pg_"):
             raise ValueError("is a name Postgres keeps for itself")
         return value
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """Where rows come from, by the key of the catalog file: sources.0, sources.1, ..., items, users."""
+        others = {"items": self.items, "users": self.users}
+        return {
+            **{f"sources.{index}": source for index, source in enumerate(self.sources)},
+            **{key: place for key, place in others.items() if place and place.is_given},
+        }
 
     @property
     def recipe(self) -> Recipe:

@@ -1,5 +1,6 @@
 """Begin a night: pin what it was asked to do, what it reads and which champion it is held against."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.sources import SourceFile
 from recjobs.catalog import Catalog
 from recjobs.config import Settings, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
@@ -37,9 +39,9 @@ def run(
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
-    inputs = _inputs(effective, settings)
+    found = {key: sources.find(data_folder(settings), place) for key, place in effective.places.items()}
     today = effective.live and not as_of
-    at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, settings, began_at)
+    at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, found, began_at)
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog is a new file and nothing else: its schema comes with its first night.
         migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
@@ -60,7 +62,7 @@ def run(
         live_batch=live_batch,
         history=history,
         base=_base(earlier_nights, at) if effective.mode == "increment" else None,
-        input=inputs,
+        input=_described(found),
         code_version=code_version(),
         catalog=effective,
     )
@@ -126,27 +128,26 @@ def _base(nights: list[tuple[datetime, int, Artifacts]], at: datetime) -> str | 
     return accepted[-1] if accepted else None
 
 
-def _inputs(catalog: Catalog, settings: Settings) -> dict[str, Any]:
-    import hashlib
-
-    files = []
-    for source in catalog.sources:
-        files += sources.find(data_folder(settings), source.path or "", source.format)
-    if catalog.items and catalog.items.is_given:
-        files += sources.find(data_folder(settings), catalog.items.path or "", catalog.items.format)
-    listed = [{"path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for f in files]
-    digest = hashlib.sha256("\n".join(f.sha256 for f in files).encode()).hexdigest()
+def _described(found: dict[str, list[SourceFile]]) -> dict[str, Any]:
+    """What was found, for the request: every file with the key of the catalog that names it, and a hash of it all."""
+    listed = [
+        {"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256}
+        for key, files in found.items()
+        for f in files
+    ]
+    digest = hashlib.sha256("\n".join(str(file["sha256"]) for file in listed).encode()).hexdigest()
     return {"hash": digest, "files": listed}
 
 
-def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> datetime:
+def _after_newest(catalog: Catalog, found: dict[str, list[SourceFile]], now: datetime) -> datetime:
     """The second after the newest interaction that is not in the future."""
     limit = int(now.timestamp() * 1_000_000)
-    found = [_newest(source, settings, limit) for source in catalog.sources]
-    if not any(n_read for n_read, _ in found):
-        names = ", ".join(source.path or "" for source in catalog.sources)
+    files = [(source, found[f"sources.{index}"]) for index, source in enumerate(catalog.sources)]
+    counted = [_newest(source, of_source, limit) for source, of_source in files]
+    if not any(n_read for n_read, _ in counted):
+        names = ", ".join(file.path for _, of_source in files for file in of_source)
         raise DataRefused(f"catalog {catalog.name}: no rows in {names}; see why the export wrote none")
-    newest = max(newest for _, newest in found)
+    newest = max(newest for _, newest in counted)
     if newest < EARLIEST:
         raise DataRefused(
             f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at` and `time`"
@@ -154,10 +155,10 @@ def _after_newest(catalog: Catalog, settings: Settings, now: datetime) -> dateti
     return datetime.fromtimestamp(newest // 1_000_000, UTC) + timedelta(seconds=1)
 
 
-def _newest(source: Source, settings: Settings, limit: int) -> tuple[int, int]:
+def _newest(source: Source, files: list[SourceFile], limit: int) -> tuple[int, int]:
     """(rows read, the newest instant among them that is not after the limit, in microseconds; 0 for none)"""
     n_read, newest = 0, 0
-    for file in sources.find(data_folder(settings), source.path or "", source.format):
+    for file in files:
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
             at = as_microseconds(values, source.time.unit, source.time.timezone)

@@ -12,6 +12,7 @@ from recjobs.catalog import Catalog, explain
 from recjobs.config import load_settings
 from recjobs.core.validation import as_microseconds
 from recjobs.errors import DataRefused, Misuse
+from recjobs.inputs import Place
 
 _HINTS = {
     "user_id": r"user|customer|client|buyer|visitor|member|account|response.?id|session",
@@ -30,7 +31,7 @@ def run(path: str) -> dict[str, str]:
     Raises DataRefused when the file cannot be read or no column looks like a user, an item or a time.
     """
     settings = load_settings()
-    file = sources.find(Path.cwd(), str(Path(path).absolute()), None)[0]
+    file = sources.find(Path.cwd(), Place(path=str(Path(path).absolute())))[0]
     batch = next(iter(sources.read(file, None)), None)
     if batch is None or batch.num_rows == 0:
         raise DataRefused(f"{path}: no rows to guess from")

@@ -1,0 +1,9 @@
+"""Where rows come from: files, folders and globs on a disk or in S3, and queries of any Postgres.
+
+`find` says which files a place means, `query.pin` makes a file of a query's result, `read` and `read_rows` read a file.
+"""
+
+from recjobs.adapters.sources.places import Place, SourceFile, find
+from recjobs.adapters.sources.reading import Rows, read, read_rows
+
+__all__ = ["Place", "Rows", "SourceFile", "find", "read", "read_rows"]

@@ -1,0 +1,184 @@
+"""Which files a place of a catalog means: a file, a glob or a folder, on a disk or in S3."""
+
+import fnmatch
+import glob
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+import pyarrow as pa
+from pyarrow import fs
+
+from recjobs.adapters import sample_shop
+from recjobs.errors import BadConfiguration, DataRefused, SystemAway
+
+_READ_BYTES = 8 << 20
+_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv"}
+
+
+class Place(Protocol):
+    """Where rows lie: either `path`, or `sql` that is asked of a `connection`."""
+
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def format(self) -> str | None: ...
+    @property
+    def delimiter(self) -> str: ...
+    @property
+    def sql(self) -> str | None: ...
+    @property
+    def connection(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a source: its place, format and content."""
+
+    path: str
+    format: str
+    sha256: str
+    n_bytes: int
+    delimiter: str = ","
+
+
+def find(data: Path, place: Place) -> list[SourceFile]:
+    """The files that a path means, in order of name, with the hash of their bytes.
+
+    Of a folder every Parquet and CSV file in it and its folders, but for names that begin with `.` or `_`, as writers
+    call what is not finished. Raises DataRefused when there is none or one cannot be read, BadConfiguration when the
+    format is unknown or differs between files, SystemAway when the object store does not answer.
+    """
+    path = place.path or ""
+    if path.startswith(sample_shop.SCHEME):
+        content = sample_shop.identity(path)
+        return [SourceFile(path, "sample", hashlib.sha256(content).hexdigest(), len(content))]
+    names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
+    shown = path if path.startswith("s3://") else str(data / path)
+    if is_folder:
+        names = [name for name in names if place.format in (None, _known_format(name)) and _known_format(name)]
+    if not names:
+        what = "no .parquet or .csv file in this folder" if is_folder else "there is no such file"
+        way = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
+        raise DataRefused(f"{shown}: {what}. Put it there{way}")
+    formats = {name: place.format or _format_of(name) for name in names}
+    if len(set(formats.values())) > 1:
+        one, other = (next(n for n in names if formats[n] == f) for f in ("csv", "parquet"))
+        raise BadConfiguration(
+            f"{shown}: {one} is CSV and {other} is Parquet; say `format: parquet` or `format: csv` in the catalog, or "
+            "name the files by a pattern such as *.parquet"
+        )
+    return [_identify(name, formats[name], place.delimiter) for name in names]
+
+
+def _on_disk(data: Path, path: str) -> tuple[list[str], bool]:
+    """(files, whether the path is a folder)"""
+    # A file may be called sales[1].csv: what is there under its very name is no pattern.
+    if (data / path).is_file():
+        return [str(data / path)], False
+    if (data / path).is_dir():
+        found = [
+            file for file in (data / path).rglob("*") if file.is_file() and _is_meant(file.relative_to(data / path))
+        ]
+        return sorted(map(str, found)), True
+    return [str(data / name) for name in sorted(glob.glob(path, root_dir=data)) if (data / name).is_file()], False
+
+
+def _in_s3(path: str) -> tuple[list[str], bool]:
+    """(files, whether the path is a folder)"""
+    system, place = file_system(path)
+    with _answered(path):
+        info = system.get_file_info(place.rstrip("/"))
+        if info.type == fs.FileType.File:
+            return [path], False
+        if info.type == fs.FileType.Directory:
+            inside = _files_below(system, place.rstrip("/"))
+            return [f"s3://{name}" for name in inside if _is_meant(PurePosixPath(name).relative_to(place))], True
+        parts = place.split("/")
+        fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), 0)
+        if not fixed:  # no pattern at all, or one for a bucket, which nobody may list
+            return [], False
+        wanted = PurePosixPath(place).parts
+        inside = _files_below(system, "/".join(parts[:fixed]))
+        return [f"s3://{name}" for name in inside if _matches(PurePosixPath(name).parts, wanted)], False
+
+
+def _files_below(system: fs.FileSystem, folder: str) -> list[str]:
+    selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
+    return sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """As glob.glob does: `*` stays within a folder, and a name that begins with a dot must be asked for."""
+    return len(parts) == len(wanted) and all(
+        fnmatch.fnmatchcase(part, pattern) and (not part.startswith(".") or pattern.startswith("."))
+        for part, pattern in zip(parts, wanted, strict=True)
+    )
+
+
+def _is_meant(relative: PurePosixPath | Path) -> bool:
+    return not any(part.startswith((".", "_")) for part in relative.parts)
+
+
+def _known_format(name: str) -> str | None:
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() != ".gz"]
+    return _SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
+def _format_of(name: str) -> str:
+    if found := _known_format(name):
+        return found
+    raise BadConfiguration(f"{name}: neither .parquet nor .csv; say `format: parquet` or `format: csv` in the catalog")
+
+
+def _identify(name: str, file_format: str, delimiter: str) -> SourceFile:
+    digest, n_bytes = hashlib.sha256(), 0
+    with _answered(name), open_file(name) as file:
+        while chunk := file.read(_READ_BYTES):
+            digest.update(chunk)
+            n_bytes += len(chunk)
+    if n_bytes == 0:
+        raise DataRefused(f"{name}: the file is empty (0 bytes); see why its export wrote nothing")
+    return SourceFile(name, file_format, digest.hexdigest(), n_bytes, delimiter)
+
+
+def file_system(path: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or s3://bucket/..., and the path inside it."""
+    if not path.startswith("s3://"):
+        return fs.LocalFileSystem(), path
+    # Endpoint, region and credentials come from the usual AWS_... variables, read by the client itself.
+    return fs.S3FileSystem(), path.removeprefix("s3://")
+
+
+def open_file(path: str) -> pa.NativeFile:
+    """A file's bytes as they lie there, to be read front to back."""
+    system, place = file_system(path)
+    return system.open_input_stream(place, compression=None)
+
+
+@contextmanager
+def _answered(path: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataRefused(f"{path}: there is no such file; it went away just now") from None
+    except OSError as error:
+        raise translated(path, error) from None
+
+
+def translated(path: str, error: OSError) -> Exception:
+    """What an error of reading means: the network is away, we are not let in, or the file cannot be read."""
+    said = str(error)
+    if "AWS Error" not in said:
+        return DataRefused(f"{path}: cannot be read ({error.strerror or said}); see to its permissions")
+    if any(word in said for word in ("NETWORK_CONNECTION", "curlCode", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "TIMEOUT")):
+        return SystemAway(f"{path}: the object store does not answer; see to AWS_ENDPOINT_URL and the network")
+    if any(word in said for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "MISSING_AUTH", "TOKEN")):
+        return BadConfiguration(
+            f"{path}: the object store does not let us in; see to AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the "
+            "bucket's policy"
+        )
+    return DataRefused(f"{path}: cannot be read ({said.splitlines()[0]})")
