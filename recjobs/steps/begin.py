@@ -145,7 +145,7 @@ def _after_newest(catalog: Catalog, found: dict[str, list[SourceFile]], now: dat
     files = [(source, found[f"sources.{index}"]) for index, source in enumerate(catalog.sources)]
     counted = [_newest(source, of_source, limit) for source, of_source in files]
     if not any(n_read for n_read, _ in counted):
-        names = ", ".join(file.path for _, of_source in files for file in of_source)
+        names = ", ".join(source.path or f"the query of {source.connection}" for source in catalog.sources)
         raise DataRefused(f"catalog {catalog.name}: no rows in {names}; see why the export wrote none")
     newest = max(newest for _, newest in counted)
     if newest < EARLIEST:

@@ -130,14 +130,14 @@ DATA: dict[str, tuple[Wrong, list[str]]] = {
     "corrupt Parquet": (corrupt, ["part-2.parquet", "cannot be read as parquet", "damaged"]),
     "truncated Parquet": (truncated, ["part-2.parquet", "cannot be read as parquet", "damaged"]),
     "Parquet that is none": (lambda data, _: part(data).write_text("user,item\n"), ["part-2.parquet", "damaged"]),
-    "undecodable CSV": (as_csv(lambda text: text.replace(b"user001", b"us\xe9r01")), ["rows.csv", "UTF8", "damaged"]),
+    "undecodable CSV": (as_csv(lambda text: text.replace(b"user001", b"us\xe9r01")), ["rows.csv", ": line ", "no UTF-8 text"]),
     "undecodable Parquet": (bytes_that_are_no_text, ["part-2.parquet", "UTF8", "damaged"]),
     "truncated .gz": (
         as_csv(lambda text: gzip.compress(text)[:-400], "rows.csv.gz"),
-        ["rows.csv.gz", "cannot be read as csv"],
+        ["rows.csv.gz", "behind line ", "ends in the middle"],
     ),
     "CSV with a line too short": (
-        as_csv(lambda text: text + b"user001,item01\n"), ["rows.csv", "Expected 4 columns, got 2"],
+        as_csv(lambda text: text + b"user001,item01\n"), ["rows.csv", "2 fields where the header has 4"],
     ),
     "ids with a fraction": (with_column(ids_with_a_fraction), ["'user' has type double", "export it as text"]),
     "types that differ between files": (other_type_in_one_part, ["part-2.parquet", "'item' is int64", "must agree"]),
