@@ -57,7 +57,7 @@ class Inspect(Part):
 
     min_users_covered: Share = 1.0
     max_short_lists: Share = 0.1
-    """Share of lists with fewer items than are served, and than there are."""
+    """Share of lists with fewer items than are served. Not asked of a catalogue with fewer than twice as many."""
     min_coverage: Share = 0.01
     """Share of the eligible items that stand in at least one list."""
     max_top_item_share: Share = 0.5

@@ -19,7 +19,8 @@ _ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
 def list_digests(lists: pa.Table) -> tuple[list[bytes], list[bytes]]:
     """(user ids as bytes, digest of each list)."""
     users = lists["user_id"].combine_chunks()
-    joined = pc.binary_join(lists["item_ids"].combine_chunks(), _SEPARATOR)
+    # A list with a missing item is broken, and named so elsewhere: its digest need only be one.
+    joined = pc.fill_null(pc.binary_join(lists["item_ids"].combine_chunks(), _SEPARATOR), "")
     text = pc.binary_join_element_wise(
         users, joined, lists["source"].combine_chunks(), lists["n_model"].combine_chunks().cast(pa.string()), _SEPARATOR
     )

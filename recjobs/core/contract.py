@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+MAX_SCORE = 1e30
+
 
 @dataclass
 class Broken:
-    """Checks that failed: name -> how many lists, and up to ten users whose lists they are."""
+    """Checks that failed: name -> how many lists, and up to ten users (or items, segments) whose lists they are."""
 
     counts: dict[str, int] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
@@ -48,10 +50,11 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
     broken.note("as_many_scores_as_items", users, length != pc.list_value_length(scores).to_numpy(zero_copy_only=False))
     row = np.repeat(np.arange(len(users)), length)
-    item_idx = (
-        pc.fill_null(pc.index_in(ids.flatten(), world.item_ids), -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    )
-    broken.note("unknown_item", users, _rows(row[item_idx < 0], len(users)))
+    listed = ids.flatten()
+    missing = listed.is_null().to_numpy(zero_copy_only=False)
+    item_idx = pc.fill_null(pc.index_in(listed, world.item_ids), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    broken.note("missing_item", users, _rows(row[missing], len(users)))
+    broken.note("unknown_item", users, _rows(row[(item_idx < 0) & ~missing], len(users)))
     broken.note("ineligible_item", users, _rows(row[(item_idx >= 0) & ~world.eligible[item_idx]], len(users)))
 
     n_items = len(world.item_ids)
@@ -76,11 +79,10 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     broken.note("wrong_length", users, length != np.minimum(world.stored, expected))
 
     values = scores.flatten().to_numpy(zero_copy_only=False)
-    broken.note(
-        "score_not_finite",
-        users,
-        _rows(row[~np.isfinite(values)], len(users)) if values.size == row.size else np.zeros(len(users), bool),
-    )
+    if values.size == row.size:
+        broken.note("score_not_finite", users, _rows(row[~np.isfinite(values)], len(users)))
+        # implicit marks a filtered item with -FLT_MAX: it is no score that a model gave.
+        broken.note("score_absurd", users, _rows(row[np.isfinite(values) & (np.abs(values) > MAX_SCORE)], len(users)))
     rank = np.arange(row.size) - np.repeat(np.cumsum(length) - length, length)
     n_model = lists["n_model"].to_numpy()
     rung = (rank >= n_model[row]).astype(int) + (rank >= (n_model + lists["n_category"].to_numpy())[row])
@@ -90,10 +92,39 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     return np.asarray(user_idx)
 
 
-def first_items(lists: pa.Table) -> pa.Array:
-    """The first item of each list that has one."""
-    ids = lists["item_ids"].combine_chunks()
-    return pc.list_element(ids.filter(pc.greater(pc.list_value_length(ids), 0)), 0)
+def check_other_lists(lists: pa.Table, named: str, world: World, broken: Broken, *, eligible_only: bool) -> None:
+    """Hold similar or popular lists against the contract: `named` is the column that says whose a list is.
+
+    Each has distinct, known (eligible) items other than itself, with finite scores that do not rise.
+    """
+    owners, ids = lists[named].combine_chunks(), lists["item_ids"].combine_chunks()
+    length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
+    row = np.repeat(np.arange(len(owners)), length)
+    item_idx = pc.fill_null(pc.index_in(ids.flatten(), world.item_ids), -1).to_numpy(zero_copy_only=False)
+    what = named.removesuffix("_id")
+    unknown = item_idx < 0
+    if eligible_only:
+        unknown |= ~world.eligible[item_idx]
+    broken.note(f"{what}_list_unknown_item", owners, _rows(row[unknown], len(owners)))
+    if named == "item_id":
+        own = pc.fill_null(pc.index_in(owners, world.item_ids), -1).to_numpy(zero_copy_only=False)
+        broken.note("item_list_with_itself", owners, _rows(row[item_idx == own[row]], len(owners)))
+    values = lists["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if values.size != row.size:
+        broken.note(f"{what}_list_without_scores", owners, np.ones(len(owners), bool))
+        return
+    rises = (row[1:] == row[:-1]) & ~(values[1:] <= values[:-1])
+    broken.note(f"{what}_list_bad_score", owners, _rows(row[~np.isfinite(values)], len(owners)))
+    broken.note(f"{what}_list_rising_score", owners, _rows(row[1:][rises], len(owners)))
+
+
+def check_ids(found: pa.Array, expected: pa.Array, check: str, broken: Broken) -> None:
+    """A table must have a row for each id, in their order."""
+    if not found.equals(expected):
+        differ = pc.invert(pc.is_in(found, expected)).to_numpy(zero_copy_only=False)
+        broken.note(check, found, differ if differ.any() else np.ones(len(found), bool))
+        broken.counts.setdefault(check, len(expected))
+        broken.users.setdefault(check, [])
 
 
 def _rows(rows: np.ndarray, n: int) -> np.ndarray:

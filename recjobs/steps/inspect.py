@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from recjobs.adapters.artifacts import Artifacts
 from recjobs.catalog import Catalog
+from recjobs.core.bands import BANDS, Measured, Shape, measure, top_items
 from recjobs.core.checksum import list_digests, total
-from recjobs.core.contract import Broken, World, check_lists, first_items
-from recjobs.errors import ListsRefused
+from recjobs.core.contract import Broken, World, check_ids, check_lists, check_other_lists
+from recjobs.errors import ListsRefused, ModelRefused
 from recjobs.night import Night
 
 
@@ -17,72 +18,136 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused, naming check, value, band and ten users,
     unless the night was forced."""
     night = Night.open(catalog, batch_id)
+    world, active = _world(night)
+    broken, shape, listed, digests = Broken(), Shape(world.item_ids), [], []
+    for chunk in _chunks(night.artifacts):
+        listed.append(check_lists(chunk, world, broken))
+        shape.add(chunk)
+        digests.append(list_digests(chunk))
+    users = np.concatenate([*listed, np.zeros(0, np.int64)])
+    counted = np.bincount(users[users >= 0], minlength=len(world.user_ids))
+    broken.note("user_twice", world.user_ids, counted > 1)
+    broken.note("user_without_list", world.user_ids, counted == 0)
+    _check_the_rest(night, world, broken)
+    checksum = total(digests)
+    live = _live(night)
+    by_model = any(n.any() for n in shape.n_model)
+    if live and by_model and _is_of_another_night(night, live, checksum):
+        broken.note("lists_of_another_night", world.user_ids, np.ones(len(world.user_ids), bool))
+
+    measured = measure(
+        shape,
+        served=night.catalog.top_n.served,
+        eligible=world.eligible,
+        active=active,
+        live=_live_tops(live, world.item_ids) if live else None,
+    )
+    missing = [str(u) for u in world.user_ids.filter(pa.array(counted == 0)).slice(0, 10).to_pylist()]
+    measured["users_covered"] = Measured(float((counted > 0).mean()) if counted.size else 0.0, missing)
+    outside = _outside(night, measured, world)
+    result = {
+        "checksum": checksum,
+        "users": int((counted > 0).sum()),
+        "filled": int(sum((length > 0).sum() for length in shape.length)),
+        "values": {name: found.value for name, found in measured.items()},
+        "bands": night.catalog.inspect.model_dump(),
+        "broken": broken.counts,
+        "examples": broken.users | {name: measured[name].users for name in outside},
+        "outside": sorted(outside),
+        "live_batch": live.batch_id if live else None,
+        "forced": night.request.force,
+    }
+    with night.artifacts.writing("inspect") as files:
+        files.save_json("inspection.json", result)
+        if (outside or broken.counts) and night.request.force is None:
+            raise ListsRefused(_message(night, broken, outside, measured))
+    values = {name: round(found.value, 4) for name, found in measured.items() if found.value is not None}
+    return {"users": result["users"], "checksum": checksum, **values}
+
+
+def _world(night: Night) -> tuple[World, pa.Array]:
+    """What the lists are held against, and the users who have an interaction."""
     items = night.artifacts.load_table("validate", "items.parquet")
     pairs = night.artifacts.load_table("validate", "interactions.parquet", ["user_idx", "item_idx"])
     user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
-    seen = np.sort(pairs["user_idx"].to_numpy().astype(np.int64) * items.num_rows + pairs["item_idx"].to_numpy())
-    seen = seen[np.diff(seen, prepend=-1) != 0]
+    user_idx = pairs["user_idx"].to_numpy()
+    seen = np.sort(user_idx.astype(np.int64) * items.num_rows + pairs["item_idx"].to_numpy())
     world = World(
         user_ids,
         items["item_id"].combine_chunks(),
         items["available"].to_numpy(),
-        seen if night.catalog.seen == "exclude" else None,
+        seen[np.diff(seen, prepend=-1) != 0] if night.catalog.seen == "exclude" else None,
         night.catalog.top_n.stored,
     )
-    broken, listed, firsts, digests = Broken(), [], [], []
-    shown = np.zeros(items.num_rows, bool)
-    for name in sorted(night.artifacts.manifest("score")):
-        if name.startswith("top_n-"):
-            chunk = night.artifacts.load_table("score", name)
-            listed.append(check_lists(chunk, world, broken))
-            firsts.append(first_items(chunk))
-            found = pc.index_in(chunk["item_ids"].combine_chunks().flatten(), world.item_ids)
-            shown[pc.drop_null(found).to_numpy(zero_copy_only=False)] = True
-            digests.append(list_digests(chunk))
-    users = np.concatenate(listed) if listed else np.zeros(0, np.int64)
-    counted = np.bincount(users[users >= 0], minlength=len(user_ids))
-    broken.note("user_twice", user_ids, counted > 1)
-    broken.note("user_without_list", user_ids, counted == 0)
-
-    values = _values(counted, shown, world.eligible, firsts)
-    bands = night.catalog.inspect
-    outside = {
-        "users_covered": values["users_covered"] < bands.min_users_covered,
-        "coverage": values["coverage"] < bands.min_coverage,
-        "top_item_share": values["top_item_share"] > bands.max_top_item_share,
-    }
-    found = {check for check, wrong in outside.items() if wrong} | set(broken.counts)
-    result = {
-        "checksum": total(digests),
-        "users": int((counted > 0).sum()),
-        "values": values,
-        "bands": bands.model_dump(),
-        "broken": broken.counts,
-        "examples": broken.users,
-        "outside": sorted(check for check, wrong in outside.items() if wrong),
-        "forced": night.request.force,
-    }
-    if found and night.request.force is None:
-        raise ListsRefused(_message(night, broken, outside, values))
-    with night.artifacts.writing("inspect") as files:
-        files.save_json("inspection.json", result)
-    return {"users": result["users"], "checksum": result["checksum"], **{k: round(v, 4) for k, v in values.items()}}
+    return world, user_ids.filter(pa.array(np.bincount(user_idx, minlength=len(user_ids)) > 0))
 
 
-def _values(counted: np.ndarray, shown: np.ndarray, eligible: np.ndarray, firsts: list[pa.Array]) -> dict[str, float]:
-    tops = pc.value_counts(pa.chunked_array(firsts)).field("counts").to_numpy() if firsts else np.zeros(0)
-    return {
-        "users_covered": float((counted > 0).mean()) if counted.size else 0.0,
-        "coverage": float(shown[eligible].mean()) if eligible.any() else 0.0,
-        "top_item_share": float(tops.max() / tops.sum()) if tops.size else 0.0,
-    }
+def _chunks(artifacts: Artifacts) -> list[pa.Table]:
+    names = sorted(name for name in artifacts.manifest("score") if name.startswith("top_n-"))
+    return [artifacts.load_table("score", name) for name in names]
 
 
-def _message(night: Night, broken: Broken, outside: dict[str, bool], values: dict[str, float]) -> str:
-    lines = [f"{n} lists break {check} (users {', '.join(broken.users[check])})" for check, n in broken.counts.items()]
-    bands = night.catalog.inspect.model_dump()
-    for check in (name for name, wrong in outside.items() if wrong):
-        band = next(f"inspect.{key} is {value:g}" for key, value in bands.items() if key.endswith(check))
-        lines.append(f"{check} is {values[check]:.4f}, {band}")
+def _check_the_rest(night: Night, world: World, broken: Broken) -> None:
+    similar, popular, items, history = (
+        night.artifacts.load_table("score", f"{name}.parquet") for name in ("similar", "popular", "items", "history")
+    )
+    check_other_lists(similar, "item_id", world, broken, eligible_only=True)
+    check_other_lists(popular, "segment", world, broken, eligible_only=True)
+    check_ids(items["item_id"].combine_chunks(), world.item_ids, "items_differ", broken)
+    check_ids(history["user_id"].combine_chunks(), world.user_ids, "history_of_other_users", broken)
+
+
+def _live(night: Night) -> Artifacts | None:
+    """The lists of the batch that was live when the night began, if they are still there."""
+    pin = night.request.live_batch
+    if pin is None or pin.batch_id == night.batch_id:
+        return None
+    artifacts = night.artifacts.of_batch(pin.batch_id)
+    return artifacts if artifacts.is_done("score") else None
+
+
+def _live_tops(live: Artifacts, item_ids: pa.Array) -> tuple[pa.Array, np.ndarray] | None:
+    """The live batch's users and the first items of each; None if no model made them."""
+    try:
+        chunks = _chunks(live)
+    except ModelRefused:  # damaged or half pruned: nothing to compare with
+        return None
+    if not any(chunk["n_model"].to_numpy().any() for chunk in chunks):
+        return None
+    users = pa.concat_arrays([chunk["user_id"].combine_chunks() for chunk in chunks])
+    return users, np.concatenate([top_items(chunk, item_ids) for chunk in chunks])
+
+
+def _is_of_another_night(night: Night, live: Artifacts, checksum: str) -> bool:
+    """Whether these are the live batch's very lists, although tonight's interactions are others."""
+    pin = night.request.live_batch
+    if pin is None or pin.checksum != checksum or not live.is_done("validate"):
+        return False
+    before, now = (found.manifest("validate")["interactions.parquet"] for found in (live, night.artifacts))
+    return before != now
+
+
+def _outside(night: Night, measured: dict[str, Measured], world: World) -> dict[str, float]:
+    """The bands that are left: what is measured -> the bound."""
+    left = {}
+    for name, key in BANDS.items():
+        value, bound = measured[name].value, getattr(night.catalog.inspect, key)
+        if name == "top_item_share":
+            bound = max(bound, 3 / max(1, int(world.eligible.sum())))  # a handful of items cannot spread
+        if value is not None and (value < bound if key.startswith("min_") else value > bound):
+            left[name] = bound
+    return left
+
+
+def _message(night: Night, broken: Broken, outside: dict[str, float], measured: dict[str, Measured]) -> str:
+    lines = [f"{n} lists break {check} ({_such_as(broken.users[check])})" for check, n in broken.counts.items()]
+    lines += [
+        f"{name} is {measured[name].value:.4f}, inspect.{BANDS[name]} is {bound:g} ({_such_as(measured[name].users)})"
+        for name, bound in outside.items()
+    ]
     why = "; ".join(lines)
     return f"the lists of {night.batch_id} are not fit to publish: {why}. `--force REASON` publishes them all the same"
+
+
+def _such_as(names: list[str]) -> str:
+    return f"such as {', '.join(names)}" if names else "of nobody in particular"

@@ -119,10 +119,11 @@ def _field(column: pa.Array) -> pa.Array:
 
 def _must_be_what_was_inspected(night: Night, loader: Session, inspection: dict[str, Any]) -> None:
     found = loader.row("list_checksum", {"partition": partition("top_n", night.batch_id)})
-    if not found or (found["checksum"], found["n_users"]) != (inspection["checksum"], inspection["users"]):
+    expected = {"n_users": inspection["users"], "n_filled": inspection["filled"], "checksum": inspection["checksum"]}
+    if found != expected:
         raise ListsRefused(
-            f"Postgres holds other lists of {night.batch_id} than were inspected: {found} instead of "
-            f"{inspection['users']} lists with checksum {inspection['checksum']}. The pointer was not moved"
+            f"Postgres holds other lists of {night.batch_id} than were inspected: {found} instead of {expected}. "
+            "The pointer was not moved"
         )
 
 

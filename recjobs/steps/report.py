@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from recjobs.adapters import plots
 from recjobs.catalog import Catalog
+from recjobs.core.bands import BANDS
 from recjobs.core.interactions import Interactions
 from recjobs.night import Night
 
@@ -61,6 +62,7 @@ def _page(night: Night) -> str:
         metrics=_by_model(metrics["metrics"]),
         names=_NAMES,
         percent=_percent,
+        bands=BANDS,
         inspection=night.artifacts.load_json("inspect", "inspection.json") if published else None,
         examples=_examples(night) if published else [],
         weeks=_weeks(night),

@@ -130,7 +130,10 @@ DATA: dict[str, tuple[Wrong, list[str]]] = {
     "corrupt Parquet": (corrupt, ["part-2.parquet", "cannot be read as parquet", "damaged"]),
     "truncated Parquet": (truncated, ["part-2.parquet", "cannot be read as parquet", "damaged"]),
     "Parquet that is none": (lambda data, _: part(data).write_text("user,item\n"), ["part-2.parquet", "damaged"]),
-    "undecodable CSV": (as_csv(lambda text: text.replace(b"user001", b"us\xe9r01")), ["rows.csv", ": line ", "no UTF-8 text"]),
+    "undecodable CSV": (
+        as_csv(lambda text: text.replace(b"user001", b"us\xe9r01")),
+        ["rows.csv", ": line ", "no UTF-8 text"],
+    ),
     "undecodable Parquet": (bytes_that_are_no_text, ["part-2.parquet", "UTF8", "damaged"]),
     "truncated .gz": (
         as_csv(lambda text: gzip.compress(text)[:-400], "rows.csv.gz"),

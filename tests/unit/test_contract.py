@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.contract import Broken, World, check_lists, first_items
+from recjobs.core.contract import Broken, World, check_ids, check_lists, check_other_lists
 
 ITEMS = pa.array(["a", "b", "c", "d", "e"])
 USERS = pa.array(["u0", "u1", "u2"])
@@ -53,12 +53,13 @@ def test_sound_lists_break_nothing():
         (row("u1", []), {"wrong_length"}),
         (row("u1", ["a", "b", "b"]), {"duplicate_item"}),
         (row("u1", ["a", "b", "z"]), {"unknown_item"}),
-        (row("u1", ["a", "b", None]), {"unknown_item"}),
+        (row("u1", ["a", "b", None]), {"missing_item"}),
         (row("u1", ["a", "b", "e"]), {"ineligible_item"}),
         (row("u0", ["a", "b", "c"]), {"seen_item"}),
         (row("u1", ["a", "b", "c"], [3, float("nan"), 1]), {"score_not_finite"}),
         (row("u1", ["a", "b", "c"], [float("inf"), 2, 1]), {"score_not_finite"}),
         (row("u1", ["a", "b", "c"], [3, None, 1]), {"score_not_finite"}),
+        (row("u1", ["a", "b", "c"], [3, 2, -3.4e38]), {"score_absurd"}),
         (row("u1", ["a", "b", "c"], [3, 1, 2]), {"rising_score"}),
         (row("u1", ["a", "b", "c"], [3, 2]), {"as_many_scores_as_items"}),
         (row("stranger", ["a", "b", "c"]), {"unknown_user"}),
@@ -119,5 +120,38 @@ def test_a_list_that_is_right_passes_and_with_one_item_swapped_for_a_seen_one_do
         assert "seen_item" in broken_by(row(f"u{user}", swapped), world=world)[0].counts
 
 
-def test_the_first_item_of_each_list_that_has_one():
-    assert first_items(pa.Table.from_pylist(GOOD, SHAPE)).to_pylist() == ["b", "a"]
+def others(named, *rows):
+    kinds = {named: pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())}
+    found = Broken()
+    table = pa.Table.from_pylist([dict(zip(kinds, one, strict=True)) for one in rows], pa.schema(kinds))
+    check_other_lists(table, named, WORLD, found, eligible_only=True)
+    return found.counts
+
+
+@pytest.mark.parametrize(
+    ("rows", "checks"),
+    [
+        ([("a", ["b", "c"], [2, 1]), ("b", [], [])], {}),
+        ([("a", ["a", "c"], [2, 1])], {"item_list_with_itself": 1}),
+        ([("a", ["z"], [2]), ("b", ["e"], [2])], {"item_list_unknown_item": 2}),
+        ([("a", ["b", "c"], [1, 2])], {"item_list_rising_score": 1}),
+        ([("a", ["b"], [float("nan")])], {"item_list_bad_score": 1}),
+        ([("a", ["b", "c"], [1])], {"item_list_without_scores": 1}),
+    ],
+)
+def test_lists_of_similar_items_are_held_against_the_contract_too(rows, checks):
+    assert others("item_id", *rows) == checks
+
+
+def test_a_popular_list_may_not_show_what_is_not_eligible():
+    assert others("segment", ("all", ["a", "e"], [2, 1])) == {"segment_list_unknown_item": 1}
+
+
+def test_a_table_has_exactly_the_ids_of_the_night():
+    found = Broken()
+    check_ids(ITEMS, ITEMS, "items_differ", found)
+    assert found.counts == {}
+    check_ids(pa.array(["a", "b", "c", "d", "x"]), ITEMS, "items_differ", found)
+    assert (found.counts, found.users) == ({"items_differ": 1}, {"items_differ": ["x"]})
+    check_ids(pa.array([], pa.string()), ITEMS, "history_differs", found)
+    assert found.counts["history_differs"] == 5

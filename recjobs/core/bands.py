@@ -1,0 +1,126 @@
+"""What the finished lists look like as a whole, to be held against bands. Shares no code with what makes them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+BANDS = {
+    "users_covered": "min_users_covered",
+    "short_lists": "max_short_lists",
+    "coverage": "min_coverage",
+    "top_item_share": "max_top_item_share",
+    "overlap_with_live": "min_overlap_with_live",
+    "fallback_share": "max_fallback_share",
+}
+"""What is measured of a batch, and the key of `inspect` in the catalog that bounds it."""
+TOP = 10
+"""How many items of a list are compared with the live batch."""
+EXAMPLES = 10
+MIN_LISTS = 10
+"""Fewer lists have no shape."""
+
+
+def top_items(lists: pa.Table, item_ids: pa.Array, n: int = TOP) -> np.ndarray:
+    """(lists, n): the place of each list's first n items in item_ids, -1 behind the end and for an unknown item."""
+    ids = lists["item_ids"].combine_chunks()
+    length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
+    index = pc.fill_null(pc.index_in(ids.flatten(), item_ids), -1).to_numpy(zero_copy_only=False)
+    result = np.full((len(ids), n), -1, np.int64)
+    rank = np.arange(index.size) - np.repeat(np.cumsum(length) - length, length)
+    row = np.repeat(np.arange(len(ids)), length)
+    result[row[rank < n], rank[rank < n]] = index[rank < n]
+    return result
+
+
+@dataclass
+class Shape:
+    """Facts of every list, chunk after chunk."""
+
+    item_ids: pa.Array
+    users: list[pa.Array] = field(default_factory=list)
+    length: list[np.ndarray] = field(default_factory=list)
+    n_model: list[np.ndarray] = field(default_factory=list)
+    tops: list[np.ndarray] = field(default_factory=list)
+    shown: np.ndarray | None = None
+
+    def add(self, lists: pa.Table) -> None:
+        """Take one chunk of lists."""
+        ids = lists["item_ids"].combine_chunks()
+        self.users.append(lists["user_id"].combine_chunks())
+        self.length.append(pc.list_value_length(ids).to_numpy(zero_copy_only=False))
+        self.n_model.append(lists["n_model"].to_numpy())
+        self.tops.append(top_items(lists, self.item_ids))
+        if self.shown is None:
+            self.shown = np.zeros(len(self.item_ids), bool)
+        found = pc.index_in(ids.flatten(), self.item_ids)
+        self.shown[pc.drop_null(found).to_numpy(zero_copy_only=False)] = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value of the whole batch and up to ten users it is about; None where there is nothing to measure."""
+
+    value: float | None
+    users: list[str] = field(default_factory=list)
+
+
+def measure(
+    shape: Shape,
+    *,
+    served: int,
+    eligible: np.ndarray,
+    active: pa.Array,
+    live: tuple[pa.Array, np.ndarray] | None,
+) -> dict[str, Measured]:
+    """short_lists, coverage, top_item_share, fallback_share and overlap_with_live.
+
+    served: items served of a list; a list with fewer is short. eligible: mask over items. active: users with an
+    interaction; of others no model knows anything. live: (user ids, `top_items`) of the live batch. What is
+    asked of a model's lists is None where no model made any.
+    """
+    users = pa.concat_arrays([*shape.users, pa.array([], pa.string())])
+    length = np.concatenate([*shape.length, np.zeros(0, np.int64)])
+    by_model = np.concatenate([*shape.n_model, np.zeros(0, np.int64)]) > 0
+    tops = np.concatenate([*shape.tops, np.zeros((0, TOP), np.int64)])
+
+    def some(mask: np.ndarray) -> list[str]:
+        return [str(user) for user in users.filter(pa.array(mask)).slice(0, EXAMPLES).to_pylist()]
+
+    def share(mask: np.ndarray) -> Measured:
+        return Measured(float(mask.mean()) if mask.size else 0.0, some(mask))
+
+    if len(users) < MIN_LISTS:
+        return dict.fromkeys(BANDS, Measured(None))
+    # A catalogue of little more than what is served cannot fill the list of somebody who has seen some of it.
+    found = {"short_lists": share(length < served) if eligible.sum() >= 2 * served else Measured(None)}
+    if not by_model.any():
+        asked_of_models = ("coverage", "top_item_share", "fallback_share", "overlap_with_live")
+        return found | dict.fromkeys(asked_of_models, Measured(None))
+    shown = shape.shown if shape.shown is not None else np.zeros(eligible.size, bool)
+    found["coverage"] = Measured(float(shown[eligible].mean()) if eligible.any() else 0.0, some(length > 0))
+    first = np.where(by_model, tops[:, 0], -1)
+    counts = np.bincount(first[first >= 0], minlength=1)
+    found["top_item_share"] = Measured(float(counts.max() / by_model.sum()), some(first == counts.argmax()))
+    asked = pc.is_in(users, active).to_numpy(zero_copy_only=False)
+    without = asked & ~by_model
+    found["fallback_share"] = Measured(float(without.sum() / max(1, asked.sum())), some(without))
+    found["overlap_with_live"] = _overlap(users, tops, live) if live else Measured(None)
+    return found
+
+
+def _overlap(users: pa.Array, tops: np.ndarray, live: tuple[pa.Array, np.ndarray]) -> Measured:
+    """The mean share of a list's first items that the user's live list has as well, over users with both."""
+    place = pc.fill_null(pc.index_in(users, live[0]), -1).to_numpy(zero_copy_only=False)
+    both = np.flatnonzero((place >= 0) & (tops[:, 0] >= 0))
+    shares = np.empty(both.size)
+    for start in range(0, both.size, 20_000):
+        rows = both[start : start + 20_000]
+        mine, theirs = tops[rows], live[1][place[rows]]
+        common = ((mine[:, :, None] == theirs[:, None, :]) & (mine >= 0)[:, :, None]).any(axis=2).sum(axis=1)
+        shares[start : start + rows.size] = common / (mine >= 0).sum(axis=1)
+    if not both.size:
+        return Measured(None)
+    least = both[np.argsort(shares, kind="stable")[:EXAMPLES]]
+    return Measured(float(shares.mean()), [str(user) for user in users.take(pa.array(least)).to_pylist()])
