@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
-from recjobs.inputs import Items, Limits, Part, Place, Source, Users
+from recjobs.inputs import Items, Limits, Part, Source, Users
 from recjobs.scalars import Cron, NonZero, Number, Positive, Share, Timezone
 
 
@@ -91,6 +91,9 @@ class Schedule(Part):
 _HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
 
 
+AnyPlace = Source | Items | Users
+
+
 class Catalog(Part):
     """One set of users, items and interactions with its own settings, schema, DAGs and model."""
 
@@ -126,13 +129,20 @@ class Catalog(Part):
         return value
 
     @property
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, AnyPlace]:
         """Where rows come from, by the key of the catalog file: sources.0, sources.1, ..., items, users."""
         others = {"items": self.items, "users": self.users}
         return {
             **{f"sources.{index}": source for index, source in enumerate(self.sources)},
             **{key: place for key, place in others.items() if place and place.is_given},
         }
+
+    def mapping(self, place: AnyPlace) -> dict[str, str]:
+        """Canonical name -> the place's name, of every column that a night reads there."""
+        columns = place.columns.given
+        if isinstance(place, Source) and self.items and not self.items.is_given:
+            columns |= {key: column for key, column in self.items.columns.given.items() if key != "item_id"}
+        return columns
 
     @property
     def recipe(self) -> Recipe:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -108,6 +109,21 @@ def load_settings() -> Settings:
             "artifacts": artifacts,
             "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
         }
+    )
+
+
+def connection_url(name: str) -> str:
+    """The Postgres of a source's `connection: shop`: the setting RECJOBS_CONNECTION_SHOP, found where the others are.
+
+    Raises BadConfiguration when it is not set.
+    """
+    setting = f"RECJOBS_CONNECTION_{name.upper()}"
+    given = {**dotenv_values(load_settings().state / "env"), **dotenv_values(ROOT / ".env"), **os.environ}
+    if url := given.get(setting):
+        return url
+    raise BadConfiguration(
+        f"{setting} is not set, and a source has `connection: {name}`; set it to a URL such as "
+        "postgresql://reader@db.example.com/shop, in the environment or in .env"
     )
 
 

@@ -47,8 +47,8 @@ class Place(Part):
 
     path: str | None = None
     format: Literal["parquet", "csv"] | None = None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """Between the fields of a CSV line."""
+    delimiter: Annotated[str, Field(pattern=r"^[\t -!#-~]$")] = ","
+    """Between the fields of a CSV line, such as ; or "\\t"."""
     sql: str | None = None
     """One select statement for Postgres."""
     connection: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
@@ -68,7 +68,16 @@ class Place(Part):
         return self.path is not None or self.sql is not None
 
 
-class Columns(Part):
+class Mapping(Part):
+    """Which column holds what: canonical name -> the source's name."""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The columns that the source has."""
+        return {key: column for key, column in self.model_dump().items() if column}
+
+
+class Columns(Mapping):
     """Which column of the source holds what."""
 
     user_id: str
@@ -104,7 +113,7 @@ class Source(Place):
         return self
 
 
-class ItemColumns(Part):
+class ItemColumns(Mapping):
     """Which column holds which attribute of an item."""
 
     item_id: str | None = None
@@ -132,7 +141,7 @@ class Items(Place):
         return self
 
 
-class UserColumns(Part):
+class UserColumns(Mapping):
     """Which column holds which attribute of a user."""
 
     user_id: str

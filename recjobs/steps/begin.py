@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifacts import Artifacts
-from recjobs.adapters.sources import SourceFile
-from recjobs.catalog import Catalog
-from recjobs.config import Settings, load_settings
+from recjobs.adapters.sources import SourceFile, query
+from recjobs.catalog import AnyPlace, Catalog
+from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.validation import EARLIEST, as_microseconds
 from recjobs.core.volume import PastNight
@@ -39,7 +39,7 @@ def run(
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
-    found = {key: sources.find(data_folder(settings), place) for key, place in effective.places.items()}
+    found = {key: _files(effective, settings, key, place) for key, place in effective.places.items()}
     today = effective.live and not as_of
     at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, found, began_at)
     if publish and (settings.owner_url or settings.database_url):
@@ -126,6 +126,14 @@ def _base(nights: list[tuple[datetime, int, Artifacts]], at: datetime) -> str | 
     """The latest earlier batch whose input was accepted, whatever became of its lists: nothing good gets lost."""
     accepted = [night.batch_id for begun, _, night in nights if begun < at and night.is_done("validate")]
     return accepted[-1] if accepted else None
+
+
+def _files(catalog: Catalog, settings: Settings, key: str, place: AnyPlace) -> list[SourceFile]:
+    """The files of a place; of a query the one that its result was written to just now."""
+    if place.connection is None:
+        return sources.find(data_folder(settings), place)
+    url = connection_url(place.connection)
+    return [query.pin(place, key, url, f"{settings.artifacts}/{catalog.name}/_inputs", catalog.mapping(place))]
 
 
 def _described(found: dict[str, list[SourceFile]]) -> dict[str, Any]:

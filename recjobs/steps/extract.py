@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 
 from recjobs.adapters import sources
 from recjobs.adapters.artifacts import StepFiles
-from recjobs.adapters.sources import SourceFile
-from recjobs.catalog import Catalog
+from recjobs.adapters.sources import SourceFile, query
+from recjobs.catalog import AnyPlace, Catalog
 from recjobs.errors import DataRefused
-from recjobs.inputs import Place, Source
+from recjobs.inputs import Source
 from recjobs.night import Night, data_folder
 
 
@@ -28,10 +28,10 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
         for key, place in night.catalog.places.items():
             found = _pinned(night, key, place)
             if not isinstance(place, Source):
-                _copy(files, f"{key}.parquet", found, _mapping(place, night.catalog), place)
+                _copy(files, f"{key}.parquet", found, night.catalog.mapping(place), place)
                 continue
             name = f"source-{len(described):03d}.parquet"
-            counts = _copy(files, name, found, _mapping(place, night.catalog), place)
+            counts = _copy(files, name, found, night.catalog.mapping(place), place)
             described.append(counts)
             n_read += counts["read"]
             n_excluded += sum(counts["excluded"].values())
@@ -39,10 +39,10 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
     return {"read": n_read, "excluded": n_excluded}
 
 
-def _pinned(night: Night, key: str, place: Place) -> list[SourceFile]:
+def _pinned(night: Night, key: str, place: AnyPlace) -> list[SourceFile]:
     """The files of a place, which must be those that the night began with."""
     pinned = {f["path"]: f["sha256"] for f in night.request.input["files"] if f["of"] == key}
-    found = sources.find(data_folder(night.settings), place)
+    found = [query.pinned(path) for path in pinned] if place.sql else sources.find(data_folder(night.settings), place)
     for file in found:
         if pinned.pop(file.path, None) != file.sha256:
             raise DataRefused(f"{file.path}: changed while the night was running; begin the night again")
@@ -51,16 +51,8 @@ def _pinned(night: Night, key: str, place: Place) -> list[SourceFile]:
     return found
 
 
-def _mapping(place: Place, catalog: Catalog) -> dict[str, str]:
-    """Canonical name -> the place's name, of every column to copy."""
-    columns = place.columns.model_dump()  # type: ignore[attr-defined]
-    if isinstance(place, Source) and catalog.items and not catalog.items.is_given:
-        columns |= catalog.items.columns.model_dump(exclude={"item_id"})
-    return {key: column for key, column in columns.items() if column}
-
-
 def _copy(
-    files: StepFiles, name: str, found: list[SourceFile], mapping: dict[str, str], place: Place
+    files: StepFiles, name: str, found: list[SourceFile], mapping: dict[str, str], place: AnyPlace
 ) -> dict[str, Any]:
     where = place.where if isinstance(place, Source) else {}
     n_read, excluded = 0, dict.fromkeys(where, 0)

@@ -34,7 +34,8 @@ def test_the_readme_and_the_example_name_no_setting_that_nobody_reads() -> None:
     named = set(re.findall(r"`([A-Z][A-Z_]{3,})`", table))
     example = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
     assert named - settings() == set()
-    assert example - settings() == set()
+    # each name of a connection is a setting of its own
+    assert {name for name in example - settings() if not name.startswith("RECJOBS_CONNECTION_")} == set()
 
 
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)

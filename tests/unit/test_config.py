@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recjobs import config
-from recjobs.config import Settings, load_catalog, load_catalogs, load_settings
+from recjobs.config import Settings, connection_url, load_catalog, load_catalogs, load_settings
 from recjobs.errors import BadConfiguration, Misuse
 
 GOOD = """
@@ -165,3 +165,16 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path, monkeypatch)
     monkeypatch.setenv("RECJOBS_CATALOGS", str(tmp_path))
     with pytest.raises(BadConfiguration, match=r"(?s)shop.yaml.*'description' stands twice.*line 3"):
         load_catalogs()
+
+
+def test_the_url_of_a_connection_is_a_setting_like_others(monkeypatch, tmp_path):
+    monkeypatch.setenv("RECJOBS_STATE", str(tmp_path))
+    monkeypatch.delenv("RECJOBS_CONNECTION_SHOP", raising=False)
+    with pytest.raises(
+        BadConfiguration, match=r"RECJOBS_CONNECTION_SHOP is not set, and a source has `connection: shop`"
+    ):
+        connection_url("shop")
+    (tmp_path / "env").write_text("RECJOBS_CONNECTION_SHOP=postgresql://file/shop\n")
+    assert connection_url("shop") == "postgresql://file/shop"
+    monkeypatch.setenv("RECJOBS_CONNECTION_SHOP", "postgresql://environment/shop")
+    assert connection_url("shop") == "postgresql://environment/shop"
