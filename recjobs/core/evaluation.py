@@ -19,12 +19,14 @@ MAX_USERS = 20_000
 Rows = list[dict[str, Any]]
 """Rows of the evaluations view, without their batch."""
 VIEWS = ("discovery", "repeats")
-"""discovery: items already seen are neither recommended nor counted; repeats: nothing is filtered."""
+"""discovery: items already seen are neither recommended nor counted; repeats: only what they
+gave back is filtered."""
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The holdout users of one view, row by row: what they had seen, and what they took afterwards."""
+    """The holdout users of one view, row by row: what is kept out of their lists, and what they took afterwards (and
+    did not give back)."""
 
     users: np.ndarray
     seen: csr_matrix | None
@@ -33,7 +35,11 @@ class Exam:
 
 def exam(train: Interactions, holdout: Interactions, view: str, seed: int) -> Exam:
     """The users with something to be found in the holdout, at most MAX_USERS of them, drawn by the seed."""
-    taken, seen = holdout.pairs(), train.pairs()
+    taken, seen = holdout.liked().pairs(), train.pairs()
+    if (returned := holdout.disliked_pairs()) is not None:
+        taken = taken - taken.multiply(returned > 0)
+        taken.eliminate_zeros()
+        taken = taken.tocsr()
     if view == "discovery":
         taken = taken - taken.multiply(seen > 0)
         taken.eliminate_zeros()
@@ -41,7 +47,8 @@ def exam(train: Interactions, holdout: Interactions, view: str, seed: int) -> Ex
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     if users.size > MAX_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
-    return Exam(users, seen[users] if view == "discovery" else None, taken[users])
+    kept_out = seen if view == "discovery" else train.disliked_pairs()
+    return Exam(users, None if kept_out is None else kept_out[users], taken[users])
 
 
 @dataclass(frozen=True)

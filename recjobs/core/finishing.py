@@ -21,6 +21,69 @@ class PopularList:
         """The same order over the items where mask is true."""
         return PopularList(self.order[mask[self.order]], self.score[mask[self.order]])
 
+    def before(self, other: "PopularList") -> "PopularList":
+        """The items of another list: first those that somebody took, in this order, then the rest in the other's."""
+        own = self.restricted_to(np.isin(np.arange(self.order.size), other.order))
+        taken = own.score > 0
+        rest = ~np.isin(other.order, own.order[taken])
+        least = float(own.score[taken].min()) if taken.any() else 1.0
+        most = float(other.score.max(initial=0.0)) or 1.0
+        # The rest may not score more than what comes before it.
+        scores = np.concatenate([own.score[taken], other.score[rest] * (least / (2 * most))])
+        return PopularList(np.concatenate([own.order[taken], other.order[rest]]), scores.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What lists are filled from: what is popular in the categories a user prefers, then in the user's segment.
+
+    prefers: the categories each user said to like. segments: each user's segment, or None.
+    """
+
+    overall: PopularList
+    by_category: dict[str, PopularList]
+    by_segment: dict[str, PopularList]
+    prefers: list[list[str]]
+    segments: list[str | None]
+
+    def rungs_of(self, user: int) -> tuple[tuple[str, ...], str | None]:
+        """The categories and the segment that count for a user."""
+        segment = self.segments[user]
+        prefers = tuple(sorted({name for name in self.prefers[user] if name in self.by_category}))
+        return prefers, segment if segment in self.by_segment else None
+
+    def preferred(self, names: tuple[str, ...]) -> PopularList:
+        """What is popular in any of these categories."""
+        wanted = np.concatenate([self.by_category[name].order for name in names])
+        mask = np.isin(self.overall.order, wanted)
+        return PopularList(self.overall.order[mask], self.overall.score[mask])
+
+
+def fill_up(
+    ranked: Ranked, ladder: Ladder, users: np.ndarray, seen: csr_matrix | None, n_items: int
+) -> tuple[Ranked, np.ndarray, np.ndarray]:
+    """(lists filled down the ladder, how many items of each come from the model, and how many from categories).
+
+    users: whose lists these are, as numbers into the ladder; seen: their rows.
+    """
+    item_idx, scores = ranked.item_idx.copy(), ranked.scores.copy()
+    n_model = ranked.lengths
+    n_category = np.zeros(n_model.size, np.int64)
+    short = np.flatnonzero(n_model < item_idx.shape[1])
+    alike: dict[tuple[tuple[str, ...], str | None], list[int]] = {}
+    for row in short.tolist():
+        alike.setdefault(ladder.rungs_of(int(users[row])), []).append(row)
+    for (categories, segment), rows in alike.items():
+        part = Ranked(item_idx[rows], scores[rows])
+        seen_here = None if seen is None else seen[rows]
+        if categories:
+            part, before = fill(part, ladder.preferred(categories), seen_here, n_items)
+            n_category[rows] = part.lengths - before
+        popular = ladder.overall if segment is None else ladder.by_segment[segment]
+        part, _ = fill(part, popular, seen_here, n_items)
+        item_idx[rows], scores[rows] = part.item_idx, part.scores
+    return Ranked(item_idx, scores), n_model, n_category
+
 
 def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items: int) -> tuple[Ranked, np.ndarray]:
     """(lists filled from the popular list, how many items of each come from the model)."""
@@ -56,7 +119,8 @@ def similar(item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int
 
 
 def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each user's n latest distinct items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
+    """Each user's n latest distinct liked items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
+    interactions = interactions.liked()
     user, item, at = interactions.user_idx, interactions.item_idx, interactions.occurred_at
     by_pair = np.lexsort((at, item, user))
     user, item, at = user[by_pair], item[by_pair], at[by_pair]

@@ -6,8 +6,9 @@ from recjobs.core.interactions import DAY, Interactions
 
 
 def popularity(interactions: Interactions, since: int | None = None) -> np.ndarray:
-    """How many users interacted with each item, from `since` (microseconds) on or ever; shape (n_items,), int64."""
-    part = interactions if since is None else interactions.where(interactions.occurred_at >= since)
+    """How many users liked each item, from `since` (microseconds) on or ever; shape (n_items,), int64."""
+    part = interactions.liked()
+    part = part if since is None else part.where(part.occurred_at >= since)
     return np.bincount(part.distinct_pairs() % part.n_items, minlength=part.n_items)
 
 

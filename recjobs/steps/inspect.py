@@ -1,9 +1,11 @@
 """Check the finished lists, not the model, before anything reaches Postgres."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recjobs.adapters.artifacts import Artifacts
 from recjobs.catalog import Catalog
@@ -68,18 +70,30 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
 def _world(night: Night) -> tuple[World, pa.Array]:
     """What the lists are held against, and the users who have an interaction."""
     items = night.artifacts.load_table("validate", "items.parquet")
-    pairs = night.artifacts.load_table("validate", "interactions.parquet", ["user_idx", "item_idx"])
+    rows = night.artifacts.load_table("validate", "interactions.parquet")
     user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
-    user_idx = pairs["user_idx"].to_numpy()
-    seen = np.sort(user_idx.astype(np.int64) * items.num_rows + pairs["item_idx"].to_numpy())
+    user_idx = rows["user_idx"].to_numpy()
+    pairs = user_idx.astype(np.int64) * items.num_rows + rows["item_idx"].to_numpy()
+    kept_out = pairs if night.catalog.seen == "exclude" else _disliked(night, rows, pairs)
     world = World(
         user_ids,
         items["item_id"].combine_chunks(),
         items["available"].to_numpy(),
-        seen[np.diff(seen, prepend=-1) != 0] if night.catalog.seen == "exclude" else None,
+        None if kept_out is None else np.array(pc.unique(pa.array(np.sort(kept_out)))),
         night.catalog.top_n.stored,
     )
     return world, user_ids.filter(pa.array(np.bincount(user_idx, minlength=len(user_ids)) > 0))
+
+
+def _disliked(night: Night, rows: pa.Table, pairs: np.ndarray) -> np.ndarray | None:
+    """The pairs whose latest interaction is of a negative kind: they are kept out whatever `seen` says."""
+    kinds = json.loads(rows.schema.metadata[b"kinds"])
+    negative = [place for place, kind in enumerate(kinds) if night.catalog.kinds.get(kind, 1) < 0]
+    if not negative:
+        return None
+    order = np.lexsort((rows["occurred_at"].cast(pa.int64()).to_numpy(), pairs))
+    last = order[np.append(pairs[order][1:] != pairs[order][:-1], True)]
+    return np.asarray(pairs[last[np.isin(rows["kind"].to_numpy()[last], negative)]])
 
 
 def _chunks(artifacts: Artifacts) -> list[pa.Table]:

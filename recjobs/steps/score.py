@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.catalog import Catalog
 from recjobs.core.als import aligned, fold_in
-from recjobs.core.finishing import PopularList, as_lists, fill, latest, similar
+from recjobs.core.finishing import Ladder, PopularList, as_lists, fill_up, latest, similar
 from recjobs.core.interactions import Interactions
 from recjobs.core.model_file import StoredModel
 from recjobs.core.popularity import popular_order, popularity
@@ -38,17 +39,19 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
     night = Night.open(catalog, batch_id)
     interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
     items = night.artifacts.load_table("validate", "items.parquet")
-    user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
+    users = night.artifacts.load_table("validate", "users.parquet")
+    user_ids = users["user_id"].combine_chunks()
     item_ids = items["item_id"].combine_chunks()
     eligible = items["available"].to_numpy()
     now = microseconds(night.request.as_of)
     order, score = popular_order(interactions, now)
     popular = PopularList(order, score).restricted_to(eligible)
+    ladder = _ladder(interactions, users, items, popular, now)
     model = _model_of(night, user_ids.to_pylist(), item_ids.to_pylist())
     n = night.catalog.top_n.stored
 
     with night.artifacts.writing("score", resume_key=_key(night)) as files:
-        seen = interactions.pairs() if night.catalog.seen == "exclude" else None
+        seen = interactions.pairs() if night.catalog.seen == "exclude" else interactions.disliked_pairs()
         confidence = interactions.confidence(model.recipe, now) if model else None
         for number, first in enumerate(range(0, len(user_ids), CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
@@ -66,7 +69,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
                     np.full((last - first, n), -1, np.int32), np.full((last - first, n), np.nan, np.float32)
                 )
                 source = np.full(last - first, "popular")
-            lists, n_model = fill(ranked, popular, seen_here, len(item_ids))
+            lists, n_model, n_category = fill_up(ranked, ladder, np.arange(first, last), seen_here, len(item_ids))
             ids, scores = as_lists(lists, item_ids)
             table = {
                 "user_id": user_ids.slice(first, last - first),
@@ -74,12 +77,33 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
                 "scores": scores,
                 "source": pa.array(np.where(n_model > 0, source, "popular")),
                 "n_model": pa.array(n_model.astype(np.int16)),
-                "n_category": pa.array(np.zeros(last - first, np.int16)),
+                "n_category": pa.array(n_category.astype(np.int16)),
             }
             files.save_table(name, pa.table(table))
             files.checkpoint()
-        _save_rest(files, night, interactions, items, popular, model, eligible)
+        _save_rest(files, night, interactions, items, ladder, model, eligible)
     return {"users": len(user_ids), "items": len(item_ids), "n": n}
+
+
+def _ladder(interactions: Interactions, users: pa.Table, items: pa.Table, popular: PopularList, now: int) -> Ladder:
+    """The popular lists: of all, of each category, and among the users of each segment."""
+    categories = items["categories"].combine_chunks()
+    item_of_name = np.repeat(
+        np.arange(len(categories)), pc.list_value_length(categories).to_numpy(zero_copy_only=False)
+    )
+    names = categories.flatten().dictionary_encode()
+    by_category = {}
+    for place, name in sorted(enumerate(names.dictionary.to_pylist()), key=lambda pair: pair[1]):
+        mask = np.zeros(len(categories), bool)
+        mask[item_of_name[names.indices.to_numpy() == place]] = True
+        by_category[name] = popular.restricted_to(mask)
+    segment = users["segment"].combine_chunks()
+    by_segment = {}
+    for name in sorted(set(pc.unique(segment.drop_null()).to_pylist())):
+        theirs = pc.fill_null(pc.equal(segment, name), False).to_numpy(zero_copy_only=False)
+        order, score = popular_order(interactions.where(theirs[interactions.user_idx]), now)
+        by_segment[name] = PopularList(order, score).before(popular)
+    return Ladder(popular, by_category, by_segment, users["prefers"].to_pylist(), segment.to_pylist())
 
 
 def _model_of(night: Night, user_ids: list[str], item_ids: list[str]) -> _Model | None:
@@ -115,7 +139,7 @@ def _save_rest(
     night: Night,
     interactions: Interactions,
     items: pa.Table,
-    popular: PopularList,
+    ladder: Ladder,
     model: _Model | None,
     eligible: np.ndarray,
 ) -> None:
@@ -126,12 +150,9 @@ def _save_rest(
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     files.save_table("similar.parquet", pa.table({"item_id": item_ids, "item_ids": ids, "scores": scores}))
 
-    segments = {"all": popular}
-    categories = items["categories"].to_pylist()
-    for category in sorted({c for of_item in categories for c in of_item}):
-        segments[f"category:{category}"] = popular.restricted_to(
-            np.array([category in of_item for of_item in categories])
-        )
+    segments = {"all": ladder.overall}
+    segments |= {f"category:{name}": found for name, found in ladder.by_category.items()}
+    segments |= {f"segment:{name}": found for name, found in ladder.by_segment.items()}
     n = night.catalog.top_n.stored
     rows = [
         {

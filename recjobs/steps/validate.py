@@ -1,5 +1,6 @@
 """Keep what is sound, quarantine what is not, and account for every row that was read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,7 +86,9 @@ def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said,
     if night.catalog.users:
         collected.know_users(_users_of_a_file(night)["user_id"].combine_chunks())
     bots = night.catalog.limits.bots
-    return collected.finish(Bots(**bots.model_dump()))
+    gathered = collected.finish(Bots(**bots.model_dump()))
+    negative = tuple(sorted(kind for kind, weight in night.catalog.kinds.items() if weight < 0))
+    return replace(gathered, interactions=replace(gathered.interactions, negative=negative))
 
 
 def _users_of_a_file(night: Night) -> pa.Table:

@@ -1,5 +1,7 @@
 """What each model would have served: the right questions, no answer from the future, a fallback for the unknown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -123,3 +125,15 @@ def test_an_empty_exam_reports_no_metric_of_users():
     given = answer(Contestant("candidate", ITEMS, RECIPE), TRAIN, NOW, questions, 1)
     rows = measure([given], "discovery", TRAIN, segments_by_activity(np.zeros(0)), seed=1)
     assert {r["metric"] for r in rows} == {"coverage", "gini", "novelty", "fallback_share"}
+
+
+def test_what_was_given_back_is_no_answer_and_is_not_shown_again():
+    def night(*rows):
+        made = interactions(rows, n_users=1, n_items=5, kinds=("buy", "return"))
+        return replace(made, negative=("return",))
+
+    train = night((0, 0, 9, 1.0, 0), (0, 0, 8, 1.0, 1), (0, 1, 9, 1.0, 0))
+    holdout = night((0, 2, 5, 1.0, 0), (0, 3, 5, 1.0, 0), (0, 3, 4, 1.0, 1), (0, 4, 4, 1.0, 1))
+    found = exam(train, holdout, "repeats", 1)
+    assert found.holdout.toarray().astype(bool).tolist() == [[0, 0, 1, 0, 0]]
+    assert found.seen.toarray().astype(bool).tolist() == [[1, 0, 0, 0, 0]]

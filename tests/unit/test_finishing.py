@@ -1,11 +1,13 @@
 """Finished lists: filled, distinct, unseen; similar items; what a user took lately."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.finishing import PopularList, as_lists, fill, latest, similar
+from recjobs.core.finishing import Ladder, PopularList, as_lists, fill, fill_up, latest, similar
 from recjobs.core.interactions import DAY
 from recjobs.core.ranking import Ranked
 from tests.unit.worlds import NOW, interactions, sets
@@ -108,3 +110,35 @@ def test_lists_in_arrow_end_where_they_end():
     assert ids.to_pylist() == [["ü", "a"], [], ["NA"]]
     assert scores.to_pylist() == [[0.5, 0.5], [], [0.5]]
     assert scores.type == pa.list_(pa.float32())
+
+
+def popular(*items):
+    return PopularList(np.array(items, np.int32), np.arange(len(items), 0, -1).astype(np.float32))
+
+
+def test_lists_go_down_the_ladder_preferred_categories_then_the_segment_then_all():
+    overall = popular(0, 1, 2, 3, 4, 5)
+    ladder = Ladder(
+        overall,
+        {"toys": overall.restricted_to(np.array([0, 0, 0, 1, 0, 1], bool)), "books": popular(2)},
+        {"new": popular(5, 4, 3, 2, 1, 0)},
+        [[], ["toys"], ["toys", "books", "unheard of"], []],
+        [None, None, "new", "gone"],
+    )
+    filled, n_model, n_category = fill_up(ranked([1], [1], [], [], n=4), ladder, np.arange(4), None, 6)
+    assert filled.item_idx.tolist() == [[1, 0, 2, 3], [1, 3, 5, 0], [2, 3, 5, 4], [0, 1, 2, 3]]
+    assert n_model.tolist() == [1, 1, 0, 0]
+    assert n_category.tolist() == [0, 2, 3, 0]
+
+
+def test_in_a_segment_what_its_users_took_comes_first_and_scores_never_rise():
+    segment = PopularList(np.array([3, 1, 0, 2, 4]), np.array([2, 0.5, 0, 0, 0], np.float32))
+    found = segment.before(PopularList(np.array([0, 1, 2, 3]), np.array([90, 80, 70, 60], np.float32)))
+    assert found.order.tolist() == [3, 1, 0, 2]  # 4 may not be shown
+    assert (np.diff(found.score) <= 0).all()
+    assert (found.score > 0).all()
+
+
+def test_what_was_given_back_is_no_history():
+    rows = replace(interactions([(0, 0, 2, 1.0, 0), (0, 1, 1, 1.0, 1)], kinds=("buy", "return")), negative=("return",))
+    assert latest(rows, 5)[1].tolist() == [0]

@@ -1,5 +1,7 @@
 """Interactions and their confidence: weights by eye, always the night's whole shape."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,37 @@ def test_a_recipe_and_back_is_the_same():
 
 def test_a_recipe_of_an_older_version_takes_the_defaults_for_what_it_did_not_know():
     assert Recipe.from_json({"factors": 9, "since_removed": 1}) == Recipe(factors=9)
+
+
+RETURNS = Recipe(kinds=(("buy", 2.0), ("return", -2.0)))
+
+
+def with_returns(*rows):
+    """Rows (item, days ago, kind) of one user."""
+    made = interactions([(0, item, ago, 1.0, kind) for item, ago, kind in rows], n_items=5, kinds=("buy", "return"))
+    return replace(made, negative=("return",))
+
+
+def test_what_was_given_back_takes_from_the_pair_and_a_pair_with_nothing_left_is_gone():
+    rows = with_returns((0, 9, 0), (0, 8, 1), (1, 9, 0), (1, 8, 0), (1, 7, 1), (2, 9, 1), (3, 9, 0))
+    assert rows.confidence(RETURNS, NOW).toarray().tolist() == [[0, 2, 0, 2, 0]]
+    # but it was seen
+    assert rows.pairs().toarray().astype(bool).tolist() == [[1, 1, 1, 1, 0]]
+
+
+def test_an_old_purchase_that_underflows_is_not_taken_for_one_that_was_given_back():
+    rows = with_returns((0, 400_000, 0), (1, 1, 1))
+    assert rows.confidence(replace(RETURNS, half_life_days=1.0), NOW).nnz == 1
+
+
+def test_liked_are_the_rows_that_speak_for_an_item():
+    rows = with_returns((0, 9, 0), (0, 8, 1), (1, 9, 0))
+    assert rows.liked().item_idx.tolist() == [0, 1]
+    assert interactions([(0, 0, 1)]).liked().item_idx.tolist() == [0]
+
+
+def test_a_pair_is_disliked_if_its_latest_interaction_is_negative():
+    rows = with_returns((0, 9, 0), (0, 8, 1), (1, 9, 1), (1, 8, 0), (2, 9, 1), (3, 1, 0))
+    assert rows.disliked_pairs().toarray().tolist() == [[1, 0, 1, 0, 0]]
+    assert interactions([(0, 0, 1)]).disliked_pairs() is None
+    assert with_returns().disliked_pairs().nnz == 0

@@ -98,6 +98,8 @@ comment on view drift is 'A row is how far one feature moved between two nights 
 create view rejected as select * from rejected_records;
 comment on view rejected is 'A row is one quarantined row of a night''s input; the first thousand of each reason';
 
+comment on view popular_items is 'A row is one popular item of a segment: `all`, `category:<name>`, or `segment:<name>` of the users'' own';
+
 do $$
 begin
     execute format('revoke all on all functions in schema %I from public', current_schema());
