@@ -15,6 +15,11 @@ help: ## list these commands
 
 install: ## make .venv with the locked packages and the `recjobs` command
 	@sh local/install.sh requirements.txt
+	@$(MAKE) --no-print-directory catalogs/.schema.json
+
+# what editors complete and check catalog files by
+catalogs/.schema.json: recjobs/catalog.py recjobs/inputs.py recjobs/scalars.py
+	@.venv/bin/python -m recjobs schema >$@.part && mv $@.part $@
 
 install-dev:
 	@sh local/install.sh requirements.txt requirements-dev.txt

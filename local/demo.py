@@ -60,7 +60,7 @@ def run(console: Console, catalog: str | None, since: float | None) -> None:
 def default_catalog(settings: Settings) -> str:
     """Return online_retail if its transactions are at hand, else sample."""
     retail = load_catalog("online_retail", settings)
-    found = all((Path(str(settings.data)) / (source.path or "")).exists() for source in retail.sources)
+    found = all((Path(str(settings.data)) / str(source.path)).exists() for source in retail.sources)
     return retail.name if found else "sample"
 
 

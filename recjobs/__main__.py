@@ -180,6 +180,15 @@ for _command in (cli_data.reasons, cli_data.rejected, cli_data.data):
     cli.add_command(_command)
 
 
+@cli.command(epilog="Example: recjobs schema")
+@json_option
+def schema(as_json: bool) -> None:
+    """Print the JSON Schema of a catalog file, for editors."""
+    from recjobs.catalog import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=None if as_json else 1))
+
+
 @cli.command(epilog="Example: recjobs status --json")
 @json_option
 def status(as_json: bool) -> None:

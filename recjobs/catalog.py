@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.json_schema import GenerateJsonSchema
 
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
@@ -195,6 +196,23 @@ def explain(error: ValidationError) -> Iterator[str]:
         else:
             message = problem["msg"].removeprefix("Value error, ")
             yield f"{key}: {problem['input']!r} {message[0].lower() + message[1:]}"
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Pydantic would title each key by its own name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a catalog file, for editors. A catalog is named by its file, so there is no key `name`."""
+    schema = Catalog.model_json_schema(schema_generator=_WithoutTitles)
+    del schema["properties"]["name"]
+    schema["required"].remove("name")
+    for model in (schema, *schema["$defs"].values()):
+        model.pop("title", None)
+    return {"$schema": GenerateJsonSchema.schema_dialect, "title": "A catalog of recjobs", **schema}
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from recjobs.scalars import Number, Positive, Share, Timezone
 class Part(BaseModel):
     """A part of a catalog file: frozen, and no other keys than these."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Rule(Part):
@@ -44,6 +44,13 @@ class Rule(Part):
 
 class Place(Part):
     """Where rows lie: `path` is a file, a folder, a glob or s3://bucket/...; or `sql` is asked of a `connection`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentRequired": {"sql": ["connection"], "connection": ["sql"]},
+            "not": {"required": ["path", "sql"]},
+        }
+    )
 
     path: str | None = None
     format: Literal["parquet", "csv"] | None = None

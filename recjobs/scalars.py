@@ -22,7 +22,9 @@ def _not_zero(value: float) -> float:
 Number = BeforeValidator(_no_switch)
 """YAML reads `yes` and `on` as true, and true would count as 1."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
-NonZero = Annotated[float, Field(allow_inf_nan=False), Number, AfterValidator(_not_zero)]
+NonZero = Annotated[
+    float, Field(allow_inf_nan=False, json_schema_extra={"not": {"const": 0}}), Number, AfterValidator(_not_zero)
+]
 Share = Annotated[float, Field(ge=0, le=1), Number]
 
 
@@ -32,7 +34,7 @@ def _known_timezone(value: str) -> str:
     return value
 
 
-Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Timezone = Annotated[str, AfterValidator(_known_timezone), Field(examples=["Europe/London", "UTC"])]
 
 
 def _valid_cron(value: str) -> str:
@@ -41,4 +43,4 @@ def _valid_cron(value: str) -> str:
     return value
 
 
-Cron = Annotated[str, AfterValidator(_valid_cron)]
+Cron = Annotated[str, AfterValidator(_valid_cron), Field(examples=["0 3 * * *"])]

@@ -1,5 +1,6 @@
 """Draft a catalog file from a data file: guess which column holds what, for a person to correct."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import yaml
 from pydantic import ValidationError
 
 from recjobs.adapters import sources
-from recjobs.catalog import Catalog, explain
+from recjobs.catalog import Catalog, explain, json_schema
 from recjobs.config import load_settings
 from recjobs.core.validation import as_microseconds
 from recjobs.errors import DataRefused, Misuse
 from recjobs.inputs import Place
 
+SCHEMA = ".schema.json"
+"""Beside the catalog files, for editors that complete keys and mark mistakes."""
 _HINTS = {
     "user_id": r"user|customer|client|buyer|visitor|member|account|response.?id|session",
     "item_id": r"item|product|stock|sku|asin|isbn|article|movie|track|good",
@@ -58,7 +61,9 @@ def run(path: str) -> dict[str, str]:
     except ValidationError as error:
         raise Misuse(f"{target} would be refused: {'; '.join(explain(error))}. Rename the data file") from None
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(yaml.safe_dump(draft, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.safe_dump(draft, sort_keys=False, allow_unicode=True)
+    target.write_text(f"# yaml-language-server: $schema={SCHEMA}\n{text}", encoding="utf-8")
+    (target.parent / SCHEMA).write_text(json.dumps(json_schema(), indent=1), encoding="utf-8")
     return {"catalog": target.stem, "file": str(target), **columns}
 
 

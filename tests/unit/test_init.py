@@ -1,10 +1,13 @@
 """Drafting a catalog file: good guesses, nothing overwritten, nothing that would be refused."""
 
 import gzip
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from recjobs.config import load_catalog
 from recjobs.errors import DataRefused, Misuse
@@ -46,6 +49,13 @@ def test_a_shops_export_is_understood(draft, tmp_path):
     }
     assert source.time.unit == "iso"
     assert shop.items.columns.model_dump(exclude_none=True) == {"title": "Description", "price": "Price"}
+
+
+def test_an_editor_finds_the_schema_beside_the_draft(draft, tmp_path):
+    draft("shop.csv", CSV)
+    text = (tmp_path / "catalogs" / "shop.yaml").read_text()
+    schema = json.loads((tmp_path / "catalogs" / text.splitlines()[0].partition("$schema=")[2]).read_text())
+    Draft202012Validator(schema).validate(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1000), ("us", 1_000_000)])

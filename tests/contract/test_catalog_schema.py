@@ -1,0 +1,118 @@
+"""The JSON Schema of a catalog file says of a file what `recjobs` says of it, as far as a schema can."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from recjobs.catalog import Catalog, json_schema
+from recjobs.config import ROOT
+from tests.worlds import CATALOG
+
+# as an editor reads it: keys are texts
+SCHEMA = json.loads(json.dumps(json_schema()))
+CHECK = Draft202012Validator(SCHEMA)
+FILES = sorted((ROOT / "catalogs").glob("*.yaml"))
+GOOD = {"sources": [{"path": "a.csv", "columns": {"user_id": "u", "item_id": "i", "occurred_at": "t", "weight": "w"}}]}
+
+
+def problems(text: str) -> list[str]:
+    tree = json.loads(json.dumps(yaml.safe_load(text)))
+    return [f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in CHECK.iter_errors(tree)]
+
+
+def changed(path: str, value: Any) -> str:
+    """A good catalog with one key set; `sources.0.path` and the like, null removes it."""
+    tree: Any = json.loads(json.dumps(GOOD))
+    *branches, leaf = [int(part) if part.isdigit() else part for part in path.split(".")]
+    node = tree
+    for branch in branches:
+        node = node[branch] if isinstance(branch, int) else node.setdefault(branch, {})
+    node[leaf] = value
+    if value is None:
+        del node[leaf]
+    return str(yaml.safe_dump(tree))
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("text", [*(path.read_text() for path in FILES), yaml.safe_dump(CATALOG)])
+def test_a_good_catalog_is_good_for_an_editor_too(text: str):
+    assert problems(text) == []
+
+
+def test_what_the_docstrings_say_is_shown_while_typing():
+    assert "One select statement" in SCHEMA["$defs"]["Source"]["properties"]["sql"]["description"]
+    assert "Between the fields" in SCHEMA["$defs"]["Items"]["properties"]["delimiter"]["description"]
+    assert "as of its logical date" in SCHEMA["properties"]["live"]["description"]
+
+
+def test_a_catalog_is_named_by_its_file():
+    assert "name" not in SCHEMA["properties"]
+    assert "name" not in SCHEMA["required"]
+    assert problems(changed("name", "shop")) == [": Additional properties are not allowed ('name' was unexpected)"]
+
+
+GOOD_KEYS: list[tuple[str, Any]] = [
+    ("sources.0.delimiter", "\t"),
+    ("sources.0.rating_to_weight", {"3": 1, "5": 2.5}),
+    ("kinds", {"purchase": 5, "return": -2.5}),
+    ("sources.0.where", {"cancelled": {"column": "c", "is_empty": True}}),
+    ("items", {"columns": {"title": "t"}}),
+    ("users", {"sql": "select 1", "connection": "shop", "columns": {"user_id": "u"}}),
+    ("schedule", {"cron": "0 3 * * *", "timezone": "Europe/London"}),
+]
+WRONG_KEYS: list[tuple[str, Any]] = [
+    ("sources", []),
+    ("sources", None),
+    ("sources.0.columns.item_id", None),
+    ("sources.0.pth", "a.csv"),
+    ("sources.0.format", "xlsx"),
+    ("sources.0.delimiter", "::"),
+    ("sources.0.delimiter", '"'),
+    ("sources.0.sql", "select 1"),
+    ("sources.0.connection", "shop"),
+    ("sources.0.time", {"unit": "ns"}),
+    ("sources.0.rating_to_weight", {}),
+    ("sources.0.rating_to_weight", {"3": 0}),
+    ("sources.0.where", {"cancelled": {"is_empty": True}}),
+    ("items", {"columns": {"titel": "t"}}),
+    ("items", {"columns": {}, "unknown": "drop"}),
+    ("users", {"connection": "shop", "columns": {"user_id": "u"}}),
+    ("users", {"sql": "select 1", "connection": "Shop", "columns": {"user_id": "u"}}),
+    ("kinds", {"purchase": 0}),
+    ("kinds", {"purchase": "many"}),
+    ("seen", "never"),
+    ("mode", "delta"),
+    ("holdout_days", 0),
+    ("holdout_days", True),
+    ("top_n.stored", 0),
+    ("model.factors", 1.5),
+    ("limits.max_rejected_share", 1.1),
+    ("limits.repeated", "stop"),
+    ("seed", -1),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), GOOD_KEYS, ids=str)
+def test_what_recjobs_takes_is_taken(path: str, value: Any):
+    text = changed(path, value)
+    Catalog.model_validate({**yaml.safe_load(text), "name": "shop"})
+    assert problems(text) == []
+
+
+@pytest.mark.parametrize(("path", "value"), WRONG_KEYS, ids=str)
+def test_what_recjobs_refuses_is_marked(path: str, value: Any):
+    text = changed(path, value)
+    with pytest.raises(ValueError, match="validation error"):
+        Catalog.model_validate({**yaml.safe_load(text), "name": "shop"})
+    assert problems(text) != []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_catalog_file_names_its_schema(path):
+    assert path.read_text().startswith("# yaml-language-server: $schema=.schema.json\n")
