@@ -112,9 +112,10 @@ for step in NIGHT:
 @json_option
 def begin(catalog_name: str, as_of: str | None, settings: tuple[str, ...], force: str | None, as_json: bool) -> None:
     """Begin a night: name its batch and pin what it was asked."""
-    from recjobs.steps import begin as step
+    from recjobs.steps import begin_night
 
-    show(step.run(load_catalog(catalog_name), as_of=as_of, overrides=_overrides(settings), force=force), as_json)
+    catalog = load_catalog(catalog_name)
+    show(begin_night(catalog, as_of=as_of, overrides=_overrides(settings), force=force, publish=True), as_json)
 
 
 @cli.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')

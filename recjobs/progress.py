@@ -9,7 +9,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recjobs import NIGHT
 from recjobs.catalog import Catalog
-from recjobs.steps import begin, run_step
+from recjobs.steps import begin_night, run_step
 
 
 def run_night(
@@ -17,7 +17,7 @@ def run_night(
 ) -> dict[str, Any]:
     """Begin, then every step that an earlier try has not finished. Returns what each step returned."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    began = begin.run(catalog, as_of=as_of, overrides=overrides, force=force, publish=publish)
+    began = begin_night(catalog, as_of=as_of, overrides=overrides, force=force, publish=publish)
     batch_id = str(began["batch_id"])
     if began["nothing_new"]:
         console.print(f"nothing new: {batch_id} was made of the same input, request and code, and is finished")

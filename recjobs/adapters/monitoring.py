@@ -14,6 +14,11 @@ class Metrics:
         if self._client:
             self._client.gauge(name, value)
 
+    def count(self, name: str) -> None:
+        """One more of something."""
+        if self._client:
+            self._client.incr(name)
+
     def timing(self, name: str, milliseconds: float) -> None:
         """How long something took."""
         if self._client:

@@ -49,6 +49,23 @@ def metric_bars(
     return _svg(draw, 8.2, 0.55 + 0.42 * len(names))
 
 
+def before_and_now(bins: dict[str, list[int]], title: str) -> str:
+    """Shares of the bins of two windows, side by side: the earlier night's pale, tonight's accented."""
+    counts = np.array(list(bins.values()), float).reshape(-1, 2)
+    shares = 100 * counts / np.maximum(counts.sum(axis=0), 1)
+
+    def draw(axes: Any) -> None:
+        place = np.arange(len(bins))
+        axes.bar(place - 0.2, shares[:, 0], width=0.4, color=_PALE, linewidth=0, label="before")
+        axes.bar(place + 0.2, shares[:, 1], width=0.4, color=_ACCENT, linewidth=0, label="now")
+        axes.set_xticks(place, list(bins))
+        axes.set_ylabel("share (%)")
+        axes.set_title(title, loc="left")
+        axes.legend(frameon=False)
+
+    return _svg(draw, 8.2, 1.9)
+
+
 def popularity_tail(shares: dict[str, np.ndarray]) -> str:
     """How much of all places in lists the most shown items take; one line a kind of list."""
 

@@ -2,7 +2,7 @@
 (Ji et al., TOIS 2023)."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -53,3 +53,8 @@ def split_at(interactions: Interactions, cutoff: datetime) -> tuple[Interactions
 def microseconds(at: datetime) -> int:
     """An aware instant as microseconds since 1970 UTC."""
     return round(at.timestamp() * 1_000_000)
+
+
+def instant(microseconds_since_1970: int) -> datetime:
+    """The inverse of `microseconds`."""
+    return datetime.fromtimestamp(int(microseconds_since_1970) / 1e6, UTC)

@@ -1,24 +1,56 @@
 """Verbs: each module is one step of the night or one verb of the operator; `run` loads, computes and saves."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recjobs.adapters.monitoring import Metrics
     from recjobs.catalog import Catalog
 
 
 def run_step(name: str, catalog: "Catalog", batch_id: str) -> dict[str, Any]:
-    """Run one of the eleven steps, and send how long it took and the numbers it returned to StatsD."""
+    """Run one of the eleven steps, and send what became of it to StatsD."""
+    with measured(name, catalog) as metrics:
+        result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(catalog, batch_id)
+        for key, value in result.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                metrics.gauge(key, value)
+    return result
+
+
+def begin_night(catalog: "Catalog", **asked: Any) -> dict[str, Any]:
+    """Begin a night as `recjobs.steps.begin.run` does, and send what became of it to StatsD."""
+    from recjobs.steps import begin
+
+    with measured("begin", catalog):
+        return begin.run(catalog, **asked)
+
+
+@contextmanager
+def measured(name: str, catalog: "Catalog") -> Iterator["Metrics"]:
+    """Send how long a block took, or count that it was refused, skipped or failed: what alerts hang on."""
     from recjobs.adapters.monitoring import Metrics
     from recjobs.config import load_settings
+    from recjobs.errors import InputLate, Refused, TryLater
 
     settings = load_settings()
     metrics = Metrics(settings.statsd_host, settings.statsd_port, catalog.name, name)
     began = time.monotonic()
-    result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(catalog, batch_id)
+    try:
+        yield metrics
+    except InputLate:
+        metrics.count("skipped")
+        raise
+    except Refused:
+        metrics.count("refused")
+        raise
+    except TryLater:
+        metrics.count("waiting")
+        raise
+    except Exception:
+        metrics.count("failed")
+        raise
     metrics.timing("duration", (time.monotonic() - began) * 1000)
-    for key, value in result.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            metrics.gauge(key, value)
-    return result

@@ -66,6 +66,7 @@ def _page(night: Night) -> str:
         inspection=night.artifacts.load_json("inspect", "inspection.json") if published else None,
         examples=_examples(night) if published else [],
         weeks=_weeks(night),
+        drift=_drift(night),
         bars={view: _bars(metrics["metrics"], view) for view in metrics["users"] if metrics["users"][view]},
     )
 
@@ -81,6 +82,20 @@ def _by_model(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]
     for row in rows:
         result.setdefault(row["view"], {}).setdefault(row["model"], {})[f"{row['segment']}.{row['metric']}"] = row
     return result
+
+
+def _drift(night: Night) -> dict[str, Any]:
+    found = night.artifacts.load_json("validate", "drift.json")
+    allowed = night.catalog.limits.drift
+    features = [
+        {
+            **moved,
+            "allowed": getattr(allowed, moved["feature"]),
+            "plot": plots.before_and_now(moved["bins"], moved["feature"].replace("_", " ")) if moved["bins"] else "",
+        }
+        for moved in found["features"]
+    ]
+    return {"compared_with": found["compared_with"], "features": features}
 
 
 def _weeks(night: Night) -> str:

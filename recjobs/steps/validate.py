@@ -1,22 +1,22 @@
 """Keep what is sound, quarantine what is not, and account for every row that was read."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from recjobs import limits
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.catalog import Catalog
 from recjobs.core import items as core_items
 from recjobs.core import users as core_users
-from recjobs.core import volume
 from recjobs.core.collected import Bots, Collected, Gathered
-from recjobs.core.findings import Finding, forgiven, must_go_on, of_night
+from recjobs.core.drift import Moved, profile
+from recjobs.core.findings import Finding, forgiven, must_go_on
 from recjobs.core.interactions import Interactions
 from recjobs.core.reasons import QUARANTINE
-from recjobs.core.splitting import microseconds
+from recjobs.core.splitting import instant, microseconds
 from recjobs.core.tally import Tally
 from recjobs.core.validation import as_ids, check, weights_of_ratings
 from recjobs.inputs import Source
@@ -28,7 +28,7 @@ REJECTED = pa.schema(
 )
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
+def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
     """Write interactions (numbers), users and items (ids and attributes, in order of id), rejected rows and findings.
 
     read = excluded + accepted + merged + quarantined, exactly. Raises DataRefused or InputLate when the
@@ -41,16 +41,21 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
         if gathered.bots:
             tally.exclude("bot", gathered.set_aside, f"{len(gathered.bots)} users, such as {gathered.bots[0]}")
         counts = _counts(night, tally, gathered)
+        moved, of_drift = _drift(night, files, gathered)
         findings = forgiven(
-            [*tally.findings(gathered.merged), *_of_the_night(night, counts, gathered.interactions, tally)],
+            [
+                *tally.findings(gathered.merged),
+                *limits.of_the_night(night, counts, gathered.interactions, tally),
+                *of_drift,
+            ],
             night.request.force if counts["accepted"] + counts["carried"] else None,
         )
         files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
         _save(night, files, gathered, core_items.of_file(known) if known is not None else said.attributes())
         if night.request.publish:
-            _record(night, counts, findings, tally, gathered.interactions)
+            _record(night, counts, findings, tally, gathered.interactions, moved)
         must_go_on(night.catalog.name, findings)
-    return counts
+    return counts | {f"drift_{one.feature}": round(one.value, 4) for one in moved}
 
 
 def _items_of_a_file(night: Night) -> pa.Table | None:
@@ -153,55 +158,17 @@ def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
     }
 
 
-def _of_the_night(night: Night, counts: dict[str, int], interactions: Interactions, tally: Tally) -> list[Finding]:
-    """What is wrong with the input as a whole."""
-    limits, catalog, request = night.catalog.limits, night.catalog, night.request
-    found = []
-    worst = "; ".join(
-        f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
-    )
-    usable = counts["accepted"] + counts["carried"]
-    if usable < limits.min_interactions:
-        sentence = (
-            f"{usable} usable interactions of {counts['read']} rows read ({counts['excluded']} excluded by rule, "
-            f"{counts['quarantined']} quarantined{': ' + worst if worst else ''}); at least "
-            f"{limits.min_interactions} are needed"
-        )
-        found.append(of_night("too_few_interactions", "refuse", usable, sentence))
-    offered = counts["read"] - counts["excluded"]
-    if offered and counts["quarantined"] / offered > limits.max_rejected_share:
-        sentence = (
-            f"{counts['quarantined'] / offered:.1%} of the rows are bad, limits.max_rejected_share allows "
-            f"{limits.max_rejected_share:.1%}: {worst}"
-        )
-        found.append(of_night("too_many_rejected", "refuse", counts["quarantined"], sentence))
-    if catalog.items and catalog.items.unknown == "refuse" and "unknown_item" in tally.quarantined:
-        sentence = (
-            f"{tally.quarantined['unknown_item']} rows have an item that {catalog.items.path or 'items.sql'} does not "
-            f"have, such as {tally.places['unknown_item']}"
-        )
-        found.append(of_night("unknown_item", "refuse", tally.quarantined["unknown_item"], sentence))
-    bounds = limits.volume
-    usual = volume.BANDS[catalog.mode]
-    found += volume.of_volume(
-        counts["accepted"],
-        request.as_of,
-        request.history,
-        band=(usual[0] if bounds.low is None else bounds.low, bounds.high or usual[1]),
-        nights=bounds.nights,
-        by_weekday=bounds.by_weekday,
-        action=bounds.action,
-    )
-    if catalog.live:
-        newest = _instant(interactions.occurred_at.max()) if len(interactions) else None
-        fresh = limits.freshness
-        found += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
-        found += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
-    return found
-
-
-def _instant(microseconds_since_1970: int) -> datetime:
-    return datetime.fromtimestamp(int(microseconds_since_1970) / 1e6, UTC)
+def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Moved], list[Finding]]:
+    """Describe tonight's newest rows, and hold them against the last accepted night's."""
+    until, days = microseconds(night.request.as_of), night.catalog.limits.drift.window_days
+    now = profile(gathered.interactions, gathered.user_ids, gathered.item_ids, until, days)
+    files.save_json("profile.json", now.to_json())
+    files.save_table("profile_items.parquet", now.items)
+    before = limits.earlier_profile(night)
+    moved = limits.drift(night, before, now) if before else []
+    compared = night.request.history[0].batch_id if moved else None
+    files.save_json("drift.json", {"compared_with": compared, "features": [one.to_json() for one in moved]})
+    return moved, limits.of_drift(night, moved)
 
 
 def _save(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
@@ -215,7 +182,12 @@ def _save(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -
 
 
 def _record(
-    night: Night, counts: dict[str, int], findings: list[Finding], tally: Tally, interactions: Interactions
+    night: Night,
+    counts: dict[str, int],
+    findings: list[Finding],
+    tally: Tally,
+    interactions: Interactions,
+    moved: list[Moved],
 ) -> None:
     states = {f.action for f in findings}
     state = "refused" if "refused" in states else "skipped" if "skipped" in states else "accepted"
@@ -232,12 +204,20 @@ def _record(
                 "state": state,
                 "reason": ", ".join(stopped) or None,
                 "files": night.request.input["files"],
-                "oldest": _instant(times.min()) if times.size else None,
-                "newest": _instant(times.max()) if times.size else None,
+                "oldest": instant(times.min()) if times.size else None,
+                "newest": instant(times.max()) if times.size else None,
                 **{f"n_{name}": n for name, n in counts.items()},
             },
             findings=[_without_nul(f.to_json()) for f in findings],
-            drift=[],
+            drift=[
+                {
+                    "feature": one.feature,
+                    "value": one.value,
+                    "threshold": getattr(night.catalog.limits.drift, one.feature),
+                    "compared_with": night.request.history[0].batch_id,
+                }
+                for one in moved
+            ],
             rejected=rejected,
         )
 
