@@ -11,6 +11,11 @@ import psycopg2.extras
 import pytest
 
 from local import ports
+from recjobs.adapters import sources
+from recjobs.adapters.sources import query
+from recjobs.errors import DataRefused
+from recjobs.inputs import Place
+from tests.s3_server import running
 from tests.worlds import COLUMNS, EARLIER, Goods, MakeWorld, Postgres, World, shop
 
 SHOP = "shop_of_sql_sources"
@@ -116,10 +121,6 @@ def test_a_night_reads_what_was_found_when_it_began(world: World, source_url: st
 
 
 def test_odd_ids_come_out_of_postgres_byte_for_byte(world: World, source_url: str, tmp_path: Any) -> None:
-    from recjobs.adapters import sources
-    from recjobs.adapters.sources import query
-    from recjobs.inputs import Place
-
     place = Place(sql="select id, n from odd", connection="shop")
     file = query.pin(place, "items", source_url, str(tmp_path), {"item_id": "id"})
     rows = [
@@ -133,10 +134,6 @@ def test_odd_ids_come_out_of_postgres_byte_for_byte(world: World, source_url: st
 
 
 def test_a_time_is_utc_whatever_the_database_thinks(source_url: str, tmp_path: Any) -> None:
-    from recjobs.adapters import sources
-    from recjobs.adapters.sources import query
-    from recjobs.inputs import Place
-
     sql = "select timestamptz '2025-03-01 12:00+00' as at, date '2025-03-02' as day, 0.1::float8 + 0.2 as f"
     file = query.pin(Place(sql=sql, connection="shop"), "sources.0", source_url, str(tmp_path), {})
     [batch] = sources.read(file, ["at", "day", "f"])
@@ -179,10 +176,6 @@ def test_a_type_that_cannot_be_an_id_is_exit_65(refused: Any, column: str, said:
 
 
 def test_a_list_of_categories_says_how_to_write_it(source_url: str, tmp_path: Any) -> None:
-    from recjobs.adapters.sources import query
-    from recjobs.errors import DataRefused
-    from recjobs.inputs import Place
-
     place = Place(sql="select 'i' as id, array['a', 'b'] as c", connection="shop")
     with pytest.raises(DataRefused, match=r"items\.sql: column 'c' is text\[\]; say array_to_string\(c, '\|'\)"):
         query.pin(place, "items", source_url, str(tmp_path), {"item_id": "id", "categories": "c"})
@@ -221,3 +214,14 @@ def test_a_url_that_is_none_is_exit_78_and_never_shown(refused: Any, url: str) -
 def test_a_postgres_that_is_away_is_exit_75(refused: Any) -> None:
     said = refused(75, ROWS, url=f"postgresql://u:{quote('p@ss')}@127.0.0.1:{ports.any_free()}/x")
     assert "Postgres at u@127.0.0.1/x does not answer" in said
+
+
+def test_a_result_is_kept_in_s3_where_the_artifacts_are(source_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as server:
+        for name, value in server.settings.items():
+            monkeypatch.setenv(name, value)
+        place = Place(sql="select id from odd where id = '007'", connection="shop")
+        file = query.pin(place, "items", source_url, "s3://bucket/artifacts/shop/_inputs", {"item_id": "id"})
+        assert [name for name in server.objects if not name.endswith("/")] == [file.path.removeprefix("s3://")]
+        assert query.pinned(file.path) == file
+        assert [batch.to_pylist() for batch in sources.read(file, ["id"])] == [[{"id": "007"}]]

@@ -149,8 +149,14 @@ def file_system(path: str) -> tuple[fs.FileSystem, str]:
     """The file system of a path or s3://bucket/..., and the path inside it."""
     if not path.startswith("s3://"):
         return fs.LocalFileSystem(), path
-    # Endpoint, region and credentials come from the usual AWS_... variables, read by the client itself.
-    return fs.S3FileSystem(), path.removeprefix("s3://")
+    # Endpoint, region and credentials come from the usual AWS_... variables, which the client reads itself, but the
+    # endpoint only when it is made of a URI. Keys may hold what a URI cannot, hence the bucket alone.
+    place = path.removeprefix("s3://")
+    try:
+        system, _ = fs.FileSystem.from_uri(f"s3://{place.partition('/')[0]}")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise translated(path, error) from None
+    return system, place
 
 
 def open_file(path: str) -> pa.NativeFile:
@@ -169,11 +175,13 @@ def _answered(path: str) -> Iterator[None]:
         raise translated(path, error) from None
 
 
-def translated(path: str, error: OSError) -> Exception:
+def translated(path: str, error: Exception) -> Exception:
     """What an error of reading means: the network is away, we are not let in, or the file cannot be read."""
     said = str(error)
     if "AWS Error" not in said:
-        return DataRefused(f"{path}: cannot be read ({error.strerror or said}); see to its permissions")
+        return DataRefused(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or said}); see to its permissions"
+        )
     if any(word in said for word in ("NETWORK_CONNECTION", "curlCode", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "TIMEOUT")):
         return SystemAway(f"{path}: the object store does not answer; see to AWS_ENDPOINT_URL and the network")
     if any(word in said for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "MISSING_AUTH", "TOKEN")):
