@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,12 +30,15 @@ _HINTS = {
 
 
 def run(path: str) -> dict[str, str]:
-    """Write `<catalogs>/<name of the file>.yaml`; an existing one is never overwritten.
+    """Write `<catalogs>/<name of the file or folder>.yaml`; an existing one is never overwritten.
 
     Raises DataRefused when the file cannot be read or no column looks like a user, an item or a time.
     """
     settings = load_settings()
-    file = sources.find(Path.cwd(), Place(path=str(Path(path).absolute())))[0]
+    place = path if path.startswith("s3://") else str(Path(path).absolute())
+    file = sources.find(Path.cwd(), Place(path=place))[0]
+    delimiter = sources.delimiter_of(file)
+    file = replace(file, delimiter=delimiter)
     batch = next(iter(sources.read(file, None)), None)
     if batch is None or batch.num_rows == 0:
         raise DataRefused(f"{path}: no rows to guess from")
@@ -53,7 +57,14 @@ def run(path: str) -> dict[str, str]:
     attributes = {key: guess[key] for key in ("title", "categories", "price") if guess[key]}
     draft = {
         "description": f"Drafted from {Path(path).name}; see that the columns are right",
-        "sources": [{"path": file.path, "columns": columns, "time": _time(batch.column(columns["occurred_at"]))}],
+        "sources": [
+            {
+                "path": place,
+                **({"delimiter": delimiter} if delimiter != Place().delimiter else {}),
+                "columns": columns,
+                "time": _time(batch.column(columns["occurred_at"])),
+            }
+        ],
         **({"items": {"columns": attributes}} if attributes else {}),
     }
     try:

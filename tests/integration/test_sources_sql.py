@@ -216,12 +216,13 @@ def test_a_postgres_that_is_away_is_exit_75(refused: Any) -> None:
     assert "Postgres at u@127.0.0.1/x does not answer" in said
 
 
-def test_a_result_is_kept_in_s3_where_the_artifacts_are(source_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_is_kept_in_s3_where_the_artifacts_are(world: World) -> None:
+    world.write_catalog(by_sql(world.catalog, ROWS))
     with running() as server:
-        for name, value in server.settings.items():
-            monkeypatch.setenv(name, value)
-        place = Place(sql="select id from odd where id = '007'", connection="shop")
-        file = query.pin(place, "items", source_url, "s3://bucket/artifacts/shop/_inputs", {"item_id": "id"})
-        assert [name for name in server.objects if not name.endswith("/")] == [file.path.removeprefix("s3://")]
-        assert query.pinned(file.path) == file
-        assert [batch.to_pylist() for batch in sources.read(file, ["id"])] == [[{"id": "007"}]]
+        settings = {**server.settings, "RECJOBS_ARTIFACTS": "s3://bucket/artifacts"}
+        batch_id = world.recjobs("begin", "--json", **settings).json["batch_id"]
+        done = world.recjobs("extract", "--batch-id", batch_id, "--json", **settings)
+        assert done.json == {"read": len(GOODS.sound), "excluded": 0}
+        kept = [name for name in server.objects if "/_inputs/" in name and not name.endswith("/")]
+        [content] = [gzip.decompress(server.objects[name]) for name in kept]
+        assert kept == [f"bucket/artifacts/{world.name}/_inputs/{hashlib.sha256(content).hexdigest()}.csv.gz"]

@@ -23,7 +23,7 @@ def draft(monkeypatch, tmp_path):
         path = tmp_path / name
         if isinstance(content, bytes):
             path.write_bytes(content)
-        else:
+        elif content is not None:
             pq.write_table(content, path)
         return load_catalog(init.run(str(path))["catalog"])
 
@@ -63,6 +63,18 @@ def test_an_editor_finds_the_schema_beside_the_draft(draft, tmp_path):
 def test_the_unit_of_a_number_is_read_off_its_size(draft, unit, factor, kind):
     table = pa.table({"user": ["u"], "movie": ["m"], "timestamp": pa.array([1_323_435_000 * factor]).cast(kind)})
     assert draft("views.parquet", table).sources[0].time.unit == unit
+
+
+def test_a_file_with_semicolons_gets_a_catalog_that_says_so(draft):
+    [source] = draft("shop.csv", CSV.replace(b",", b";")).sources
+    assert source.delimiter == ";"
+    assert source.columns.item_id == "StockCode"
+
+
+def test_a_folder_gets_one_catalog(draft, tmp_path):
+    (tmp_path / "orders" / "day=1").mkdir(parents=True)
+    (tmp_path / "orders" / "day=1" / "a.csv").write_bytes(CSV)
+    assert [source.path for source in draft("orders", None).sources] == [str(tmp_path / "orders")]
 
 
 def test_an_existing_catalog_is_never_overwritten(draft, tmp_path):

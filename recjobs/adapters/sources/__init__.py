@@ -3,7 +3,8 @@
 `find` says which files a place means, `query.pin` makes a file of a query's result, `read` and `read_rows` read a file.
 """
 
+from recjobs.adapters.sources.csv_faults import delimiter_of
 from recjobs.adapters.sources.places import Place, SourceFile, find
 from recjobs.adapters.sources.reading import Rows, read, read_rows
 
-__all__ = ["Place", "Rows", "SourceFile", "find", "read", "read_rows"]
+__all__ = ["Place", "Rows", "SourceFile", "delimiter_of", "find", "read", "read_rows"]

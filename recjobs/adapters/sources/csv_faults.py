@@ -66,15 +66,21 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
     return None
 
 
-def likely_delimiter(name: str, delimiter: str) -> str | None:
-    """What seems to separate the fields of a header that was read as one name; None if nothing does."""
-    counts = {other: name.count(other) for other in _DELIMITERS if other != delimiter and other in name}
-    return max(counts, key=counts.__getitem__) if counts else None
+def delimiter_of(file: SourceFile) -> str:
+    """What separates the fields of a CSV file: what its catalog says, unless the header is then one column only and
+    another sign would make it several."""
+    other = _likely(header(file), file.delimiter) if file.format == "csv" else None
+    return other or file.delimiter
+
+
+def _likely(names: list[str], delimiter: str) -> str | None:
+    counts = {sign: names[0].count(sign) for sign in _DELIMITERS if sign != delimiter and sign in names[0]}
+    return max(counts, key=counts.__getitem__) if len(names) == 1 and counts else None
 
 
 def wrong_delimiter(file: SourceFile, names: list[str]) -> str | None:
     """The message about a header that is one column only for being cut at the wrong sign."""
-    other = likely_delimiter(names[0], file.delimiter) if len(names) == 1 else None
+    other = _likely(names, file.delimiter)
     if other is None:
         return None
     return (
