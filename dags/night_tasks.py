@@ -77,18 +77,22 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
     def run(catalog_name: str, params: Any, dag_run: Any) -> str:
         from recjobs.config import load_catalog
         from recjobs.errors import Misuse
-        from recjobs.steps import begin
+        from recjobs.steps import begin_night, meet_deadline
 
         with airflow_states():
             # Airflow checks the values of the names it knows, and lets others pass.
             if unknown := sorted(set(dag_run.conf or {}) - set(form)):
                 raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(form)}")
+            catalog, as_of = load_catalog(catalog_name), params["as_of"]
+            if dag_run.run_type == "scheduled" and catalog.schedule.deadline:
+                met_by = meet_deadline(catalog, dag_run.run_after)
+                raise AirflowSkipException(f"the input had come before the deadline, and began {met_by}")
+            if as_of is None and catalog.live and dag_run.logical_date:
+                as_of = dag_run.logical_date.isoformat()
             renamed = {"half_life_days": "recency.half_life_days"}
             settings = ("factors", "alpha", "regularization", "iterations", "half_life_days")
             overrides = {renamed.get(key, key): params[key] for key in settings if params[key] is not None}
-            night = begin.run(
-                load_catalog(catalog_name), as_of=params["as_of"], overrides=overrides, force=params["force"]
-            )
+            night = begin_night(catalog, as_of=as_of, overrides=overrides, force=params["force"])
             if night["nothing_new"]:
                 raise AirflowSkipException(f"nothing new: {night['batch_id']} is live and was made of the same")
             return str(night["batch_id"])

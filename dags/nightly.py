@@ -10,7 +10,9 @@ such DAG, `nightly_<catalog>`; it starts by itself if the file has a `schedule`,
 
 What you may see, and what to do:
 
-- **`begin` is skipped, and all after it:** nothing is new; the live batch was made of the same. Do nothing.
+- **`begin` is skipped, and all after it:** nothing is new; the live batch was made of the same. Do nothing. In a
+  catalog that starts by a file's arrival this is also the deadline's run: its log says that the input had come, or that
+  it had not, and then see to the upstream DAG.
 - **`extract` or `validate` is skipped, and all after it:** the input is late or stale. The next night takes it along.
 - **A task waits for its retry:** Postgres, the object store or MLflow is away, or another night is publishing. Wait.
 - **A task failed:** its log ends with the reason. Exit code 65: the data or the lists were refused; 78: a setting is
@@ -29,8 +31,9 @@ scheduled on the asset starts when new lists are live.
 """
 
 from datetime import timedelta
+from typing import Any
 
-from airflow.sdk import Asset, CronTriggerTimetable, Param, chain, dag
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag
 from night_tasks import INSIDE, OUTSIDE, begin, step
 
 from recjobs.catalog import Catalog
@@ -79,12 +82,12 @@ def form(catalog: Catalog) -> dict[str, Param]:
 
 def nightly(catalog: Catalog) -> None:
     """Make the DAG of one catalog."""
-    schedule = None
-    if catalog.schedule.cron:
+    schedule: Any = None
+    if at := catalog.schedule.cron or catalog.schedule.deadline:
         # Without a start date, and with timedelta(0), unpausing starts no run at once: the first is the next one due.
-        schedule = CronTriggerTimetable(
-            catalog.schedule.cron, timezone=catalog.schedule.timezone, run_immediately=timedelta(0)
-        )
+        schedule = CronTriggerTimetable(at, timezone=catalog.schedule.timezone, run_immediately=timedelta(0))
+    if catalog.schedule.asset:
+        schedule = AssetOrTimeSchedule(timetable=schedule, assets=[Asset(catalog.schedule.asset)])
 
     @dag(
         dag_id=f"nightly_{catalog.name}",

@@ -41,7 +41,7 @@ class Finding:
 
 def of_night(reason: str, action: str, n_rows: int, sentence: str) -> Finding:
     """A finding about the whole night; action as the catalog says it: refuse, skip or warn."""
-    return Finding(reason, _STATES[action], n_rows, f"{sentence}. {REASONS[reason].mend.capitalize()}")
+    return Finding(reason, _STATES[action], n_rows, f"{sentence}. {REASONS[reason].how}")
 
 
 def forgiven(findings: Sequence[Finding], force: str | None) -> list[Finding]:

@@ -22,6 +22,11 @@ class Reason:
     meaning: str
     mend: str
 
+    @property
+    def how(self) -> str:
+        """How to mend it, as a sentence of its own."""
+        return self.mend[0].upper() + self.mend[1:]
+
 
 _ID = "export the id as text, without a change"
 _TIME = "see `time.unit` and `time.timezone` in the catalog, or the export"

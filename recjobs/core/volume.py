@@ -45,9 +45,11 @@ def of_volume(
         return []
     reason = "volume_too_low" if n_accepted < low * usual else "volume_too_high"
     since, until = comparable[-1].as_of, comparable[0].as_of
-    nights_said = f"{len(comparable)} nights from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
+    nights_said = f"median of the last {len(comparable)} nights, {since:%Y-%m-%d} to {until:%Y-%m-%d},"
+    if len(comparable) == 1:
+        nights_said = f"last night, {until:%Y-%m-%d},"
     sentence = (
-        f"{n_accepted:,} interactions where the median of the last {nights_said} is {usual:,.0f}; "
+        f"{n_accepted:,} interactions where the {nights_said} had {usual:,.0f}; "
         f"limits.volume allows {low:g} to {high:g} times as many"
     )
     return [of_night(reason, action, n_accepted, sentence)]

@@ -137,8 +137,15 @@ def _is_of_another_night(night: Night, live: Artifacts, checksum: str) -> bool:
     pin = night.request.live_batch
     if pin is None or pin.checksum != checksum or not live.is_done("validate"):
         return False
-    before, now = (found.manifest("validate")["interactions.parquet"] for found in (live, night.artifacts))
-    return before != now
+    before, now = (_pairs(found) for found in (live, night.artifacts))
+    return not before.equals(now)
+
+
+def _pairs(night: Artifacts) -> pa.Table:
+    """Who took what, whenever: the ids of every interaction."""
+    rows = night.load_table("validate", "interactions.parquet", ["user_idx", "item_idx"])
+    ids = {of: night.load_table("validate", f"{of}s.parquet")[f"{of}_id"] for of in ("user", "item")}
+    return pa.table({of: ids[of].take(rows[f"{of}_idx"]) for of in ids})
 
 
 def _outside(night: Night, measured: dict[str, Measured], world: World) -> dict[str, float]:

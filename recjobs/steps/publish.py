@@ -68,7 +68,7 @@ def _record(night: Night, chosen: dict[str, Any], inspection: dict[str, Any]) ->
         "champion_version": chosen["champion_version"],
         "n_users": counts["users"],
         "n_items": counts["items"],
-        "n_interactions": counts["accepted"],
+        "n_interactions": counts["accepted"] + counts["carried"],
         "top_n_stored": top_n.stored,
         "top_n_served": top_n.served,
         "input_hash": request.input["hash"],

@@ -218,6 +218,17 @@ def test_adding_a_catalog_adds_its_night(airflow_home: Path, tmp_path: Path) -> 
     assert "bookshop" in parsed["dags"]["nightly_bookshop"]["tags"]
 
 
+def test_a_night_may_start_by_a_files_arrival_with_a_deadline(airflow_home: Path, tmp_path: Path) -> None:
+    sample = (ROOT / "catalogs" / "sample.yaml").read_text()
+    schedule = '\nschedule: {asset: bookshop_orders, deadline: "0 6 * * *", timezone: Asia/Kolkata}\n'
+    (tmp_path / "bookshop.yaml").write_text(sample + schedule)
+    parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
+    assert parsed["errors"] == {}
+    timetable = parsed["dags"]["nightly_bookshop"]["schedule"]
+    for part in ("AssetOrTimeSchedule", "bookshop_orders", "0 6 * * *", "Asia/Kolkata"):
+        assert part in timetable
+
+
 def test_a_misspelt_catalog_is_an_import_error_that_names_file_and_key(airflow_home: Path, tmp_path: Path) -> None:
     sample = (ROOT / "catalogs" / "sample.yaml").read_text()
     (tmp_path / "bookshop.yaml").write_text(sample + "\nholdout_day: 3\n")

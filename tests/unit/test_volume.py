@@ -1,0 +1,69 @@
+"""Volume, freshness, repetition: what is usual, by eye."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recjobs.core.volume import PastNight, of_freshness, of_repetition, of_volume
+
+MONDAY = datetime(2025, 6, 2, tzinfo=UTC)
+
+
+def past(*counts, hashes=None):
+    """Nights before MONDAY, newest first."""
+    return [
+        PastNight(f"b{k}", MONDAY - timedelta(days=k + 1), n, (hashes or [f"h{k}" for k in range(len(counts))])[k])
+        for k, n in enumerate(counts)
+    ]
+
+
+def found(n, nights, band=(0.5, 2.0), last=7, by_weekday=False):
+    options = {"band": band, "nights": last, "by_weekday": by_weekday, "action": "refuse"}
+    return [(f.reason, f.action) for f in of_volume(n, MONDAY, nights, **options)]
+
+
+@pytest.mark.parametrize(
+    ("n", "reasons"),
+    [(49, [("volume_too_low", "refused")]), (50, []), (200, []), (201, [("volume_too_high", "refused")])],
+)
+def test_the_band_is_a_multiple_of_the_median(n, reasons):
+    assert found(n, past(100, 1, 100, 9000, 100)) == reasons
+
+
+def test_only_the_last_nights_count():
+    assert found(100, past(*[100] * 7, *[9000] * 20)) == []
+    assert found(100, past(*[9000] * 3, *[100] * 20), last=3) == [("volume_too_low", "refused")]
+
+
+def test_by_weekday_a_sunday_is_no_measure_for_a_monday():
+    counts = [10 if k % 7 == 6 else 100 for k in range(28)]
+    assert found(10, past(*counts)) == [("volume_too_low", "refused")]
+    assert found(10, past(*counts), by_weekday=True) == []
+
+
+def test_with_nothing_to_compare_there_is_no_finding():
+    assert found(1, []) == []
+    assert found(1, past(100), by_weekday=True) == []
+
+
+@pytest.mark.parametrize(("hours", "reasons"), [(0, []), (48, []), (48.1, ["stale_input"])])
+def test_the_newest_interaction_may_be_so_old(hours, reasons):
+    newest = MONDAY - timedelta(hours=hours)
+    assert [f.reason for f in of_freshness(newest, MONDAY, max_age_hours=48, action="skip")] == reasons
+
+
+def test_without_an_interaction_nothing_is_stale():
+    assert of_freshness(None, MONDAY, max_age_hours=1, action="skip") == []
+
+
+def test_only_the_very_last_night_makes_a_repetition():
+    nights = past(1, 1, hashes=["new", "old"])
+    assert [f.reason for f in of_repetition("new", nights, action="refuse")] == ["repeated_input"]
+    assert of_repetition("old", nights, action="refuse") == []
+    assert of_repetition("old", [], action="refuse") == []
+
+
+def test_the_way_out_is_said_as_it_is_typed():
+    (finding,) = of_volume(1, MONDAY, past(100), band=(0.5, 2), nights=7, by_weekday=False, action="refuse")
+    assert "`--force REASON`" in finding.example
+    assert "the last night, 2025-06-01, had 100" in finding.example
