@@ -64,7 +64,7 @@ def _copy(
                 for rule, n in rows.excluded.items():
                     excluded[rule] += n
                 columns = rows.columns | {
-                    "file": pa.repeat(pa.scalar(index, pa.int16()), len(rows.row)),
+                    "file": pa.repeat(pa.scalar(index, pa.int32()), len(rows.row)),
                     "row": pa.array(rows.row, pa.int64()),
                 }
                 batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))

@@ -293,6 +293,30 @@ def test_the_format_is_read_off_the_name(put, name, expected):
     assert find(put(name, b"x"), name)[0].format == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("gs://bucket/a.csv", "from a disk or from s3://"),
+        ("https://example.com/a.csv", "from a disk or from s3://"),
+        ("s3://", "names no bucket; say s3://bucket/folder/file"),
+        ("s3:///a.csv", "names no bucket"),
+        ("s3://my bucket/a.csv", "names no bucket"),
+        ("s3://Bucket/a.csv", "names no bucket"),
+    ],
+)
+def test_a_place_that_cannot_be_is_a_mistake_of_the_catalog(tmp_path, path, said):
+    with pytest.raises(BadConfiguration) as caught:
+        find(tmp_path, path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+
+
+def test_a_path_that_no_disk_can_have_is_refused(tmp_path):
+    for path in ("a\0b.csv", "x" * 5000, ""):
+        with pytest.raises(DataRefused):
+            find(tmp_path, path)
+
+
 # --- the sample shop
 
 

@@ -3,6 +3,7 @@
 import fnmatch
 import glob
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from recjobs.adapters import sample_shop
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
 
 _READ_BYTES = 8 << 20
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+(/|$)")
 _SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv"}
 
 
@@ -56,8 +58,11 @@ def find(data: Path, place: Place) -> list[SourceFile]:
     if path.startswith(sample_shop.SCHEME):
         content = sample_shop.identity(path)
         return [SourceFile(path, "sample", hashlib.sha256(content).hexdigest(), len(content))]
-    names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
+    if "://" in path and not path.startswith("s3://"):
+        raise BadConfiguration(f"{path}: rows are read from a disk or from s3://; copy them to one of them first")
     shown = path if path.startswith("s3://") else str(data / path)
+    with _answered(shown):
+        names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
     if is_folder:
         names = [name for name in names if place.format in (None, _known_format(name)) and _known_format(name)]
     if not names:
@@ -90,20 +95,19 @@ def _on_disk(data: Path, path: str) -> tuple[list[str], bool]:
 def _in_s3(path: str) -> tuple[list[str], bool]:
     """(files, whether the path is a folder)"""
     system, place = file_system(path)
-    with _answered(path):
-        info = system.get_file_info(place.rstrip("/"))
-        if info.type == fs.FileType.File:
-            return [path], False
-        if info.type == fs.FileType.Directory:
-            inside = _files_below(system, place.rstrip("/"))
-            return [f"s3://{name}" for name in inside if _is_meant(PurePosixPath(name).relative_to(place))], True
-        parts = place.split("/")
-        fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), 0)
-        if not fixed:  # no pattern at all, or one for a bucket, which nobody may list
-            return [], False
-        wanted = PurePosixPath(place).parts
-        inside = _files_below(system, "/".join(parts[:fixed]))
-        return [f"s3://{name}" for name in inside if _matches(PurePosixPath(name).parts, wanted)], False
+    info = system.get_file_info(place.rstrip("/"))
+    if info.type == fs.FileType.File:
+        return [path], False
+    if info.type == fs.FileType.Directory:
+        inside = _files_below(system, place.rstrip("/"))
+        return [f"s3://{name}" for name in inside if _is_meant(PurePosixPath(name).relative_to(place))], True
+    parts = place.split("/")
+    fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), 0)
+    if not fixed:  # no pattern at all, or one for a bucket, which nobody may list
+        return [], False
+    wanted = PurePosixPath(place).parts
+    inside = _files_below(system, "/".join(parts[:fixed]))
+    return [f"s3://{name}" for name in inside if _matches(PurePosixPath(name).parts, wanted)], False
 
 
 def _files_below(system: fs.FileSystem, folder: str) -> list[str]:
@@ -152,6 +156,8 @@ def file_system(path: str) -> tuple[fs.FileSystem, str]:
     # Endpoint, region and credentials come from the usual AWS_... variables, which the client reads itself, but the
     # endpoint only when it is made of a URI. Keys may hold what a URI cannot, hence the bucket alone.
     place = path.removeprefix("s3://")
+    if not _BUCKET.match(place):
+        raise BadConfiguration(f"{path}: names no bucket; say s3://bucket/folder/file")
     try:
         system, _ = fs.FileSystem.from_uri(f"s3://{place.partition('/')[0]}")
     except (pa.ArrowInvalid, OSError) as error:
@@ -171,7 +177,7 @@ def _answered(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise DataRefused(f"{path}: there is no such file; it went away just now") from None
-    except OSError as error:
+    except (OSError, pa.ArrowInvalid) as error:
         raise translated(path, error) from None
 
 
