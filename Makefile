@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate
 
 PYTHON ?=
 CATALOG ?=
@@ -63,3 +63,6 @@ lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 
 bench: install ## the stages of a night against floors and peers
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-validate: install ## validate at 20 million rows: time against a floor, and memory
+	@.venv/bin/python -m benchmarks.validate $(ARGS)

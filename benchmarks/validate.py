@@ -1,0 +1,132 @@
+"""`validate` at 20 million rows: time against reading the mapped columns and writing them back, and peak memory.
+
+`make bench-validate`, or with ARGS="--interactions 2000000", or with ARGS="--file F" for a Parquet file of your own that has
+user_id, item_id, timestamp (in seconds) and rating. Each run is a process of its own; ours and the floor take turns,
+medians count. Targets: at most 2.5 times the floor and 1.5 GiB.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from recjobs.config import load_catalog, load_settings
+
+ROUNDS = 3
+SIZES = ("users", "items", "interactions")
+CATALOG = """
+description: For measuring
+sources:
+  - path: rows.parquet
+    columns: {user_id: user_id, item_id: item_id, occurred_at: timestamp, weight: rating}
+    time: {unit: s}
+"""
+
+
+def main() -> None:
+    """Generate the rows, extract them once, then measure."""
+    parser = argparse.ArgumentParser(prog="make bench-validate", description=__doc__)
+    parser.add_argument("--users", type=int, default=138_493)
+    parser.add_argument("--items", type=int, default=26_744)
+    parser.add_argument("--interactions", type=int, default=20_000_000)
+    parser.add_argument(
+        "--child", choices=["generate", "begin", "extract", "floor", "validate"], help=argparse.SUPPRESS
+    )
+    parser.add_argument("--file", type=Path, help="take these rows instead of generating any")
+    parser.add_argument("--batch-id", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        _child(arguments)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        (where / "bench.yaml").write_text(CATALOG)
+        names = ("RECJOBS_STATE", "RECJOBS_ARTIFACTS", "RECJOBS_CATALOGS", "RECJOBS_DATA")
+        environment = {**os.environ, **dict.fromkeys(names, folder)}  # noqa: TID251 - for the processes it starts
+        if arguments.file:
+            (where / "rows.parquet").symlink_to(arguments.file.resolve())
+        else:
+            _run("generate", environment, *(f"--{name}={getattr(arguments, name)}" for name in SIZES))
+        batch = f"--batch-id={_run('begin', environment)['batch_id']}"
+        extracted = _run("extract", environment, batch)
+        print(
+            f"{extracted['rows']:,} rows; extract {extracted['seconds']:.1f} s, {extracted['gib']:.2f} GiB", flush=True
+        )
+        taken: dict[str, list[dict[str, Any]]] = {"floor": [], "validate": []}
+        for _ in range(ROUNDS):
+            for name, runs in taken.items():
+                runs.append(_run(name, environment, batch))
+        seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in taken.items()}
+        peak = {name: max(run["gib"] for run in runs) for name, runs in taken.items()}
+        ratio = seconds["validate"] / seconds["floor"]
+        print(
+            f"floor    {seconds['floor']:6.1f} s  {peak['floor']:.2f} GiB   reads the mapped columns, writes them back"
+        )
+        print(f"validate {seconds['validate']:6.1f} s  {peak['validate']:.2f} GiB   {ratio:.2f} times the floor")
+
+
+def _run(child: str, environment: dict[str, str], *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.validate", "--child", child, *arguments]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{child} failed")
+    return {**json.loads(said.splitlines()[-1]), "gib": usage.ru_maxrss / 2**20}
+
+
+def _child(arguments: argparse.Namespace) -> None:
+    began, result = time.perf_counter(), dict[str, Any]()
+    folder = Path(str(load_settings().data))
+    if arguments.child == "generate":
+        _generate(folder / "rows.parquet", arguments)
+    elif arguments.child == "floor":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        began = time.perf_counter()
+        source = pq.ParquetFile(folder / "rows.parquet")
+        columns = ["user_id", "item_id", "timestamp", "rating"]
+        schema = pa.schema([source.schema_arrow.field(name) for name in columns])
+        with pq.ParquetWriter(folder / "floor.parquet", schema, compression="zstd", compression_level=1) as out:
+            for batch in source.iter_batches(1 << 20, columns=columns):
+                out.write_batch(batch.select(columns))
+    else:
+        from recjobs.steps import begin, extract, validate
+
+        catalog, began = load_catalog("bench"), time.perf_counter()
+        if arguments.child == "begin":
+            result = {"batch_id": begin.run(catalog, publish=False)["batch_id"]}
+        else:
+            done = {"extract": extract, "validate": validate}[arguments.child].run(catalog, arguments.batch_id)
+            result = {"rows": done["read"]}
+    print(json.dumps({"seconds": time.perf_counter() - began, **result}))
+
+
+def _generate(path: Path, arguments: argparse.Namespace) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from benchmarks import generate
+
+    world = generate.interactions(arguments.users, arguments.items, arguments.interactions)
+    order = np.argsort(world.occurred_at)  # a source grows by time
+    columns = {
+        "user_id": world.user_idx[order].astype(np.int64) * 7 + 1_000_003,
+        "item_id": world.item_idx[order].astype(np.int64) * 13 + 17,
+        "rating": np.ones(len(world), np.float32),
+        "timestamp": world.occurred_at[order] // 1_000_000,
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd", compression_level=1)
+
+
+if __name__ == "__main__":
+    main()
