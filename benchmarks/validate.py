@@ -1,8 +1,8 @@
 """`validate` at 20 million rows: time against reading the mapped columns and writing them back, and peak memory.
 
-`make bench-validate`, or with ARGS="--interactions 2000000", or with ARGS="--file F" for a Parquet file of your own that has
-user_id, item_id, timestamp (in seconds) and rating. Each run is a process of its own; ours and the floor take turns,
-medians count. Targets: at most 2.5 times the floor and 1.5 GiB.
+`make bench-validate`, or with ARGS="--interactions 2000000", or with ARGS="--file F" for a Parquet file of your own
+with user_id, item_id, timestamp (in seconds) and rating. Each run is a process of its own; ours and the floor take
+turns, medians count. Targets: at most 2.5 times the floor and 1.5 GiB.
 """
 
 import argparse

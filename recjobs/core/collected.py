@@ -1,6 +1,6 @@
 """Gather sound rows batch by batch into interactions by number."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,34 +9,63 @@ import pyarrow.compute as pc
 from recjobs.core.interactions import Interactions
 from recjobs.core.validation import Checked
 
+SECOND = 1_000_000
 
-@dataclass
+
 class Texts:
     """Texts as they come, kept as numbers into a growing dictionary."""
 
-    chunks: list[pa.DictionaryArray] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.chunks: list[pa.DictionaryArray] = []
 
     def add(self, values: pa.Array) -> None:
         """Take the next values."""
         self.chunks.append(values if pa.types.is_dictionary(values.type) else values.dictionary_encode())
 
     def finish(self) -> tuple[np.ndarray, pa.Array]:
-        """(index of each value, int32, -1 for null; the distinct texts in byte order)."""
+        """(index of each value, int32, -1 for null; the distinct texts in byte order). To be asked once."""
         if not self.chunks:
             return np.zeros(0, np.int32), pa.array([], pa.string())
-        whole = pa.chunked_array(self.chunks).unify_dictionaries()
+        chunks = pa.chunked_array(self.chunks).unify_dictionaries().chunks
         self.chunks = []
-        texts = whole.chunk(0).dictionary
+        texts = chunks[0].dictionary
         order = pc.sort_indices(texts.cast(pa.binary())).to_numpy()
         rank = np.empty(len(order) + 1, np.int32)
         rank[order] = np.arange(len(order), dtype=np.int32)
         rank[-1] = -1
-        index = np.empty(len(whole), np.int32)
-        first = 0
-        for chunk in whole.chunks:
-            index[first : first + len(chunk)] = rank[pc.fill_null(chunk.indices, -1).to_numpy(zero_copy_only=False)]
-            first += len(chunk)
+        index = np.empty(sum(map(len, chunks)), np.int32)
+        last = len(index)
+        while chunks:  # from the end, so that each can be let go
+            chunk = chunks.pop()
+            places = chunk.indices if chunk.null_count == 0 else pc.fill_null(chunk.indices, -1)
+            np.take(rank, places.to_numpy(zero_copy_only=False), out=index[last - len(chunk) : last], mode="wrap")
+            last -= len(chunk)
         return index, texts.take(pa.array(order))
+
+
+class Kinds:
+    """Kinds as they come: a handful of names, -1 for none."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, int] = {}
+        self._chunks: list[np.ndarray] = []
+
+    def add(self, values: pa.Array) -> None:
+        """Take the next values."""
+        if values.null_count == len(values):
+            self._chunks.append(np.full(len(values), -1, np.int16))
+            return
+        encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+        numbers = [self._names.setdefault(name, len(self._names)) for name in encoded.dictionary.to_pylist()]
+        places = pc.fill_null(encoded.indices, len(numbers)).to_numpy(zero_copy_only=False)
+        self._chunks.append(np.array([*numbers, -1], np.int16)[places])
+
+    def finish(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """(index of each value, int16; the names in byte order)."""
+        names = sorted(self._names, key=str.encode)
+        rank = np.array([*(names.index(name) for name in self._names), -1], np.int16)
+        kinds = np.concatenate([np.zeros(0, np.int16), *self._chunks])
+        return (rank[kinds] if names else kinds), tuple(names)
 
 
 @dataclass(frozen=True)
@@ -70,7 +99,7 @@ class Collected:
     """Sound rows, gathered."""
 
     def __init__(self) -> None:
-        self._users, self._items, self._kinds = Texts(), Texts(), Texts()
+        self._users, self._items, self._kinds = Texts(), Texts(), Kinds()
         self._times: list[np.ndarray] = []
         self._weights: list[np.ndarray] = []
         self._n_carried = 0
@@ -78,11 +107,10 @@ class Collected:
     def carry(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
         """Begin with the accepted interactions of an earlier night."""
         assert not self._times
-        kinds = pa.array(interactions.kinds, pa.string())
         for texts, index, of in (
             (self._users, interactions.user_idx, user_ids),
             (self._items, interactions.item_idx, item_ids),
-            (self._kinds, interactions.kind.astype(np.int32), kinds),
+            (self._kinds, interactions.kind.astype(np.int32), pa.array(interactions.kinds, pa.string())),
         ):
             texts.add(pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), of))
         self._times.append(interactions.occurred_at)
@@ -95,39 +123,36 @@ class Collected:
 
     def add(self, checked: Checked, sound: np.ndarray) -> None:
         """Take the sound rows of one batch."""
-        mask = pa.array(sound)
-        self._users.add(checked.user_id.filter(mask))
-        self._items.add(checked.item_id.filter(mask))
-        self._kinds.add(checked.kind.filter(mask))
-        self._times.append(checked.occurred_at[sound])
+        mask = None if sound.all() else pa.array(sound)
+        for texts, values in (
+            (self._users, checked.user_id),
+            (self._items, checked.item_id),
+            (self._kinds, checked.kind),
+        ):
+            texts.add(values if mask is None else values.filter(mask))
+        self._times.append(checked.occurred_at[sound] if mask is not None else checked.occurred_at)
         self._weights.append(checked.weight[sound].astype(np.float32))
 
     def finish(self, bots: Bots | None = None) -> Gathered:
         """Number the ids, sort the rows, merge exact duplicates and set bots aside."""
         user_idx, user_ids = self._users.finish()
         item_idx, item_ids = self._items.finish()
-        kind, kinds = self._kinds.finish()
         times = np.concatenate([np.zeros(0, np.int64), *self._times])
+        self._times = []
         weights = np.concatenate([np.zeros(0, np.float32), *self._weights])
-        self._times, self._weights = [], []
-        kind = kind.astype(np.int16)
-        pair = user_idx.astype(np.int64) * max(1, len(item_ids)) + item_idx
-        order, fresh = _ordered(pair, times, weights, kind)
-        del pair
-        kept = order[fresh]
+        self._weights = []
+        kind, kinds = self._kinds.finish()
+        key = _Key(user_idx, item_idx, times, len(item_ids))
+        n_rows = len(user_idx)
+        del user_idx, item_idx, times  # they can be read off the key
+        order = key.sort(weights, kind)
         # Of equal rows the first stays, and an earlier night's came first.
-        carried = kept < self._n_carried
-        interactions = Interactions(
-            user_idx[kept],
-            item_idx[kept],
-            times[kept],
-            weights[kept],
-            kind[kept],
-            len(user_ids),
-            len(item_ids),
-            tuple(kinds.to_pylist()),
-        )
-        merged = int(order.size - kept.size)
+        carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
+        weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
+        columns = key.columns(order)
+        del key, order
+        interactions = Interactions(*columns, weights, kind, len(user_ids), len(item_ids), kinds)
+        merged = n_rows - len(interactions)
         suspects = np.zeros(0, np.int64) if bots is None else _suspects(interactions, bots)
         if not suspects.size:
             return Gathered(interactions, user_ids, item_ids, merged, int(carried.sum()), 0, [])
@@ -138,42 +163,80 @@ class Collected:
         return Gathered(left, user_ids, item_ids, merged, int((carried & ~theirs).sum()), set_aside, names)
 
 
-def _ordered(
-    pair: np.ndarray, times: np.ndarray, weights: np.ndarray, kind: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(rows in order of pair, time, weight, kind and place; which of them differ from the row before)."""
-    if not pair.size:
-        return np.zeros(0, np.int64), np.zeros(0, bool)
-    # One sort by pair and time, packed into 64 bits where they fit, and a second one of what is still equal: a lexsort
-    # of four keys takes five times as long at 20 million rows.
-    key = _packed(pair, times)
-    order = np.argsort(key)
-    key = key[order]
-    equal = key[1:] == key[:-1]
-    del key
-    if equal.any():
-        tied = np.zeros(order.size, bool)
-        tied[1:] |= equal
-        tied[:-1] |= equal
-        rows = order[tied]
-        order[tied] = rows[np.lexsort((rows, kind[rows], weights[rows], times[rows], pair[rows]))]
+class _Key:
+    """User, item and time of each row, packed into one number of 64 bits where they fit; else user and item.
+
+    One sort by that number, and a second one of what is still equal: a lexsort of all columns takes five times as long
+    at 20 million rows, and these need not be gathered in the new order, since they can be read off the number.
+    """
+
+    def __init__(self, user_idx: np.ndarray, item_idx: np.ndarray, times: np.ndarray, n_items: int) -> None:
+        """Takes times over: they are changed in place."""
+        self._item_bits = max(1, n_items - 1).bit_length()
+        self._earliest, self._unit, self._time_bits = int(times.min(initial=2**62)), 1, 0
+        latest, users = int(times.max(initial=0)), int(user_idx.max(initial=0))
+        if not ((times[:1000] - self._earliest) % SECOND).any():
+            seconds = times - self._earliest
+            seconds //= SECOND
+            if (seconds * SECOND + self._earliest == times).all():
+                self._unit = SECOND
+            del seconds
+        span = ((latest - self._earliest) // self._unit).bit_length() if times.size else 0
+        exact = users.bit_length() + self._item_bits + span <= 63
+        self._times = None if exact else times
+        self._number = user_idx.astype(np.int64)
+        self._number <<= self._item_bits
+        self._number |= item_idx
+        if exact:
+            self._time_bits = span
+            times -= self._earliest
+            times //= self._unit
+            self._number <<= span
+            self._number |= times
+
+    def sort(self, weights: np.ndarray, kind: np.ndarray) -> np.ndarray:
+        """The rows in order of user, item, time, weight, kind and place, less those that equal the one before."""
+        order = np.argsort(self._number)
+        self._number = self._number[order]
+        others = [weights, kind] if self._times is None else [self._times, weights, kind]
+        fresh = _settle_ties(self._number, order, others)
+        if fresh.all():
+            return order
+        self._number = self._number[fresh]
+        return np.asarray(order[fresh])
+
+    def columns(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """User, item and time of the sorted rows. To be asked once."""
+        if self._times is None:
+            times = self._number & ((1 << self._time_bits) - 1)
+            times *= self._unit
+            times += self._earliest
+            self._number >>= self._time_bits
+        else:
+            times = self._times[order]
+        item_idx = (self._number & ((1 << self._item_bits) - 1)).astype(np.int32)
+        self._number >>= self._item_bits
+        return self._number.astype(np.int32), item_idx, times
+
+
+def _settle_ties(key: np.ndarray, order: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    """Put rows with equal keys in order of the others and of their place; return which rows differ from the one before.
+
+    key is sorted already; order is changed in place.
+    """
     fresh = np.ones(order.size, bool)
-    before, after = order[:-1], order[1:]
-    same = np.flatnonzero(equal) if equal.any() else np.zeros(0, np.int64)
-    before, after = before[same], after[same]
-    fresh[1:][same] = ~np.logical_and.reduce(
-        [column[before] == column[after] for column in (pair, times, weights, kind)]
-    )
-    return order, fresh
-
-
-def _packed(pair: np.ndarray, times: np.ndarray) -> np.ndarray:
-    first = int(times.min())
-    unit = 1_000_000 if not (times % 1_000_000).any() else 1
-    bits = max(1, ((int(times.max()) - first) // unit).bit_length())
-    if int(pair.max()).bit_length() + bits > 63:
-        return pair
-    return np.asarray((pair << bits) | ((times - first) // unit))
+    equal = key[1:] == key[:-1]
+    if not equal.any():
+        return fresh
+    tied = np.zeros(order.size, bool)
+    tied[1:] |= equal
+    tied[:-1] |= equal
+    rows = order[tied]
+    order[tied] = rows[np.lexsort([rows, *(column[rows] for column in reversed(others)), key[tied]])]
+    places = np.flatnonzero(equal)
+    before, after = order[places], order[places + 1]
+    fresh[places + 1] = ~np.logical_and.reduce([column[before] == column[after] for column in others])
+    return fresh
 
 
 def _suspects(interactions: Interactions, bots: Bots) -> np.ndarray:
@@ -181,7 +244,7 @@ def _suspects(interactions: Interactions, bots: Bots) -> np.ndarray:
     busy = rows >= bots.min_interactions
     if not busy.any():
         return np.zeros(0, np.int64)
-    pairs = interactions.distinct_pairs()
+    pairs = interactions.where(busy[interactions.user_idx]).distinct_pairs()
     items = np.bincount(pairs // interactions.n_items, minlength=interactions.n_users)
     much = (rows > bots.max_share * len(interactions)) | (items > bots.max_items_share * interactions.n_items)
     return np.flatnonzero(busy & much)

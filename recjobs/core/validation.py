@@ -3,7 +3,7 @@
 Times are microseconds since 1970 in UTC, ids are text byte for byte.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -65,6 +65,12 @@ def as_ids(values: pa.Array, column: str) -> pa.Array:
     )
 
 
+def encoded_ids(values: pa.Array, column: str) -> pa.DictionaryArray:
+    """Ids as `as_ids` has them, each distinct one written out once."""
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, as_ids(encoded.dictionary, column))
+
+
 def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
     """Instants as int64 microseconds since 1970 UTC, or the smallest int64 where there is none.
 
@@ -80,8 +86,12 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
             values = _localised(values, timezone)
         return _int64(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
     if unit in _UNIT_MICROSECONDS:
-        numbers = as_numbers(values, "occurred_at").to_numpy(zero_copy_only=False)
         factor = _UNIT_MICROSECONDS[unit]
+        if pa.types.is_signed_integer(kind) and not values.null_count and len(values):
+            ends = pc.min_max(values).as_py()
+            if max(abs(ends["min"]), abs(ends["max"])) < 2**62 // factor:
+                return np.asarray(values.to_numpy().astype(np.int64) * factor)
+        numbers = as_numbers(values, "occurred_at").to_numpy(zero_copy_only=False)
         sound = np.isfinite(numbers) & (np.abs(numbers) < 2**62 / factor)
         if pa.types.is_integer(kind):
             exact = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -109,7 +119,8 @@ def check(
     kinds: Collection[str],
     known_items: pa.Array | None = None,
 ) -> Checked:
-    """Check one batch of the mapped columns (`weight` and `kind` may be absent; a missing weight column means 1).
+    """Check one batch of the mapped columns: ids as text, plain or encoded. `weight` and `kind` may be absent; without
+    a weight column every row weighs 1.
 
     kinds: those with a weight; empty: any kind will do. known_items: the only items there are; None: any item will do.
     """
@@ -122,19 +133,19 @@ def check(
     kind = (
         columns["kind"].cast(pa.string())
         if "kind" in columns
-        else pa.array([""] * n if kinds else pa.nulls(n), pa.string())
+        else (pa.repeat(pa.scalar(""), n) if kinds else pa.nulls(n, pa.string()))
     )
 
     reason = np.full(n, -1, np.int8)
 
     def mark(code: str, broken: np.ndarray) -> None:
-        reason[broken & (reason < 0)] = QUARANTINE.index(code)
+        if broken.any():
+            reason[broken & (reason < 0)] = QUARANTINE.index(code)
 
     for name, ids in (("user_id", user_id), ("item_id", item_id)):
-        length = pc.fill_null(pc.binary_length(ids), 0).to_numpy(zero_copy_only=False)
-        mark(f"empty_{name}", length == 0)
-        mark(f"{name}_too_long", length > MAX_ID_BYTES)
-        mark(f"{name}_with_nul", _true(pc.match_substring(ids, "\0")))
+        mark(f"empty_{name}", _of_each(ids, lambda texts: pc.equal(texts, ""), of_none=True))
+        mark(f"{name}_too_long", _of_each(ids, lambda texts: pc.greater(pc.binary_length(texts), MAX_ID_BYTES)))
+        mark(f"{name}_with_nul", _of_each(ids, lambda texts: pc.match_substring(texts, "\0")))
     mark("bad_time", occurred_at == _NONE)
     mark("time_without_sense", occurred_at < EARLIEST)
     mark("time_in_future", occurred_at > now)
@@ -144,7 +155,7 @@ def check(
     if kinds:
         mark("unknown_kind", ~_true(pc.is_in(kind, pa.array(list(kinds), pa.string()))))
     if known_items is not None:
-        mark("unknown_item", ~_true(pc.is_in(item_id, known_items)))
+        mark("unknown_item", ~_of_each(item_id, lambda texts: pc.is_in(texts, known_items)))
     return Checked(user_id, item_id, occurred_at, weight, kind, reason)
 
 
@@ -170,6 +181,16 @@ def _localised(values: pa.Array, timezone: str) -> pa.Array:
 
 def _int64(values: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(values, _NONE).to_numpy(zero_copy_only=False))
+
+
+def _of_each(ids: pa.Array, ask: Callable[[pa.Array], pa.Array], *, of_none: bool = False) -> np.ndarray:
+    """What is true of each id; of_none: of a missing one. Encoded ids are asked once for each distinct one."""
+    encoded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
+    said = _true(ask(encoded.dictionary))
+    if not said.any() and not (of_none and encoded.null_count):
+        return np.zeros(len(ids), bool)
+    indices = pc.fill_null(encoded.indices, len(said)).to_numpy(zero_copy_only=False)
+    return np.asarray(np.append(said, of_none)[indices])
 
 
 def _true(values: pa.Array) -> np.ndarray:

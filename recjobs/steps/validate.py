@@ -1,5 +1,7 @@
 """Keep what is sound, quarantine what is not, and account for every row that was read."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from recjobs.core.interactions import Interactions
 from recjobs.core.reasons import QUARANTINE
 from recjobs.core.splitting import instant, microseconds
 from recjobs.core.tally import Tally
-from recjobs.core.validation import as_ids, check, weights_of_ratings
+from recjobs.core.validation import as_ids, check, encoded_ids, weights_of_ratings
 from recjobs.inputs import Source
 from recjobs.night import Night
 
@@ -83,8 +85,8 @@ def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said,
             for rule, n in described["excluded"].items():
                 tally.exclude(rule, n)
             parquet = night.artifacts.open_table("extract", f"source-{index:03d}.parquet")
-            for batch in parquet.iter_batches(1 << 20):
-                bad = _take(batch, source, night, tally, collected, said, described["files"], known_items)
+            for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
+                bad = _take(batch, ids, source, night, tally, collected, said, described["files"], known_items)
                 if bad.num_rows:
                     rejected.write_table(bad)
                     tally.quarantine(bad)
@@ -96,12 +98,31 @@ def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said,
     return replace(gathered, interactions=replace(gathered.interactions, negative=negative))
 
 
+_Coming = Iterator[tuple[pa.RecordBatch, dict[str, pa.Array]]]
+
+
+def _with_ids(batches: Iterator[pa.RecordBatch], source: Source) -> _Coming:
+    for batch in batches:
+        names = ("user_id", "item_id")
+        yield batch, {name: encoded_ids(batch.column(name), getattr(source.columns, name)) for name in names}
+
+
+def _read_ahead(batches: _Coming) -> _Coming:
+    """The same, the next one made while the last is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
+
+
 def _users_of_a_file(night: Night) -> pa.Table:
     return core_users.sound(night.artifacts.load_table("extract", "users.parquet"))
 
 
 def _take(
     batch: pa.RecordBatch,
+    ids: dict[str, pa.Array],
     source: Source,
     night: Night,
     tally: Tally,
@@ -112,7 +133,7 @@ def _take(
 ) -> pa.Table:
     """Hand the sound rows of a batch on and return the others."""
     raw = {name: batch.column(name) for name in batch.schema.names}
-    columns = raw | {name: as_ids(raw[name], getattr(source.columns, name)) for name in ("user_id", "item_id")}
+    columns = raw | ids
     too_low = np.zeros(batch.num_rows, bool)
     if source.rating_to_weight:
         columns["weight"], too_low = weights_of_ratings(raw["weight"], source.rating_to_weight)
