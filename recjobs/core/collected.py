@@ -129,7 +129,7 @@ class Collected:
             (self._items, checked.item_id),
             (self._kinds, checked.kind),
         ):
-            texts.add(values if mask is None else values.filter(mask))
+            texts.add(values if mask is None else _used(values.filter(mask)))
         self._times.append(checked.occurred_at[sound] if mask is not None else checked.occurred_at)
         self._weights.append(checked.weight[sound].astype(np.float32))
 
@@ -149,8 +149,9 @@ class Collected:
         # Of equal rows the first stays, and an earlier night's came first.
         carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
         weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
-        columns = key.columns(order)
-        del key, order
+        del order
+        columns = key.columns()
+        del key
         interactions = Interactions(*columns, weights, kind, len(user_ids), len(item_ids), kinds)
         merged = n_rows - len(interactions)
         suspects = np.zeros(0, np.int64) if bots is None else _suspects(interactions, bots)
@@ -161,6 +162,18 @@ class Collected:
         left, user_ids, item_ids = _without(interactions, theirs, suspects, user_ids, item_ids)
         set_aside = int((theirs & ~carried).sum())
         return Gathered(left, user_ids, item_ids, merged, int((carried & ~theirs).sum()), set_aside, names)
+
+
+def _used(values: pa.Array) -> pa.Array:
+    """Encoded texts without those that no row has any more."""
+    if not pa.types.is_dictionary(values.type):
+        return values
+    places = pc.drop_null(values.indices).to_numpy(zero_copy_only=False)
+    used = np.bincount(places, minlength=len(values.dictionary)) > 0
+    if used.all():
+        return values
+    new = pa.array((np.cumsum(used) - 1).astype(np.int32))
+    return pa.DictionaryArray.from_arrays(new.take(values.indices), values.dictionary.filter(pa.array(used)))
 
 
 class _Key:
@@ -175,12 +188,8 @@ class _Key:
         self._item_bits = max(1, n_items - 1).bit_length()
         self._earliest, self._unit, self._time_bits = int(times.min(initial=2**62)), 1, 0
         latest, users = int(times.max(initial=0)), int(user_idx.max(initial=0))
-        if not ((times[:1000] - self._earliest) % SECOND).any():
-            seconds = times - self._earliest
-            seconds //= SECOND
-            if (seconds * SECOND + self._earliest == times).all():
-                self._unit = SECOND
-            del seconds
+        if _are_whole_seconds(times, self._earliest):
+            self._unit = SECOND
         span = ((latest - self._earliest) // self._unit).bit_length() if times.size else 0
         exact = users.bit_length() + self._item_bits + span <= 63
         self._times = None if exact else times
@@ -200,23 +209,29 @@ class _Key:
         self._number = self._number[order]
         others = [weights, kind] if self._times is None else [self._times, weights, kind]
         fresh = _settle_ties(self._number, order, others)
-        if fresh.all():
-            return order
-        self._number = self._number[fresh]
-        return np.asarray(order[fresh])
+        if not fresh.all():
+            self._number, order = self._number[fresh], order[fresh]
+        if self._times is not None:
+            self._times = self._times[order]
+        return order.astype(np.int32)
 
-    def columns(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """User, item and time of the sorted rows. To be asked once."""
-        if self._times is None:
+        times = self._times
+        if times is None:
             times = self._number & ((1 << self._time_bits) - 1)
             times *= self._unit
             times += self._earliest
             self._number >>= self._time_bits
-        else:
-            times = self._times[order]
-        item_idx = (self._number & ((1 << self._item_bits) - 1)).astype(np.int32)
+        item_idx = self._number.astype(np.int32)  # the lower half of the number
+        item_idx &= (1 << self._item_bits) - 1
         self._number >>= self._item_bits
         return self._number.astype(np.int32), item_idx, times
+
+
+def _are_whole_seconds(times: np.ndarray, since: int) -> bool:
+    blocks = range(0, times.size, 1 << 18)  # in blocks: a whole column of remainders would cost as much memory as times
+    return not any(((times[first : first + (1 << 18)] - since) % SECOND).any() for first in blocks)
 
 
 def _settle_ties(key: np.ndarray, order: np.ndarray, others: list[np.ndarray]) -> np.ndarray:

@@ -37,9 +37,10 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
     catalog's limits say so; what was found is written down and recorded in SQL all the same.
     """
     night = Night.open(catalog, batch_id)
-    with night.artifacts.writing("validate") as files:
+    with night.artifacts.writing("validate") as files, ThreadPoolExecutor(1) as writer:
         tally, said, known = Tally(), core_items.Said(), _items_of_a_file(night)
         gathered = _gather(night, files, tally, said, known)
+        writing = writer.submit(files.save_table, "interactions.parquet", gathered.interactions.to_table())
         if gathered.bots:
             tally.exclude("bot", gathered.set_aside, f"{len(gathered.bots)} users, such as {gathered.bots[0]}")
         counts = _counts(night, tally, gathered)
@@ -53,9 +54,11 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
             night.request.force if counts["accepted"] + counts["carried"] else None,
         )
         files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
-        _save(night, files, gathered, core_items.of_file(known) if known is not None else said.attributes())
+        attributes = core_items.of_file(known) if known is not None else said.attributes()
+        _save_people_and_things(night, files, gathered, attributes)
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
+        writing.result()
         must_go_on(night.catalog.name, findings)
     return counts | {f"drift_{one.feature}": round(one.value, 4) for one in moved}
 
@@ -192,11 +195,10 @@ def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Mov
     return moved, limits.of_drift(night, moved)
 
 
-def _save(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
+def _save_people_and_things(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
     if night.request.base:
         base = night.artifacts.of_batch(night.request.base)
         attributes = core_items.carried_over(attributes, base.load_table("validate", "items.parquet"))
-    files.save_table("interactions.parquet", gathered.interactions.to_table())
     users = _users_of_a_file(night) if night.catalog.users else None
     files.save_table("users.parquet", core_users.table(gathered.user_ids, users))
     files.save_table("items.parquet", core_items.table(gathered.item_ids, attributes))

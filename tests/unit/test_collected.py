@@ -1,10 +1,13 @@
 """Rows gathered: ids numbered, rows ordered, duplicates merged, bots set aside, an earlier night carried."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from recjobs.core.collected import Bots, Collected
+from recjobs.core.validation import encoded_ids
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
 
@@ -78,6 +81,16 @@ def test_rows_come_in_one_order_whether_their_keys_fit_into_64_bits_or_not(step)
     assert [(w, found.kinds[k]) for w, k in zip(found.weight.tolist(), found.kind.tolist(), strict=True)] == [
         (w, k) for _, _, _, w, k in expected
     ]
+
+
+def test_the_ids_of_rows_that_were_left_out_are_not_numbered():
+    collecting = Collected()
+    for checked, sound, _ in batches([("a", "x", 1), ("bad", "y", 2), ("c", "x", 3)]):
+        encoded = replace(checked, user_id=encoded_ids(checked.user_id, "u"), item_id=encoded_ids(checked.item_id, "i"))
+        collecting.add(encoded, sound & np.array([True, False, True]))
+    found = collecting.finish()
+    assert (found.user_ids.to_pylist(), found.item_ids.to_pylist()) == (["a", "c"], ["x"])
+    assert found.interactions.user_idx.tolist() == [0, 1]
 
 
 def test_nothing_at_all_is_no_interactions_and_no_ids():
