@@ -106,6 +106,7 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: str, k
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
     os.environ.update(environment)
+    tempfile.tempdir = None  # else that of the process this one was forked from, whatever TMPDIR says
     os.chdir(ROOT)
     if kill:
         _arm(kill)
