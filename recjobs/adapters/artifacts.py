@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from recjobs.core.batch_ids import is_batch_id, parse_batch_id
+from recjobs.core.s3_answers import meaning
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
 
 
@@ -31,6 +32,33 @@ def file_system(root: str) -> tuple[fs.FileSystem, str]:
     except (pa.ArrowInvalid, OSError) as error:
         raise BadConfiguration(f"RECJOBS_ARTIFACTS={root}: {error}") from None
     return fs.LocalFileSystem(), str(root)
+
+
+class _Store:
+    """A file system whose errors say what they mean; a file that is not there stays a FileNotFoundError."""
+
+    def __init__(self, system: fs.FileSystem, root: str) -> None:
+        self._system, self._root = system, root
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._system, name)
+
+        def answered(*arguments: Any, **options: Any) -> Any:
+            with self.answers():
+                return call(*arguments, **options)
+
+        return answered
+
+    @contextmanager
+    def answers(self) -> Iterator[None]:
+        """Raise SystemAway or BadConfiguration for what the object store says in the block."""
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid) as error:
+            answer = meaning(f"RECJOBS_ARTIFACTS={self._root}", str(error))
+            if answer is None:
+                raise
+            raise answer from error
 
 
 class _Hashed(io.RawIOBase):
@@ -57,14 +85,14 @@ class _Hashed(io.RawIOBase):
 class StepFiles:
     """The files of one step while it writes them."""
 
-    def __init__(self, system: fs.FileSystem, folder: str, kept: dict[str, str], key: str | None = None) -> None:
+    def __init__(self, system: _Store, folder: str, kept: dict[str, str], key: str | None = None) -> None:
         self._system, self._folder, self._key = system, folder, key
         self.hashes = kept
 
     @contextmanager
     def sink(self, name: str) -> Iterator[_Hashed]:
         """A binary file to write once, front to back."""
-        with self._system.open_output_stream(f"{self._folder}/{name}") as stream:
+        with self._system.answers(), self._system.open_output_stream(f"{self._folder}/{name}") as stream:
             hashed = _Hashed(stream)
             yield hashed
         self.hashes[name] = hashed.digest.hexdigest()
@@ -118,10 +146,11 @@ class Artifacts:
 
     def __init__(self, root: str, catalog: str, batch_id: str) -> None:
         self.batch_id = batch_id
-        self._system, path = file_system(root)
+        system, path = file_system(root)
+        self._system = _Store(system, root)
         self._catalog_folder = f"{path.rstrip('/')}/{catalog}"
         self.folder = f"{self._catalog_folder}/{batch_id}"
-        self._local = isinstance(self._system, fs.LocalFileSystem)
+        self._local = isinstance(system, fs.LocalFileSystem)
         self._names = "manifest.json"
 
     def of_batch(self, batch_id: str) -> "Artifacts":
@@ -220,7 +249,7 @@ class Artifacts:
             if self._local:
                 content = pa.memory_map(path).read_buffer()
             else:
-                with self._system.open_input_file(path) as file:
+                with self._system.answers(), self._system.open_input_file(path) as file:
                     content = file.read_buffer()
         except FileNotFoundError:
             raise ModelRefused(f"{path} is missing: run the {step!r} step again") from None

@@ -14,7 +14,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from recjobs.adapters import sample_shop
-from recjobs.errors import BadConfiguration, DataRefused, SystemAway
+from recjobs.core.s3_answers import meaning
+from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+(/|$)")
@@ -184,15 +185,10 @@ def _answered(path: str) -> Iterator[None]:
 def translated(path: str, error: Exception) -> Exception:
     """What an error of reading means: the network is away, we are not let in, or the file cannot be read."""
     said = str(error)
+    if answer := meaning(path, said):
+        return answer
     if "AWS Error" not in said:
         return DataRefused(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or said}); see to its permissions"
-        )
-    if any(word in said for word in ("NETWORK_CONNECTION", "curlCode", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "TIMEOUT")):
-        return SystemAway(f"{path}: the object store does not answer; see to AWS_ENDPOINT_URL and the network")
-    if any(word in said for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "MISSING_AUTH", "TOKEN")):
-        return BadConfiguration(
-            f"{path}: the object store does not let us in; see to AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the "
-            "bucket's policy"
         )
     return DataRefused(f"{path}: cannot be read ({said.splitlines()[0]})")
