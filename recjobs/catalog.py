@@ -1,7 +1,9 @@
 """A catalog file as typed, frozen values: one set of users, items and interactions with its own settings."""
 
 import difflib
+import reprlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -10,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 from recjobs.inputs import Items, Limits, Part, Source, Users
-from recjobs.scalars import Cron, NonZero, Number, Positive, Share, Timezone
+from recjobs.scalars import Cron, Days, NonZero, Number, Positive, Share, Timezone
 
 
 class Model(Part):
@@ -112,7 +114,7 @@ class Catalog(Part):
     reason to recommend."""
     recency: Recency = Recency()
     seen: Literal["exclude", "allow"] = "exclude"
-    holdout_days: Positive = 30
+    holdout_days: Days = 30
     min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
     top_n: TopN = TopN()
     model: Model = Model()
@@ -177,6 +179,24 @@ class Catalog(Part):
             raise Misuse(f"--set: {'; '.join(explain(error))}") from None
 
 
+class _Short(reprlib.Repr):
+    """A value, but not all of it: a few hundred bytes of YAML aliases may stand for a billion values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 2, 6, 200, 200
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        """As it stands in the file; reprlib would sort it."""
+        if level <= 0:
+            return "{...}"
+        shown = [f"{key!r}: {self.repr1(value, level - 1)}" for key, value in islice(x.items(), self.maxdict)]
+        return f"{{{', '.join([*shown, '...'] if len(x) > self.maxdict else shown)}}}"
+
+
+_SHORT = _Short()
+
+
 def explain(error: ValidationError) -> Iterator[str]:
     """One line a problem: the key, the value, and what is allowed."""
     places = [problem["loc"] for problem in error.errors()]
@@ -195,7 +215,7 @@ def explain(error: ValidationError) -> Iterator[str]:
             yield f"{key}: missing, and it is needed"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            yield f"{key}: {problem['input']!r} {message[0].lower() + message[1:]}"
+            yield f"{key}: {_SHORT.repr(problem['input'])} {message[0].lower() + message[1:]}"
 
 
 class _WithoutTitles(GenerateJsonSchema):

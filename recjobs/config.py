@@ -149,6 +149,8 @@ class _OneOfEach(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # a list or a map, which no key can be: refused by what this builds on
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
@@ -160,8 +162,12 @@ class _OneOfEach(yaml.SafeLoader):
 def _read(path: Path) -> Catalog:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), _OneOfEach)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, IndexError) as error:  # also of dates and numbers that cannot be
         raise BadConfiguration(f"{path}: not YAML: {error}") from None
+    except RecursionError:
+        raise BadConfiguration(f"{path}: not YAML that can be read: lists or maps are nested too deep") from None
+    except OSError as error:
+        raise BadConfiguration(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
     if not isinstance(tree, dict):
         raise BadConfiguration(f"{path}: must hold keys and values, such as `sources:`")
     if "name" in tree:

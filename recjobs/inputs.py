@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recjobs.scalars import Number, Positive, Share, Timezone
+from recjobs.scalars import Days, Number, Positive, Share, Timezone
 
 
 class Part(BaseModel):
@@ -52,7 +52,7 @@ class Place(Part):
         }
     )
 
-    path: str | None = None
+    path: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] | None = None
     format: Literal["parquet", "csv"] | None = None
     delimiter: Annotated[str, Field(pattern=r"^[\t -!#-~]$")] = ","
     """Between the fields of a CSV line, such as ; or "\\t"."""
@@ -189,7 +189,7 @@ class Volume(Part):
 class Freshness(Part):
     """How old the newest interaction of a live source may be when the night begins."""
 
-    max_age_hours: Positive = 48
+    max_age_hours: Annotated[Positive, Field(le=876_000)] = 48
     action: Action = "skip"
 
 
@@ -210,7 +210,7 @@ class Drift(Part):
     Below 0.1 nothing happened, above 0.25 something did.
     """
 
-    window_days: Positive = 7
+    window_days: Days = 7
     item_mix: Positive = 0.25
     user_activity: Positive = 0.25
     kinds: Positive = 0.25

@@ -22,6 +22,8 @@ def _not_zero(value: float) -> float:
 Number = BeforeValidator(_no_switch)
 """YAML reads `yes` and `on` as true, and true would count as 1."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False), Number]
+"""At most a century: further back than any date that can be reckoned with."""
 NonZero = Annotated[
     float, Field(allow_inf_nan=False, json_schema_extra={"not": {"const": 0}}), Number, AfterValidator(_not_zero)
 ]

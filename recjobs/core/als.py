@@ -1,9 +1,11 @@
 """ALS for implicit feedback (Hu, Koren & Volinsky 2008) by implicit's solvers."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 
 from recjobs.core.recipe import Recipe
@@ -60,7 +62,8 @@ def fit(
             user_items.shape, (start.user_factors, start.item_factors) if start else (None, None), strict=True
         )
     )
-    model.fit(user_items, show_progress=False)
+    with suppress(ModelFitError):  # NaN, which the gate refuses: a broken candidate is a result
+        model.fit(user_items, show_progress=False)
     item_factors = _masked(model.item_factors, np.diff(user_items.tocsc().indptr) > 0)
     return Factors(_masked(model.user_factors, np.diff(user_items.indptr) > 0), item_factors)
 

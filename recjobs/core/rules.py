@@ -66,5 +66,5 @@ def as_numbers(values: pa.Array, column: str) -> pa.Array:
         return pa.array(pd.to_numeric(values.to_pandas(), errors="coerce"), pa.float64(), from_pandas=True)
     try:
         return values.cast(pa.float64(), safe=False)
-    except pa.ArrowNotImplementedError:
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataRefused(f"column {column!r} has type {values.type}, which holds no numbers") from None

@@ -67,8 +67,20 @@ def as_ids(values: pa.Array, column: str) -> pa.Array:
 
 def encoded_ids(values: pa.Array, column: str) -> pa.DictionaryArray:
     """Ids as `as_ids` has them, each distinct one written out once."""
+    if pa.types.is_nested(values.type):
+        as_ids(values, column)  # refuses it
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     return pa.DictionaryArray.from_arrays(encoded.indices, as_ids(encoded.dictionary, column))
+
+
+def as_text(values: pa.Array, column: str, what: str) -> pa.Array:
+    """Values as text. Raises DataRefused for a type, such as a list, that is no text, and for bytes that are not."""
+    try:
+        return values.cast(pa.string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        raise DataRefused(
+            f"column {column!r} has type {values.type}, which holds no {what}: export it as text"
+        ) from None
 
 
 def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
@@ -79,9 +91,9 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
     """
     kind = values.type
     if pa.types.is_date(kind):
-        values, kind = values.cast(pa.timestamp("us")), pa.timestamp("us")
+        values, kind = values.cast(pa.timestamp("s" if pa.types.is_date32(kind) else "ms")), pa.timestamp("us")
     if pa.types.is_timestamp(kind):
-        values = values.cast(pa.timestamp("us", kind.tz), safe=False)
+        values = _within_range(values).cast(pa.timestamp("us", kind.tz), safe=False)
         if kind.tz is None:
             values = _localised(values, timezone)
         return _int64(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
@@ -97,7 +109,7 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
             exact = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.int64)
             return np.where(sound, exact * factor, _NONE)
         return np.where(sound, np.where(sound, numbers, 0) * factor, _NONE).astype(np.int64)
-    text = values.cast(pa.string())
+    text = as_text(values, "occurred_at", "times")
     # pandas would read "now" and "today" by the clock.
     text = pc.if_else(pc.fill_null(pc.match_substring_regex(text, _STARTS_WITH_YEAR), False), text, None)
     aware = pc.fill_null(pc.match_substring_regex(text, _OFFSET), False)
@@ -131,7 +143,7 @@ def check(
     if "weight" in columns:
         weight = as_numbers(columns["weight"], "weight").to_numpy(zero_copy_only=False)
     kind = (
-        columns["kind"].cast(pa.string())
+        as_text(columns["kind"], "kind", "kinds")
         if "kind" in columns
         else (pa.repeat(pa.scalar(""), n) if kinds else pa.nulls(n, pa.string()))
     )
@@ -150,8 +162,9 @@ def check(
     mark("time_without_sense", occurred_at < EARLIEST)
     mark("time_in_future", occurred_at > now)
     with np.errstate(over="ignore"):
-        mark("bad_weight", ~np.isfinite(weight.astype(np.float32)))
-    mark("weight_not_positive", ~(weight > 0))
+        kept = weight.astype(np.float32)
+    mark("bad_weight", ~np.isfinite(kept))
+    mark("weight_not_positive", ~(kept > 0))
     if kinds:
         mark("unknown_kind", ~_true(pc.is_in(kind, pa.array(list(kinds), pa.string()))))
     if known_items is not None:
@@ -173,6 +186,15 @@ def weights_of_ratings(ratings: pa.Array, table: dict[float, float]) -> tuple[pa
 
 
 _NONE = np.iinfo(np.int64).min
+
+
+def _within_range(values: pa.Array) -> pa.Array:
+    """Timestamps that microseconds can count; those beyond become the last that they can, and stay out of all sense."""
+    farthest = {"s": 2**63 // 1_000_000 - 86_400, "ms": 2**63 // 1_000 - 86_400_000}.get(values.type.unit)
+    if farthest is None:
+        return values
+    numbers = pc.min_element_wise(values.cast(pa.int64()), farthest, skip_nulls=False)
+    return pc.max_element_wise(numbers, -farthest, skip_nulls=False).cast(values.type)
 
 
 def _localised(values: pa.Array, timezone: str) -> pa.Array:

@@ -158,7 +158,8 @@ def _after_newest(catalog: Catalog, found: dict[str, list[SourceFile]], now: dat
     newest = max(newest for _, newest in counted)
     if newest < EARLIEST:
         raise DataRefused(
-            f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at` and `time`"
+            f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at`, "
+            "`time` and `where`"
         )
     return datetime.fromtimestamp(newest // 1_000_000, UTC) + timedelta(seconds=1)
 

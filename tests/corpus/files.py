@@ -259,3 +259,11 @@ def users_corrupt(ground: Ground) -> None:
     ground.rows()
     (ground.data / "people.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     ground.tree["users"] = {"path": "people.parquet", "columns": {"user_id": "id"}}
+
+
+def named_pipe(ground: Ground) -> None:
+    os.mkfifo(ground.data / "rows.csv")
+
+
+def device_without_an_end(ground: Ground) -> None:
+    ground.source.update(path="/dev/zero", format="csv")

@@ -44,6 +44,8 @@ class Ground:
     text: str | bytes | None = None
     later: Callable[[], object] | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    name: str | None = None
+    """Another name for the catalog than its world has."""
     ids: set[str] = field(default_factory=set)
     """What must be found byte for byte among the users or the items."""
 

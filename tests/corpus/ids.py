@@ -131,7 +131,7 @@ def empty(ground: Ground) -> None:
 
 
 def missing(ground: Ground) -> None:
-    ground.table(table_of(SOUND + [SOUND[0] | {"user": None}, SOUND[0] | {"item": None}]))
+    ground.table(table_of([*SOUND, SOUND[0] | {"user": None}, SOUND[0] | {"item": None}]))
 
 
 def of_257_bytes(ground: Ground) -> None:

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.commands import Done
+from tests.commands import Command, Done
 from tests.corpus.ground import Ground
-from tests.corpus.outcomes import OUTCOMES, Outcome
+from tests.corpus.outcomes import OUTCOMES
+from tests.corpus.verdicts import Outcome
 from tests.worlds import MakeWorld, World
 
-LEVELS = ("files", "ids")
+LEVELS = ("files", "schemas", "values", "ids", "sets", "configurations")
 FAULTS: dict[str, Callable[[Ground], None]] = {
     f"{level}.{name}": fault
     for level in LEVELS
@@ -32,7 +33,7 @@ def cases(*verdicts: str) -> list[str]:
 
 def test_every_fault_has_an_outcome_and_there_are_a_hundred_of_them():
     assert FAULTS.keys() == OUTCOMES.keys()
-    assert len(FAULTS) >= 80
+    assert len(FAULTS) >= 100
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +65,24 @@ class Place:
             made.mkdir()
         self.ground = Ground(self.data, self.outside)
         FAULTS[case](self.ground)
+        self.name = self.ground.name or world.name
         text = self.ground.text
         written = yaml.safe_dump(self.ground.tree, allow_unicode=True) if text is None else text
         content = written if isinstance(written, bytes) else written.encode()
-        (self.catalogs / f"{world.name}.yaml").write_bytes(content)
+        (self.catalogs / f"{Path(self.name).name}.yaml").write_bytes(content)
         self._before = self._content()
 
     def recjobs(self, verb: str, *arguments: str) -> Done:
         """Run a command where HOME and TMPDIR are folders that nothing is written to."""
         settings = {
+            **self.world.settings,
             "HOME": str(self.outside),
             "TMPDIR": str(self.outside),
             "RECJOBS_DATA": str(self.data),
             "RECJOBS_CATALOGS": str(self.catalogs),
+            **self.ground.settings,
         }
-        done = self.world.recjobs(verb, "--json", *arguments, **(settings | self.ground.settings))
+        done = Command((verb, "--catalog", self.name, "--json", *arguments), settings).wait()
         assert "Traceback" not in done.err + done.out
         return done
 
