@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from tests.commands import ROOT
 from tests.worlds import DAY_0, EARLIER, Goods, MakeWorld, World, shop
 
 
@@ -240,3 +242,22 @@ def test_drift_is_measured_drawn_and_sent(make_world: MakeWorld, statsd: Heard):
     assert float(sent[f"recjobs.{world.name}.validate.drift_weights"].split("|")[0]) == pytest.approx(
         rows["weights"]["value"], abs=1e-3
     )
+
+
+def test_every_metric_that_is_sent_is_explained(make_world: MakeWorld, statsd: Heard):
+    explained = yaml.safe_load((ROOT / "recjobs" / "metrics.yaml").read_text())
+    world = make_world(limits={"drift": {"min_interactions": 50, "window_days": 20}})
+    sent = []
+    for arguments in (("--as-of", EARLIER), (), ("--set", "limits.min_interactions=1000000")):
+        world.night(*arguments, **statsd.settings)
+        sent += list(statsd.all().items())
+    kinds = {"ms": "timing", "g": "gauge", "c": "counter"}
+    heard = set()
+    for name, value in sent:
+        _, catalog, step, metric = name.split(".", 3)
+        assert catalog == world.name
+        assert metric in explained, name
+        assert explained[metric]["steps"] == "all" or step in explained[metric]["steps"], name
+        assert explained[metric]["type"] == kinds[value.split("|")[1]], name
+        heard.add(metric)
+    assert set(explained) - heard <= {"skipped", "waiting", "failed"}
