@@ -94,3 +94,24 @@ order by s.rank;
 select l.at, l.action, l.batch_id, l.previous_batch_id, l.model_version, l.actor, l.forced, l.reason
 from publish_log as l
 order by l.log_id desc;
+
+-- Which input made the live batch, and what became of its rows?
+select
+    b.batch_id, i.input_hash, f.value ->> 'path' as file, i.n_read, i.n_excluded, i.n_merged, i.n_quarantined, i.n_accepted
+from batches as b
+join inputs as i using (batch_id)
+cross join lateral jsonb_array_elements(i.files) as f (value)
+where b.is_live;
+
+-- What was wrong with the input of each night, the refused ones too?
+select i.as_of, i.batch_id, i.state, f.reason as broke, f.action, f.n_rows, f.column_name
+from inputs as i
+join findings as f using (batch_id)
+where f.action <> 'excluded'
+order by i.as_of desc, i.batch_id desc, f.n_rows desc;
+
+-- Which rows were quarantined on the newest night?
+select r.reason as broke, r.source, r."row", r.user_id, r.item_id, r.occurred_at, r.weight
+from rejected as r
+where r.batch_id = (select i.batch_id from inputs as i order by i.as_of desc, i.batch_id desc limit 1)
+order by r.reason, r.source, r."row";
