@@ -1,10 +1,13 @@
 """What a catalog file says about its inputs: where they lie, which column is what, and what they must look like."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from recjobs.errors import DataRefused
 from recjobs.scalars import Days, Number, Positive, Share, Timezone
 
 
@@ -236,3 +239,15 @@ class Limits(Part):
     """What happens when a live source has the same bytes as the last accepted night."""
     bots: Bots = Bots()
     drift: Drift = Drift()
+
+
+@contextmanager
+def named(source: Source, files: list[str]) -> Iterator[None]:
+    """Say of what is wrong with a column in which files, and by the source's own name for it."""
+    try:
+        yield
+    except DataRefused as error:
+        said = str(error)
+        for ours, theirs in source.columns.model_dump().items():
+            said = said.replace(f"column {ours!r}", f"column {theirs!r}")
+        raise DataRefused(f"{', '.join(files[:3])}{' and more' if len(files) > 3 else ''}: {said}") from None

@@ -15,7 +15,7 @@ from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.validation import EARLIEST, as_microseconds
 from recjobs.core.volume import PastNight
 from recjobs.errors import DataRefused, Misuse, Superseded
-from recjobs.inputs import Source
+from recjobs.inputs import Source, named
 from recjobs.night import ChampionPin, LivePin, Request, code_version, data_folder, database
 
 
@@ -170,6 +170,7 @@ def _newest(source: Source, files: list[SourceFile], limit: int) -> tuple[int, i
     for file in files:
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
-            at = as_microseconds(values, source.time.unit, source.time.timezone)
+            with named(source, [file.path]):
+                at = as_microseconds(values, source.time.unit, source.time.timezone)
             n_read, newest = n_read + rows.n_read, max(newest, int(at[at <= limit].max(initial=0)))
     return n_read, newest

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +21,7 @@ from recjobs.core.reasons import QUARANTINE
 from recjobs.core.splitting import instant, microseconds
 from recjobs.core.tally import Tally
 from recjobs.core.validation import as_ids, check, encoded_ids, weights_of_ratings
-from recjobs.errors import DataRefused
-from recjobs.inputs import Source
+from recjobs.inputs import Source, named
 from recjobs.night import Night
 
 _RAW = ("user_id", "item_id", "occurred_at", "weight", "kind")
@@ -90,7 +88,7 @@ def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said,
             for rule, n in described["excluded"].items():
                 tally.exclude(rule, n)
             parquet = night.artifacts.open_table("extract", f"source-{index:03d}.parquet")
-            with _named(source, described["files"]):
+            with named(source, described["files"]):
                 for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
                     bad = _take(batch, ids, source, night, tally, collected, said, described["files"], known_items)
                     if bad.num_rows:
@@ -124,18 +122,6 @@ def _read_ahead(batches: _Coming) -> _Coming:
 
 def _users_of_a_file(night: Night) -> pa.Table:
     return core_users.sound(night.artifacts.load_table("extract", "users.parquet"))
-
-
-@contextmanager
-def _named(source: Source, names: list[str]) -> Iterator[None]:
-    """Say of what is wrong with a column in which files, and by the source's own name for it."""
-    try:
-        yield
-    except DataRefused as error:
-        said = str(error)
-        for ours, theirs in source.columns.model_dump().items():
-            said = said.replace(f"column {ours!r}", f"column {theirs!r}")
-        raise DataRefused(f"{', '.join(names[:3])}{' and more' if len(names) > 3 else ''}: {said}") from None
 
 
 def _take(

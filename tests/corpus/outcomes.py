@@ -139,7 +139,7 @@ OUTCOMES: dict[str, Outcome] = {
     "schemas.time_as_switch": refuse(65, "readable time", "columns.occurred_at"),
     "schemas.time_of_day_only": refuse(65, "readable time", "columns.occurred_at"),
     "schemas.time_as_bytes_that_are_no_text": refuse(65, "has type binary", "holds no times"),
-    "schemas.kind_as_list": refuse(65, "column 'kind' has type list", "holds no kinds"),
+    "schemas.kind_as_list": refuse(65, "rows.parquet: column 'what' has type list", "holds no kinds"),
     "schemas.kind_as_bytes_that_are_no_text": refuse(65, "has type binary", "holds no kinds"),
     "schemas.items_with_ids_as_float": refuse(65, "has type double", "export it as text"),
     "schemas.items_with_a_column_missing": refuse(65, "items.csv: has no column 'name', 'price'; it has 'id', 'title'"),
