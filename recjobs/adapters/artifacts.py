@@ -269,7 +269,11 @@ class Artifacts:
 
     def open_table(self, step: str, name: str) -> pq.ParquetFile:
         """A Parquet file, to be read batch by batch."""
-        return pq.ParquetFile(pa.BufferReader(self.load_bytes(step, name)))
+        content = self.load_bytes(step, name)
+        if not self._local:
+            return pq.ParquetFile(pa.BufferReader(content))
+        del content  # hashed; a mapped file that is read at leisure would count as memory until it is closed
+        return pq.ParquetFile(self.where(step, name))
 
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
         """The arrays of a .npz. Raises ModelRefused for anything else; pickles are never loaded."""

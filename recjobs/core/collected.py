@@ -1,5 +1,6 @@
 """Gather sound rows batch by batch into interactions by number."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -135,8 +136,8 @@ class Collected:
 
     def finish(self, bots: Bots | None = None) -> Gathered:
         """Number the ids, sort the rows, merge exact duplicates and set bots aside."""
-        user_idx, user_ids = self._users.finish()
-        item_idx, item_ids = self._items.finish()
+        with ThreadPoolExecutor(2) as pool:
+            (user_idx, user_ids), (item_idx, item_ids) = pool.map(Texts.finish, (self._users, self._items))
         times = np.concatenate([np.zeros(0, np.int64), *self._times])
         self._times = []
         weights = np.concatenate([np.zeros(0, np.float32), *self._weights])
