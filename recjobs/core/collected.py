@@ -8,65 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.core.interactions import Interactions
+from recjobs.core.texts import Kinds, Texts
 from recjobs.core.validation import Checked
 
 SECOND = 1_000_000
-
-
-class Texts:
-    """Texts as they come, kept as numbers into a growing dictionary."""
-
-    def __init__(self) -> None:
-        self.chunks: list[pa.DictionaryArray] = []
-
-    def add(self, values: pa.Array) -> None:
-        """Take the next values."""
-        self.chunks.append(values if pa.types.is_dictionary(values.type) else values.dictionary_encode())
-
-    def finish(self) -> tuple[np.ndarray, pa.Array]:
-        """(index of each value, int32, -1 for null; the distinct texts in byte order). To be asked once."""
-        if not self.chunks:
-            return np.zeros(0, np.int32), pa.array([], pa.string())
-        chunks = pa.chunked_array(self.chunks).unify_dictionaries().chunks
-        self.chunks = []
-        texts = chunks[0].dictionary
-        order = pc.sort_indices(texts.cast(pa.binary())).to_numpy()
-        rank = np.empty(len(order) + 1, np.int32)
-        rank[order] = np.arange(len(order), dtype=np.int32)
-        rank[-1] = -1
-        index = np.empty(sum(map(len, chunks)), np.int32)
-        last = len(index)
-        while chunks:  # from the end, so that each can be let go
-            chunk = chunks.pop()
-            places = chunk.indices if chunk.null_count == 0 else pc.fill_null(chunk.indices, -1)
-            np.take(rank, places.to_numpy(zero_copy_only=False), out=index[last - len(chunk) : last], mode="wrap")
-            last -= len(chunk)
-        return index, texts.take(pa.array(order))
-
-
-class Kinds:
-    """Kinds as they come: a handful of names, -1 for none."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, int] = {}
-        self._chunks: list[np.ndarray] = []
-
-    def add(self, values: pa.Array) -> None:
-        """Take the next values."""
-        if values.null_count == len(values):
-            self._chunks.append(np.full(len(values), -1, np.int16))
-            return
-        encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-        numbers = [self._names.setdefault(name, len(self._names)) for name in encoded.dictionary.to_pylist()]
-        places = pc.fill_null(encoded.indices, len(numbers)).to_numpy(zero_copy_only=False)
-        self._chunks.append(np.array([*numbers, -1], np.int16)[places])
-
-    def finish(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """(index of each value, int16; the names in byte order)."""
-        names = sorted(self._names, key=str.encode)
-        rank = np.array([*(names.index(name) for name in self._names), -1], np.int16)
-        kinds = np.concatenate([np.zeros(0, np.int16), *self._chunks])
-        return (rank[kinds] if names else kinds), tuple(names)
 
 
 @dataclass(frozen=True)
@@ -146,11 +91,16 @@ class Collected:
         key = _Key(user_idx, item_idx, times, len(item_ids))
         n_rows = len(user_idx)
         del user_idx, item_idx, times  # they can be read off the key
-        order = key.sort(weights, kind)
-        # Of equal rows the first stays, and an earlier night's came first.
-        carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
-        weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
-        del order
+        packed = None if self._n_carried else key.sort_whole(weights, kind, len(kinds))
+        if packed:
+            weights, kind = packed
+            carried = np.zeros(len(weights), bool)
+        else:
+            order = key.sort(weights, kind)
+            # Of equal rows the first stays, and an earlier night's came first.
+            carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
+            weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
+            del order
         columns = key.columns()
         del key
         interactions = Interactions(*columns, weights, kind, len(user_ids), len(item_ids), kinds)
@@ -203,6 +153,40 @@ class _Key:
             times //= self._unit
             self._number <<= span
             self._number |= times
+
+    def sort_whole(self, weights: np.ndarray, kind: np.ndarray, n_kinds: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The weights and kinds of the sorted rows, less those that equal the one before; None if they do not fit in.
+
+        With all of a row in one number nothing need be looked up afterwards: to sort 20 million numbers takes a tenth
+        of the time of finding the order they come in.
+        """
+        if self._times is not None:
+            return None
+        encoded = pa.array(weights).dictionary_encode()
+        values = encoded.dictionary.to_numpy()
+        weight_bits, kind_bits = max(0, len(values) - 1).bit_length(), n_kinds.bit_length()
+        if int(self._number.max(initial=0)).bit_length() + weight_bits + kind_bits > 63:
+            return None
+        number = self._number
+        number <<= weight_bits
+        number |= np.argsort(np.argsort(values)).astype(np.int32)[encoded.indices.to_numpy()]
+        del encoded
+        number <<= kind_bits
+        if n_kinds:
+            number |= kind + 1
+        number.sort()
+        fresh = np.ones(number.size, bool)
+        fresh[1:] = number[1:] != number[:-1]
+        if not fresh.all():
+            number = number[fresh]
+        kinds = kind[: number.size]
+        if n_kinds:
+            kinds = (number.astype(np.int16) & np.int16((1 << kind_bits) - 1)) - np.int16(1)
+        number >>= kind_bits
+        found = np.sort(values)[number.astype(np.int32) & ((1 << weight_bits) - 1)]
+        number >>= weight_bits
+        self._number = number
+        return found, kinds
 
     def sort(self, weights: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """The rows in order of user, item, time, weight, kind and place, less those that equal the one before."""

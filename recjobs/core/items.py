@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.core.collected import Texts
+from recjobs.core.texts import Texts
 from recjobs.core.validation import Checked, as_ids
 
 ATTRIBUTES = {
