@@ -1,6 +1,7 @@
 """What the verbs of the command line have in common: their options, and how a result is printed."""
 
 import json
+import re
 from typing import Any
 
 import click
@@ -24,3 +25,18 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(result, default=str))
     else:
         click.echo("  ".join(f"{key}={value}" for key, value in result.items()))
+
+
+class Duration(click.ParamType):
+    """A time such as 90s, 15m or 2h, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds, or say what is allowed."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)", value.strip())
+        if not match or not float(match[1]):
+            self.fail(f"{value!r} is no time above 0: write 90s, 15m or 2h", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
