@@ -27,7 +27,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         click.echo("  ".join(f"{key}={value}" for key, value in result.items()))
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time such as 90s, 15m or 2h, as seconds."""
 
     name = "duration"

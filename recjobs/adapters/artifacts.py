@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,47 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from recjobs.adapters.object_store import Store, file_system
 from recjobs.core.batch_ids import is_batch_id, parse_batch_id
-from recjobs.core.s3_answers import meaning
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
-
-
-def file_system(root: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a root (a path or s3://bucket/folder) and the path inside it."""
-    try:
-        if "://" in root:
-            system, path = fs.FileSystem.from_uri(root)
-            return system, path
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadConfiguration(f"RECJOBS_ARTIFACTS={root}: {error}") from None
-    return fs.LocalFileSystem(), str(root)
-
-
-class _Store:
-    """A file system whose errors say what they mean; a file that is not there stays a FileNotFoundError."""
-
-    def __init__(self, system: fs.FileSystem, root: str) -> None:
-        self._system, self._root = system, root
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._system, name)
-
-        def answered(*arguments: Any, **options: Any) -> Any:
-            with self.answers():
-                return call(*arguments, **options)
-
-        return answered
-
-    @contextmanager
-    def answers(self) -> Iterator[None]:
-        """Raise SystemAway or BadConfiguration for what the object store says in the block."""
-        try:
-            yield
-        except (OSError, pa.ArrowInvalid) as error:
-            answer = meaning(f"RECJOBS_ARTIFACTS={self._root}", str(error))
-            if answer is None:
-                raise
-            raise answer from error
 
 
 class _Hashed(io.RawIOBase):
@@ -85,7 +46,7 @@ class _Hashed(io.RawIOBase):
 class StepFiles:
     """The files of one step while it writes them."""
 
-    def __init__(self, system: _Store, folder: str, kept: dict[str, str], key: str | None = None) -> None:
+    def __init__(self, system: Store, folder: str, kept: dict[str, str], key: str | None = None) -> None:
         self._system, self._folder, self._key = system, folder, key
         self.hashes = kept
 
@@ -134,11 +95,8 @@ class StepFiles:
 
     def put(self, name: str) -> None:
         """Write the hashes under a name, whole or not at all."""
-        # Airflow may run a task twice at once: neither must take the other's half-written file for its own.
-        part = f"{self._folder}/{name}.{uuid4().hex}"
-        with self._system.open_output_stream(part) as file:
-            file.write(json.dumps({"key": self._key, "files": self.hashes}, indent=1).encode())
-        self._system.move(part, f"{self._folder}/{name}")
+        content = json.dumps({"key": self._key, "files": self.hashes}, indent=1)
+        self._system.write_whole(f"{self._folder}/{name}", content.encode())
 
 
 class Artifacts:
@@ -147,7 +105,7 @@ class Artifacts:
     def __init__(self, root: str, catalog: str, batch_id: str) -> None:
         self.batch_id = batch_id
         system, path = file_system(root)
-        self._system = _Store(system, root)
+        self._system = Store(system, root)
         self._catalog_folder = f"{path.rstrip('/')}/{catalog}"
         self.folder = f"{self._catalog_folder}/{batch_id}"
         self._local = isinstance(system, fs.LocalFileSystem)
