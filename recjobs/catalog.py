@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 
 from recjobs.core.recipe import Recipe
@@ -24,12 +24,28 @@ class Model(Part):
     iterations: Annotated[int, Field(ge=1, le=200), Number] = 15
     weight_scale: Literal["one", "linear", "log"] = "one"
     weight_cap: Positive | None = None
+    frequency_scaling: Share = 0.0
+    """0: one regularization for all rows; 1: in proportion to what is known of a row."""
+    blend: Share = 0.0
+    """Share of item neighbours in the score; 0: ALS alone."""
+    neighbours: Annotated[int, Field(ge=1, le=1000), Number] = 200
+    """Similar items of each item that the blend knows."""
 
 
 class Recency(Part):
     """An interaction this many days old counts half."""
 
     half_life_days: Positive | None = None
+
+
+_WORD, _DAYS = "a word", "days"
+"""Ways to say `seen`; pydantic puts them into an error's place."""
+
+
+class Seen(Part):
+    """An item is shown again this many days after the user last interacted with it."""
+
+    after_days: Days
 
 
 class TopN(Part):
@@ -113,7 +129,11 @@ class Catalog(Part):
     """Weight of a kind. Below 0, such as a return, it takes from the pair; a pair with nothing left is seen, but no
     reason to recommend."""
     recency: Recency = Recency()
-    seen: Literal["exclude", "allow"] = "exclude"
+    seen: Annotated[
+        Annotated[Literal["exclude", "allow"], Tag(_WORD)] | Annotated[Seen, Tag(_DAYS)],
+        Discriminator(lambda given: _DAYS if isinstance(given, dict | Seen) else _WORD),
+    ] = "exclude"
+    """Whether an item that a user has seen is shown again: never, always, or {after_days: 30}."""
     holdout_days: Days = 30
     min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
     top_n: TopN = TopN()
@@ -199,9 +219,8 @@ _SHORT = _Short()
 
 def explain(error: ValidationError) -> Iterator[str]:
     """One line a problem: the key, the value, and what is allowed."""
-    places = [problem["loc"] for problem in error.errors()]
-    for problem in error.errors():
-        loc = problem["loc"]
+    places = [tuple(part for part in problem["loc"] if part not in (_WORD, _DAYS)) for problem in error.errors()]
+    for problem, loc in zip(error.errors(), places, strict=True):
         # A list whose one element is wrong is called too short as well.
         if any(len(place) > len(loc) and place[: len(loc)] == loc for place in places):
             continue
@@ -250,7 +269,7 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    for option in node.get("anyOf", []):
+    for option in node.get("anyOf", node.get("oneOf", [])):
         if "$ref" in option:
             node = option
     return schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node

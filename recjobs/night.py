@@ -114,7 +114,12 @@ class Night:
     @property
     def view(self) -> str:
         """The deciding view: what a user would have been served."""
-        return "discovery" if self.catalog.seen == "exclude" else "repeats"
+        return {"exclude": "discovery", "allow": "repeats"}.get(str(self.catalog.seen), "after_days")
+
+    @property
+    def after_days(self) -> float | None:
+        """How long a seen item is kept out; None: for ever, or not at all."""
+        return None if isinstance(self.catalog.seen, str) else self.catalog.seen.after_days
 
     def cutoff(self) -> Cutoff:
         """Where `split` cut."""

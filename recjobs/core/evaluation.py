@@ -1,6 +1,6 @@
 """What each model would have served on the holdout, and how good that was."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ from scipy.sparse import csr_matrix
 from recjobs.core import metrics
 from recjobs.core.als import fold_in, known_rows
 from recjobs.core.bootstrap import mean_intervals
-from recjobs.core.interactions import Interactions
+from recjobs.core.interactions import DAY, Interactions
+from recjobs.core.neighbours import Blend, similarity_of
 from recjobs.core.popularity import popular_order, popularity
 from recjobs.core.ranking import best_items, first_unseen
 from recjobs.core.recipe import Recipe
@@ -19,8 +20,8 @@ MAX_USERS = 20_000
 Rows = list[dict[str, Any]]
 """Rows of the evaluations view, without their batch."""
 VIEWS = ("discovery", "repeats")
-"""discovery: items already seen are neither recommended nor counted; repeats: only what they
-gave back is filtered."""
+"""discovery: items already seen are neither recommended nor counted; repeats: only what they gave back is filtered.
+The third view, after_days, is asked of catalogs that have it: as discovery, of items seen lately."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +34,46 @@ class Exam:
     holdout: csr_matrix
 
 
-def exam(train: Interactions, holdout: Interactions, view: str, seed: int) -> Exam:
-    """The users with something to be found in the holdout, at most MAX_USERS of them, drawn by the seed."""
-    taken, seen = holdout.liked().pairs(), train.pairs()
-    if (returned := holdout.disliked_pairs()) is not None:
-        taken = taken - taken.multiply(returned > 0)
-        taken.eliminate_zeros()
-        taken = taken.tocsr()
-    if view == "discovery":
-        taken = taken - taken.multiply(seen > 0)
-        taken.eliminate_zeros()
-        taken = taken.tocsr()
+def exam(
+    train: Interactions, holdout: Interactions, view: str, seed: int, *, now: int = 0, after_days: float | None = None
+) -> Exam:
+    """The users with something to be found in the holdout, at most MAX_USERS of them, drawn by the seed.
+
+    now (microseconds, the cutoff) and after_days: what the view after_days calls lately.
+    """
+    taken, kept_out = holdout.liked().pairs(), kept_out_of(train, view, now, after_days)
+    taken = _without(taken, holdout.disliked_pairs())
+    if view != "repeats":
+        taken = _without(taken, kept_out)
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     if users.size > MAX_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
-    kept_out = seen if view == "discovery" else train.disliked_pairs()
     return Exam(users, None if kept_out is None else kept_out[users], taken[users])
+
+
+def kept_out_of(interactions: Interactions, view: str, now: int, after_days: float | None) -> csr_matrix | None:
+    """user_items above 0 where an item is not to be listed; None: nothing is kept out."""
+    if view == "discovery":
+        return interactions.pairs()
+    disliked = interactions.disliked_pairs()
+    if view == "repeats" or after_days is None:
+        return disliked
+    lately = interactions.where(interactions.occurred_at >= now - int(after_days * DAY)).pairs()
+    return lately if disliked is None else (lately + disliked).tocsr()
+
+
+def _without(pairs: csr_matrix, others: csr_matrix | None) -> csr_matrix:
+    if others is None:
+        return pairs
+    rest: csr_matrix = (pairs - pairs.multiply(others > 0)).tocsr()
+    rest.eliminate_zeros()
+    return rest
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model that is asked: item_factors (n_items, factors) and their recipe, or None for an order of popularity."""
+    """A model that is asked: item_factors (n_items, factors) and their recipe; a recipe alone: item neighbours;
+    neither: an order of popularity. Neighbours are made of the train part each time, by the recipe."""
 
     name: str
     item_factors: np.ndarray | None
@@ -70,14 +90,35 @@ def lists_of(
     """
     order, _ = popular_order(train, now, contestant.popular_days)
     popular = first_unseen(order, n, questions.seen, len(questions.users))
-    if contestant.item_factors is None or contestant.recipe is None:
+    recipe, item_factors = contestant.recipe, contestant.item_factors
+    if recipe is None:
         return popular, 1.0
-    confidence = train.confidence(contestant.recipe, now)[questions.users]
-    vectors = fold_in(confidence, contestant.item_factors, contestant.recipe, threads)
+    confidence = train.confidence(recipe, now)
+    rows = confidence[questions.users]
+    if item_factors is None:
+        recipe = replace(recipe, blend=1.0)
+        item_factors = (np.bincount(confidence.indices, minlength=train.n_items) > 0)[:, None].astype(np.float32)
+        vectors = np.zeros((len(questions.users), 1), np.float32)
+    else:
+        vectors = fold_in(rows, item_factors, recipe, threads)
+    blend = blend_of(confidence, recipe, threads)
     ranked = best_items(
-        vectors, contestant.item_factors, n, questions.seen, known_rows(contestant.item_factors), threads
+        vectors,
+        item_factors,
+        n,
+        questions.seen,
+        known_rows(item_factors),
+        threads,
+        None if blend is None else blend.of(questions.users),
     )
     return filled(ranked.item_idx, popular), float((ranked.lengths == 0).mean()) if ranked.lengths.size else 0.0
+
+
+def blend_of(confidence: csr_matrix, recipe: Recipe, threads: int) -> Blend | None:
+    """What item neighbours add to every user's scores; None where the recipe has none."""
+    if not recipe.blend:
+        return None
+    return Blend(confidence, similarity_of(confidence, recipe.neighbours, threads), recipe.blend)
 
 
 def filled(lists: np.ndarray, fallback: np.ndarray) -> np.ndarray:

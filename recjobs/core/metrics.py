@@ -66,3 +66,11 @@ def of_lists(lists: np.ndarray, popularity: np.ndarray, eligible: np.ndarray) ->
         "gini": gini,
         "novelty": float(-np.log2(share[lists[lists >= 0]]).mean()),
     }
+
+
+def overlap_at(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean share of the items of each list of `first` (n_users, k) that are in the same user's list of `second`."""
+    if not len(first):
+        return 1.0
+    shared = (first[:, :, None] == second[:, None, :]).any(axis=2) & (first >= 0)
+    return float((shared.sum(axis=1) / np.maximum(1, (first >= 0).sum(axis=1))).mean())

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from recjobs.core.neighbours import Blend
+
 CHUNK = 64
 """Users scored at a time: a chunk's scores stay in the cache of one core."""
 
@@ -31,8 +33,11 @@ def best_items(
     seen: csr_matrix | None,
     eligible: np.ndarray,
     threads: int = 1,
+    blend: Blend | None = None,
 ) -> Ranked:
     """The n items with the highest inner product for each user, among eligible items (a mask over items).
+
+    blend: what item neighbours add to the inner products.
 
     seen: (n_users, n_items), items to leave out of each user's list; None leaves none out. A user whose factors are
     all zero gets an empty list. Lists hold fewer than n where fewer items remain: a filtered item never comes back.
@@ -47,11 +52,16 @@ def best_items(
     position[columns] = np.arange(columns.size, dtype=np.int32)
     known_users = np.asarray(user_factors.any(axis=1))
     transposed = np.ascontiguousarray(item_factors[columns].T)
+    added = None if blend is None else blend.among(columns)
     width = min(n, columns.size)
 
     def rank(first: int) -> None:
         last = min(first + CHUNK, n_users)
         values = user_factors[first:last] @ transposed
+        known = known_users[first:last]
+        if added is not None:
+            neighboured = added.add_to(values, first, last)
+            known = neighboured if added.weight == 1 else known
         if seen is not None:
             begin, end = seen.indptr[first], seen.indptr[last]
             rows = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
@@ -65,7 +75,7 @@ def best_items(
         # Equal scores rank by item, so that the order does not hang on how the partition was made.
         order = np.lexsort((top, -picked), axis=1)
         top, picked = np.take_along_axis(top, order, axis=1), np.take_along_axis(picked, order, axis=1)
-        kept = np.isfinite(picked) & known_users[first:last, None]
+        kept = np.isfinite(picked) & known[:, None]
         item_idx[first:last, :width] = np.where(kept, columns[top], -1)
         scores[first:last, :width] = np.where(kept, picked, np.nan)
 

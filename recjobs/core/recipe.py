@@ -10,11 +10,15 @@ class Recipe:
     factors: length of a user's and an item's vector.
     alpha: confidence of an interaction of weight 1 (Hu, Koren & Volinsky 2008).
     regularization: the constant lambda of the squared norms.
-    iterations: alternations of a cold fit.
+    iterations: the most alternations a fit may take; it ends before, once its lists no longer change.
+    frequency_scaling: nu in regularization x (weight of the row's terms / their mean) ^ nu; 0: the same for every row,
+        1: in proportion (Rendle et al., RecSys 2022).
     half_life_days: an interaction this old counts half; None: age does not matter.
     weight_scale: "linear" takes a weight as it is, "log" as log2(1 + weight), "one" ignores it.
     weight_cap: the most that one user's interactions with one item can add up to; None: no cap.
     kinds: weight of each kind of interaction; empty: kinds do not matter.
+    blend: share of item neighbours in the score, 0 (ALS alone) to 1 (neighbours alone).
+    neighbours: how many similar items of each item the blend knows.
     """
 
     factors: int = 64
@@ -25,6 +29,9 @@ class Recipe:
     weight_scale: str = "one"
     weight_cap: float | None = None
     kinds: tuple[tuple[str, float], ...] = ()
+    frequency_scaling: float = 0.0
+    blend: float = 0.0
+    neighbours: int = 200
 
     def to_json(self) -> dict[str, object]:
         """The recipe as plain JSON, kinds as an object."""

@@ -33,14 +33,6 @@ def defect_of_refit(
     return None
 
 
-def overlap_at(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean share of the items of each list of `first` (n_users, k) that are in the same user's list of `second`."""
-    if not len(first):
-        return 1.0
-    shared = (first[:, :, None] == second[:, None, :]).any(axis=2) & (first >= 0)
-    return float((shared.sum(axis=1) / np.maximum(1, (first >= 0).sum(axis=1))).mean())
-
-
 def _norm(rows: np.ndarray) -> float:
     norms = np.linalg.norm(rows[rows.any(axis=1)], axis=1)
     return float(np.median(norms)) if norms.size else 1.0

@@ -1,4 +1,4 @@
-"""Ask the candidate, the champion and popularity about the same unseen interactions."""
+"""Ask the candidate, the champion, item neighbours and popularity about the same unseen interactions."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +24,8 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
     rows: Rows = []
     smallest: dict[str, int] = {}
     with night.artifacts.writing("evaluate") as files:
-        for view in VIEWS:
-            questions = exam(train, holdout, view, night.request.seed)
+        for view in dict.fromkeys((*VIEWS, night.view)):
+            questions = exam(train, holdout, view, night.request.seed, now=now, after_days=night.after_days)
             activity = np.bincount(train.user_idx, minlength=train.n_users)[questions.users]
             segments = segments_by_activity(activity)
             answers = [answer(contestant, train, now, questions, night.threads) for contestant in contestants]
@@ -61,7 +61,12 @@ def _contestants(night: Night) -> list[Contestant]:
         else:
             again = Factors(**night.artifacts.load_arrays("train", "champion_recipe.npz"))
             found.append(Contestant("champion", np.nan_to_num(again.item_factors), recipe))
-    return [*found, Contestant("popularity_30d", None, None, 30), Contestant("popularity_all", None, None, None)]
+    return [
+        *found,
+        Contestant("neighbours", None, night.catalog.recipe),
+        Contestant("popularity_30d", None, None, 30),
+        Contestant("popularity_all", None, None, None),
+    ]
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:

@@ -12,6 +12,8 @@ from recjobs.catalog import Catalog
 from recjobs.core.bands import BANDS, Measured, Shape, measure, top_items
 from recjobs.core.checksum import list_digests, total
 from recjobs.core.contract import Broken, World, check_ids, check_lists, check_other_lists
+from recjobs.core.interactions import DAY
+from recjobs.core.splitting import microseconds
 from recjobs.errors import ListsRefused, ModelRefused
 from recjobs.night import Night
 
@@ -74,7 +76,13 @@ def _world(night: Night) -> tuple[World, pa.Array]:
     user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
     user_idx = rows["user_idx"].to_numpy()
     pairs = user_idx.astype(np.int64) * items.num_rows + rows["item_idx"].to_numpy()
-    kept_out = pairs if night.catalog.seen == "exclude" else _disliked(night, rows, pairs)
+    kept_out: np.ndarray | None = pairs
+    if night.view != "discovery":
+        kept_out = _disliked(night, rows, pairs)
+    if night.after_days is not None:
+        lately = microseconds(night.request.as_of) - int(night.after_days * DAY)
+        recent = pairs[rows["occurred_at"].cast(pa.int64()).to_numpy() >= lately]
+        kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
     world = World(
         user_ids,
         items["item_id"].combine_chunks(),

@@ -10,9 +10,9 @@ from recjobs.catalog import Catalog
 from recjobs.core import als
 from recjobs.core.evaluation import Contestant, exam, lists_of
 from recjobs.core.interactions import Interactions
-from recjobs.core.metrics import per_user
+from recjobs.core.metrics import overlap_at, per_user
 from recjobs.core.model_file import StoredModel
-from recjobs.core.refit import defect_of_refit, overlap_at
+from recjobs.core.refit import defect_of_refit
 from recjobs.core.splitting import microseconds
 from recjobs.night import Night
 

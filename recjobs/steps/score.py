@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.catalog import Catalog
 from recjobs.core.als import aligned, fold_in
+from recjobs.core.evaluation import blend_of, kept_out_of
 from recjobs.core.finishing import Ladder, PopularList, as_lists, fill_up, latest, similar
 from recjobs.core.interactions import Interactions
 from recjobs.core.model_file import StoredModel
@@ -51,8 +52,9 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
     n = night.catalog.top_n.stored
 
     with night.artifacts.writing("score", resume_key=_key(night)) as files:
-        seen = interactions.pairs() if night.catalog.seen == "exclude" else interactions.disliked_pairs()
+        seen = kept_out_of(interactions, night.view, now, night.after_days)
         confidence = interactions.confidence(model.recipe, now) if model else None
+        blend = blend_of(confidence, model.recipe, night.threads) if model and confidence is not None else None
         for number, first in enumerate(range(0, len(user_ids), CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name in files.hashes:
@@ -62,7 +64,8 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
             if model is not None and confidence is not None:
                 vectors = fold_in(confidence[first:last], model.item_factors, model.recipe, night.threads)
                 usable = eligible & model.item_factors.any(axis=1)
-                ranked = best_items(vectors, model.item_factors, n, seen_here, usable, night.threads)
+                added = None if blend is None else blend.of(slice(first, last))
+                ranked = best_items(vectors, model.item_factors, n, seen_here, usable, night.threads, added)
                 source = np.where(model.knew_user[first:last], "als", "foldin")
             else:
                 ranked = Ranked(

@@ -33,9 +33,13 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | bool]:
             other = Recipe.from_json(champion.recipe)
             again = als.fit(train.confidence(other, now), other, night.request.seed, night.threads)
             files.save_arrays("champion_recipe.npz", user_factors=again.user_factors, item_factors=again.item_factors)
-        files.save_json("train.json", {"recipe": recipe.to_json(), "warm": warm, "interactions": len(train)})
+        files.save_json(
+            "train.json",
+            {"recipe": recipe.to_json(), "warm": warm, "iterations": candidate.iterations, "interactions": len(train)},
+        )
     return {
         "warm": warm,
+        "iterations": candidate.iterations,
         "factors": recipe.factors,
         "users": int(np.count_nonzero(candidate.user_factors.any(axis=1))),
         "items": int(np.count_nonzero(candidate.knows_items())),

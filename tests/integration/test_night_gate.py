@@ -10,7 +10,7 @@ import pytest
 
 from recjobs.core.model_file import StoredModel
 from tests.list_contract import broken_lists
-from tests.worlds import EARLIER, Goods, MakeWorld, World, by_chance, handful
+from tests.worlds import CATALOG, EARLIER, Goods, MakeWorld, World, by_chance, handful
 
 ABSURD = ("--set", "factors=1", "--set", "regularization=1.0e+9", "--set", "alpha=1.0e-3")
 
@@ -93,7 +93,7 @@ def test_with_too_few_new_users_the_champions_recipe_is_fit_again_before_the_las
     assert cutoff["at"] == (as_of - timedelta(days=30)).isoformat()
     assert world.step(batch_id, "train", "champion_recipe.npz").exists()
     models = {row["model"] for row in world.rows("select model from evaluations where batch_id = %s", batch_id)}
-    assert models == {"candidate", "champion", "popularity_30d", "popularity_all"}
+    assert models == {"candidate", "champion", "neighbours", "popularity_30d", "popularity_all"}
     assert world.value("select verdict from promotions where batch_id = %s", batch_id) == "refused"
 
 
@@ -140,6 +140,24 @@ def test_seen_items_may_be_shown_again_where_the_catalog_says_so(make_world: Mak
     world.publish()
     assert {row["n"] for row in world.rows("select cardinality(item_ids) as n from served_lists")} == {10}
     assert world.rows("select count(distinct item_ids) as n from served_lists") == [{"n": 1}], "all see the same"
+
+
+def test_seen_items_are_shown_again_after_the_days_the_catalog_says_and_the_deciding_view_agrees(make_world: MakeWorld):
+    world = make_world(seen={"after_days": 30}, model={**CATALOG["model"], "blend": 0.3, "frequency_scaling": 0.5})
+    batch_id = world.publish()
+    as_of = world.value("select as_of from batches where is_live")
+    latest = world.goods.before(as_of).groupby(["user", "item"])["at"].max()
+    shown = {(row["user_id"], row["item_id"]) for row in world.rows("select user_id, item_id from recommendations")}
+    again = [latest[pair] for pair in shown if pair in latest.index]
+    assert again
+    assert max(again) < as_of - timedelta(days=30)
+    views = {row["view"] for row in world.rows("select distinct view from evaluations where model = 'candidate'")}
+    assert views == {"discovery", "repeats", "after_days"}
+    deciding = world.value(
+        "select value from evaluations where view = 'after_days' and segment = 'all' and model = 'candidate' "
+        "and metric = 'ndcg_at_20'"
+    )
+    assert world.value("select candidate from promotions where batch_id = %s", batch_id) == pytest.approx(deciding)
 
 
 DEGENERATE: dict[str, Goods] = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.als import Factors, aligned, fit, fold_in, known_rows
+from recjobs.core.als import Factors, aligned, fit, fold_in, known_rows, row_regularization
 from recjobs.core.ranking import best_items
 from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, checkerboard, interactions, sets
@@ -89,10 +89,53 @@ def test_a_fit_starts_from_the_factors_it_is_given_and_draws_the_rows_of_zeros()
     _, user_items = board(12, 8)
     done = fit(user_items, SMALL, seed=3, threads=1)
     half = Factors(done.user_factors, np.where(np.arange(8)[:, None] < 4, done.item_factors, np.float32(0)))
-    warm = fit(user_items, SMALL, seed=3, threads=1, start=half, iterations=0)
-    np.testing.assert_array_equal(warm.item_factors[:4], done.item_factors[:4])
-    assert (np.linalg.norm(warm.item_factors[4:], axis=1) < 0.1).all()
+    begun: list[np.ndarray] = []
+    untrained = replace(SMALL, iterations=1, regularization=1e12)  # one iteration that leaves nothing of the start
+    assert np.abs(fit(user_items, untrained, seed=3, threads=1, start=half).item_factors).max() < 1e-6
+    warm = fit(user_items, SMALL, seed=3, threads=1, start=half, watch=lambda n, u, i: begun.append(i.copy()))
+    assert np.linalg.norm(begun[0] - done.item_factors) < 0.2 * np.linalg.norm(done.item_factors)
     assert known_rows(warm.item_factors).all()
+
+
+def test_a_fit_ends_when_its_lists_stay_the_same_and_never_after_the_recipes_iterations():
+    _, user_items = board(30, 10)
+    settled = fit(user_items, replace(SMALL, iterations=100), seed=3, threads=1)
+    assert 2 <= settled.iterations < 100
+    seen: list[int] = []
+    short = fit(user_items, replace(SMALL, iterations=1), seed=3, threads=1, watch=lambda n, u, i: seen.append(n))
+    assert (short.iterations, seen) == (1, [1])
+
+
+def test_what_the_watcher_raises_ends_the_fit():
+    def stop(iteration: int, users: np.ndarray, items: np.ndarray) -> None:
+        raise StopIteration(iteration)
+
+    with pytest.raises(StopIteration):
+        fit(board(12, 8)[1], SMALL, seed=3, threads=1, watch=stop)
+
+
+def test_regularization_grows_with_what_is_known_of_a_row_where_the_recipe_says_so():
+    weighted = sets([0], [0, 1, 2, 3], n_items=4) * 10
+    assert row_regularization(weighted, Recipe(regularization=3)).tolist() == [3, 3]
+    light, heavy = row_regularization(weighted, Recipe(regularization=3, frequency_scaling=1))
+    assert light == pytest.approx(3 * (1 + 10 / 4), rel=0.05)
+    assert heavy == pytest.approx(3 * (1 + 40 / 4), rel=0.05)
+
+
+def test_scaled_regularization_solves_each_row_with_its_own():
+    rng = np.random.default_rng(2)
+    items = rng.normal(size=(5, 3)).astype(np.float32)
+    user_items = sets([0, 3], [4], [0, 1, 2, 3, 4], n_items=5)
+    recipe = Recipe(factors=3, alpha=7.0, regularization=0.5, frequency_scaling=0.8)
+    found = fold_in(user_items, items, recipe, threads=1)
+    for user, (row, regularization) in enumerate(
+        zip(user_items.toarray(), row_regularization(user_items * 7, recipe), strict=True)
+    ):
+        confidence = np.where(row > 0, 7.0 * row, 1.0)
+        left = items.T @ (confidence[:, None] * items) + regularization * np.eye(3)
+        np.testing.assert_allclose(found[user], np.linalg.solve(left, items.T @ (confidence * (row > 0))), rtol=1e-3)
+    fitted = fit(board(30, 10)[1], replace(SMALL, frequency_scaling=1.0), seed=3, threads=1)
+    assert fitted.defect() is None
 
 
 def test_rows_follow_their_ids_and_new_ids_get_zeros():

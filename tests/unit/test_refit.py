@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recjobs.core.als import Factors
-from recjobs.core.refit import defect_of_refit, overlap_at
+from recjobs.core.metrics import overlap_at
+from recjobs.core.refit import defect_of_refit
 
 ITEMS = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
 REFIT = Factors(np.ones((4, 2), np.float32), ITEMS)
