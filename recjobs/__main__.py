@@ -12,17 +12,16 @@ from typing import Any
 
 import click
 
-from recjobs import NIGHT, cli_data
-from recjobs.cli_options import catalog_option, json_option, show
+from recjobs import cli_data, cli_model
+from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show
 from recjobs.config import load_catalog
-from recjobs.errors import Misuse, RecjobsError
+from recjobs.errors import RecjobsError
 
 _STEP_HELP = {
     "extract": "Read the catalog's sources as they are.",
     "validate": "Keep what is sound, quarantine what is not, account for every row.",
     "split": "Cut at one instant: train before it, holdout from it on.",
     "train": "Fit tonight's candidate on the train part.",
-    "evaluate": "Ask candidate, champion and popularity about the holdout.",
     "gate": "Decide which recipe is in charge.",
     "refit": "Fit the promoted recipe on everything, or keep the champion.",
     "score": "Finish every user's list, similar items and popular lists.",
@@ -46,13 +45,7 @@ def cli() -> None:
 @click.option(
     "--as-of", metavar="D", help="See only what is earlier: an instant, or a date counted with its whole day (UTC)."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Another value for a key of the catalog, such as factors=32 or recency.half_life_days=7.",
-)
+@set_option
 @click.option(
     "--no-publish", is_flag=True, help="End after the gate, hold the candidate against no champion, write the report."
 )
@@ -65,24 +58,9 @@ def night(
     from recjobs.progress import run_night
 
     catalog = load_catalog(catalog_name)
-    result = run_night(catalog, as_of=as_of, overrides=_overrides(settings), force=force, publish=not no_publish)
+    result = run_night(catalog, as_of=as_of, overrides=overrides_of(settings), force=force, publish=not no_publish)
     if as_json:
         click.echo(json.dumps(result, default=str))
-
-
-def _overrides(settings: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
-
-    pairs = {}
-    for setting in settings:
-        key, sign, value = setting.partition("=")
-        if not sign or not key:
-            raise Misuse(f"--set {setting}: say KEY=VALUE, such as --set factors=32")
-        try:
-            pairs[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise Misuse(f"--set {setting}: {value!r} is no YAML value") from None
-    return pairs
 
 
 def _add_step(name: str) -> None:
@@ -100,14 +78,14 @@ def _add_step(name: str) -> None:
         show(run_step(name, load_catalog(catalog_name), batch_id), as_json)
 
 
-for step in NIGHT:
+for step in _STEP_HELP:
     _add_step(step)
 
 
 @cli.command(epilog="Example: recjobs begin --catalog sample --json")
 @catalog_option
 @click.option("--as-of", metavar="D", help="See only what is earlier.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for a key of the catalog.")
+@set_option
 @click.option("--force", metavar="REASON", help="Publish in spite of a refusal.")
 @json_option
 def begin(catalog_name: str, as_of: str | None, settings: tuple[str, ...], force: str | None, as_json: bool) -> None:
@@ -115,7 +93,7 @@ def begin(catalog_name: str, as_of: str | None, settings: tuple[str, ...], force
     from recjobs.steps import begin_night
 
     catalog = load_catalog(catalog_name)
-    show(begin_night(catalog, as_of=as_of, overrides=_overrides(settings), force=force, publish=True), as_json)
+    show(begin_night(catalog, as_of=as_of, overrides=overrides_of(settings), force=force, publish=True), as_json)
 
 
 @cli.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')
@@ -177,7 +155,7 @@ def init(file: str, as_json: bool) -> None:
     show(step.run(file), as_json)
 
 
-for _command in (cli_data.reasons, cli_data.rejected, cli_data.data):
+for _command in (cli_model.evaluate, cli_data.reasons, cli_data.rejected, cli_data.data):
     cli.add_command(_command)
 
 

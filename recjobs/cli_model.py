@@ -1,1 +1,80 @@
 """The verbs about models: search for a recipe, and hold recipes against each other."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from recjobs.cli_options import json_option, overrides_of, set_option, show
+from recjobs.config import load_catalog
+from recjobs.errors import Misuse
+
+
+@click.command(epilog="Example: recjobs evaluate --train train.parquet --test test.parquet")
+@click.option("--catalog", "catalog_name", metavar="C", help="A step of a night: name of a file in catalogs/.")
+@click.option("--batch-id", metavar="B", help="A step of a night: the batch that `recjobs begin` named.")
+@click.option("--train", metavar="F", help="Parquet or CSV with user_id, item_id and maybe occurred_at, weight.")
+@click.option("--test", metavar="F", help="Parquet or CSV with user_id, item_id: what is to be found.")
+@click.option("--lists", metavar="OUT", help="Write user_id, rank, item_id, score of every test user as Parquet.")
+@set_option
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", help="Another seed.")
+@json_option
+def evaluate(
+    catalog_name: str | None, batch_id: str | None, settings: tuple[str, ...], as_json: bool, **asked: Any
+) -> None:
+    """Ask candidate, champion and popularity about the holdout; or a recipe about two files, without any catalog.
+
+    With --train and --test nothing else is needed: no platform, no database, no MLflow.
+    """
+    files = asked["train"], asked["test"]
+    of_files = [f"--{name}" for name, value in (asked | {"set": settings or None}).items() if value is not None]
+    if any(files):
+        if catalog_name or batch_id:
+            raise Misuse(f"{' and '.join(of_files)}: a file belongs to no catalog; leave --catalog and --batch-id out")
+        if not all(files):
+            raise Misuse(f"{of_files[0]} alone: --train says what to learn from, --test what is to be found")
+        from recjobs.progress import run_evaluation
+
+        result = run_evaluation(overrides=overrides_of(settings), **asked)
+        click.echo(json.dumps(result) if as_json else _as_text(result))
+        return
+    if not (catalog_name and batch_id):
+        raise Misuse("say --catalog and --batch-id for a step of a night, or --train and --test for two files")
+    if of_files:
+        raise Misuse(f"{', '.join(of_files)}: belongs to --train and --test; a night's step is asked as it began")
+    from recjobs.steps import run_step
+
+    show(run_step("evaluate", load_catalog(catalog_name), batch_id), as_json)
+
+
+def _as_text(result: dict[str, Any]) -> str:
+    rows = [f"{'':22}{'recall@20':>10}{'ndcg@20':>10}{'seconds':>9}"]
+    for name, of in result["models"].items():
+        numbers = "".join(f"{'-':>10}" if v is None else f"{v:10.5f}" for v in (of["recall_at_20"], of["ndcg_at_20"]))
+        rows.append(f"{name.replace('_', ' '):22}{numbers}{of['seconds']:9.1f}")
+    rows += ["", *(f"{what:22}{said}" for what, said in _account(result))]
+    return "\n".join(rows)
+
+
+def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "recipe", "  ".join(f"{key}={value}" for key, value in result["recipe"].items())
+    for name, file in result["files"].items():
+        said = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
+        bad = ", ".join(f"{n:,} {reason}" for reason, n in file["bad"].items())
+        merged = f"; {file['merged']:,} rows equal another" if file["merged"] else ""
+        yield name, f"{said} of {file['read']:,} rows{merged}{'; left out: ' + bad if bad else ''}"
+    yield (
+        "users asked",
+        f"{result['users']:,}, {result['users_without_train']:,} of them only in test: served popular items",
+    )
+    if n := result["items_without_train"]:
+        yield (
+            "cannot be found",
+            f"{n:,} items that train does not have, in {result['pairs_without_train']:,} pairs of test",
+        )
+    if n := result["pairs_in_both"]:
+        yield "not counted", f"{n:,} pairs of test that train has as well"
+    if result["lists"]:
+        yield "lists", result["lists"]
+    yield "in all", f"{result['seconds']:.1f} s, at most {result['peak_memory_gib']:.2f} GiB"

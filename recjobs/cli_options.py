@@ -6,10 +6,36 @@ from typing import Any
 
 import click
 
+from recjobs.errors import Misuse
+
 catalog_option = click.option(
     "--catalog", "catalog_name", required=True, metavar="C", help="Name of a file in catalogs/."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="The last line of stdout is one JSON object.")
+
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another value for a key of the catalog, such as factors=32 or recency.half_life_days=7.",
+)
+
+
+def overrides_of(settings: tuple[str, ...]) -> dict[str, Any]:
+    """What `--set KEY=VALUE` asks for, values read as YAML. Raises Misuse."""
+    import yaml
+
+    pairs = {}
+    for setting in settings:
+        key, sign, value = setting.partition("=")
+        if not sign or not key:
+            raise Misuse(f"--set {setting}: say KEY=VALUE, such as --set factors=32")
+        try:
+            pairs[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise Misuse(f"--set {setting}: {value!r} is no YAML value") from None
+    return pairs
 
 
 def show_tree(result: dict[str, Any], as_json: bool) -> None:

@@ -1,11 +1,11 @@
-"""A whole night in one process, with its progress on stderr."""
+"""What takes long, in one process, with its progress on stderr: a whole night, an evaluation of files."""
 
 import sys
 import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recjobs import NIGHT
 from recjobs.catalog import Catalog
@@ -44,3 +44,16 @@ def _is_done(catalog: Catalog, batch_id: str, step: str) -> bool:
     from recjobs.night import Night
 
     return Night.open(catalog, batch_id).artifacts.is_done(step)
+
+
+def run_evaluation(**asked: Any) -> dict[str, Any]:
+    """What `recjobs.steps.evaluate_files.run` returns, with a bar of how far it is."""
+    from recjobs.steps import evaluate_files
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=None)
+        return evaluate_files.run(
+            **asked, say=lambda what, share: progress.update(task, description=what, total=share and 1, completed=share)
+        )

@@ -12,7 +12,7 @@ from recjobs.core.bootstrap import mean_intervals
 from recjobs.core.interactions import DAY, Interactions
 from recjobs.core.neighbours import Blend, similarity_of
 from recjobs.core.popularity import popular_order, popularity
-from recjobs.core.ranking import best_items, first_unseen
+from recjobs.core.ranking import Ranked, best_items, first_unseen
 from recjobs.core.recipe import Recipe
 
 K = 20
@@ -84,15 +84,18 @@ class Contestant:
 def lists_of(
     contestant: Contestant, train: Interactions, now: int, questions: Exam, n: int, threads: int
 ) -> tuple[np.ndarray, float]:
-    """(n items for each user of the exam, -1 behind the end; share of users served by the fallback alone).
+    """(n items for each user of the exam, -1 behind the end; share of users served by the fallback alone)."""
+    ranked = ranked_of(contestant, train, now, questions, n, threads)
+    lists = filled_up(ranked, contestant, train, now, questions)
+    return lists, float((ranked.lengths == 0).mean()) if ranked.lengths.size else 0.0
 
-    A model's lists are filled up, and its unknown users served, from the popular list of the last 30 days.
-    """
-    order, _ = popular_order(train, now, contestant.popular_days)
-    popular = first_unseen(order, n, questions.seen, len(questions.users))
+
+def ranked_of(contestant: Contestant, train: Interactions, now: int, questions: Exam, n: int, threads: int) -> Ranked:
+    """What a model or item neighbours rank for each user of the exam; an order of popularity ranks nothing."""
     recipe, item_factors = contestant.recipe, contestant.item_factors
     if recipe is None:
-        return popular, 1.0
+        shape = (len(questions.users), n)
+        return Ranked(np.full(shape, -1, np.int32), np.full(shape, np.nan, np.float32))
     confidence = train.confidence(recipe, now)
     rows = confidence[questions.users]
     if item_factors is None:
@@ -102,7 +105,7 @@ def lists_of(
     else:
         vectors = fold_in(rows, item_factors, recipe, threads)
     blend = blend_of(confidence, recipe, threads)
-    ranked = best_items(
+    return best_items(
         vectors,
         item_factors,
         n,
@@ -111,7 +114,12 @@ def lists_of(
         threads,
         None if blend is None else blend.of(questions.users),
     )
-    return filled(ranked.item_idx, popular), float((ranked.lengths == 0).mean()) if ranked.lengths.size else 0.0
+
+
+def filled_up(ranked: Ranked, contestant: Contestant, train: Interactions, now: int, questions: Exam) -> np.ndarray:
+    """The lists that are served: what was ranked, filled up from what was popular in the contestant's days."""
+    order, _ = popular_order(train, now, contestant.popular_days)
+    return filled(ranked.item_idx, first_unseen(order, ranked.item_idx.shape[1], questions.seen, len(questions.users)))
 
 
 def blend_of(confidence: csr_matrix, recipe: Recipe, threads: int) -> Blend | None:

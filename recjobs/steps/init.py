@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from recjobs.adapters import sources
 from recjobs.catalog import Catalog, explain, json_schema
 from recjobs.config import load_settings
-from recjobs.core.validation import as_microseconds
+from recjobs.core.times import likely_unit
 from recjobs.errors import DataRefused, Misuse
 from recjobs.inputs import Place
 
@@ -86,10 +86,5 @@ def _named(names: list[str], pattern: str) -> str:
 
 
 def _time(values: pa.Array) -> dict[str, str]:
-    if not pa.types.is_integer(values.type):
-        numeric = pa.types.is_string(values.type) and all(str(v).isdigit() for v in values.slice(0, 100).to_pylist())
-        if not numeric:
-            return {"unit": "iso", "timezone": "UTC"}
-    newest = {unit: int(as_microseconds(values, unit, "UTC").max()) for unit in ("s", "ms", "us")}
-    # 1990 to 2100: only one unit puts a plausible instant there
-    return {"unit": next((u for u, at in newest.items() if 631_152_000_000_000 < at < 4_102_444_800_000_000), "s")}
+    unit = likely_unit(values)
+    return {"unit": unit, "timezone": "UTC"} if unit == "iso" else {"unit": unit}

@@ -12,6 +12,7 @@ import yaml
 
 from recjobs import NIGHT, __main__, config
 from recjobs.__main__ import cli, main
+from recjobs.cli_options import overrides_of
 from recjobs.errors import Misuse
 from tests.unit.test_errors import classes
 
@@ -199,12 +200,12 @@ def test_to_interrupt_is_130(capsys):
     ],
 )
 def test_a_setting_is_a_key_and_a_yaml_value(given, overrides):
-    assert __main__._overrides((given,)) == overrides
+    assert overrides_of((given,)) == overrides
 
 
 def test_a_setting_without_a_key_is_misuse():
     with pytest.raises(Misuse, match="say KEY=VALUE"):
-        __main__._overrides(("factors",))
+        overrides_of(("factors",))
 
 
 def test_the_last_line_of_stdout_is_one_json_object(run, tmp_path):

@@ -4,7 +4,7 @@
 """
 
 from recjobs.adapters.sources.csv_faults import delimiter_of
-from recjobs.adapters.sources.places import Place, SourceFile, find
+from recjobs.adapters.sources.places import Place, SourceFile, find, known_format
 from recjobs.adapters.sources.reading import Rows, read, read_rows
 
-__all__ = ["Place", "Rows", "SourceFile", "delimiter_of", "find", "read", "read_rows"]
+__all__ = ["Place", "Rows", "SourceFile", "delimiter_of", "find", "known_format", "read", "read_rows"]

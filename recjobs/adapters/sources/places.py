@@ -65,7 +65,7 @@ def find(data: Path, place: Place) -> list[SourceFile]:
     with _answered(shown):
         names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
     if is_folder:
-        names = [name for name in names if place.format in (None, _known_format(name)) and _known_format(name)]
+        names = [name for name in names if place.format in (None, known_format(name)) and known_format(name)]
     if not names:
         what = "no .parquet or .csv file in this folder" if is_folder else "there is no such file"
         way = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
@@ -128,13 +128,14 @@ def _is_meant(relative: PurePosixPath | Path) -> bool:
     return not any(part.startswith((".", "_")) for part in relative.parts)
 
 
-def _known_format(name: str) -> str | None:
+def known_format(name: str) -> str | None:
+    """The format that a file's name tells, or None."""
     suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() != ".gz"]
     return _SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
 def _format_of(name: str) -> str:
-    if found := _known_format(name):
+    if found := known_format(name):
         return found
     raise BadConfiguration(f"{name}: neither .parquet nor .csv; say `format: parquet` or `format: csv` in the catalog")
 

@@ -1,0 +1,157 @@
+"""Train on one file, ask about another: what a recipe is worth, without a catalog, a database or MLflow."""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recjobs.catalog import Catalog
+from recjobs.config import load_settings
+from recjobs.core import als, contest
+from recjobs.core.evaluation import Contestant, K, filled_up, ranked_of
+from recjobs.core.given_split import GivenSplit, given_split
+from recjobs.core.metrics import per_user
+from recjobs.core.recipe import Recipe
+from recjobs.errors import BadConfiguration, Misuse
+from recjobs.interaction_files import NEEDED, read
+
+Say = Callable[[str, float | None], None]
+"""Told what is being done, and how much of it is done (0 to 1) where that is known."""
+_KEYS = ("model.", "recency.")
+
+
+def run(
+    train: str,
+    test: str,
+    *,
+    overrides: dict[str, Any],
+    lists: str | None = None,
+    seed: int | None = None,
+    say: Say = lambda what, share: None,
+) -> dict[str, Any]:
+    """recall@20 and ndcg@20 of a recipe, of implicit's own defaults and of simple lists; every user of `test` is asked,
+    all items of `train` are ranked.
+
+    overrides: keys of a catalog's `model` and `recency`.  lists: where
+    the recipe's lists are written. Raises Misuse, or DataRefused, as the files are read.
+    """
+    began, asked = time.monotonic(), _asked(overrides)
+    _must_be_writable(lists, (train, test))
+    seed = asked.seed if seed is None else seed
+    threads = load_settings().threads or os.cpu_count() or 1
+    say("reading", None)
+    now = datetime.now(UTC)
+    files = {"train": read(train, now), "test": read(test, now, NEEDED)}
+    split = given_split(files["train"].gathered, files["test"].gathered)
+    has_times = files["train"].has_times
+    if asked.recipe.half_life_days and not has_times:
+        raise Misuse(f"--set half_life_days: {train} has no column occurred_at, so that no interaction has an age")
+    recipe = asked.recipe
+    end = int(split.train.occurred_at.max()) + 1_000_000
+    entries = _contestants(split, recipe, end, has_times, seed, threads)
+    models: dict[str, dict[str, float | None]] = {}
+    for number, (name, make) in enumerate(entries.items()):
+        say(f"asking {name}", number / len(entries))
+        since = time.monotonic()
+        contestant = make()
+        ranked = ranked_of(contestant, split.train, end, split.questions, K, threads)
+        given = filled_up(ranked, contestant, split.train, end, split.questions)
+        each = per_user(given, split.questions.holdout, K)
+        means = {f"{metric}_at_{K}": _mean(each[metric]) for metric in ("recall", "ndcg")}
+        models[name] = means | {"seconds": time.monotonic() - since}
+        if name == "recipe" and lists:
+            _write(lists, split, given, contest.falling_scores(ranked, given))
+    return {
+        "models": models,
+        "recipe": recipe.to_json(),
+        "users": int(np.count_nonzero(np.diff(split.questions.holdout.indptr))),
+        "users_without_train": split.n_users_without_train,
+        "items_without_train": split.n_items_without_train,
+        "pairs_without_train": split.n_pairs_without_train,
+        "pairs_in_both": split.n_pairs_in_both,
+        "files": {name: file.account() for name, file in files.items()},
+        "has_times": has_times,
+        "lists": lists,
+        "seed": seed,
+        "seconds": time.monotonic() - began,
+        "peak_memory_gib": _peak_memory(),
+    }
+
+
+def _asked(overrides: dict[str, Any]) -> Catalog:
+    """What a catalog with these keys and nothing else would ask for."""
+    place = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
+    plain = Catalog.model_validate({"name": "files", "sources": [place]})
+    asked = plain.with_overrides(overrides)
+    if other := [k for k in overrides if getattr(plain, k.split(".")[0], None) is not None and not k.startswith(_KEYS)]:
+        raise Misuse(f"--set {other[0]}: files have a recipe only: keys of `model` and `recency`, such as factors=32")
+    return asked
+
+
+def _must_be_writable(lists: str | None, files: tuple[str, str]) -> None:
+    if lists is None:
+        return
+    path = Path(lists)
+    if path.suffix != ".parquet":
+        raise Misuse(f"--lists {lists}: is written as Parquet; let its name end with .parquet")
+    if not path.absolute().parent.is_dir():
+        raise Misuse(f"--lists {lists}: there is no folder {path.absolute().parent}")
+    if path.exists() and any(path.samefile(file) for file in files if Path(file).exists()):
+        raise Misuse(f"--lists {lists}: is one of the files that are read")
+
+
+def _contestants(
+    split: GivenSplit, recipe: Recipe, now: int, has_times: bool, seed: int, threads: int
+) -> dict[str, Callable[[], Contestant]]:
+    """Who is asked, by name; each is fit when its turn comes."""
+    days = 30 if has_times else None
+    train = split.train
+
+    def of_recipe() -> Contestant:
+        factors = als.fit(train.confidence(recipe, now), recipe, seed, threads)
+        return Contestant("recipe", np.nan_to_num(factors.item_factors), recipe, days)
+
+    def of_implicit() -> Contestant:
+        item_factors, defaults = contest.implicit_defaults(train.pairs(), seed, threads)
+        return Contestant("implicit_defaults", np.nan_to_num(item_factors), defaults, days)
+
+    entries: dict[str, Callable[[], Contestant]] = {
+        "recipe": of_recipe,
+        "implicit_defaults": of_implicit,
+        "neighbours": lambda: Contestant("neighbours", None, recipe, days),
+    }
+    if has_times:
+        entries["popularity_30d"] = lambda: Contestant("popularity_30d", None, None, 30)
+    entries["popularity_all"] = lambda: Contestant("popularity_all", None, None, None)
+    return entries
+
+
+def _write(path: str, split: GivenSplit, lists: np.ndarray, scores: np.ndarray) -> None:
+    rows, places = np.nonzero(lists >= 0)
+    table = {
+        "user_id": split.user_ids.take(pa.array(split.questions.users[rows])),
+        "rank": pa.array((places + 1).astype(np.int32)),
+        "item_id": split.item_ids.take(pa.array(lists[rows, places])),
+        "score": pa.array(scores[rows, places]),
+    }
+    try:
+        pq.write_table(pa.table(table), path, compression="zstd")
+    except OSError as error:
+        raise BadConfiguration(f"--lists {path}: cannot be written ({error.strerror or error})") from None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def _peak_memory() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
