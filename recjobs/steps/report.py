@@ -13,7 +13,11 @@ from recjobs.core.interactions import Interactions
 from recjobs.night import Night
 
 N_EXAMPLES = 12
-_NAMES = {"popularity_30d": "popular, last 30 days", "popularity_all": "popular, all time"}
+_NAMES = {
+    "neighbours": "item neighbours",
+    "popularity_30d": "popular, last 30 days",
+    "popularity_all": "popular, all time",
+}
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
