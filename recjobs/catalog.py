@@ -12,7 +12,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 from recjobs.inputs import Items, Limits, Part, Source, Users
-from recjobs.scalars import Cron, Days, NonZero, Number, Positive, Share, Timezone
+from recjobs.scalars import Days, NonZero, Number, Positive, Share
+from recjobs.schedule import Schedule
 
 
 class Model(Part):
@@ -87,26 +88,6 @@ class Inspect(Part):
     """Share of users whom the model gave nothing."""
 
 
-class Schedule(Part):
-    """When the nightly DAG starts by itself: at `cron`, or when the Airflow asset of a file is updated. Neither: only
-    when triggered."""
-
-    cron: Cron | None = None
-    asset: Annotated[str, Field(min_length=1)] | None = None
-    """Name of the asset that an upstream DAG (or the REST API) updates when the file is there."""
-    deadline: Cron | None = None
-    """If the asset was not updated by then, the night is skipped and an alert raised."""
-    timezone: Timezone = "UTC"
-
-    @model_validator(mode="after")
-    def _is_one_way(self) -> "Schedule":
-        if self.cron and self.asset:
-            raise ValueError("has both cron and asset; a night starts by one of them")
-        if (self.asset is None) != (self.deadline is None):
-            raise ValueError("asset and deadline belong together")
-        return self
-
-
 _HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
 
 
@@ -176,6 +157,27 @@ class Catalog(Part):
             kinds=tuple(sorted(self.kinds.items())),
         )
 
+    @property
+    def view(self) -> str:
+        """The deciding view: what a user would have been served."""
+        return {"exclude": "discovery", "allow": "repeats"}.get(str(self.seen), "after_days")
+
+    @property
+    def after_days(self) -> float | None:
+        """How long a seen item is kept out; None: for ever, or not at all."""
+        return None if isinstance(self.seen, str) else self.seen.after_days
+
+    def with_recipe(self, recipe: Recipe) -> "Catalog":
+        """This catalog, asking for another recipe."""
+        stored = recipe.to_json()
+        return self.model_copy(
+            update={
+                "model": Model.model_validate({key: stored[key] for key in Model.model_fields}),
+                "recency": Recency(half_life_days=recipe.half_life_days),
+                "kinds": dict(recipe.kinds),
+            }
+        )
+
     def with_overrides(self, overrides: dict[str, Any]) -> "Catalog":
         """This catalog with `{"model.factors": 32, ...}` set; a bare name means a key of `model` or `recency`.
 
@@ -183,7 +185,7 @@ class Catalog(Part):
         """
         tree = self.model_dump(mode="json")
         for dotted, value in overrides.items():
-            path = dotted if "." in dotted or dotted in tree else f"{_HOME_OF.get(dotted, 'model')}.{dotted}"
+            path = _path_of(dotted)
             *branches, leaf = path.split(".")
             if path == "name":
                 raise Misuse("--set name: a catalog is named by its file")
@@ -197,6 +199,18 @@ class Catalog(Part):
             return Catalog.model_validate(tree)
         except ValidationError as error:
             raise Misuse(f"--set: {'; '.join(explain(error))}") from None
+
+
+def sets_recipe(overrides: dict[str, Any]) -> bool:
+    """Whether any of the overrides is about the recipe."""
+    return any(_path_of(dotted).split(".")[0] in ("model", "recency", "kinds") for dotted in overrides)
+
+
+def _path_of(dotted: str) -> str:
+    """The whole path of a key that may be given by its bare name."""
+    if "." in dotted or dotted in Catalog.model_fields:
+        return dotted
+    return f"{_HOME_OF.get(dotted, 'model')}.{dotted}"
 
 
 class _Short(reprlib.Repr):

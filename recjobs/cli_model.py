@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recjobs.cli_options import json_option, overrides_of, set_option, show
+from recjobs.cli_options import Duration, catalog_option, json_option, overrides_of, set_option, show
 from recjobs.config import load_catalog
 from recjobs.errors import Misuse
 
@@ -78,3 +78,26 @@ def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result["lists"]:
         yield "lists", result["lists"]
     yield "in all", f"{result['seconds']:.1f} s, at most {result['peak_memory_gib']:.2f} GiB"
+
+
+@click.command(epilog="Example: recjobs tune --catalog online_retail --timeout 30m")
+@catalog_option
+@click.option(
+    "--as-of", metavar="D", help="Search on what is earlier: an instant, or a date counted with its whole day (UTC)."
+)
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="End after N trials.")
+@click.option(
+    "--timeout", type=Duration(), default="15m", show_default=True, metavar="T", help="End after T, such as 90s or 2h."
+)
+@click.option("--no-publish", is_flag=True, help="Ask no champion and leave no challenger: only look.")
+@json_option
+def tune(
+    catalog_name: str, as_of: str | None, trials: int | None, timeout: float, no_publish: bool, as_json: bool
+) -> None:
+    """Search for a better recipe, or go on with a search that was stopped. The next night trains the best."""
+    from recjobs.search_progress import run_study
+
+    catalog = load_catalog(catalog_name)
+    result = run_study(catalog, as_of=as_of, n_trials=trials, seconds=timeout, publish=not no_publish)
+    if as_json:
+        click.echo(json.dumps(result))

@@ -40,6 +40,18 @@ class ChampionPin(BaseModel):
     recipe: dict[str, Any]
 
 
+class ChallengerPin(BaseModel):
+    """The challenger whose recipe a night trains, as it was when the night began."""
+
+    model_config = ConfigDict(frozen=True)
+
+    study_id: str
+    recipe: dict[str, Any]
+    base_recipe: dict[str, Any]
+    value: float
+    base_value: float | None
+
+
 class LivePin(BaseModel):
     """The live batch as it was when the night began: the lists that tonight's are compared with."""
 
@@ -66,6 +78,8 @@ class Request(BaseModel):
     publish: bool
     seed: int
     champion: ChampionPin | None
+    challenger: ChallengerPin | None = None
+    """Where the recipe of `catalog` is from, if not from its file."""
     live_batch: LivePin | None = None
     history: tuple[PastNight, ...] = ()
     """Earlier accepted nights, newest first: what is usual."""
@@ -75,7 +89,7 @@ class Request(BaseModel):
     """`hash` of all input bytes, and each file's path, size and hash."""
     code_version: str
     catalog: Catalog
-    """The catalog, overrides included, as it was when the night began."""
+    """The catalog, overrides and the challenger's recipe included, as it was when the night began."""
 
     def asks_the_same_as(self, stored: dict[str, Any]) -> bool:
         """Whether the night of a request.json was asked the same, whatever the clock and what was in charge then. An
@@ -114,12 +128,12 @@ class Night:
     @property
     def view(self) -> str:
         """The deciding view: what a user would have been served."""
-        return {"exclude": "discovery", "allow": "repeats"}.get(str(self.catalog.seen), "after_days")
+        return self.catalog.view
 
     @property
     def after_days(self) -> float | None:
         """How long a seen item is kept out; None: for ever, or not at all."""
-        return None if isinstance(self.catalog.seen, str) else self.catalog.seen.after_days
+        return self.catalog.after_days
 
     def cutoff(self) -> Cutoff:
         """Where `split` cut."""

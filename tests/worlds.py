@@ -236,6 +236,7 @@ class World:
         night's input is no part of it: that is kept of a refused night as well."""
         tables = "batch_records live_batch champion_model models promotion_records evaluation_records "
         tables += "report_records publish_records top_n similar_lists popular_lists item_records history_lists"
+        tables += " challenger_records"
         hashes = [f"(select md5(string_agg(t::text, '' order by t::text)) from {name} as t)" for name in tables.split()]
         return str(self.value(f"select concat_ws(' ', {', '.join(hashes)})", role="admin"))
 

@@ -40,18 +40,54 @@ class Registry:
     def run_of(self, batch_id: str) -> str:
         """The run of a batch, made when there is none yet; returns its id."""
         with self._client() as client:
-            experiment = client.get_experiment_by_name(self._catalog)
-            if experiment is None:
-                experiment_id = client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}")
-            else:
-                experiment_id = experiment.experiment_id
-            found = client.search_runs([experiment_id], f"tags.batch_id = '{batch_id}'", max_results=1)
-            if found:
-                return str(found[0].info.run_id)
-            run = client.create_run(
-                experiment_id, tags={"batch_id": batch_id, "catalog": self._catalog}, run_name=batch_id
+            return self._run(client, {"batch_id": batch_id}, batch_id)
+
+    def run_of_study(self, study_id: str) -> str:
+        """The run of a study, made when there is none yet; returns its id. Its trials' runs lie under it."""
+        with self._client() as client:
+            return self._run(client, {"study_id": study_id}, study_id)
+
+    def log_trial(self, study_run: str, number: int, trial: dict[str, Any]) -> None:
+        """Write one trial under its study's run: params, metrics, state and time; once only.
+
+        trial: params, metrics, looks ({iteration: NDCG@20}), state, began_at and seconds.
+        """
+        with self._client() as client:
+            from mlflow.entities import Metric, Param, RunTag
+
+            tags = {"mlflow.parentRunId": study_run, "trial": f"{number:05}"}
+            run_id = self._run(client, tags, f"trial {number:05}", start_time=round(1000 * trial["began_at"]))
+            if client.get_run(run_id).info.status == "FINISHED":
+                return
+            at = round(1000 * (trial["began_at"] + trial["seconds"]))
+            client.log_batch(
+                run_id,
+                [Metric(name, value, at, 0) for name, value in trial["metrics"].items()]
+                + [Metric("ndcg_at_20_by_iteration", value, at, step) for step, value in trial["looks"].items()],
+                [Param(name, str(value)) for name, value in trial["params"].items()],
+                [RunTag("state", trial["state"])],
             )
-            return str(run.info.run_id)
+            client.set_terminated(run_id, end_time=at)
+
+    def logged_trials(self, study_run: str) -> set[int]:
+        """The numbers of the trials whose runs are complete."""
+        with self._client() as client:
+            experiment = client.get_run(study_run).info.experiment_id
+            asked = f"tags.`mlflow.parentRunId` = '{study_run}' and attributes.status = 'FINISHED'"
+            return {int(run.data.tags["trial"]) for run in client.search_runs([experiment], asked, max_results=10_000)}
+
+    def _run(self, client: Any, tags: dict[str, str], name: str, **options: Any) -> str:
+        experiment = client.get_experiment_by_name(self._catalog)
+        if experiment is None:
+            experiment_id = client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}")
+        else:
+            experiment_id = experiment.experiment_id
+        asked = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
+        found = client.search_runs([experiment_id], asked, max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        run = client.create_run(experiment_id, tags={**tags, "catalog": self._catalog}, run_name=name, **options)
+        return str(run.info.run_id)
 
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
         """Write params, metrics and tags; doing it twice leaves one of each."""

@@ -66,6 +66,40 @@ def before_and_now(bins: dict[str, list[int]], title: str) -> str:
     return _svg(draw, 8.2, 1.9)
 
 
+def best_against_time(
+    minutes: list[float], values: list[float], complete: list[bool], base: float | None, label: str
+) -> str:
+    """A step line of the best value so far over minutes, the trials as dots (those given up pale), the base dashed."""
+
+    def draw(axes: Any) -> None:
+        reached = np.maximum.accumulate(np.where(complete, values, 0.0))
+        kept = np.array(complete)
+        axes.scatter(np.array(minutes)[~kept], np.array(values)[~kept], s=9, color=_PALE, linewidth=0, label="given up")
+        axes.scatter(np.array(minutes)[kept], np.array(values)[kept], s=14, color=_SOFT, linewidth=0, label="complete")
+        axes.step(minutes, reached, where="post", color=_ACCENT, linewidth=1.8, label="best so far")
+        if base is not None:
+            axes.axhline(base, color=_INK, linewidth=1, linestyle=(0, (4, 3)), label="the catalog file's")
+        axes.set_xlabel("minutes")
+        axes.set_ylabel(label)
+        axes.set_xlim(left=0)
+        axes.legend(frameon=False, loc="lower right")
+
+    return _svg(draw, 8.2, 3.0)
+
+
+def shares(names: list[str], values: list[float], label: str) -> str:
+    """Horizontal bars of shares, largest first."""
+
+    def draw(axes: Any) -> None:
+        place = np.arange(len(names))[::-1]
+        axes.barh(place, 100 * np.array(values), height=0.6, color=_ACCENT, linewidth=0)
+        axes.set_yticks(place, names)
+        axes.set_xlabel(label)
+        axes.set_xlim(left=0)
+
+    return _svg(draw, 8.2, 0.55 + 0.3 * len(names))
+
+
 def popularity_tail(shares: dict[str, np.ndarray]) -> str:
     """How much of all places in lists the most shown items take; one line a kind of list."""
 

@@ -79,6 +79,8 @@ class Contestant:
     item_factors: np.ndarray | None
     recipe: Recipe | None
     popular_days: float | None = 30
+    blend: Blend | None = None
+    """What `blend_of` made of the same part and recipe, where that was done before."""
 
 
 def lists_of(
@@ -104,7 +106,7 @@ def ranked_of(contestant: Contestant, train: Interactions, now: int, questions: 
         vectors = np.zeros((len(questions.users), 1), np.float32)
     else:
         vectors = fold_in(rows, item_factors, recipe, threads)
-    blend = blend_of(confidence, recipe, threads)
+    blend = contestant.blend or blend_of(confidence, recipe, threads)
     return best_items(
         vectors,
         item_factors,

@@ -31,6 +31,19 @@ def begin_night(catalog: "Catalog", **asked: Any) -> dict[str, Any]:
         return begin.run(catalog, **asked)
 
 
+def begin_study(catalog: "Catalog", *, as_of: str | None, publish: bool) -> dict[str, Any]:
+    """Begin a search as `recjobs.steps.tune.begin` does, on what a night of the same as_of would accept."""
+    from recjobs.night import Night
+    from recjobs.steps import begin, tune
+
+    with measured("tune", catalog):
+        batch_id = begin.run(catalog, as_of=as_of, publish=False)["batch_id"]
+        for name in ("extract", "validate"):
+            if not Night.open(catalog, batch_id).artifacts.is_done(name):
+                import_module(f"recjobs.steps.{name}").run(catalog, batch_id)
+        return tune.begin(catalog, batch_id, publish=publish)
+
+
 def meet_deadline(catalog: "Catalog", at: "datetime") -> str:
     """The night that began before a deadline, as `recjobs.steps.deadline.run` has it; none is counted as skipped."""
     from recjobs.steps import deadline

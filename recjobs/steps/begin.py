@@ -9,14 +9,16 @@ import pyarrow as pa
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifacts import Artifacts
 from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog import AnyPlace, Catalog
+from recjobs.catalog import AnyPlace, Catalog, sets_recipe
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
+from recjobs.core.challengers import in_force
+from recjobs.core.recipe import Recipe
 from recjobs.core.validation import EARLIEST, as_microseconds
 from recjobs.core.volume import PastNight
 from recjobs.errors import DataRefused, Misuse, Superseded
 from recjobs.inputs import Source, named
-from recjobs.night import ChampionPin, LivePin, Request, code_version, data_folder, database
+from recjobs.night import ChallengerPin, ChampionPin, LivePin, Request, code_version, data_folder, database
 
 
 def run(
@@ -45,7 +47,15 @@ def run(
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog is a new file and nothing else: its schema comes with its first night.
         migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
-    champion, live_batch, history = _in_charge(settings, effective, at) if publish else (None, None, ())
+    champion, live_batch, history, challengers = (
+        _in_charge(settings, effective, at) if publish else (None, None, (), [])
+    )
+    challenger: ChallengerPin | None = None
+    if not sets_recipe(overrides or {}) and (
+        row := in_force(challengers, effective.recipe, champion.data_cutoff if champion else None, at)
+    ):
+        challenger = ChallengerPin(**{key: row[key] for key in ChallengerPin.model_fields})
+        effective = effective.with_recipe(Recipe.from_json(challenger.recipe))
 
     artifacts = Artifacts(settings.artifacts, effective.name, "-")
     earlier_nights = _nights(artifacts)
@@ -59,6 +69,7 @@ def run(
         publish=publish,
         seed=effective.seed if seed is None else seed,
         champion=champion,
+        challenger=challenger,
         live_batch=live_batch,
         history=history,
         base=_base(earlier_nights, at) if effective.mode == "increment" else None,
@@ -96,14 +107,17 @@ def _version(champion: ChampionPin | dict[str, Any] | None) -> str | None:
 
 def _in_charge(
     settings: Settings, catalog: Catalog, at: datetime
-) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...]]:
-    """What tonight is held against: the champion, the live batch, and the accepted nights before it."""
+) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...], list[dict[str, Any]]]:
+    """What tonight is held against: the champion, the live batch, the accepted nights before it; and all challengers,
+    newest first."""
     with database(settings, catalog, "publisher").connect() as session:
         champion, live, past = session.row("champion"), session.row("live_batch"), session.rows("past_inputs", as_of=at)
+        challengers = session.rows("challengers", as_of=at)
     return (
         ChampionPin(**champion) if champion else None,
         LivePin(**{key: live[key] for key in LivePin.model_fields}) if live else None,
         tuple(PastNight(**row) for row in past),
+        challengers,
     )
 
 

@@ -9,6 +9,7 @@ from recjobs.adapters.postgres import Session
 from recjobs.catalog import Catalog
 from recjobs.core import copy_format
 from recjobs.core.batch_ids import parse_batch_id
+from recjobs.core.recipe import Recipe
 from recjobs.errors import ListsRefused, Locked
 from recjobs.night import Night, let_alias_follow
 
@@ -43,6 +44,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
                 promotion=_promotion(night, chosen),
                 metrics=night.artifacts.load_json("evaluate", "evaluation.json")["metrics"],
             )
+            _decide_challenger(night, publisher, chosen["verdict"])
             pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
             # Committed before anything points there: see wait_for_readers.
             publisher.rows("attach_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced)
@@ -124,6 +126,20 @@ def _must_be_what_was_inspected(night: Night, loader: Session, inspection: dict[
         raise ListsRefused(
             f"Postgres holds other lists of {night.batch_id} than were inspected: {found} instead of {expected}. "
             "The pointer was not moved"
+        )
+
+
+def _decide_challenger(night: Night, publisher: Session, verdict: str) -> None:
+    """Let the challenger that made tonight's recipe follow the verdict."""
+    challenger, champion = night.request.challenger, night.request.champion
+    if challenger:
+        contested = champion is None or Recipe.from_json(champion.recipe) != night.catalog.recipe
+        publisher.rows(
+            "decide_challenger",
+            study_id=challenger.study_id,
+            batch_id=night.batch_id,
+            verdict=verdict,
+            contested=contested,
         )
 
 

@@ -41,6 +41,8 @@ CONTRACT = {
     "inputs": "batch_id as_of input_hash state reason n_read n_excluded n_merged n_quarantined n_accepted files",
     "drift": "batch_id feature value threshold compared_with",
     "rejected": "batch_id source row reason user_id item_id occurred_at weight kind",
+    "challengers": "study_id tuned_at as_of data_cutoff recipe base_recipe value base_value n_trials state"
+    " decided_batch",
     "items": "item_id title categories price url image available",
     "publish_log": "at action batch_id previous_batch_id reason actor",
 }  # fmt: skip

@@ -11,7 +11,7 @@ ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "r
 
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
-    " inputs drift rejected"
+    " inputs drift rejected challengers"
     " similar_items user_history"
 )
 GRANTS = {
@@ -37,7 +37,10 @@ GRANTS = {
         "select batches",
         "select champion",
         "select inputs",
+        "select challengers",
         "execute attach_batch",
+        "execute record_challenger",
+        "execute decide_challenger",
         "execute record_input",
         "execute promote_model",
         "execute publish_batch",
@@ -99,7 +102,8 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         role="admin",
     )
     assert {row["proname"] for row in functions if row["prosecdef"]} == {
-        "attach_batch", "promote_model", "publish_batch", "record_input", "record_night", "record_report",
+        "attach_batch", "decide_challenger", "record_challenger",
+        "promote_model", "publish_batch", "record_input", "record_night", "record_report",
         "register_model",
         "roll_back", "seal_batch", "stage_batch",
     }  # fmt: skip

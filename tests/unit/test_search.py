@@ -1,0 +1,154 @@
+"""The search: known recipes first, then better ones; hopeless ones end early; trials may come from any process."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recjobs.core.folds import folds
+from recjobs.core.recipe import Recipe
+from recjobs.core.search import LAST, Trial, attempt, best, hopeless, importance, propose, spent
+from recjobs.core.space import space_of
+from tests.unit.worlds import NOW, interactions
+
+SOUND = Recipe(factors=4, alpha=10, regularization=1, iterations=6)
+ABSURD = Recipe(factors=1, alpha=0.5, regularization=2000, iterations=6)  # one number cannot tell two tastes apart
+
+
+def two_tastes():
+    """60 users of two tastes take 9 of their 15 items, one every four days."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for user in range(60):
+        own = rng.permutation(15)[:9] * 2 + user % 2
+        rows += [(user, item, 1 + 4 * place + rng.uniform()) for place, item in enumerate(own)]
+    return interactions(rows, 60, 30)
+
+
+@pytest.fixture(scope="module")
+def world():
+    past = two_tastes()
+    return space_of(past, [SOUND, ABSURD]), folds(past, NOW, 10, "discovery", 1)
+
+
+def never(look, value):
+    return False
+
+
+def trial(space, number, recipe, value, state="complete", looks=None, **clock):
+    return Trial(
+        number, recipe, space.params(recipe), state, value, looks or {2: value, LAST: value}, (value,), **clock
+    )
+
+
+def test_a_sound_recipe_is_worth_more_than_an_absurd_one(world):
+    space, held_out = world
+    sound, absurd = (attempt(space, recipe, held_out, 1, 1, never) for recipe in (SOUND, ABSURD))
+    assert len(held_out) == 2
+    assert sound.state == absurd.state == "complete"
+    assert sound.value == pytest.approx(np.mean(sound.folds))
+    assert sound.value > 1.2 * absurd.value
+    assert set(sound.looks) <= {2, 4, LAST}
+    assert sound.looks[LAST] == sound.folds[0]
+
+
+def test_the_same_recipe_is_worth_the_same_again(world):
+    space, held_out = world
+    first, second = (attempt(space, SOUND, held_out, 1, 1, never, number) for number in (3, 4))
+    assert (first.value, first.looks) == (second.value, second.looks)
+
+
+def test_an_attempt_ends_where_it_is_given_up(world):
+    space, held_out = world
+    asked = []
+
+    def at_the_first_look(look, value):
+        asked.append(look)
+        return True
+
+    given_up = attempt(space, SOUND, held_out, 1, 1, at_the_first_look)
+    assert asked == [2]
+    assert given_up.state == "pruned"
+    assert given_up.folds == ()
+    assert given_up.value == given_up.looks[2] > 0
+
+
+def test_the_second_fold_is_spared_a_hopeless_recipe(world):
+    space, held_out = world
+    given_up = attempt(space, SOUND, held_out, 1, 1, lambda look, value: look == LAST)
+    assert (given_up.state, len(given_up.folds)) == ("pruned", 1)
+
+
+def test_a_recipe_whose_factors_are_unusable_is_worth_nothing(world):
+    space, held_out = world
+    broken = attempt(space, Recipe(factors=4, alpha=1e38, regularization=1e-30), held_out, 1, 1, never)
+    assert (broken.state, broken.value) == ("failed", 0)
+    assert broken.defect
+
+
+def test_the_known_recipes_come_first(world):
+    space, _ = world
+    assert [propose(space, [SOUND, ABSURD], [], n, 1) for n in (0, 1)] == [SOUND, ABSURD]
+    assert propose(space, [SOUND, ABSURD], [], 2, 1) not in (SOUND, ABSURD)
+
+
+def made(space, n):
+    """n trials whose value falls with the distance of alpha from 3."""
+    trials = []
+    for number in range(n):
+        recipe = propose(space, [SOUND], trials, number, 1)
+        trials.append(trial(space, number, recipe, float(1 / (1 + abs(np.log(recipe.alpha / 3))))))
+    return trials
+
+
+def test_a_proposal_hangs_on_the_finished_trials_alone(world):
+    space, _ = world
+    trials = made(space, 14)
+    again = [Trial.from_json(json.loads(json.dumps(one.to_json()))) for one in reversed(trials)]
+    assert propose(space, [SOUND], trials, 14, 1) == propose(space, [SOUND], again, 14, 1)
+    assert propose(space, [SOUND], trials, 14, 1) != propose(space, [SOUND], trials, 15, 1)
+    assert propose(space, [SOUND], trials, 14, 1) != propose(space, [SOUND], trials[:-1], 14, 1)
+
+
+def test_it_learns(world):
+    space, _ = world
+    trials = made(space, 50)
+    distance = [abs(np.log(one.recipe.alpha / 3)) for one in trials]
+    assert np.median(distance[-15:]) < 0.5 * np.median(distance[1:12])
+    weighed = importance(space, trials)
+    assert max(weighed, key=lambda name: weighed[name]) == "alpha"
+    assert sum(weighed.values()) == pytest.approx(1)
+    assert importance(space, trials[:5]) == {}
+
+
+def test_what_lies_far_behind_the_best_is_hopeless_once_it_had_four_iterations(world):
+    space, _ = world
+    give_up = hopeless(space, [trial(space, 0, SOUND, 0.1, looks={2: 0.08, 4: 0.1, LAST: 0.1})])
+    assert not give_up(2, 0.01)
+    assert not give_up(4, 0.09)
+    assert give_up(4, 0.08)
+
+
+def test_what_lies_below_the_median_is_hopeless_once_five_are_complete(world):
+    space, _ = world
+    complete = [trial(space, n, SOUND, 0.1 + n / 1000) for n in range(5)]
+    assert not hopeless(space, complete[:4])(2, 0.1)
+    assert hopeless(space, complete)(2, 0.101)
+    assert not hopeless(space, complete)(2, 0.103)
+    pruned = [trial(space, 5 + n, SOUND, 0.2, "pruned") for n in range(9)]
+    assert not hopeless(space, complete + pruned)(2, 0.103), "what was given up is no measure"
+
+
+def test_the_best_is_complete_and_of_equals_the_first(world):
+    space, _ = world
+    trials = [trial(space, n, SOUND, value) for n, value in enumerate((0.1, 0.2, 0.2))]
+    assert best([*trials, trial(space, 3, SOUND, 0.9, "pruned")]).number == 1
+    assert best([]) is None
+
+
+def test_time_in_which_several_trials_ran_counts_once(world):
+    space, _ = world
+    times = [(100, 10), (105, 10), (106, 2), (200, 5)]
+    trials = [trial(space, n, SOUND, 0.1, began_at=at, seconds=took) for n, (at, took) in enumerate(times)]
+    assert spent(trials) == 20
+    assert spent([]) == 0

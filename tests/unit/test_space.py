@@ -1,0 +1,78 @@
+"""What a search may change: bounds that follow the data, and points that are recipes and back."""
+
+import pytest
+
+from recjobs.core.recipe import Recipe
+from recjobs.core.space import Space, space_of
+from tests.unit.worlds import interactions
+
+WIDE = [(user, item, ago) for user in range(30) for item, ago in enumerate(range(0, 100, 4))]
+PAST = interactions(WIDE)
+KINDS = (("purchase", 5.0), ("return", -2.0), ("view", 1.0))
+
+
+def ranges(space):
+    return {one.name: one for one in space.ranges}
+
+
+def test_factors_are_never_more_than_rows():
+    assert ranges(space_of(PAST, [Recipe(factors=8)]))["factors"].high == 25
+    tiny = ranges(space_of(interactions([(0, 0, 1), (1, 1, 9)]), [Recipe(factors=1)]))["factors"]
+    assert (tiny.low, tiny.high) == (1, 2)
+
+
+def test_a_half_life_is_searched_where_times_say_something():
+    assert "half_life_days" in ranges(space_of(PAST, [Recipe()]))
+    at_once = interactions([(user, item, 5) for user, item, _ in WIDE])
+    assert "half_life_days" not in ranges(space_of(at_once, [Recipe()]))
+
+
+def test_weights_are_searched_where_they_differ():
+    weighted = interactions([(*row, 1.0 + row[0]) for row in WIDE])
+    assert space_of(PAST, [Recipe()]).scales == ()
+    assert set(space_of(weighted, [Recipe()]).scales) == {"one", "linear", "log"}
+    assert "weight_cap" not in ranges(space_of(PAST, [Recipe()]))
+    assert "weight_cap" in ranges(space_of(weighted, [Recipe()]))
+    assert "weight_cap" in ranges(space_of(interactions(WIDE * 2), [Recipe()]))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(alpha=0.01, regularization=9000.0, factors=3, half_life_days=5000.0, weight_cap=900.0),
+        Recipe(blend=0.9, frequency_scaling=0.5, weight_scale="log", half_life_days=14.0, weight_cap=2.0),
+    ],
+)
+def test_the_bounds_are_wide_enough_for_what_the_search_begins_with(recipe):
+    weighted = interactions([(*row, 1.0 + row[0]) for row in WIDE])
+    space = space_of(weighted, [Recipe(iterations=7), recipe])
+    found = space.recipe(space.params(recipe))
+    assert found == Recipe(**{**vars(recipe), "iterations": 7})
+    for one in space.ranges:
+        assert one.low <= space.params(recipe)[one.name] <= one.high
+
+
+def test_nothing_is_a_value_too():
+    space = space_of(interactions(WIDE * 2), [Recipe()])
+    middle = space.params(Recipe(half_life_days=10.0, weight_cap=3.0))
+    assert space.recipe(middle).half_life_days == 10
+    none = space.recipe({**middle, "half_life_days": 399.0, "weight_cap": 99.0, "blend": -0.05})
+    assert (none.half_life_days, none.weight_cap, none.blend) == (None, None, 0)
+
+
+def test_kinds_keep_their_sign_and_the_heaviest_its_weight():
+    space = space_of(PAST, [Recipe(kinds=KINDS)])
+    found = space.recipe({**space.params(space.base), "kinds.view": 0.5, "kinds.return": 3.0})
+    assert dict(found.kinds) == {"purchase": 5.0, "return": -3.0, "view": 0.5}
+    assert "kinds.purchase" not in ranges(space)
+
+
+def test_a_champion_that_knew_other_kinds_can_be_tried():
+    space = space_of(PAST, [Recipe(kinds=KINDS), Recipe()])
+    assert space.params(Recipe())["kinds.view"] == 1.0
+
+
+def test_a_space_is_stored_as_json():
+    space = space_of(interactions(WIDE * 2), [Recipe(kinds=KINDS)])
+    assert Space.from_json(space.to_json()) == space
