@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm
 
 PYTHON ?=
 CATALOG ?=
@@ -66,3 +66,6 @@ bench: install ## the stages of a night against floors and peers
 
 bench-validate: install ## validate at 20 million rows: time against a floor, and memory
 	@.venv/bin/python -m benchmarks.validate $(ARGS)
+
+bench-warm: install ## iterations that a cold and a warm start need
+	@.venv/bin/python -m benchmarks.warm_start $(ARGS)

@@ -1,6 +1,9 @@
 """Interactions with structure, for measuring: Zipf-like items, log-normal activity, latent topics."""
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 
 from recjobs.core.interactions import Interactions
 
@@ -32,4 +35,19 @@ def interactions(n_users: int, n_items: int, n_interactions: int, seed: int = 7)
         np.full(distinct.size, -1, np.int16),
         n_users,
         n_items,
+    )
+
+
+def read(path: Path) -> Interactions:
+    """Interactions of a Parquet file with the columns user_id, item_id and timestamp (seconds)."""
+    rows = pq.read_table(path, columns=["user_id", "item_id", "timestamp"])
+    users, items = (rows[name].combine_chunks().dictionary_encode() for name in ("user_id", "item_id"))
+    return Interactions(
+        users.indices.to_numpy(),
+        items.indices.to_numpy(),
+        rows["timestamp"].to_numpy() * 1_000_000,
+        np.ones(rows.num_rows, np.float32),
+        np.full(rows.num_rows, -1, np.int16),
+        len(users.dictionary),
+        len(items.dictionary),
     )

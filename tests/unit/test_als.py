@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recjobs.core.als import Factors, aligned, fit, fold_in, known_rows, row_regularization
+from recjobs.core.neighbours import Blend, similarity_of
 from recjobs.core.ranking import best_items
 from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, checkerboard, interactions, sets
@@ -184,3 +185,17 @@ def test_all_zeros_and_constant_items_are_defects():
 
 def test_a_catalogue_of_one_item_is_not_taken_for_a_constant_model():
     assert replace(GOOD, item_factors=np.array([[1, 2]], np.float32)).defect() is None
+
+
+def test_several_threads_give_the_same_bytes_as_one():
+    _, user_items = board(300, 40)
+    recipe = replace(SMALL, factors=8, blend=0.3, frequency_scaling=0.5)
+    one, two = (fit(user_items, recipe, seed=3, threads=threads) for threads in (1, 2))
+    assert one.item_factors.tobytes() == two.item_factors.tobytes()
+    assert one.user_factors.tobytes() == two.user_factors.tobytes()
+    first, second = (
+        best_items(one.user_factors, one.item_factors, 10, user_items, np.ones(40, bool), threads, blend)
+        for threads, blend in ((n, Blend(user_items, similarity_of(user_items, 10, n), 0.3)) for n in (1, 2))
+    )
+    assert first.scores.tobytes() == second.scores.tobytes()
+    assert first.item_idx.tobytes() == second.item_idx.tobytes()
