@@ -10,16 +10,29 @@ from recjobs.core.interactions import Interactions
 TOPICS = 32
 
 
-def interactions(n_users: int, n_items: int, n_interactions: int, seed: int = 7) -> Interactions:
-    """About n_interactions distinct pairs over 700 days, sorted by user and item. Same arguments, same rows."""
+def interactions(
+    n_users: int,
+    n_items: int,
+    n_interactions: int,
+    seed: int = 7,
+    *,
+    topics: int = TOPICS,
+    spread: float = 1.4,
+    mixture: float = 0.08,
+) -> Interactions:
+    """About n_interactions distinct pairs over 700 days, sorted by user and item. Same arguments, same rows.
+
+    spread: how differently topics like an item (standard deviation of its logarithm); mixture: how evenly a user likes
+    topics (Dirichlet's concentration).
+    """
     rng = np.random.default_rng(seed)
-    appeal = 1 / (np.arange(n_items) + 20.0) ** 0.95 * np.exp(rng.normal(0, 1.4, (TOPICS, n_items)))
+    appeal = 1 / (np.arange(n_items) + 20.0) ** 0.95 * np.exp(rng.normal(0, spread, (topics, n_items)))
     cumulative = np.cumsum(appeal / appeal.sum(1, keepdims=True), axis=1)
     activity = np.exp(rng.normal(0, 1.1, n_users))
     activity = np.clip(activity / activity.mean() * n_interactions / n_users, 8, n_items * 0.1)
-    tastes = rng.dirichlet(np.full(TOPICS, 0.08), n_users) * 0.85 + 0.15 / TOPICS
+    tastes = rng.dirichlet(np.full(topics, mixture), n_users) * 0.85 + 0.15 / topics
     pairs = []
-    for topic in range(TOPICS):
+    for topic in range(topics):
         users = np.repeat(np.arange(n_users, dtype=np.int64), rng.poisson(1.6 * activity * tastes[:, topic]))
         items = np.searchsorted(cumulative[topic], rng.random(users.size))
         pairs.append(users * n_items + np.minimum(items, n_items - 1))

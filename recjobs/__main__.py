@@ -155,7 +155,14 @@ def init(file: str, as_json: bool) -> None:
     show(step.run(file), as_json)
 
 
-for _command in (cli_model.evaluate, cli_model.tune, cli_data.reasons, cli_data.rejected, cli_data.data):
+for _command in (
+    cli_model.evaluate,
+    cli_model.compare,
+    cli_model.tune,
+    cli_data.reasons,
+    cli_data.rejected,
+    cli_data.data,
+):
     cli.add_command(_command)
 
 

@@ -1,12 +1,12 @@
 """The verbs about models: search for a recipe, and hold recipes against each other."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from recjobs.cli_options import Duration, catalog_option, json_option, overrides_of, set_option, show
+from recjobs.cli_tables import of_comparison, of_evaluation
 from recjobs.config import load_catalog
 from recjobs.errors import Misuse
 
@@ -37,7 +37,7 @@ def evaluate(
         from recjobs.progress import run_evaluation
 
         result = run_evaluation(overrides=overrides_of(settings), **asked)
-        click.echo(json.dumps(result) if as_json else _as_text(result))
+        click.echo(json.dumps(result) if as_json else "\n".join(of_evaluation(result)))
         return
     if not (catalog_name and batch_id):
         raise Misuse("say --catalog and --batch-id for a step of a night, or --train and --test for two files")
@@ -48,36 +48,27 @@ def evaluate(
     show(run_step("evaluate", load_catalog(catalog_name), batch_id), as_json)
 
 
-def _as_text(result: dict[str, Any]) -> str:
-    rows = [f"{'':22}{'recall@20':>10}{'ndcg@20':>10}{'seconds':>9}"]
-    for name, of in result["models"].items():
-        numbers = "".join(f"{'-':>10}" if v is None else f"{v:10.5f}" for v in (of["recall_at_20"], of["ndcg_at_20"]))
-        rows.append(f"{name.replace('_', ' '):22}{numbers}{of['seconds']:9.1f}")
-    rows += ["", *(f"{what:22}{said}" for what, said in _account(result))]
-    return "\n".join(rows)
+@click.command(
+    epilog="Example: recjobs compare catalog factors=128,alpha=5 --catalog online_retail --as-of 2011-03-01,2011-07-01"
+)
+@click.argument("recipe_a")
+@click.argument("recipe_b")
+@catalog_option
+@click.option("--as-of", "dates", required=True, metavar="D1,D2,...", help="Dates to look back from, as in a night.")
+@json_option
+def compare(recipe_a: str, recipe_b: str, catalog_name: str, dates: str, as_json: bool) -> None:
+    """Fit two recipes on the past of each date, and ask them what came afterwards.
 
+    A recipe is `catalog`, `champion`, `challenger`, a YAML or JSON file with keys of `model` and `recency`, or such
+    keys as factors=128,alpha=5; what it leaves open is the catalog's. Publishes nothing; leaves MLflow runs.
+    """
+    from recjobs.progress import run_comparison
 
-def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "recipe", "  ".join(f"{key}={value}" for key, value in result["recipe"].items())
-    for name, file in result["files"].items():
-        said = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
-        bad = ", ".join(f"{n:,} {reason}" for reason, n in file["bad"].items())
-        merged = f"; {file['merged']:,} rows equal another" if file["merged"] else ""
-        yield name, f"{said} of {file['read']:,} rows{merged}{'; left out: ' + bad if bad else ''}"
-    yield (
-        "users asked",
-        f"{result['users']:,}, {result['users_without_train']:,} of them only in test: served popular items",
-    )
-    if n := result["items_without_train"]:
-        yield (
-            "cannot be found",
-            f"{n:,} items that train does not have, in {result['pairs_without_train']:,} pairs of test",
-        )
-    if n := result["pairs_in_both"]:
-        yield "not counted", f"{n:,} pairs of test that train has as well"
-    if result["lists"]:
-        yield "lists", result["lists"]
-    yield "in all", f"{result['seconds']:.1f} s, at most {result['peak_memory_gib']:.2f} GiB"
+    asked = list(dict.fromkeys(date.strip() for date in dates.split(",") if date.strip()))
+    if not asked:
+        raise Misuse("--as-of: say at least one date, such as 2011-03-01,2011-07-01")
+    result = run_comparison(load_catalog(catalog_name), (recipe_a, recipe_b), asked)
+    click.echo(json.dumps(result) if as_json else "\n".join(of_comparison(result)))
 
 
 @click.command(epilog="Example: recjobs tune --catalog online_retail --timeout 30m")

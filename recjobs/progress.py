@@ -1,7 +1,8 @@
-"""What takes long, in one process, with its progress on stderr: a whole night, an evaluation of files."""
+"""What takes long, in one process, with its progress on stderr: a night, a comparison, an evaluation of files."""
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -46,14 +47,40 @@ def _is_done(catalog: Catalog, batch_id: str, step: str) -> bool:
     return Night.open(catalog, batch_id).artifacts.is_done(step)
 
 
+def run_comparison(catalog: Catalog, said: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:
+    """What `recjobs.steps.compare.run` returns; of each date the night is split first, unless it was before."""
+    from recjobs.steps import compare
+
+    asked = compare.recipes(catalog, said)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with _shown(console) as progress:
+        task = progress.add_task("", total=len(dates))
+
+        def split() -> Iterator[tuple[str, str]]:
+            for number, date in enumerate(dates):
+                began = begin_night(catalog, as_of=date, overrides={}, force=None, publish=False)
+                batch_id = str(began["batch_id"])
+                for step in NIGHT[: NIGHT.index("split") + 1]:
+                    progress.update(task, description=f"{date}: {step}", completed=number)
+                    if not _is_done(catalog, batch_id, step):
+                        run_step(step, catalog, batch_id)
+                progress.update(task, description=f"{date}: fit and ask")
+                yield date, batch_id
+
+        return compare.run(catalog, said, asked, split())
+
+
 def run_evaluation(**asked: Any) -> dict[str, Any]:
     """What `recjobs.steps.evaluate_files.run` returns, with a bar of how far it is."""
     from recjobs.steps import evaluate_files
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+    with _shown(Console(stderr=True, highlight=False, soft_wrap=True)) as progress:
         task = progress.add_task("", total=None)
         return evaluate_files.run(
             **asked, say=lambda what, share: progress.update(task, description=what, total=share and 1, completed=share)
         )
+
+
+def _shown(console: Console) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())

@@ -77,17 +77,29 @@ class Registry:
             return {int(run.data.tags["trial"]) for run in client.search_runs([experiment], asked, max_results=10_000)}
 
     def _run(self, client: Any, tags: dict[str, str], name: str, **options: Any) -> str:
-        experiment = client.get_experiment_by_name(self._catalog)
-        if experiment is None:
-            experiment_id = client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}")
-        else:
-            experiment_id = experiment.experiment_id
+        experiment_id = self._experiment(client)
         asked = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
         found = client.search_runs([experiment_id], asked, max_results=1)
         if found:
             return str(found[0].info.run_id)
         run = client.create_run(experiment_id, tags={**tags, "catalog": self._catalog}, run_name=name, **options)
         return str(run.info.run_id)
+
+    def start(self, name: str, tags: dict[str, str], parent: str | None = None) -> str:
+        """A run that belongs to no batch, such as a comparison, or one of its parts (parent: that run); returns its
+        id."""
+        with self._client() as client:
+            nested = {} if parent is None else {"mlflow.parentRunId": parent}
+            run = client.create_run(
+                self._experiment(client), tags={**tags, **nested, "catalog": self._catalog}, run_name=name
+            )
+            return str(run.info.run_id)
+
+    def _experiment(self, client: Any) -> str:
+        experiment = client.get_experiment_by_name(self._catalog)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        return str(client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}"))
 
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
         """Write params, metrics and tags; doing it twice leaves one of each."""

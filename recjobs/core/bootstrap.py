@@ -1,5 +1,6 @@
 """Paired bootstrap over users: how sure a mean, or the difference of two, is (Efron & Tibshirani 1993)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,27 @@ def relative_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Int
     return interval(float(_relative(columns.mean(axis=0)[None])[0]), _relative(means))
 
 
+def geometric_mean_difference(pairs: Sequence[tuple[np.ndarray, np.ndarray]], seed: int) -> Interval:
+    """The geometric mean of (mean of first / mean of second) over several sets of users, less 1, with its interval.
+
+    Each set is resampled by itself. Infinite where a second mean is zero and the first is not.
+    """
+    columns = [np.column_stack([first - second, second]) for first, second in pairs]
+    resampled = [_relative(resampled_means(of_set, seed + n)) for n, of_set in enumerate(columns)]
+    estimates = [_relative(of_set.mean(axis=0)[None]) for of_set in columns]
+    value, means = (_mean_growth(np.array(changes)) for changes in (estimates, resampled))
+    return interval(float(value[0]), means)
+
+
 def mean_intervals(columns: np.ndarray, seed: int) -> list[Interval]:
     """The mean of each column over the users that have a value, with its interval; columns (n_users, m)."""
     means = resampled_means(columns, seed)
     return [interval(float(np.nanmean(columns[:, i])), means[:, i]) for i in range(columns.shape[1])]
+
+
+def _mean_growth(changes: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):  # a change of -1 leaves nothing
+        return np.asarray(np.expm1(np.log1p(changes).mean(axis=0)))
 
 
 def _relative(means: np.ndarray) -> np.ndarray:

@@ -22,10 +22,10 @@ from recjobs.core.metrics import per_user
 from recjobs.core.recipe import Recipe
 from recjobs.errors import BadConfiguration, Misuse
 from recjobs.interaction_files import NEEDED, read
+from recjobs.recipes import recipe_with
 
 Say = Callable[[str, float | None], None]
 """Told what is being done, and how much of it is done (0 to 1) where that is known."""
-_KEYS = ("model.", "recency.")
 
 
 def run(
@@ -43,18 +43,18 @@ def run(
     overrides: keys of a catalog's `model` and `recency`.  lists: where
     the recipe's lists are written. Raises Misuse, or DataRefused, as the files are read.
     """
-    began, asked = time.monotonic(), _asked(overrides)
+    began, plain = time.monotonic(), _plain()
+    recipe = recipe_with(plain, overrides)
     _must_be_writable(lists, (train, test))
-    seed = asked.seed if seed is None else seed
+    seed = plain.seed if seed is None else seed
     threads = load_settings().threads or os.cpu_count() or 1
     say("reading", None)
     now = datetime.now(UTC)
     files = {"train": read(train, now), "test": read(test, now, NEEDED)}
     split = given_split(files["train"].gathered, files["test"].gathered)
     has_times = files["train"].has_times
-    if asked.recipe.half_life_days and not has_times:
+    if recipe.half_life_days and not has_times:
         raise Misuse(f"--set half_life_days: {train} has no column occurred_at, so that no interaction has an age")
-    recipe = asked.recipe
     end = int(split.train.occurred_at.max()) + 1_000_000
     entries = _contestants(split, recipe, end, has_times, seed, threads)
     models: dict[str, dict[str, float | None]] = {}
@@ -86,14 +86,10 @@ def run(
     }
 
 
-def _asked(overrides: dict[str, Any]) -> Catalog:
-    """What a catalog with these keys and nothing else would ask for."""
+def _plain() -> Catalog:
+    """A catalog of which only the recipe and the seed count."""
     place = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
-    plain = Catalog.model_validate({"name": "files", "sources": [place]})
-    asked = plain.with_overrides(overrides)
-    if other := [k for k in overrides if getattr(plain, k.split(".")[0], None) is not None and not k.startswith(_KEYS)]:
-        raise Misuse(f"--set {other[0]}: files have a recipe only: keys of `model` and `recency`, such as factors=32")
-    return asked
+    return Catalog.model_validate({"name": "files", "sources": [place]})
 
 
 def _must_be_writable(lists: str | None, files: tuple[str, str]) -> None:

@@ -149,7 +149,7 @@ def test_without_json_it_is_a_table_to_read(evaluate, tmp_path):
         (["--catalog", "sample"], 64, "--catalog and --batch-id for a step of a night, or --train and --test for two"),
         (["--catalog", "sample", "--batch-id", "B", "--seed", "5"], 64, "--seed: belongs to --train and --test"),
         (["--train", "{train}", "--test", "{test}", "--set", "factors=0"], 64, "model.factors: 0"),
-        (["--train", "{train}", "--test", "{test}", "--set", "seen=allow"], 64, "files have a recipe only"),
+        (["--train", "{train}", "--test", "{test}", "--set", "seen=allow"], 64, "seen: is no part of a recipe"),
         (["--train", "{train}", "--test", "{test}", "--set", "half_life_days=7"], 64, "has no column occurred_at"),
         (["--train", "{train}", "--test", "{test}", "--lists", "{folder}/lists.csv"], 64, "end with .parquet"),
         (["--train", "{train}", "--test", "{test}", "--lists", "{folder}/no/l.parquet"], 64, "there is no folder"),

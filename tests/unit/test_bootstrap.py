@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recjobs.core import bootstrap
-from recjobs.core.bootstrap import mean_intervals, relative_difference, resampled_means
+from recjobs.core.bootstrap import geometric_mean_difference, mean_intervals, relative_difference, resampled_means
 
 
 def test_the_interval_of_a_mean_covers_the_truth_in_about_95_of_100_worlds():
@@ -81,3 +81,27 @@ def test_of_two_equal_models_one_is_called_better_in_at_most_about_one_of_twenty
     worlds = rng.gamma(0.5, 1, (40, 2, 60))
     better = np.mean([relative_difference(*w, seed=1).low > 0 for w in worlds])
     assert better <= 0.05 + 0.04
+
+
+def test_gains_on_several_dates_have_their_geometric_mean():
+    base = np.random.default_rng(6).random(300) + 0.5
+    found = geometric_mean_difference([(base * 2, base), (base[:200] / 2, base[:200]), (base * 1.331, base)], seed=1)
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_equal_models_differ_by_exactly_nothing_on_any_number_of_dates():
+    rng = np.random.default_rng(7)
+    found = geometric_mean_difference([(values, values) for values in (rng.random(90), rng.random(50))], seed=1)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_more_dates_make_a_difference_surer():
+    rng = np.random.default_rng(8)
+    dates = [(rng.random(200) + 0.05, rng.random(200)) for _ in range(9)]
+    widths = [np.ptp([i.low, i.high]) for i in (geometric_mean_difference(dates[:n], 1) for n in (1, 9))]
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_date_on_which_the_second_found_nothing_is_without_bound():
+    nothing = np.zeros(30)
+    assert geometric_mean_difference([(nothing + 0.1, nothing), (nothing + 1, nothing + 1)], 1).value == np.inf

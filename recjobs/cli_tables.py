@@ -1,0 +1,64 @@
+"""Results as tables to read in a terminal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def of_comparison(result: dict[str, Any]) -> Iterator[str]:
+    """What `recjobs compare` prints, line by line."""
+    for side, name in result["names"].items():
+        yield f"{side}: {name}  {_recipe(result['recipes'][side])}"
+    yield ""
+    yield f"{'NDCG@20':24}{'users':>7}{'a':>9}{'b':>9}{'30 days':>9}{'neighb.':>9}   b against a (95%)"
+    for date in result["dates"]:
+        for view, of in date["views"].items():
+            yield _compared(f"{date['date']} {view}", str(of["users"]), of)
+    for view, of in result["overall"].items():
+        yield _compared(f"all dates, {view}", "", of)
+    fit = {side: sum(date["seconds"][side] for date in result["dates"]) for side in result["names"]}
+    yield ""
+    yield f"decides: {result['view']}.  fit: a {fit['a']:.1f} s, b {fit['b']:.1f} s; in all {result['seconds']:.1f} s"
+    yield f"MLflow run {result['mlflow_run']}"
+
+
+def _compared(what: str, users: str, of: dict[str, Any]) -> str:
+    means = "".join(_number(of[name], 9, 4) for name in ("a", "b", "popularity_30d", "neighbours"))
+    bounds = [("no bound" if v is None else f"{v:+.1%}") for v in (of["difference"] or {}).values()]
+    said = f"{bounds[0]} ({bounds[1]} to {bounds[2]})" if bounds else "nobody asked"
+    return f"{what:24}{users:>7}{means}   {said}"
+
+
+def _number(value: float | None, width: int, digits: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
+
+
+def _recipe(recipe: dict[str, Any]) -> str:
+    return "  ".join(f"{key}={value}" for key, value in recipe.items())
+
+
+def of_evaluation(result: dict[str, Any]) -> Iterator[str]:
+    """What `recjobs evaluate --train --test` prints, line by line."""
+    yield f"{'':22}{'recall@20':>10}{'ndcg@20':>10}{'seconds':>9}"
+    for name, of in result["models"].items():
+        numbers = "".join(_number(of[metric], 10, 5) for metric in ("recall_at_20", "ndcg_at_20"))
+        yield f"{name.replace('_', ' '):22}{numbers}{of['seconds']:9.1f}"
+    yield ""
+    yield from (f"{what:22}{said}" for what, said in _account(result))
+
+
+def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "recipe", _recipe(result["recipe"])
+    for name, file in result["files"].items():
+        said = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
+        bad = ", ".join(f"{n:,} {reason}" for reason, n in file["bad"].items())
+        merged = f"; {file['merged']:,} rows equal another" if file["merged"] else ""
+        yield name, f"{said} of {file['read']:,} rows{merged}{'; left out: ' + bad if bad else ''}"
+    fallback = f", {n:,} of them not in train: popular items" if (n := result["users_without_train"]) else ""
+    yield "asked", f"{result['users']:,} users{fallback}"
+    if n := result["items_without_train"]:
+        yield "cannot be found", f"{n:,} items that train does not have, in {result['pairs_without_train']:,} pairs"
+    if n := result["pairs_in_both"]:
+        yield "not counted", f"{n:,} pairs of test that train has as well"
+    if result["lists"]:
+        yield "lists", result["lists"]
+    yield "in all", f"{result['seconds']:.1f} s, at most {result['peak_memory_gib']:.2f} GiB"
