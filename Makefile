@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates
 
 PYTHON ?=
 CATALOG ?=
@@ -69,3 +69,6 @@ bench-validate: install ## validate at 20 million rows: time against a floor, an
 
 bench-warm: install ## iterations that a cold and a warm start need
 	@.venv/bin/python -m benchmarks.warm_start $(ARGS)
+
+bench-dates: install ## a search once, then its recipe against popularity at six dates of online_retail
+	@.venv/bin/python -m benchmarks.dates $(ARGS)

@@ -101,12 +101,11 @@ def ranked_of(contestant: Contestant, train: Interactions, now: int, questions: 
     confidence = train.confidence(recipe, now)
     rows = confidence[questions.users]
     if item_factors is None:
-        recipe = replace(recipe, blend=1.0)
         item_factors = (np.bincount(confidence.indices, minlength=train.n_items) > 0)[:, None].astype(np.float32)
         vectors = np.zeros((len(questions.users), 1), np.float32)
     else:
         vectors = fold_in(rows, item_factors, recipe, threads)
-    blend = contestant.blend or blend_of(confidence, recipe, threads)
+    blend = with_neighbours(contestant, train, now, threads).blend
     return best_items(
         vectors,
         item_factors,
@@ -122,6 +121,16 @@ def filled_up(ranked: Ranked, contestant: Contestant, train: Interactions, now: 
     """The lists that are served: what was ranked, filled up from what was popular in the contestant's days."""
     order, _ = popular_order(train, now, contestant.popular_days)
     return filled(ranked.item_idx, first_unseen(order, ranked.item_idx.shape[1], questions.seen, len(questions.users)))
+
+
+def with_neighbours(contestant: Contestant, train: Interactions, now: int, threads: int) -> Contestant:
+    """A contestant whose neighbours are found already, so that several exams need not do it again."""
+    recipe = contestant.recipe
+    if contestant.blend or recipe is None:
+        return contestant
+    if contestant.item_factors is None:
+        recipe = replace(recipe, blend=1.0)
+    return replace(contestant, blend=blend_of(train.confidence(recipe, now), recipe, threads))
 
 
 def blend_of(confidence: csr_matrix, recipe: Recipe, threads: int) -> Blend | None:

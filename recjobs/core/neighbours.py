@@ -8,6 +8,8 @@ from implicit.nearest_neighbours import TFIDFRecommender
 from implicit.utils import ParameterWarning
 from scipy.sparse import csr_matrix
 
+PAIRS = 4_000_000
+
 
 @dataclass(frozen=True)
 class Blend:
@@ -35,25 +37,29 @@ class Blend:
         Both count in standard deviations of that user's scores, and the sum is given in the unit of ALS, so that a
         weight of 0 changes nothing; at weight 1 it is what neighbours say alone. Returns which users have any.
         """
-        found = (self.rows[first:last] @ self.similarity).tocsr()
-        user = np.repeat(np.arange(last - first), np.diff(found.indptr))
-        total = np.bincount(user, found.data, last - first)
+        said = (self.rows[first:last] @ self.similarity).toarray()  # of somebody active hardly an item is 0
+        has_some = np.asarray(said.any(axis=1))
         if self.weight == 1:
-            values[:] = 0
-            values[user, found.indices] = found.data
-            return np.asarray(total > 0)
-        mean = total / values.shape[1]
-        squares = np.bincount(user, found.data.astype(np.float64) ** 2, last - first) / values.shape[1]
-        spread = np.sqrt(np.maximum(squares - mean**2, 0))
+            values[:] = said
+            return has_some
+        spread = said.std(axis=1)
         unit = self.weight / (1 - self.weight) * values.std(axis=1)
         factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > 0)
-        values -= (factor * mean).astype(np.float32)[:, None]
-        values[user, found.indices] += (factor[user] * found.data).astype(np.float32)
-        return np.asarray(total > 0)
+        said -= said.mean(axis=1, keepdims=True)
+        said *= factor[:, None]
+        values += said
+        return has_some
 
 
 def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:
-    """(n_items, n_items), the n_neighbours most similar items in each row, the item itself among them."""
+    """(n_items, n_items), the n_neighbours most similar items in each row, the item itself among them.
+
+    Of more than PAIRS pairs only the users of about so many count, drawn always alike: who resembles whom is known by
+    then, and the time would grow with the square of what users took.
+    """
+    if user_items.nnz > PAIRS:
+        drawn = np.random.default_rng(0).random(user_items.shape[0]) < PAIRS / user_items.nnz
+        user_items = user_items[np.flatnonzero(drawn)]
     model = TFIDFRecommender(K=n_neighbours, num_threads=threads)
     with warnings.catch_warnings(action="ignore", category=ParameterWarning), np.errstate(invalid="ignore"):
         model.fit(user_items, show_progress=False)

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from recjobs.catalog import Catalog
 from recjobs.core.als import Factors
-from recjobs.core.evaluation import VIEWS, Contestant, Rows, answer, exam, measure
+from recjobs.core.evaluation import VIEWS, Contestant, Rows, answer, exam, measure, with_neighbours
 from recjobs.core.gate import segments_by_activity
 from recjobs.core.interactions import Interactions
 from recjobs.core.recipe import Recipe
@@ -19,7 +19,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
     train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
     holdout = Interactions.from_table(night.artifacts.load_table("split", "holdout.parquet"))
     now = microseconds(night.cutoff().at)
-    contestants = _contestants(night)
+    contestants = [with_neighbours(asked, train, now, night.threads) for asked in _contestants(night)]
 
     rows: Rows = []
     smallest: dict[str, int] = {}
