@@ -141,6 +141,11 @@ class Items(Place):
     columns: ItemColumns
     unknown: Literal["accept", "quarantine", "refuse"] = "accept"
     """What happens to an interaction with an item that the items' own place does not have."""
+    new: Literal["predict", "wait"] = "predict"
+    """Items with a title or category that the model does not know, since nobody or nobody in time took them: predict
+    what it would know of them, or wait until it does."""
+    max_new_share: Share = 0.1
+    """The most that predicted items may take of the places that are served, in the mean of all users."""
 
     @model_validator(mode="after")
     def _place_has_ids(self) -> "Items":

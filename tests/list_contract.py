@@ -16,7 +16,9 @@ def broken_lists(world: World, batch_id: str, planted: str = "select") -> dict[s
     accepted = world.goods.before(as_of)[["user", "item"]].drop_duplicates()
     items = set(accepted["item"])
     if world.goods.items is not None:
-        items -= set(world.goods.items.loc[world.goods.items["sold"] == "no", "id"])
+        said = world.goods.items
+        items |= set(said.loc[said["title"].notna() | said["category"].notna(), "id"])
+        items -= set(said.loc[said["sold"] == "no", "id"])
     connection = world.postgres.connect("admin", world.name)
     connection.autocommit = False
     try:

@@ -71,12 +71,13 @@ def measure(
     *,
     served: int,
     eligible: np.ndarray,
+    taken: np.ndarray,
     active: pa.Array,
     live: tuple[pa.Array, np.ndarray] | None,
 ) -> dict[str, Measured]:
     """short_lists, coverage, top_item_share, fallback_share and overlap_with_live.
 
-    served: items served of a list; a list with fewer is short. eligible: mask over items. active: users with an
+    served: items served of a list; a list with fewer is short. eligible, taken: masks over items. active: users with an
     interaction; of others no model knows anything. live: (user ids, `top_items`) of the live batch. What is
     asked of a model's lists is None where no model made any.
     """
@@ -99,7 +100,9 @@ def measure(
         asked_of_models = ("coverage", "top_item_share", "fallback_share", "overlap_with_live")
         return found | dict.fromkeys(asked_of_models, Measured(None))
     shown = shape.shown if shape.shown is not None else np.zeros(eligible.size, bool)
-    found["coverage"] = Measured(float(shown[eligible].mean()) if eligible.any() else 0.0, some(length > 0))
+    # A file may hold any number of items that nobody took; that they are not listed is no fault of the lists.
+    asked = eligible & taken
+    found["coverage"] = Measured(float(shown[asked].mean()) if asked.any() else 0.0, some(length > 0))
     first = np.where(by_model, tops[:, 0], -1)
     counts = np.bincount(first[first >= 0], minlength=1)
     found["top_item_share"] = Measured(float(counts.max() / by_model.sum()), some(first == counts.argmax()))

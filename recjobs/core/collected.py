@@ -40,6 +40,17 @@ class Gathered:
     set_aside: int
     bots: list[str]
 
+    def with_items(self, more: pa.Array) -> "Gathered":
+        """The same with ids of more items, which nobody took."""
+        if not len(more):
+            return self
+        item_ids = pa.concat_arrays([self.item_ids, more])
+        order = pc.sort_indices(item_ids.cast(pa.binary())).to_numpy()
+        place = np.empty(order.size, np.int32)
+        place[order] = np.arange(order.size, dtype=np.int32)
+        rows = replace(self.interactions, item_idx=place[self.interactions.item_idx], n_items=order.size)
+        return replace(self, interactions=rows, item_ids=item_ids.take(pa.array(order)))
+
 
 class Collected:
     """Sound rows, gathered."""
@@ -59,6 +70,7 @@ class Collected:
             (self._kinds, interactions.kind.astype(np.int32), pa.array(interactions.kinds, pa.string())),
         ):
             texts.add(pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), of))
+        self._items.chunks[0] = _used(self._items.chunks[0])  # tonight may not know what nobody took
         self._times.append(interactions.occurred_at)
         self._weights.append(interactions.weight)
         self._n_carried = len(interactions)

@@ -110,12 +110,19 @@ def _listed(lists: np.ndarray, n_items: int) -> csr_matrix:
     return csr_matrix((np.ones(rows.size, np.float32), (rows, lists[rows, columns])), shape=(len(lists), n_items))
 
 
-def similar(item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int) -> Ranked:
-    """The n eligible items with the highest cosine to each item, itself excluded; unknown items get empty lists."""
+def similar(
+    item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int, trusted: np.ndarray | None = None
+) -> Ranked:
+    """The n eligible items with the highest cosine to each item, itself excluded; unknown items get empty lists.
+
+    trusted: (n_items,), what each item's cosines are multiplied by. Predicted factors lie in the middle of their like,
+    nearer to each of them than they are to each other.
+    """
     norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
     unit = np.divide(item_factors, norms, out=np.zeros_like(item_factors), where=norms > 0)
     itself = identity(len(unit), np.float32, format="csr")
-    return best_items(unit, unit, n, itself, eligible & (norms[:, 0] > 0), threads)
+    listed = unit if trusted is None else unit * trusted[:, None]
+    return best_items(unit, listed, n, itself, eligible & (norms[:, 0] > 0), threads)
 
 
 def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

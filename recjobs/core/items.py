@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recjobs.core.reasons import MAX_ID_BYTES
 from recjobs.core.texts import Texts
 from recjobs.core.validation import Checked, as_ids
 
@@ -78,7 +79,7 @@ def of_file(items: pa.Table) -> pd.DataFrame:
 
 
 def table(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Table:
-    """The items of a night in order of id: those of the interactions, then those only the file knows are left out."""
+    """The items of a night, one row an id, in the order of item_ids."""
     known = attributes.reindex(pd.Index(item_ids.to_pylist(), dtype=object))
     columns: dict[str, pa.Array] = {"item_id": item_ids}
     for name, kind in ATTRIBUTES.items():
@@ -86,6 +87,17 @@ def table(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Table:
         columns[name] = pa.array([_converted(value, name) for value in values], kind)
     columns["available"] = pc.fill_null(columns["available"], True)
     return pa.table(columns)
+
+
+def untried(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Array:
+    """The ids of attributes that are not among item_ids, of items that are available and have a title or category."""
+    ids = pa.array(attributes.index, pa.string())
+    length = pc.binary_length(ids)
+    fit = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_ID_BYTES))
+    fit = pc.and_(fit, pc.invert(pc.or_(pc.match_substring(ids, "\0"), pc.is_in(ids, item_ids))))
+    found = table(ids.filter(fit), attributes)
+    said = pc.or_(pc.is_valid(found["title"]), pc.greater(pc.list_value_length(found["categories"]), 0))
+    return found["item_id"].filter(pc.and_(said, found["available"])).combine_chunks()
 
 
 def _converted(value: object, name: str) -> object:

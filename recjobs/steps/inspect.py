@@ -22,7 +22,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused, naming check, value, band and ten users,
     unless the night was forced."""
     night = Night.open(catalog, batch_id)
-    world, active = _world(night)
+    world, active, taken = _world(night)
     broken, shape, listed, digests = Broken(), Shape(world.item_ids), [], []
     for chunk in _chunks(night.artifacts):
         listed.append(check_lists(chunk, world, broken))
@@ -43,6 +43,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
         shape,
         served=night.catalog.top_n.served,
         eligible=world.eligible,
+        taken=taken,
         active=active,
         live=_live_tops(live, world.item_ids) if live else None,
     )
@@ -69,8 +70,8 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     return {"users": result["users"], "checksum": checksum, **values}
 
 
-def _world(night: Night) -> tuple[World, pa.Array]:
-    """What the lists are held against, and the users who have an interaction."""
+def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
+    """What the lists are held against, and the users and (a mask) the items that have an interaction."""
     items = night.artifacts.load_table("validate", "items.parquet")
     rows = night.artifacts.load_table("validate", "interactions.parquet")
     user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
@@ -90,7 +91,8 @@ def _world(night: Night) -> tuple[World, pa.Array]:
         None if kept_out is None else np.array(pc.unique(pa.array(np.sort(kept_out)))),
         night.catalog.top_n.stored,
     )
-    return world, user_ids.filter(pa.array(np.bincount(user_idx, minlength=len(user_ids)) > 0))
+    active = user_ids.filter(pa.array(np.bincount(user_idx, minlength=len(user_ids)) > 0))
+    return world, active, np.bincount(rows["item_idx"].to_numpy(), minlength=items.num_rows) > 0
 
 
 def _disliked(night: Night, rows: pa.Table, pairs: np.ndarray) -> np.ndarray | None:

@@ -2,19 +2,22 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
 
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.catalog import Catalog
 from recjobs.core.als import aligned, fold_in
+from recjobs.core.attributes import Completed, completed, held_down
 from recjobs.core.evaluation import blend_of, kept_out_of
 from recjobs.core.finishing import Ladder, PopularList, as_lists, fill_up, latest, similar
 from recjobs.core.interactions import Interactions
 from recjobs.core.model_file import StoredModel
+from recjobs.core.neighbours import Blend
 from recjobs.core.popularity import popular_order, popularity
 from recjobs.core.ranking import Ranked, best_items
 from recjobs.core.recipe import Recipe
@@ -24,6 +27,8 @@ from recjobs.night import Night
 CHUNK_USERS = 20_000
 N_SIMILAR = 50
 N_HISTORY = 20
+SAMPLE_USERS = 1000
+"""Users whose lists show how many places new items would take."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,20 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
         seen = kept_out_of(interactions, night.view, now, night.after_days)
         confidence = interactions.confidence(model.recipe, now) if model else None
         blend = blend_of(confidence, model.recipe, night.threads) if model and confidence is not None else None
+        found = None
+        if model is not None and confidence is not None:
+            found = _with_new_items(night, model, items, confidence, seen, eligible, blend)
         for number, first in enumerate(range(0, len(user_ids), CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name in files.hashes:
                 continue
             last = min(first + CHUNK_USERS, len(user_ids))
             seen_here = None if seen is None else seen[first:last]
-            if model is not None and confidence is not None:
+            if model is not None and confidence is not None and found is not None:
                 vectors = fold_in(confidence[first:last], model.item_factors, model.recipe, night.threads)
-                usable = eligible & model.item_factors.any(axis=1)
+                usable = eligible & found.item_factors.any(axis=1)
                 added = None if blend is None else blend.of(slice(first, last))
-                ranked = best_items(vectors, model.item_factors, n, seen_here, usable, night.threads, added)
+                ranked = best_items(vectors, found.item_factors, n, seen_here, usable, night.threads, added)
                 source = np.where(model.knew_user[first:last], "als", "foldin")
             else:
                 ranked = Ranked(
@@ -84,8 +92,9 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
             }
             files.save_table(name, pa.table(table))
             files.checkpoint()
-        _save_rest(files, night, interactions, items, ladder, model, eligible)
-    return {"users": len(user_ids), "items": len(item_ids), "n": n}
+        _save_rest(files, night, interactions, items, ladder, found, eligible)
+    predicted = int((found.predicted & eligible).sum()) if found else 0
+    return {"users": len(user_ids), "items": len(item_ids), "predicted": predicted, "n": n}
 
 
 def _ladder(interactions: Interactions, users: pa.Table, items: pa.Table, popular: PopularList, now: int) -> Ladder:
@@ -126,6 +135,41 @@ def _model_of(night: Night, user_ids: list[str], item_ids: list[str]) -> _Model 
     )
 
 
+def _with_new_items(
+    night: Night,
+    model: _Model,
+    items: pa.Table,
+    confidence: csr_matrix,
+    seen: csr_matrix | None,
+    eligible: np.ndarray,
+    blend: Blend | None,
+) -> Completed:
+    """The model's item factors and, where the catalog says so, predicted ones of items that it does not know.
+
+    Users are folded in without the predicted ones: these are no reason for a list to look otherwise.
+    """
+    settings = night.catalog.items
+    if settings is None or settings.new == "wait":
+        return Completed(model.item_factors, np.zeros(items.num_rows, bool))
+    titles, categories = (items[name].combine_chunks() for name in ("title", "categories"))
+    found = completed(model.item_factors, titles, categories, model.recipe.blend)
+    if not found.predicted.any():
+        return found
+    users = np.flatnonzero(np.diff(confidence.indptr) > 0)
+    users = users[:: -(-users.size // SAMPLE_USERS) or 1]
+    held = held_down(
+        found,
+        fold_in(confidence[users], model.item_factors, model.recipe, night.threads),
+        night.catalog.top_n.served,
+        None if seen is None else seen[users],
+        eligible,
+        settings.max_new_share,
+        night.threads,
+        None if blend is None else blend.of(users),
+    )
+    return replace(found, item_factors=held)
+
+
 def _champion_recipe(night: Night) -> dict[str, object]:
     assert night.request.champion is not None
     return night.request.champion.recipe
@@ -143,27 +187,28 @@ def _save_rest(
     interactions: Interactions,
     items: pa.Table,
     ladder: Ladder,
-    model: _Model | None,
+    found: Completed | None,
     eligible: np.ndarray,
 ) -> None:
     item_ids = items["item_id"].combine_chunks()
-    if model is not None:
-        ids, scores = as_lists(similar(model.item_factors, N_SIMILAR, eligible, night.threads), item_ids)
+    if found is not None:
+        alike = similar(found.item_factors, N_SIMILAR, eligible, night.threads, found.trusted())
+        ids, scores = as_lists(alike, item_ids)
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     files.save_table("similar.parquet", pa.table({"item_id": item_ids, "item_ids": ids, "scores": scores}))
 
     segments = {"all": ladder.overall}
-    segments |= {f"category:{name}": found for name, found in ladder.by_category.items()}
-    segments |= {f"segment:{name}": found for name, found in ladder.by_segment.items()}
+    segments |= {f"category:{name}": popular for name, popular in ladder.by_category.items()}
+    segments |= {f"segment:{name}": popular for name, popular in ladder.by_segment.items()}
     n = night.catalog.top_n.stored
     rows = [
         {
             "segment": name,
-            "item_ids": item_ids.take(pa.array(found.order[:n])).to_pylist(),
-            "scores": found.score[:n].tolist(),
+            "item_ids": item_ids.take(pa.array(popular.order[:n])).to_pylist(),
+            "scores": popular.score[:n].tolist(),
         }
-        for name, found in segments.items()
+        for name, popular in segments.items()
     ]
     shape = pa.schema({"segment": pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
     files.save_table("popular.parquet", pa.Table.from_pylist(rows, shape))

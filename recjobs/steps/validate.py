@@ -40,10 +40,15 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
     with night.artifacts.writing("validate") as files, ThreadPoolExecutor(1) as writer:
         tally, said, known = Tally(), core_items.Said(), _items_of_a_file(night)
         gathered = _gather(night, files, tally, said, known)
-        writing = writer.submit(files.save_table, "interactions.parquet", gathered.interactions.to_table())
+        whole, attributes = gathered, None
+        if known is not None:
+            attributes = _carried_over(night, core_items.of_file(known))
+            if night.catalog.items and night.catalog.items.new == "predict":
+                whole = gathered.with_items(core_items.untried(gathered.item_ids, attributes))
+        writing = writer.submit(files.save_table, "interactions.parquet", whole.interactions.to_table())
         if gathered.bots:
             tally.exclude("bot", gathered.set_aside, f"{len(gathered.bots)} users, such as {gathered.bots[0]}")
-        counts = _counts(night, tally, gathered)
+        counts = _counts(night, tally, whole)
         moved, of_drift = _drift(night, files, gathered)
         findings = forgiven(
             [
@@ -54,8 +59,9 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
             night.request.force if counts["accepted"] + counts["carried"] else None,
         )
         files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
-        attributes = core_items.of_file(known) if known is not None else said.attributes()
-        _save_people_and_things(night, files, gathered, attributes)
+        if attributes is None:
+            attributes = _carried_over(night, said.attributes())
+        _save_people_and_things(night, files, whole, attributes)
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
         writing.result()
@@ -196,10 +202,14 @@ def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Mov
     return moved, limits.of_drift(night, moved)
 
 
+def _carried_over(night: Night, attributes: Any) -> Any:
+    if not night.request.base:
+        return attributes
+    base = night.artifacts.of_batch(night.request.base)
+    return core_items.carried_over(attributes, base.load_table("validate", "items.parquet"))
+
+
 def _save_people_and_things(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
-    if night.request.base:
-        base = night.artifacts.of_batch(night.request.base)
-        attributes = core_items.carried_over(attributes, base.load_table("validate", "items.parquet"))
     users = _users_of_a_file(night) if night.catalog.users else None
     files.save_table("users.parquet", core_users.table(gathered.user_ids, users))
     files.save_table("items.parquet", core_items.table(gathered.item_ids, attributes))

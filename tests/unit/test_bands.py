@@ -9,6 +9,7 @@ from recjobs.core.bands import Shape, measure, top_items
 
 ITEMS = pa.array(["a", "b", "c", "d", "e", "f", "g"])
 ELIGIBLE = np.array([1, 1, 1, 1, 0, 1, 1], bool)
+TAKEN = np.ones(7, bool)
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +31,14 @@ def table(lists, n_model=N_MODEL):
     )
 
 
-def measured(lists=LISTS, n_model=N_MODEL, served=3, active=("u0", "u1", "u2", "u3"), live=None, chunks=1):
+def measured(lists=LISTS, n_model=N_MODEL, served=3, active=("u0", "u1", "u2", "u3"), live=None, chunks=1, taken=TAKEN):
     shape, whole = Shape(ITEMS), table(lists, n_model)
     size = -(-whole.num_rows // chunks)
     for first in range(0, whole.num_rows, size):
         shape.add(whole.slice(first, size))
     live_tops = None if live is None else (pa.array(list(live)), top_items(table(live, dict.fromkeys(live, 1)), ITEMS))
-    return measure(shape, served=served, eligible=ELIGIBLE, active=pa.array(active, pa.string()), live=live_tops)
+    active_users = pa.array(active, pa.string())
+    return measure(shape, served=served, eligible=ELIGIBLE, taken=taken, active=active_users, live=live_tops)
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 4])
@@ -48,6 +50,10 @@ def test_each_value_and_the_users_it_is_about(chunks):
     assert (found["top_item_share"].value, found["top_item_share"].users) == (pytest.approx(2 / 3), ["u0", "u1"])
     assert (found["fallback_share"].value, found["fallback_share"].users) == (0.25, ["u3"])
     assert found["overlap_with_live"].value is None
+
+
+def test_items_that_nobody_took_need_not_be_listed():
+    assert measured(taken=np.array([1, 1, 1, 1, 0, 0, 0], bool))["coverage"].value == 0.75
 
 
 def test_a_list_is_not_short_where_there_is_no_more_to_show():

@@ -142,3 +142,18 @@ def test_a_user_with_more_than_a_person_can_is_set_aside_with_the_items_only_the
 )
 def test_a_bot_is_one_by_its_share_of_rows_or_of_items(bots, names):
     assert collected(BUSY + PEOPLE).finish(bots).bots == names
+
+
+def test_items_that_nobody_took_find_their_place_among_the_others():
+    found = collected([("u", "b", 1), ("u", "\u00e9", 2), ("v", "b", 3)]).finish()
+    more = found.with_items(pa.array(["a", "z", "e\u0301"]))
+    assert more.item_ids.to_pylist() == ["a", "b", "e\u0301", "z", "\u00e9"]
+    assert (more.interactions.item_idx.tolist(), more.interactions.n_items) == ([1, 4, 1], 5)
+    assert found.with_items(pa.array([], pa.string())) is found
+
+
+def test_an_earlier_nights_items_that_nobody_took_are_not_carried():
+    before = collected([("u", "b", 1), ("v", "d", 2)]).finish().with_items(pa.array(["a", "c"]))
+    tonight = Collected()
+    tonight.carry(before.interactions, before.user_ids, before.item_ids)
+    assert tonight.finish().item_ids.to_pylist() == ["b", "d"]

@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recjobs.core.items import ATTRIBUTES, Said, of_file, table
+from recjobs.core.items import ATTRIBUTES, Said, of_file, table, untried
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -128,6 +128,16 @@ def test_hostile_ids_find_their_attributes():
     titles = [f"title {n}" for n in range(len(HOSTILE))]
     found = table(pa.array(HOSTILE), file_of(item_id=HOSTILE, title=titles))
     assert found["title"].to_pylist() == titles
+
+
+def test_untried_are_available_items_of_a_file_that_nobody_took_and_something_is_said_of():
+    ids = ["taken", "titled", "of a category", "silent", "blank", "sold out", "", "nul\0", "x" * 257]
+    titles = ["T", "T", None, None, " ", "T", "T", "T", "T"]
+    categories = ["C", None, "C", None, " | ", "C", "C", "C", "C"]
+    available = ["yes", None, "yes", "yes", "yes", "no", "yes", "yes", "yes"]
+    found = file_of(item_id=ids, title=titles, categories=categories, available=available)
+    assert untried(pa.array(["taken"]), found).to_pylist() == ["titled", "of a category"]
+    assert untried(pa.array(["taken"]), found[[]]).to_pylist() == []
 
 
 def test_an_empty_frame_of_attributes_makes_an_empty_table():
