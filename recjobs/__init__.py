@@ -18,3 +18,6 @@ The night, in order (one module of `recjobs.steps` each):
 
 NIGHT = ("extract", "validate", "split", "train", "evaluate", "gate", "refit", "score", "inspect", "publish", "report")
 """The eleven steps after `begin`, in order."""
+
+LISTS = ("refit", "score", "inspect", "publish")
+"""The steps that make lists and publish them: left out where nothing is to be published."""

@@ -15,6 +15,7 @@ from recjobs.adapters.mlflow_registry import Registry
 from recjobs.adapters.postgres import Database
 from recjobs.catalog import Catalog
 from recjobs.config import ROOT, Settings, load_settings
+from recjobs.core.approval import decided, is_open
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.splitting import Cutoff
 from recjobs.core.volume import PastNight
@@ -168,6 +169,14 @@ class Night:
         table = self.artifacts.load_table("validate", f"{of}.parquet", [f"{of[:-1]}_id"])
         return list(table.column(0).to_pylist())
 
+    def verdict(self) -> dict[str, Any]:
+        """The gate's verdict, with the answer of whoever was asked."""
+        verdict: dict[str, Any] = self.artifacts.load_json("gate", "verdict.json")
+        if not is_open(verdict, self.catalog.gate.approval) or not self.artifacts.is_done("approve"):
+            return verdict
+        answer = self.artifacts.load_json("approve", "answer.json")
+        return decided(verdict, None if answer["late"] else answer)
+
     def registry(self) -> Registry:
         """This catalog's runs and model versions in MLflow."""
         return registry(self.settings, self.catalog)
@@ -180,7 +189,7 @@ class Night:
             for row in self.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
             if row["segment"] == "all" and row["value"] is not None
         }
-        verdict = self.artifacts.load_json("gate", "verdict.json")
+        verdict = self.verdict()
         registry.log(
             run_id,
             params={**self.catalog.recipe.to_json(), "seed": request.seed, "as_of": request.as_of.isoformat()},
@@ -216,13 +225,20 @@ def registry(settings: Settings, catalog: Catalog) -> Registry:
     return Registry(uri, f"{settings.artifacts}/_mlflow", catalog.name)
 
 
-def let_alias_follow(settings: Settings, catalog: Catalog, champion: str | None) -> None:
+def let_alias_follow(
+    settings: Settings, catalog: Catalog, champion: str | None, was: str | None = None
+) -> dict[str, int]:
     """Move MLflow's alias champion. The database is the truth: an alias that lags is mended by the next night, so a
-    registry that does not answer fails nothing."""
+    registry that does not answer fails nothing.
+
+    Returns {"alias_mismatch": 1} where the alias named another version than `was`, the champion until now, else 0;
+    nothing where the registry does not answer.
+    """
     try:
-        registry(settings, catalog).set_champion(champion)
+        return {"alias_mismatch": int(registry(settings, catalog).set_champion(champion) != was)}
     except SystemAway as error:
         logging.getLogger(__name__).warning("MLflow's alias champion was not moved: %s", error)
+        return {}
 
 
 def validated(catalog: Catalog, batch_id: str | None = None) -> Artifacts:

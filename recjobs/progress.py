@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recjobs import NIGHT
+from recjobs import LISTS, NIGHT
 from recjobs.catalog import Catalog
 from recjobs.steps import begin_night, run_step
 
@@ -25,7 +25,7 @@ def run_night(
         return {**began, "catalog": catalog.name, "steps": {}}
     console.print(f"{'resuming' if began['resumed'] else 'night'} {batch_id} of {catalog.name}")
     results: dict[str, Any] = {}
-    steps = [step for step in NIGHT if publish or step not in ("refit", "score", "inspect", "publish")]
+    steps = [step for step in NIGHT if publish or step not in LISTS]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         for step in steps:
@@ -34,10 +34,16 @@ def run_night(
                 continue
             task = progress.add_task(step, total=None)
             since = time.monotonic()
-            results[step] = run_step(step, catalog, batch_id)
+            result = run_step(step, catalog, batch_id)
             progress.remove_task(task)
-            numbers = "  ".join(f"{k}={v}" for k, v in results[step].items())
+            if kept := result.get("kept"):
+                console.print(f"  [dim]{step:9}        left out: the candidate was refused, {kept} stays live[/dim]")
+                continue
+            results[step] = result
+            numbers = "  ".join(f"{k}={v}" for k, v in result.items())
             console.print(f"  [green]{step:9}[/green] {time.monotonic() - since:6.1f} s  [dim]{numbers}[/dim]")
+            if step == "gate" and publish:
+                _say_how_to_approve(console, catalog, batch_id)
     return {**began, "catalog": catalog.name, "steps": results}
 
 
@@ -84,3 +90,15 @@ def run_evaluation(**asked: Any) -> dict[str, Any]:
 def _shown(console: Console) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+
+
+def _say_how_to_approve(console: Console, catalog: Catalog, batch_id: str) -> None:
+    from recjobs.core.approval import is_open
+    from recjobs.night import Night
+
+    night = Night.open(catalog, batch_id)
+    if is_open(night.verdict(), night.catalog.gate.approval) and not night.artifacts.is_done("approve"):
+        console.print(
+            f"the gate cannot tell, so the champion stays. To put the candidate in charge: recjobs approve --catalog "
+            f"{catalog.name} --batch-id {batch_id} --reason R, then the same night again"
+        )

@@ -40,17 +40,38 @@ order by percent_of_places desc;
 
 -- How good was each night's model on what it had not seen, against popularity?
 select
-    b.as_of::date as night, p.verdict, round(p.candidate::numeric, 4) as ndcg_at_20,
-    round(p.baseline::numeric, 4) as popularity_30d, round((p.candidate / nullif(p.baseline, 0))::numeric, 2) as times
+    p.as_of::date as night, p.verdict, round(p.candidate::numeric, 4) as ndcg_at_20, p.baseline_name,
+    round(p.baseline::numeric, 4) as baseline, round((p.candidate / nullif(p.baseline, 0))::numeric, 2) as times
 from promotions as p
-join batches as b using (batch_id)
-order by b.as_of desc, b.batch_id desc;
+order by p.as_of desc, p.batch_id desc;
 
 -- What has the gate decided so far, and why?
-select p.decided_at, p.batch_id, p.verdict, p.reason, p.n_users as judged_by, b.model_version as lists_made_with
+select
+    p.decided_at, p.batch_id, p.verdict, p.reason, p.n_users as judged_by, b.model_version as lists_made_with,
+    p.kept_batch is not null as lists_kept
 from promotions as p
-join batches as b using (batch_id)
+left join batches as b using (batch_id)
 order by p.decided_at desc;
+
+-- How did NDCG go from batch to batch, for each model, baseline and segment (a chart's lines, with their bands)?
+select
+    e.batch_id, p.as_of, e.model, e.segment, e.view, e.model like 'popularity%' or e.model = 'neighbours' as is_baseline,
+    e.value as ndcg_at_20, e.low, e.high
+from evaluations as e
+join promotions as p using (batch_id)
+where e.metric = 'ndcg_at_20'
+order by e.view, e.segment, e.model, p.as_of, e.batch_id;
+
+-- Which check of the gate was how near to its bound last night?
+select c.name as of_check, c.passed, round(c.value::numeric, 4) as found, round(c.bound::numeric, 4) as asked, c.sentence
+from promotions as p
+cross join lateral jsonb_to_recordset(p.checks) as c (name text, passed boolean, value float8, bound float8, sentence text)
+where p.batch_id = (select q.batch_id from promotions as q order by q.as_of desc, q.batch_id desc limit 1);
+
+-- Which model was in charge from when until when, and why?
+select c.model_version, c.in_charge_from, coalesce(c.in_charge_until::text, 'still') as until, c.how, c.reason, c.actor
+from champions as c
+order by c.in_charge_from desc;
 
 -- For whom does the model work: light, medium or heavy buyers?
 select

@@ -46,7 +46,7 @@ CATALOG: dict[str, Any] = {
     "min_holdout_users": 20,
     "top_n": {"stored": 30, "served": 10},
     "model": {"factors": 8, "alpha": 10, "regularization": 1, "iterations": 8},
-    "gate": {"max_relative_drop": 0.5, "max_segment_drop": 0.9},
+    "gate": {"max_relative_drop": 0.5, "max_segment_drop": 0.9, "max_neighbours_drop": 0.5},
 }
 
 
@@ -163,6 +163,11 @@ class Postgres:
 class World:
     """One catalog in a folder of its own, with everything that `recjobs` needs to run in it."""
 
+    TABLES = (
+        "batch_records live_batch champion_model models promotion_records evaluation_records report_records"
+        " publish_records top_n similar_lists popular_lists item_records history_lists challenger_records"
+    )
+
     def __init__(self, folder: Path, name: str, postgres: Postgres, mlflow: str) -> None:
         self.folder, self.name, self.postgres = folder, name, postgres
         self.data, self.catalogs, self.artifacts = folder / "data", folder / "catalogs", folder / "state" / "artifacts"
@@ -234,10 +239,9 @@ class World:
     def everything(self) -> str:
         """All that the catalog's tables hold, hashed: equal before and after, if nothing changed. What was found in a
         night's input is no part of it: that is kept of a refused night as well."""
-        tables = "batch_records live_batch champion_model models promotion_records evaluation_records "
-        tables += "report_records publish_records top_n similar_lists popular_lists item_records history_lists"
-        tables += " challenger_records"
-        hashes = [f"(select md5(string_agg(t::text, '' order by t::text)) from {name} as t)" for name in tables.split()]
+        hashes = [
+            f"(select md5(string_agg(t::text, '' order by t::text)) from {name} as t)" for name in self.TABLES.split()
+        ]
         return str(self.value(f"select concat_ws(' ', {', '.join(hashes)})", role="admin"))
 
     def step(self, batch_id: str, step: str, name: str) -> Path:

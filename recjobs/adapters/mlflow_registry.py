@@ -149,13 +149,16 @@ class Registry:
             client.set_registered_model_alias(self._catalog, "candidate", version)
             return version
 
-    def set_champion(self, version: str | None) -> None:
-        """Let the alias follow the database; None: no model is in charge."""
+    def set_champion(self, version: str | None) -> str | None:
+        """Let the alias follow the database; None: no model is in charge. Returns the version it named before."""
         with self._client() as client:
+            found = client.search_registered_models(f"name = '{self._catalog}'")
+            named = {alias: str(of) for model in found for alias, of in model.aliases.items()}.get("champion")
             if version is not None:
                 client.set_registered_model_alias(self._catalog, "champion", version)
-            elif any(m.name == self._catalog for m in client.search_registered_models()):
+            elif named is not None:
                 client.delete_registered_model_alias(self._catalog, "champion")
+            return named
 
     def attach(self, run_id: str, name: str, text: str) -> None:
         """Keep a text file with the run."""

@@ -54,10 +54,16 @@ def relative_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Int
 
     Where the second mean is zero the difference is infinite if the first is above it, else zero.
     """
+    return relative_differences(first, [second], seed)[0]
+
+
+def relative_differences(first: np.ndarray, others: list[np.ndarray], seed: int) -> list[Interval]:
+    """`relative_difference` of one model to each of several, all over the same resamples."""
     # The difference is a column of its own, so that equal models differ by exactly nothing in every resample.
-    columns = np.column_stack([first - second, second])
-    means = resampled_means(columns, seed)
-    return interval(float(_relative(columns.mean(axis=0)[None])[0]), _relative(means))
+    columns = np.column_stack([column for other in others for column in (first - other, other)])
+    means, estimates = resampled_means(columns, seed), columns.mean(axis=0)[None]
+    pairs = [slice(2 * n, 2 * n + 2) for n in range(len(others))]
+    return [interval(float(_relative(estimates[:, pair])[0]), _relative(means[:, pair])) for pair in pairs]
 
 
 def geometric_mean_difference(pairs: Sequence[tuple[np.ndarray, np.ndarray]], seed: int) -> Interval:

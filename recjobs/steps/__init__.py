@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recjobs import LISTS
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -14,7 +16,16 @@ if TYPE_CHECKING:
 
 
 def run_step(name: str, catalog: "Catalog", batch_id: str) -> dict[str, Any]:
-    """Run one of the eleven steps, and send what became of it to StatsD."""
+    """Run one of the eleven steps, and send what became of it to StatsD.
+
+    Of a night whose candidate was refused and whose catalog says `gate.on_refused: keep`, the steps that make lists do
+    nothing and return `kept`, the live batch that stays.
+    """
+    if name in LISTS:
+        from recjobs.decision import left_out
+
+        if kept := left_out(name, catalog, batch_id):
+            return {"kept": kept}
     with measured(name, catalog) as metrics:
         result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(catalog, batch_id)
         for key, value in result.items():

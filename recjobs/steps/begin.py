@@ -77,6 +77,7 @@ def run(
         code_version=code_version(),
         catalog=effective,
     )
+    approval: dict[str, Any] | None = None
     for begun, _, earlier in reversed(earlier_nights):
         # A live source's night without an as_of is as of now: on the same day it is the same night.
         if begun.date() != at.date() if today else begun != at:
@@ -89,14 +90,25 @@ def run(
             known.add(earlier.load_json("refit", "model.json")["champion_version"])
         if _version(champion) in known and request.asks_the_same_as(pinned):
             finished = earlier.is_done("report")
+            if finished and (approval := _late_approval(earlier)):
+                break
             return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
     if publish and force is None:
         _must_not_be_late(live_batch, request)
     night = artifacts.of_batch(request.batch_id)
+    if approval:
+        with night.writing("approve") as files:  # first: a night that has begun goes on as it was begun
+            files.save_json("answer.json", approval | {"late": False})
     with night.writing("begin") as files:
         files.save_json("request.json", request.model_dump(mode="json"))
     return {"batch_id": request.batch_id, "resumed": False, "nothing_new": False}
+
+
+def _late_approval(night: Artifacts) -> dict[str, Any] | None:
+    """The approval of a candidate that came when its night had gone on with the champion; None: there is none."""
+    answer: dict[str, Any] = night.load_json("approve", "answer.json") if night.is_done("approve") else {}
+    return answer if answer.get("late") and answer["approved"] else None
 
 
 def _version(champion: ChampionPin | dict[str, Any] | None) -> str | None:

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from recjobs.catalog import Catalog
 from recjobs.core.als import Factors
+from recjobs.core.comparison import kept_lists
 from recjobs.core.evaluation import VIEWS, Contestant, Rows, answer, exam, measure, with_neighbours
 from recjobs.core.gate import segments_by_activity
 from recjobs.core.interactions import Interactions
@@ -35,6 +36,8 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
                 columns |= {f"{given.name}.{metric}": values for metric, values in given.per_user.items()}
             columns |= {f"is_{name}": mask for name, mask in segments.items()}
             files.save_table(f"{view}.parquet", pa.table(columns))
+            if view == night.view:
+                files.save_table("lists.parquet", kept_lists(questions, {given.name: given.lists for given in answers}))
             smallest[view] = len(questions.users)
         files.save_json("evaluation.json", {"metrics": [_finite(row) for row in rows], "users": smallest})
     deciding = {

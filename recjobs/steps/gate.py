@@ -1,14 +1,14 @@
 """Decide which recipe is in charge after tonight."""
 
+from dataclasses import fields
+
 import numpy as np
 
 from recjobs.catalog import Catalog
 from recjobs.core.als import Factors
-from recjobs.core.gate import SEGMENTS, Bounds, decide
+from recjobs.core.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
 from recjobs.core.recipe import Recipe
 from recjobs.night import Night
-
-BASELINE = "popularity_30d"
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, float | str | None]:
@@ -17,23 +17,24 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | str | None]:
     each = night.artifacts.load_table("evaluate", f"{night.view}.parquet")
     rows = night.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
     champion = night.request.champion
-    gate = night.catalog.gate
 
+    def shown(model: str) -> Shown:
+        of_lists = {r["metric"]: r["value"] for r in rows if (r["model"], r["view"]) == (model, night.view)}
+        return Shown(each[f"{model}.ndcg"].to_numpy(), *(of_lists.get(m, 0.0) for m in ("coverage", "gini", "novelty")))
+
+    bounds = night.catalog.gate.model_dump() | {"min_holdout_users": night.catalog.min_holdout_users}
     verdict = decide(
-        each["candidate.ndcg"].to_numpy(),
-        each["champion.ndcg"].to_numpy() if champion else None,
-        each[f"{BASELINE}.ndcg"].to_numpy(),
-        BASELINE,
+        shown("candidate"),
+        shown("champion") if champion else None,
+        {
+            name: each[f"{name}.ndcg"].to_numpy()
+            for name in (*POPULAR, NEIGHBOURS)
+            if f"{name}.ndcg" in each.column_names
+        },
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
         segments={name: each[f"is_{name}"].to_numpy().astype(bool) for name in SEGMENTS},
-        coverage=next(
-            (r["value"] for r in rows if (r["model"], r["view"], r["metric"]) == ("candidate", night.view, "coverage")),
-            0.0,
-        ),
         defect=Factors(**night.artifacts.load_arrays("train", "candidate.npz")).defect(),
-        bounds=Bounds(
-            gate.max_relative_drop, gate.max_segment_drop, gate.min_coverage, night.catalog.min_holdout_users
-        ),
+        bounds=Bounds(**{field.name: bounds[field.name] for field in fields(Bounds)}),
         seed=night.request.seed,
     )
     with night.artifacts.writing("gate") as files:

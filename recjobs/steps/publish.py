@@ -9,7 +9,7 @@ from recjobs.adapters.postgres import Session
 from recjobs.catalog import Catalog
 from recjobs.core import copy_format
 from recjobs.core.batch_ids import parse_batch_id
-from recjobs.core.recipe import Recipe
+from recjobs.decision import record
 from recjobs.errors import ListsRefused, Locked
 from recjobs.night import Night, let_alias_follow
 
@@ -38,24 +38,23 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
             loader.rows("seal_batch", batch_id=batch_id)
             _must_be_what_was_inspected(night, loader, inspection)
         with night.database("publisher").connect() as publisher:
-            publisher.rows(
-                "record_night",
-                batch_id=batch_id,
-                promotion=_promotion(night, chosen),
-                metrics=night.artifacts.load_json("evaluate", "evaluation.json")["metrics"],
-            )
-            _decide_challenger(night, publisher, chosen["verdict"])
+            record(night, publisher)
             pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
+            before = publisher.row("champion")
             # Committed before anything points there: see wait_for_readers.
             publisher.rows("attach_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced)
             flipped = publisher.row(
                 "publish_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced, reason=request.force
             )
             champion = publisher.row("champion")
-        let_alias_follow(night.settings, night.catalog, champion["model_version"] if champion else None)
+        alias = let_alias_follow(night.settings, night.catalog, _version(champion), _version(before))
         with night.artifacts.writing("publish") as files:
             files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen["model_version"]})
-    return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection["users"]}
+    return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection["users"], **alias}
+
+
+def _version(champion: dict[str, Any] | None) -> str | None:
+    return champion["model_version"] if champion else None
 
 
 def _record(night: Night, chosen: dict[str, Any], inspection: dict[str, Any]) -> dict[str, Any]:
@@ -127,28 +126,3 @@ def _must_be_what_was_inspected(night: Night, loader: Session, inspection: dict[
             f"Postgres holds other lists of {night.batch_id} than were inspected: {found} instead of {expected}. "
             "The pointer was not moved"
         )
-
-
-def _decide_challenger(night: Night, publisher: Session, verdict: str) -> None:
-    """Let the challenger that made tonight's recipe follow the verdict."""
-    challenger, champion = night.request.challenger, night.request.champion
-    if challenger:
-        contested = champion is None or Recipe.from_json(champion.recipe) != night.catalog.recipe
-        publisher.rows(
-            "decide_challenger",
-            study_id=challenger.study_id,
-            batch_id=night.batch_id,
-            verdict=verdict,
-            contested=contested,
-        )
-
-
-def _promotion(night: Night, chosen: dict[str, Any]) -> dict[str, Any]:
-    verdict = night.artifacts.load_json("gate", "verdict.json")
-    return {
-        **verdict,
-        "verdict": chosen["verdict"],
-        "reason": chosen["reason"],
-        "decided_at": night.request.began_at,
-        "cutoff": night.cutoff().at,
-    }

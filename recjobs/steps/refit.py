@@ -20,7 +20,7 @@ from recjobs.night import Night
 def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     """Write and register the model that tonight's lists are made of: a version, not yet in charge."""
     night = Night.open(catalog, batch_id)
-    verdict = night.artifacts.load_json("gate", "verdict.json")
+    verdict = night.verdict()
     champion = night.request.champion
     refused = None if verdict["verdict"] == "promoted" else verdict["reason"]
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from recjobs.comparison_page import CHECKS
 from recjobs.core.model_file import StoredModel
 from tests.list_contract import broken_lists
 from tests.worlds import CATALOG, EARLIER, Goods, MakeWorld, World, by_chance, handful
@@ -73,6 +75,27 @@ def test_the_report_of_a_refused_night_says_so(refused: World):
     page = refused.value("select html from reports where batch_id = %s", refused.live())
     assert '<section class="verdict refused">' in page
     assert f"model version {refused.value('select min(model_version) from batches')}, the champion" in page
+
+
+def test_the_report_accounts_for_every_check_and_sets_the_lists_side_by_side(published: World):
+    batch_id = published.live() or ""
+    page = published.value("select html from reports where batch_id = %s", batch_id)
+    verdict = read(published, batch_id, "gate", "verdict.json")
+    asked = {check["name"] for check in verdict["checks"]}
+    assert {"sound", "popularity", "neighbours", "coverage", "not_worse", "segment_heavy", "coverage_drop"} <= asked
+    for check in verdict["checks"]:
+        assert check["sentence"].replace("'", "&#39;") in page
+        assert check["name"] in CHECKS
+    lists = pq.read_table(published.step(batch_id, "evaluate", "lists.parquet"))
+    assert lists.column_names == ["user_idx", "taken", "candidate", "champion", "popularity_30d"]
+    assert lists.num_rows == verdict["n_users"]
+    users = page.split('<details class="user"')[1:]
+    assert len(users) == min(20, lists.num_rows)
+    assert all(user.count("<li") == 40 for user in users[:1]), "twenty items of each model"
+    assert "items shown more" in page
+    assert "categories shown less" in page
+    assert f"an improvement of {100 * verdict['smallest_rise']:.1f}%" in page
+    assert ("An improvement of 5% could not be seen" in page) == (verdict["smallest_rise"] > 0.05)
 
 
 def test_the_holdout_begins_where_the_champions_knowledge_ends_if_enough_users_came_since(published: World):

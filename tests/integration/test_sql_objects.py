@@ -35,7 +35,9 @@ CONTRACT = {
     "batches": "batch_id as_of published_at is_live n_users n_items n_interactions model_version input_hash checksum"
     " pruned_at",
     "promotions": "batch_id decided_at verdict reason metric candidate champion baseline_name baseline"
-    " diff diff_low diff_high n_users cutoff",
+    " diff diff_low diff_high n_users cutoff as_of lift strongest smallest_rise inconclusive checks kept_batch approval"
+    " approved_by approved_at approval_reason model_version in_charge_from in_charge_until",
+    "champions": "model_version in_charge_from in_charge_until how batch_id reason actor approval approved_by",
     "evaluations": "batch_id model segment view metric value low high",
     "findings": "batch_id reason action column_name n_rows example",
     "inputs": "batch_id as_of input_hash state reason n_read n_excluded n_merged n_quarantined n_accepted files",

@@ -11,7 +11,7 @@ ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "r
 
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
-    " inputs drift rejected challengers"
+    " inputs drift rejected challengers champions"
     " similar_items user_history"
 )
 GRANTS = {

@@ -1,23 +1,51 @@
 """The gate: every way to be refused, and the ways to be promoted, each with its reason."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from recjobs.core.gate import Bounds, decide, segments_by_activity
+from recjobs.core.gate import Bounds, Shown, decide, segments_by_activity
 
 N = 400
 NOISE = np.random.default_rng(1).normal(0, 0.02, (3, N))
 BASE, SAME, OTHER = np.clip(0.3 + NOISE, 0, 1)
 """Scores of three models that are alike, user by user; the baseline is half as good."""
-BOUNDS = Bounds(max_relative_drop=0.05, max_segment_drop=0.1, min_coverage=0.01, min_holdout_users=100)
+BOUNDS = Bounds(
+    max_relative_drop=0.05,
+    max_segment_drop=0.1,
+    max_neighbours_drop=0.02,
+    min_coverage=0.01,
+    max_gini=0.99,
+    max_coverage_drop=0.5,
+    max_novelty_drop=0.1,
+    max_gini_rise=0.05,
+    min_holdout_users=100,
+)
+LISTS = {"coverage": 0.5, "gini": 0.8, "novelty": 9.0}
+"""What everybody's lists say about the catalogue, where a test says nothing else."""
 
 
-def verdict(candidate=SAME, champion=BASE, baseline=None, bounds=BOUNDS, **changes):
-    asked = {"same_recipe": True, "segments": {}, "coverage": 0.5, "defect": None, "seed": 3} | changes
-    baseline = OTHER / 2 if baseline is None else baseline
-    return decide(candidate, champion, baseline, "popularity_30d", bounds=bounds, **asked)
+def verdict(candidate=SAME, champion=BASE, baseline=None, bounds=None, lists=None, others=None, **changes):
+    """lists: what the candidate's lists say about the catalogue; others: further baselines; bounds: other ones."""
+    asked = {"same_recipe": True, "segments": {}, "defect": None, "seed": 3} | changes
+    return decide(
+        Shown(candidate, **LISTS | (lists or {})),
+        None if champion is None else Shown(champion, **LISTS),
+        {"popularity_30d": OTHER / 2 if baseline is None else baseline} | (others or {}),
+        bounds=replace(BOUNDS, **bounds or {}),
+        **asked,
+    )
+
+
+def failed(found):
+    """The names of the checks that were not passed; the reason is the first one's sentence."""
+    names = [check.name for check in found.checks if not check.passed]
+    assert found.promoted == (not names)
+    if names:
+        assert found.reason == next(check.sentence for check in found.checks if not check.passed)
+    return names
 
 
 def test_an_honest_retrain_is_promoted():
@@ -28,7 +56,30 @@ def test_an_honest_retrain_is_promoted():
     assert found.metric == "ndcg_at_20"
     assert found.diff_low < found.diff < found.diff_high
     assert found.lift == pytest.approx(1, abs=0.05)
-    assert found.smallest_drop == pytest.approx(found.diff - found.diff_low)
+    assert failed(found) == []
+    assert {check.name for check in found.checks} >= {"sound", "holdout", "popularity", "coverage", "gini", "drop"}
+
+
+def test_the_smallest_change_that_can_be_seen_follows_from_the_interval():
+    """At 1.43 half-widths the interval of a true change leaves 0 out four times in five."""
+    found = verdict()
+    assert found.smallest_drop == pytest.approx(1.43 * (found.diff_high - found.diff))
+    assert found.smallest_rise == pytest.approx(1.43 * (found.diff - found.diff_low))
+
+
+def test_a_change_of_the_smallest_size_is_seen_four_times_in_five_and_half_of_it_seldom():
+    rng = np.random.default_rng(4)
+    users = rng.gamma(2, 0.1, 150)
+
+    def promoted(rise):
+        noise = rng.normal(0, 0.05, (40, 150))
+        return np.mean(
+            [verdict(users * (1 + rise) + row, users, np.full(150, 0.01), same_recipe=False).promoted for row in noise]
+        )
+
+    size = verdict(users + rng.normal(0, 0.05, 150), users, np.full(150, 0.01), same_recipe=False).smallest_rise
+    assert 0.65 <= promoted(size) <= 0.95
+    assert promoted(size / 2) < 0.5
 
 
 def test_a_first_night_needs_only_to_beat_popularity():
@@ -67,10 +118,75 @@ def test_a_candidate_that_beats_popularity_only_by_luck_is_refused():
     assert found.lift_low < 0 < found.lift
 
 
-def test_a_candidate_that_covers_too_little_is_refused():
-    found = verdict(coverage=0.004)
-    assert found.verdict == "refused"
-    assert "cover 0.4% of the items, 1.0% are asked for" in found.reason
+def test_the_stronger_popular_list_is_the_one_to_beat():
+    found = verdict(others={"popularity_all": OTHER * 0.99})
+    assert (found.baseline_name, failed(found)) == ("popularity_all", ["popularity"])
+    assert "not better than popularity_all beyond doubt" in found.reason
+    assert verdict(others={"popularity_all": OTHER / 3}).baseline_name == "popularity_30d"
+
+
+def test_a_candidate_that_is_much_worse_than_item_neighbours_beyond_doubt_is_refused():
+    found = verdict(others={"neighbours": SAME * 1.03})
+    assert failed(found) == ["neighbours"]
+    assert found.reason.startswith("worse than item neighbours beyond doubt: -2.9%")
+    assert (found.strongest, found.baseline_name) == ("neighbours", "popularity_30d")
+
+
+@pytest.mark.parametrize("neighbours", [OTHER, SAME * 1.01])
+def test_a_candidate_that_equals_item_neighbours_or_is_a_little_worse_passes(neighbours):
+    found = verdict(others={"neighbours": neighbours})
+    assert found.promoted
+    assert "neighbours" in {check.name for check in found.checks}
+
+
+def test_without_neighbours_nothing_is_asked_about_them():
+    assert "neighbours" not in {check.name for check in verdict().checks}
+
+
+ALONE = {
+    "coverage": ({"coverage": 0.004}, "cover 0.4% of the items, 1.0% are asked for"),
+    "gini": ({"gini": 0.995}, "a Gini of 0.995, 0.990 is allowed"),
+}
+AGAINST_THE_CHAMPION = {
+    "coverage_drop": (
+        {"coverage": 0.24},
+        "coverage of its lists is 0.24, the champion's 0.5: a drop of 50% is allowed",
+    ),
+    "novelty_drop": ({"novelty": 8.0}, "novelty of its lists is 8, the champion's 9: a drop of 10% is allowed"),
+    "gini_rise": ({"gini": 0.86}, "Gini of its lists is 0.860, the champion's 0.800: 0.050 more is allowed"),
+}
+
+
+@pytest.mark.parametrize("champion", [None, BASE])
+@pytest.mark.parametrize("name", ALONE)
+def test_lists_that_show_too_little_or_too_unevenly_are_refused(name, champion):
+    lists, says = ALONE[name]
+    found = verdict(champion=champion, lists=lists)
+    assert failed(found)[0] == name
+    assert says in found.reason
+
+
+@pytest.mark.parametrize("name", AGAINST_THE_CHAMPION)
+def test_lists_that_are_much_poorer_than_the_champions_are_refused(name):
+    lists, says = AGAINST_THE_CHAMPION[name]
+    found = verdict(SAME * 1.2, lists=lists, same_recipe=False)
+    assert failed(found) == [name]
+    assert says in found.reason
+    assert verdict(champion=None, lists=lists).promoted, "there is nothing to be poorer than"
+
+
+@pytest.mark.parametrize("lists", [{"coverage": 0.26}, {"novelty": 8.2}, {"gini": 0.84}, {"gini": 0.2}])
+def test_lists_that_are_a_little_poorer_or_richer_pass(lists):
+    assert failed(verdict(lists=lists)) == []
+
+
+def test_where_the_champion_showed_nothing_there_is_nothing_to_lose():
+    nothing = Shown(BASE, 0.0, 0.0, 0.0)
+    found = decide(
+        Shown(SAME, **LISTS), nothing, {"popularity_30d": OTHER / 2}, same_recipe=True, segments={}, defect=None,
+        bounds=replace(BOUNDS, max_gini_rise=1), seed=3,
+    )  # fmt: skip
+    assert failed(found) == []
 
 
 def test_the_same_recipe_is_refused_when_it_is_worse_beyond_doubt():
@@ -94,7 +210,7 @@ def test_the_same_recipe_is_refused_when_it_is_worse_by_much_on_enough_users():
 
 
 def test_worse_by_much_on_too_few_users_is_let_through():
-    few = Bounds(0.05, 0.1, 0.01, min_holdout_users=N + 1)
+    few = {"min_holdout_users": N + 1}
     assert verdict(noisy(0.185, 1), noisy(0.2, 2), np.full(N, 0.01), bounds=few).promoted
 
 
@@ -102,6 +218,16 @@ def test_a_changed_recipe_that_is_as_good_is_refused():
     found = verdict(same_recipe=False)
     assert found.verdict == "refused"
     assert "a changed recipe, not better than the champion beyond doubt" in found.reason
+    assert found.inconclusive
+
+
+def test_only_an_interval_with_zero_inside_and_nothing_else_is_inconclusive():
+    assert not verdict().inconclusive
+    assert not verdict(SAME * 0.9, same_recipe=False).inconclusive, "worse beyond doubt"
+    assert not verdict(SAME * 1.1, same_recipe=False).inconclusive, "better beyond doubt"
+    assert not verdict(same_recipe=False, lists={"coverage": 0.004}).inconclusive, "covers too little as well"
+    assert not verdict(same_recipe=False, baseline=OTHER).inconclusive, "no better than popularity"
+    assert not verdict(champion=None, baseline=OTHER).inconclusive, "nobody to be compared with"
 
 
 def test_a_changed_recipe_that_is_better_beyond_doubt_is_promoted():
@@ -140,6 +266,11 @@ def test_a_verdict_is_plain_json_with_null_for_what_is_infinite():
     stored = json.loads(json.dumps(verdict(champion=None, baseline=np.zeros(N)).to_json(), allow_nan=False))
     assert stored["verdict"] == "promoted"
     assert (stored["lift"], stored["baseline"]) == (None, 0.0)
+    checks = {check["name"]: check for check in stored["checks"]}
+    assert checks["popularity"] == {
+        "name": "popularity", "passed": True, "value": None, "bound": 0.0,
+        "sentence": "better than popularity_30d beyond doubt: without bound (95%: without bound to without bound)",
+    }  # fmt: skip
 
 
 def test_of_changed_recipes_that_change_nothing_at_most_about_one_in_twenty_is_promoted():

@@ -1,0 +1,68 @@
+"""A person's answer to an inconclusive verdict."""
+
+from typing import Any
+
+
+def is_open(verdict: dict[str, Any], asked: str) -> bool:
+    """Whether a person decides: the verdict hangs on nothing but an interval with 0 inside, and the catalog asks
+    (`gate.approval` is `required`)."""
+    return bool(verdict.get("inconclusive")) and asked == "required"
+
+
+def decided(verdict: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
+    """verdict.json with the answer to it: approved, the candidate is promoted; else it is refused as it was.
+
+    answer: approved, by, at, reason, timed_out; None where nobody was asked, or has answered.
+    """
+    if answer is None:
+        return verdict
+    who, why = answer["by"], answer["reason"]
+    noted = {
+        "approval": "timed out" if answer["timed_out"] else "approved" if answer["approved"] else "refused",
+        "approved_by": who,
+        "approved_at": answer["at"],
+        "approval_reason": why,
+    }
+    if answer["approved"]:
+        noted |= {"verdict": "promoted", "reason": f"approved by {who} ({why}); the gate said: {verdict['reason']}"}
+    elif answer["timed_out"]:
+        noted |= {"reason": f"{verdict['reason']}; nobody answered in time"}
+    else:
+        noted |= {"reason": f"{verdict['reason']}; refused by {who} ({why})"}
+    return verdict | noted
+
+
+def comparison(verdict: dict[str, Any], rows: list[dict[str, Any]], report: str | None) -> str:
+    """What a person needs to see to decide, in Markdown. rows: of the evaluations view."""
+    cells = {(r["model"], r["view"]): r for r in rows if (r["segment"], r["metric"]) == ("all", "ndcg_at_20")}
+    views = list(dict.fromkeys(view for _, view in cells))
+    rise = verdict["smallest_rise"]
+    lines = [
+        f"The candidate has a **changed recipe**; against the champion on {verdict['n_users']:,} users of the holdout "
+        f"it is at **{_percent(verdict['diff'])}** (95%: {_percent(verdict['diff_low'])} to "
+        f"{_percent(verdict['diff_high'])}). Zero lies inside, so the gate cannot tell.",
+        "",
+        f"| NDCG@20 | {' | '.join(views)} |",
+        f"|---|{'---|' * len(views)}",
+        *(
+            f"| {model} | {' | '.join(_cell(cells.get((model, view))) for view in views)} |"
+            for model in dict.fromkeys(model for model, _ in cells)
+        ),
+        "",
+        "What else was asked:",
+        "",
+        *(f"- {check['sentence']}" for check in verdict["checks"] if check["name"] != "better"),
+        *([] if rise is None else [f"- this holdout tells an improvement of {rise:.1%} from none four times in five"]),
+    ]
+    return "\n".join([*lines, "", f"[The report]({report}) shows whose lists would change, and how." if report else ""])
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None or row["value"] is None:
+        return ""
+    interval = "" if row["low"] is None else f" ({row['low']:.4f} to {row['high']:.4f})"
+    return f"{row['value']:.4f}{interval}"
+
+
+def _percent(share: float | None) -> str:
+    return "no bound" if share is None else f"{share:+.1%}"
