@@ -239,9 +239,8 @@ class World:
     def everything(self) -> str:
         """All that the catalog's tables hold, hashed: equal before and after, if nothing changed. What was found in a
         night's input is no part of it: that is kept of a refused night as well."""
-        hashes = [
-            f"(select md5(string_agg(t::text, '' order by t::text)) from {name} as t)" for name in self.TABLES.split()
-        ]
+        of = "(select coalesce(md5(string_agg(t::text, '' order by t::text)), 'empty') from {} as t)"
+        hashes = [of.format(name) for name in self.TABLES.split()]
         return str(self.value(f"select concat_ws(' ', {', '.join(hashes)})", role="admin"))
 
     def step(self, batch_id: str, step: str, name: str) -> Path:
