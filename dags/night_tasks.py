@@ -94,7 +94,7 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
             overrides = {renamed.get(key, key): params[key] for key in settings if params[key] is not None}
             night = begin_night(catalog, as_of=as_of, overrides=overrides, force=params["force"])
             if night["nothing_new"]:
-                raise AirflowSkipException(f"nothing new: {night['batch_id']} is live and was made of the same")
+                raise AirflowSkipException(f"nothing new: {night['batch_id']} is finished and was made of the same")
             return str(night["batch_id"])
 
     return run(catalog_name=catalog_name)
@@ -117,6 +117,8 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
 
         with airflow_states():
             result = run_step(name, load_catalog(catalog_name), batch_id)
+        if kept := result.get("kept"):
+            raise AirflowSkipException(f"the candidate was refused, and gate.on_refused is keep: {kept} stays live")
         for asset in outlets:
             outlet_events[asset].extra = {"batch_id": batch_id}
         return result

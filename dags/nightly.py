@@ -18,7 +18,11 @@ What you may see, and what to do:
 - **A task failed:** its log ends with the reason. Exit code 65: the data or the lists were refused; 78: a setting is
   wrong; 70: a defect. Remove the cause, then *clear* the task: the night goes on where it stopped.
 - **`gate` is green and its result says `refused`:** the candidate was no better, so the champion's recipe made the
-  lists. Read the report; the task links to it.
+  lists. Read the report; the task links to it. Where the catalog says `gate.on_refused: keep`, `refit` to `publish` are
+  skipped and the lists of the night before stay.
+- **`ask_a_person` waits** (only where the catalog says `gate.approval: required`): the gate cannot tell the candidate
+  from the champion. *Required Actions* shows the comparison; choose, and say why. Without an answer in time the
+  champion stays, and the night goes on.
 
 **Trigger** opens a form: a date to look back from, other hyperparameters for this night only, and a reason to publish
 in spite of a refusal. A value out of range is refused with the reason. By REST it is
@@ -34,6 +38,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag
+from night_approval import asked
 from night_tasks import INSIDE, OUTSIDE, begin, step
 
 from recjobs.catalog import Catalog
@@ -42,6 +47,9 @@ from recjobs.config import load_catalogs
 DATE_OR_INSTANT = (
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"
 )
+
+AFTER_BEGIN = "{{ ti.xcom_pull(task_ids='begin') }}"
+"""The batch id for a task that does not follow `begin` directly."""
 
 
 def form(catalog: Catalog) -> dict[str, Param]:
@@ -105,18 +113,27 @@ def nightly(catalog: Catalog) -> None:
         name = catalog.name
         lists = Asset(f"{name}_lists", f"recjobs://{name}/lists")
         batch_id = begin(name, list(form(catalog)))
+        gate = step("gate", name, batch_id, hours=1, **INSIDE)
+        keeps = catalog.gate.on_refused == "keep"
+        # Where a refused candidate leaves the lists as they are, all between gate and report is skipped. Then report
+        # must not hang on begin, which succeeds in nights that are skipped from extract on as well.
+        after: Any = {"trigger_rule": "none_failed_min_one_success"} if keeps else {}
+        report = step("report", name, AFTER_BEGIN if keeps else batch_id, hours=1, **OUTSIDE, **after)
+        if keeps:
+            chain(gate, report)
         chain(
             step("extract", name, batch_id, hours=1, **OUTSIDE),
             step("validate", name, batch_id, hours=1, **INSIDE),
             step("split", name, batch_id, hours=1, **INSIDE),
             step("train", name, batch_id, hours=4, **INSIDE),
             step("evaluate", name, batch_id, hours=2, **INSIDE),
-            step("gate", name, batch_id, hours=1, **INSIDE),
+            gate,
+            *(asked(name, batch_id, catalog.gate.approval_hours) if catalog.gate.approval == "required" else ()),
             step("refit", name, batch_id, hours=4, **OUTSIDE),
             step("score", name, batch_id, hours=4, **INSIDE),
             step("inspect", name, batch_id, hours=1, **OUTSIDE),
             step("publish", name, batch_id, hours=2, outlets=[lists], **OUTSIDE),
-            step("report", name, batch_id, hours=1, **OUTSIDE),
+            report,
         )
 
     night()
