@@ -11,11 +11,12 @@ from recjobs.config import load_catalog
 from recjobs.errors import Misuse
 
 
-@click.command(epilog="Example: recjobs evaluate --train train.parquet --test test.parquet")
+@click.command(epilog="Example: recjobs evaluate --train train.parquet --test test.parquet --tune 15m")
 @click.option("--catalog", "catalog_name", metavar="C", help="A step of a night: name of a file in catalogs/.")
 @click.option("--batch-id", metavar="B", help="A step of a night: the batch that `recjobs begin` named.")
 @click.option("--train", metavar="F", help="Parquet or CSV with user_id, item_id and maybe occurred_at, weight.")
 @click.option("--test", metavar="F", help="Parquet or CSV with user_id, item_id: what is to be found.")
+@click.option("--tune", type=Duration(), metavar="T", help="Search for a recipe in train first, for T such as 15m.")
 @click.option("--lists", metavar="OUT", help="Write user_id, rank, item_id, score of every test user as Parquet.")
 @set_option
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", help="Another seed.")

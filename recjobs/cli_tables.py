@@ -48,6 +48,13 @@ def of_evaluation(result: dict[str, Any]) -> Iterator[str]:
 
 def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "recipe", _recipe(result["recipe"])
+    if search := result["search"]:
+        what = f"{search['trials']} trials, {search['given_up']} given up early, in {search['seconds']:.0f} s"
+        yield "found by", f"{what}; held out: {search['held_out']}"
+        yield (
+            "ndcg@20 there",
+            " from ".join(_number(search[n], 0, 5) for n in ("ndcg_at_20", "ndcg_at_20_of_the_first")),
+        )
     for name, file in result["files"].items():
         said = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
         bad = ", ".join(f"{n:,} {reason}" for reason, n in file["bad"].items())

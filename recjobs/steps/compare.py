@@ -12,7 +12,7 @@ from recjobs.catalog import Catalog
 from recjobs.config import load_settings
 from recjobs.core import als
 from recjobs.core.bootstrap import Interval, geometric_mean_difference, relative_difference
-from recjobs.core.evaluation import VIEWS, Contestant, answer, exam
+from recjobs.core.evaluation import VIEWS, Contestant, answer, exam, with_neighbours
 from recjobs.core.interactions import Interactions
 from recjobs.core.recipe import Recipe
 from recjobs.core.splitting import microseconds
@@ -108,6 +108,7 @@ def _date(date: str, night: Night, asked: Sequence[Recipe]) -> _Date:
             contestants.append(Contestant(side, np.nan_to_num(factors.item_factors), recipe))
         seconds[side] = time.monotonic() - began
     contestants += [Contestant("popularity_30d", None, None, 30), Contestant("neighbours", None, night.catalog.recipe)]
+    contestants = [with_neighbours(one, train, now, night.threads) for one in contestants]
     views, ndcg = dict[str, Any](), dict[str, dict[str, np.ndarray]]()
     for view in dict.fromkeys((*VIEWS, night.view)):
         questions = exam(train, holdout, view, seed, now=now, after_days=night.after_days)

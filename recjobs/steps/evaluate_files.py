@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +18,15 @@ from recjobs.config import load_settings
 from recjobs.core import als, contest
 from recjobs.core.evaluation import Contestant, K, filled_up, ranked_of
 from recjobs.core.given_split import GivenSplit, given_split
+from recjobs.core.interactions import Interactions
 from recjobs.core.metrics import per_user
 from recjobs.core.recipe import Recipe
-from recjobs.errors import BadConfiguration, Misuse
+from recjobs.errors import BadConfiguration, DataRefused, Misuse
 from recjobs.interaction_files import NEEDED, read
 from recjobs.recipes import recipe_with
+
+if TYPE_CHECKING:
+    from recjobs.core.search import Trial
 
 Say = Callable[[str, float | None], None]
 """Told what is being done, and how much of it is done (0 to 1) where that is known."""
@@ -33,6 +37,7 @@ def run(
     test: str,
     *,
     overrides: dict[str, Any],
+    tune: float | None = None,
     lists: str | None = None,
     seed: int | None = None,
     say: Say = lambda what, share: None,
@@ -40,8 +45,8 @@ def run(
     """recall@20 and ndcg@20 of a recipe, of implicit's own defaults and of simple lists; every user of `test` is asked,
     all items of `train` are ranked.
 
-    overrides: keys of a catalog's `model` and `recency`.  lists: where
-    the recipe's lists are written. Raises Misuse, or DataRefused, as the files are read.
+    overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search in the train file that begins with
+    this recipe. lists: where the recipe's lists are written. Raises Misuse, or DataRefused, as the files are read.
     """
     began, plain = time.monotonic(), _plain()
     recipe = recipe_with(plain, overrides)
@@ -55,7 +60,9 @@ def run(
     has_times = files["train"].has_times
     if recipe.half_life_days and not has_times:
         raise Misuse(f"--set half_life_days: {train} has no column occurred_at, so that no interaction has an age")
-    end = int(split.train.occurred_at.max()) + 1_000_000
+    end, search = int(split.train.occurred_at.max()) + 1_000_000, None
+    if tune:
+        search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, say)
     entries = _contestants(split, recipe, end, has_times, seed, threads)
     models: dict[str, dict[str, float | None]] = {}
     for number, (name, make) in enumerate(entries.items()):
@@ -72,6 +79,7 @@ def run(
     return {
         "models": models,
         "recipe": recipe.to_json(),
+        "search": search,
         "users": int(np.count_nonzero(np.diff(split.questions.holdout.indptr))),
         "users_without_train": split.n_users_without_train,
         "items_without_train": split.n_items_without_train,
@@ -102,6 +110,36 @@ def _must_be_writable(lists: str | None, files: tuple[str, str]) -> None:
         raise Misuse(f"--lists {lists}: there is no folder {path.absolute().parent}")
     if path.exists() and any(path.samefile(file) for file in files if Path(file).exists()):
         raise Misuse(f"--lists {lists}: is one of the files that are read")
+
+
+def _search(
+    train: Interactions, first: Recipe, has_times: bool, seconds: float, seed: int, threads: int, say: Say
+) -> tuple[dict[str, Any], Recipe]:
+    from recjobs.core.brief_search import brief_search  # Optuna takes a second to import
+    from recjobs.core.search import best
+
+    began = time.monotonic()
+
+    def told(trials: list["Trial"]) -> None:
+        ahead = best(trials)
+        reached = f", best {ahead.value:.4f}" if ahead else ""
+        say(f"searching: {len(trials)} trials{reached}", min(1.0, (time.monotonic() - began) / seconds))
+
+    say("searching: the first trial", 0)
+    found = brief_search(
+        train, first, has_times=has_times, seconds=seconds, seed=seed, threads=threads, clock=time.monotonic, told=told
+    )
+    if found is None:
+        raise DataRefused(f"--tune: the train file has {len(train)} interactions, too few to hold some out of them")
+    ahead = best(found.trials)
+    return {
+        "seconds": time.monotonic() - began,
+        "trials": len(found.trials),
+        "given_up": sum(trial.state == "pruned" for trial in found.trials),
+        "held_out": found.asked,
+        "ndcg_at_20": ahead.value if ahead else None,
+        "ndcg_at_20_of_the_first": found.trials[0].value,
+    }, found.recipe
 
 
 def _contestants(

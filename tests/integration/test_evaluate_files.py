@@ -120,6 +120,23 @@ def test_the_numbers_are_those_of_the_lists_by_definition_and_by_ranx(evaluate, 
     assert ours["ndcg_at_20"] > done.json["models"]["popularity_all"]["ndcg_at_20"] > 0
 
 
+def test_a_tuned_recipe_is_the_one_that_is_asked_and_written(evaluate, tmp_path):
+    train, test = split()
+    files = written(tmp_path, "train.parquet", train), written(tmp_path, "test.parquet", test)
+    out = tmp_path / "lists.parquet"
+    worse = ("--set", "factors=1", "--set", "alpha=0.1", "--set", "iterations=2")
+    done = evaluate("--train", files[0], "--test", files[1], "--lists", out, "--tune", "4s", *worse, "--json")
+    assert done.code == 0, done.err
+    search = done.json["search"]
+    assert search["trials"] >= 1
+    assert search["ndcg_at_20"] >= search["ndcg_at_20_of_the_first"]
+    assert search["held_out"].startswith("10% of the pairs, at random, ")
+    assert (done.json["recipe"]["factors"] == 1) == (search["ndcg_at_20"] == search["ndcg_at_20_of_the_first"])
+    recall, ndcg = by_definition(train, test, pq.read_table(out).to_pandas())
+    ours = done.json["models"]["recipe"]
+    assert (ours["recall_at_20"], ours["ndcg_at_20"]) == pytest.approx((recall, ndcg), abs=1e-9)
+
+
 def test_with_times_there_is_what_was_popular_lately_and_a_recipe_may_ask_for_age(evaluate, tmp_path):
     train = [(f"u{n}", "old") for n in range(5)] + [(f"v{n}", "new") for n in range(3)]
     at = ["2024-01-01"] * 5 + ["2024-05-30"] * 3
@@ -148,6 +165,8 @@ def test_without_json_it_is_a_table_to_read(evaluate, tmp_path):
         (["--train", "{train}", "--test", "{test}", "--catalog", "sample"], 64, "leave --catalog and --batch-id out"),
         (["--catalog", "sample"], 64, "--catalog and --batch-id for a step of a night, or --train and --test for two"),
         (["--catalog", "sample", "--batch-id", "B", "--seed", "5"], 64, "--seed: belongs to --train and --test"),
+        (["--train", "{train}", "--test", "{test}", "--tune", "soon"], 64, "write 90s, 15m or 2h"),
+        (["--train", "{train}", "--test", "{test}", "--tune", "5s"], 65, "2 interactions, too few to hold some out"),
         (["--train", "{train}", "--test", "{test}", "--set", "factors=0"], 64, "model.factors: 0"),
         (["--train", "{train}", "--test", "{test}", "--set", "seen=allow"], 64, "seen: is no part of a recipe"),
         (["--train", "{train}", "--test", "{test}", "--set", "half_life_days=7"], 64, "has no column occurred_at"),
