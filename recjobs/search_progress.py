@@ -37,9 +37,7 @@ def run_study(
         for one in trials(study, budget):
             previous, made = search.best(made), study.trials()
             if search.best(made) != previous:
-                console.print(
-                    f"  trial {one.number:<4} [green]{one.value:.4f}[/green] [dim]{_recipe(one.recipe)}[/dim]"
-                )
+                console.print(f"  trial {one.number:<4} [green]{one.value:.4f}[/green] [dim]{one.recipe.said()}[/dim]")
             progress.update(task, description=_so_far(made), completed=_share(made, budget))
         result = finish(study)
     in_file = "" if result["base_value"] is None else f", the catalog file's recipe {result['base_value']:.4f}"
@@ -64,10 +62,6 @@ def _share(made: list[Trial], budget: Budget) -> float:
     """How much of the budget is spent, 0 to 1."""
     of_time = search.spent(made) / budget.seconds if budget.seconds else 0.0
     return min(1.0, max(of_time, len(made) / budget.trials if budget.trials else 0.0))
-
-
-def _recipe(recipe: Recipe) -> str:
-    return "  ".join(f"{key}={value}" for key, value in recipe.to_json().items() if value not in (None, {}))
 
 
 def _changed(study: Study, best: dict[str, Any]) -> dict[str, Any]:

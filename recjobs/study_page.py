@@ -13,7 +13,6 @@ from recjobs.study import Study
 
 SHOWN = 200
 """Trials in the table, the best first."""
-_STATES = {"complete": "", "pruned": "given up", "failed": "unusable"}
 
 
 def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | None, *, is_challenger: bool) -> str:
@@ -37,7 +36,6 @@ def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | 
         importance=plots.shares(list(weighed), list(weighed.values()), "share (%)") if weighed else "",
         names=[*study.space.params(best.recipe)],
         shown=_shown,
-        states=_STATES,
         rows=_side_by_side(request.catalog.recipe, best.recipe),
     )
 

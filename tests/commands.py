@@ -25,6 +25,7 @@ _context.set_forkserver_preload(
     [
         "recjobs.__main__",
         "recjobs.progress",
+        "recjobs.search_progress",
         *(f"recjobs.steps.{path.stem}" for path in sorted((ROOT / "recjobs" / "steps").glob("[a-z]*.py"))),
         "recjobs.adapters.mlflow_model",
         "mlflow.pyfunc",

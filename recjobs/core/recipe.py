@@ -33,6 +33,10 @@ class Recipe:
     blend: float = 0.0
     neighbours: int = 200
 
+    def said(self) -> str:
+        """The recipe in one line, without what is left out."""
+        return "  ".join(f"{key}={value}" for key, value in self.to_json().items() if value not in (None, {}))
+
     def to_json(self) -> dict[str, object]:
         """The recipe as plain JSON, kinds as an object."""
         return {**asdict(self), "kinds": dict(self.kinds)}

@@ -57,6 +57,11 @@ class Trial:
     began_at: float = 0.0
     seconds: float = 0.0
 
+    @property
+    def said(self) -> str:
+        """The state, for people."""
+        return {"complete": "", "pruned": "given up"}.get(self.state, f"unusable: {self.defect}")
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return {**asdict(self), "recipe": self.recipe.to_json(), "folds": list(self.folds)}

@@ -55,6 +55,27 @@ def begin_study(catalog: "Catalog", *, as_of: str | None, publish: bool) -> dict
         return tune.begin(catalog, batch_id, publish=publish)
 
 
+def one_trial(catalog: "Catalog", study_id: str, number: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Make one trial of a study, by itself; `said` is for people. State skipped: its time was over before the end."""
+    from recjobs.steps import tune
+    from recjobs.study import Study
+
+    made = tune.trial(Study.open(catalog, study_id), number, tune.Budget(seconds), threads)
+    if made is None:
+        return {"number": number, "state": "skipped", "said": "out of time"}
+    said = f"{made.value:.4f} {made.said}: {made.recipe.said()}"
+    return {"number": number, "state": made.state, "said": said, "value": made.value, "seconds": round(made.seconds, 1)}
+
+
+def finish_study(catalog: "Catalog", study_id: str) -> dict[str, Any]:
+    """End a study as `recjobs.steps.tune.finish` does, and send what became of it to StatsD."""
+    from recjobs.steps import tune
+    from recjobs.study import Study
+
+    with measured("tune", catalog):
+        return tune.finish(Study.open(catalog, study_id))
+
+
 def meet_deadline(catalog: "Catalog", at: "datetime") -> str:
     """The night that began before a deadline, as `recjobs.steps.deadline.run` has it; none is counted as skipped."""
     from recjobs.steps import deadline

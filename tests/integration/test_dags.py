@@ -73,14 +73,15 @@ def test_every_file_parses(parsed: Any) -> None:
     assert parsed["errors"] == {}
 
 
-@pytest.mark.parametrize("heavy", ["numpy", "scipy", "pandas", "pyarrow", "implicit", "mlflow", "matplotlib"])
+@pytest.mark.parametrize("heavy", ["numpy", "scipy", "pandas", "pyarrow", "implicit", "mlflow", "matplotlib", "optuna"])
 def test_parsing_imports_nothing_heavy(parsed: Any, heavy: str) -> None:
     assert heavy not in parsed["modules"]
 
 
 def test_there_is_a_night_for_each_catalog_and_a_way_back(parsed: Any) -> None:
     catalogs = {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
-    assert set(parsed["dags"]) == {f"nightly_{name}" for name in catalogs} | {"roll_back"}
+    of_each = {f"{verb}_{name}" for name in catalogs for verb in ("nightly", "tune")}
+    assert set(parsed["dags"]) == of_each | {"roll_back"}
 
 
 def test_a_night_runs_its_steps_in_their_order(parsed: Any) -> None:
@@ -109,6 +110,16 @@ def test_the_operators_manual_is_shown(parsed: Any) -> None:
     for word in (*NIGHT, "skipped", "refused", "roll_back", "recjobs night", "dagRuns"):
         assert word in manual
     assert "reason" in parsed["dags"]["roll_back"]["doc"]
+
+
+def test_a_search_begins_makes_trials_and_ends(parsed: Any) -> None:
+    search = parsed["dags"]["tune_sample"]
+    assert {name: task["after"] for name, task in search["tasks"].items()} == {
+        "begin": [], "trial": ["begin"], "finish": ["begin", "trial"],
+    }  # fmt: skip
+    assert search["tasks"]["finish"]["links"] == ["Report"]
+    for word in ("challenger", "skipped", "given up", "recjobs tune", "minutes", "gate"):
+        assert word in search["doc"]
 
 
 def test_publish_announces_the_lists_and_three_tasks_link_to_the_report(parsed: Any) -> None:
@@ -209,13 +220,17 @@ def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_on
 
 def test_adding_a_catalog_adds_its_night(airflow_home: Path, tmp_path: Path) -> None:
     sample = (ROOT / "catalogs" / "sample.yaml").read_text()
-    (tmp_path / "bookshop.yaml").write_text(sample + '\nschedule: {cron: "30 2 * * *", timezone: Europe/London}\n')
+    (tmp_path / "bookshop.yaml").write_text(
+        sample + '\nschedule: {cron: "30 2 * * *", tune: "0 5 * * 6", timezone: Europe/London}\n'
+    )
     parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"nightly_bookshop", "roll_back"}
+    assert set(parsed["dags"]) == {"nightly_bookshop", "tune_bookshop", "roll_back"}
     assert "30 2 * * *" in parsed["dags"]["nightly_bookshop"]["schedule"]
     assert "Europe/London" in parsed["dags"]["nightly_bookshop"]["schedule"]
     assert "bookshop" in parsed["dags"]["nightly_bookshop"]["tags"]
+    for part in ("0 5 * * 6", "Europe/London"):
+        assert part in parsed["dags"]["tune_bookshop"]["schedule"]
 
 
 def test_a_night_may_start_by_a_files_arrival_with_a_deadline(airflow_home: Path, tmp_path: Path) -> None:

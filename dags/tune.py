@@ -1,0 +1,137 @@
+"""
+# The search for a better recipe
+
+Tries other hyperparameters on the catalog's past and leaves the best as its **challenger**, which the next night
+trains. Nothing is promoted here: the challenger must win the night's gate, on days that this search has not seen. Every
+catalog file gives one such DAG, `tune_<catalog>`; it starts by itself if the file has `schedule: {tune: "0 5 * * 6"}`,
+and whenever somebody triggers it.
+
+    begin > trial, trial, trial, ... > finish
+
+- **`begin`** reads the input as a night would, and pins the study. The same input, code, file and champion as an
+  earlier study: that one goes on.
+- **`trial`** is one recipe. The list of its mapped tasks shows what each was worth (NDCG@20) and what it was; as many
+  run beside each other as the machine has cores, one thread each, unless `RECJOBS_THREADS` says otherwise.
+- **`finish`** writes the page (best value against time, what mattered, every trial), which it links to.
+
+What you may see, and what to do:
+
+- **A trial is skipped:** the time was over before it ended. Nothing is wrong. Trigger again with more minutes: what is
+  finished is not done again.
+- **A trial says *given up*:** it was hopeless after a few iterations.
+- **A trial failed:** its log ends with the reason. Remove the cause, then *clear* it, and `finish` after it.
+- **`finish` says `challenger: false`:** nothing was better than the recipes it began with. Nothing changes.
+
+**Trigger** opens a form: minutes, trials, and a date to look back from. By hand: `recjobs tune --catalog <catalog>`,
+which goes on with the same study.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
+from night_tasks import INSIDE, OUTSIDE, ReportLink, airflow_states
+
+from recjobs.catalog import Catalog
+from recjobs.config import load_catalogs, load_settings
+
+DATE_OR_INSTANT = (
+    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"
+)
+THREADS = load_settings().threads or 1
+BESIDE = max(1, (os.cpu_count() or 1) // THREADS)
+"""Trials at a time: two of one thread each are done sooner than one after the other with two."""
+FORM = {
+    "minutes": Param(15, type="number", exclusiveMinimum=0, description="How long trials may run, all in all."),
+    "trials": Param(60, type="integer", minimum=1, maximum=1000, description="How many there are at most."),
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        pattern=DATE_OR_INSTANT,
+        title="as of",
+        description="Use only interactions before this instant, such as 2011-11-01T00:00:00Z; a bare date counts with "
+        "its whole day (UTC). Empty: everything there is.",
+    ),
+}
+
+
+@task(execution_timeout=timedelta(hours=2), **OUTSIDE)
+def begin(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> list[int]:
+    """Return the numbers of the study's trials; its id is the XCom study_id."""
+    from recjobs.config import load_catalog
+    from recjobs.errors import Misuse
+    from recjobs.steps import begin_study
+
+    with airflow_states():
+        if unknown := sorted(set(dag_run.conf or {}) - set(FORM)):
+            raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(FORM)}")
+        study = begin_study(load_catalog(catalog_name), as_of=params["as_of"], publish=True)
+    ti.xcom_push("study_id", study["study_id"])
+    return list(range(params["trials"]))
+
+
+@task(
+    execution_timeout=timedelta(hours=4),
+    max_active_tis_per_dagrun=BESIDE,
+    map_index_template="{{ trial_was }}",
+    **INSIDE,
+)
+def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[str, Any]:
+    """Return what one recipe was worth."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from recjobs.config import load_catalog
+    from recjobs.steps import one_trial
+
+    context = get_current_context()
+    with airflow_states():
+        made = one_trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
+        context["trial_was"] = made["said"][:200]  # Airflow keeps 250 characters of it
+        if made["state"] == "skipped":
+            raise AirflowSkipException(f"the {params['minutes']:g} minutes were over before trial {number} ended")
+        return made
+
+
+@task(execution_timeout=timedelta(hours=1), trigger_rule="none_failed", **OUTSIDE)
+def finish(catalog_name: str, batch_id: str) -> dict[str, Any]:
+    """Return what was found; batch_id: the study's id, under which the web app shows its page."""
+    from recjobs.config import load_catalog
+    from recjobs.steps import finish_study
+
+    with airflow_states():
+        return finish_study(load_catalog(catalog_name), batch_id)
+
+
+def tune(catalog: Catalog) -> None:
+    """Make the DAG of one catalog."""
+    schedule: Any = None
+    if at := catalog.schedule.tune:
+        # Without a start date, and with timedelta(0), unpausing starts no run at once: the first is the next one due.
+        schedule = CronTriggerTimetable(at, timezone=catalog.schedule.timezone, run_immediately=timedelta(0))
+
+    @dag(
+        dag_id=f"tune_{catalog.name}",
+        description=f"Search for a better recipe: {catalog.description}",
+        doc_md=__doc__,
+        schedule=schedule,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=20),
+        params=FORM,
+        tags=["recjobs", catalog.name],
+        default_args={"owner": "recjobs"},
+    )
+    def search() -> None:
+        numbers = begin(catalog_name=catalog.name)
+        study_id = numbers["study_id"]
+        made = trial.partial(catalog_name=catalog.name, study_id=study_id).expand(number=numbers)
+        last = finish(catalog_name=catalog.name, batch_id=study_id)
+        last.operator.operator_extra_links = (ReportLink(),)
+        made >> last
+
+    search()
+
+
+for each in load_catalogs().values():
+    tune(each)
