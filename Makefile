@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items
 
 PYTHON ?=
 CATALOG ?=
@@ -75,3 +75,6 @@ bench-dates: install ## a search once, then its recipe against popularity at six
 
 bench-evaluate: install ## evaluate two files of 1.2 million pairs, as it comes and tuned for 15 minutes
 	@.venv/bin/python -m benchmarks.evaluate $(ARGS)
+
+bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
+	@.venv/bin/python -m benchmarks.new_items $(ARGS)

@@ -8,10 +8,15 @@ from recjobs.steps import begin_night, run_step
 
 def interactions_of(catalog_name: str, as_of: str | None = None) -> Interactions:
     """The accepted interactions of a `--no-publish` night; its artifacts stay, and are used again."""
+    return Interactions.from_table(validated(catalog_name, as_of).load_table("validate", "interactions.parquet"))
+
+
+def validated(catalog_name: str, as_of: str | None = None) -> Artifacts:
+    """The artifacts of such a night."""
     catalog = load_catalog(catalog_name)
     batch_id = str(begin_night(catalog, as_of=as_of, overrides={}, force=None, publish=False)["batch_id"])
     artifacts = Artifacts(load_settings().artifacts, catalog_name, batch_id)
     for step in ("extract", "validate"):
         if not artifacts.is_done(step):
             run_step(step, catalog, batch_id)
-    return Interactions.from_table(artifacts.load_table("validate", "interactions.parquet"))
+    return artifacts

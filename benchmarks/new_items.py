@@ -16,7 +16,7 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 from scipy.sparse import csr_matrix, diags  # isort: skip
 
-from recjobs.adapters.artifacts import Artifacts  # isort: skip
+from benchmarks import looks  # isort: skip
 from recjobs.core import als, metrics  # isort: skip
 from recjobs.core.attributes import completed, features, held_down  # isort: skip
 from recjobs.core.evaluation import blend_of  # isort: skip
@@ -24,7 +24,6 @@ from recjobs.core.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.popularity import popularity  # isort: skip
 from recjobs.core.ranking import best_items, first_unseen  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
-from recjobs.steps import begin_night, run_step  # isort: skip
 
 K, SEEDS, MAX_NEW_SHARE = 20, 5, 0.1
 HOLDOUTS = {
@@ -48,16 +47,11 @@ class World:
     @classmethod
     def of(cls, name: str) -> "World":
         """As a night would accept them; nothing is published."""
-        catalog = load_catalog(name)
-        batch_id = str(begin_night(catalog, as_of=None, overrides={}, force=None, publish=False)["batch_id"])
-        artifacts = Artifacts(load_settings().artifacts, name, batch_id)
-        for step in ("extract", "validate"):
-            if not artifacts.is_done(step):
-                run_step(step, catalog, batch_id)
+        artifacts = looks.validated(name)
         items = artifacts.load_table("validate", "items.parquet")
         titles, categories = (items[column].combine_chunks() for column in ("title", "categories"))
         rows = Interactions.from_table(artifacts.load_table("validate", "interactions.parquet"))
-        return cls(rows, titles, categories, catalog.recipe)
+        return cls(rows, titles, categories, load_catalog(name).recipe)
 
 
 class Past:
@@ -162,8 +156,13 @@ def main() -> None:
         cells = [np.mean([found[way] for _, found in draws], axis=0) for way in WAYS]
         users = round(np.mean([n for n, _ in draws]))
         print(f"{name:<20}{users:>6}" + "".join(f"{ndcg:>11.4f} | {recall:.4f}" for ndcg, recall in cells), flush=True)
-        spread = [np.std([found[way][0] for _, found in draws]) for way in WAYS]
-        print(f"{'  from draw to draw':<26}" + "".join(f"{'+-':>7}{one:.4f}         " for one in spread), flush=True)
+        worst, best = (round(edge(found["ours"][0] for _, found in draws), 4) for edge in (min, max))
+        better = [sum(found["ours"][0] > found[way][0] for _, found in draws) for way in WAYS[1:]]
+        print(
+            f"{'  of the draws':<26}{f'{worst:.4f} to {best:.4f}':>20}"
+            + "".join(f"{f'beaten in {n} of {len(draws)}':>20}" for n in better),
+            flush=True,
+        )
     print(f"\n{'':<18}{'days before end':>16}" + "".join(f"{column:>22}" for column in COLUMNS))
     for name, world in worlds.items():
         days, backs = HOLDOUTS[name]

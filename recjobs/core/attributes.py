@@ -44,10 +44,12 @@ def completed(item_factors: np.ndarray, titles: pa.Array, categories: pa.Array, 
     for it. Rows that nothing is known of stay zeros.
     """
     known = known_rows(item_factors)
+    nothing = Completed(item_factors, np.zeros(known.size, bool))
+    if known.all():
+        return nothing
     described = features(titles, categories, known)
     has_any = np.diff(described.indptr) > 0
     learned, new = known & has_any, ~known & has_any
-    nothing = Completed(item_factors, np.zeros(known.size, bool))
     if not learned.any() or not new.any():
         return nothing
     x, y = described[learned], item_factors[learned].astype(np.float64)
