@@ -6,7 +6,7 @@ finished ones first, so that processes may come, go and be killed.
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -95,6 +95,14 @@ class Study:
         champion = self.request.champion
         recipes = [Recipe.from_json(champion.recipe)] if champion else []
         return list(dict.fromkeys([*recipes, self.request.catalog.recipe]))
+
+    @property
+    def planned(self) -> list[Recipe]:
+        """What is tried before anything is drawn: the known recipes, then the file's with a blend, which is often good
+        and which chance finds late."""
+        in_file = self.request.catalog.recipe
+        starts = [replace(in_file, blend=0.3), replace(in_file, blend=0.3, frequency_scaling=0.5)]
+        return list(dict.fromkeys([*self.known, *starts]))
 
     @cached_property
     def space(self) -> Space:

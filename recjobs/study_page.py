@@ -29,6 +29,7 @@ def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | 
         n_complete=sum(trial.state == "complete" for trial in trials),
         minutes=search.spent(trials) / 60,
         best=best,
+        top=search.best(trials) or best,
         in_file=in_file,
         is_challenger=is_challenger,
         is_known=best.recipe in study.known,

@@ -24,15 +24,17 @@ from recjobs.core.space import Range, Space
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LOOKS = (2, 4, 8)
-"""Iterations of the first fold after which a trial is looked at; LAST is the look at its end."""
-LAST = 1000
+"""Iterations of the first fold after which a trial is looked at."""
+FOLD = 1000
+"""The look at the end of a fold: of the first FOLD, of the second 2 * FOLD, ...; then it is the mean of all so far."""
 AT_RANDOM = 10
 """Trials before TPE begins to learn. They change about half of what the first known recipe says: where every number is
 drawn at random, one bad one spoils the rest."""
 COMPARED = 5
 """Complete trials before one below their median is hopeless."""
-FAR_BEHIND = 0.85
-"""A trial with less than this share of what the best one had after 4 iterations or more is hopeless at any time."""
+FAR_BEHIND, BEHIND = 0.85, 0.95
+"""A trial with less than this share of what the best one had is hopeless at any time: after 4 iterations or more, and
+at the end of a fold."""
 
 GiveUp = Callable[[int, float], bool]
 """(look, NDCG@20 so far) -> whether to go no further."""
@@ -43,7 +45,8 @@ class Trial:
     """One recipe that was tried.
 
     state: complete; pruned (given up as hopeless: value is what it had reached); failed (its factors are unusable).
-    value: mean NDCG@20 over the folds. looks: NDCG@20 of the first fold by iteration. began_at, seconds: the clock's.
+    value: mean NDCG@20 over the folds. looks: NDCG@20 by iteration of the first fold, and at each
+    fold's end. began_at, seconds: the clock's.
     """
 
     number: int
@@ -99,7 +102,8 @@ def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
 
     def judge(look: int, value: float) -> bool:
         looks[look] = value
-        if ahead and look > LOOKS[0] and value < FAR_BEHIND * ahead.looks.get(look, 0):
+        share = BEHIND if look >= FOLD else FAR_BEHIND
+        if ahead and look > LOOKS[0] and value < share * ahead.looks.get(look, 0):
             return True
         running = optuna.trial.create_trial(state=TrialState.RUNNING, intermediate_values=dict(looks))
         return bool(pruner.prune(study, running))
@@ -141,10 +145,10 @@ def attempt(
         if defect := factors.defect():
             return ended("failed", defect)
         values.append(asked.about(factors.item_factors))
-        if index == 0:
-            looks[LAST] = values[0]
-            if len(folds) > 1 and give_up(LAST, values[0]):
-                return ended("pruned")
+        look = FOLD * len(values)
+        looks[look] = float(np.mean(values))
+        if len(values) < len(folds) and give_up(look, looks[look]):
+            return ended("pruned")
     return ended("complete")
 
 
@@ -170,6 +174,27 @@ def best(trials: Sequence[Trial]) -> Trial | None:
     """The complete trial with the highest value, of equals the earliest; None before any."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return max(complete, key=lambda trial: (trial.value, -trial.number)) if complete else None
+
+
+def chosen(space: Space, known: Sequence[Recipe], trials: Sequence[Trial]) -> Trial | None:
+    """The trial to go on with: of those that cannot be told from the best, the nearest to a known recipe.
+
+    The highest of a hundred values is high by luck as well. A trial is as good if the mean of what it lacks, fold by
+    fold, is not above its standard error (Breiman et al. 1984, the 1 SE rule); with fewer than three folds, which say
+    nothing of that, only the best is.
+    """
+    top = best(trials)
+    if top is None or len(top.folds) < 3:
+        return top
+
+    def as_good(trial: Trial) -> bool:
+        lacks = np.subtract(top.folds, trial.folds)
+        return bool(lacks.mean() <= lacks.std(ddof=1) / np.sqrt(lacks.size))
+
+    def how_far(trial: Trial) -> tuple[float, int]:
+        return min(space.distance(trial.recipe, recipe) for recipe in known), trial.number
+
+    return min((trial for trial in trials if trial.state == "complete" and as_good(trial)), key=how_far)
 
 
 def study_of(space: Space, trials: Sequence[Trial], seed: int) -> optuna.Study:

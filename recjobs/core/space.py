@@ -63,6 +63,18 @@ class Space:
             params["weight_scale"] = recipe.weight_scale
         return params
 
+    def distance(self, recipe: Recipe, other: Recipe) -> float:
+        """How far two recipes lie from each other, 0 to 1: the mean over what can be searched."""
+        first, second = self.params(recipe), self.params(other)
+
+        def place(one: Range, value: float) -> float:
+            low, high, at = np.log([one.low, one.high, value]) if one.log else (one.low, one.high, value)
+            return float((at - low) / (high - low)) if high > low else 0.0
+
+        parts = [abs(place(one, first[one.name]) - place(one, second[one.name])) for one in self.ranges]
+        parts += [float(first["weight_scale"] != second["weight_scale"])] if self.scales else []
+        return float(np.mean(parts))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return {

@@ -101,7 +101,7 @@ def trial(study: Study, number: int, budget: Budget, threads: int = 0) -> Trial 
         return None
     study.folds  # noqa: B018  loaded now, which is no time of the trial's
     began_at, began = time.time(), time.monotonic()
-    recipe = search.propose(study.space, study.known, finished, number, study.request.seed)
+    recipe = search.propose(study.space, study.planned, finished, number, study.request.seed)
     hopeless = search.hopeless(study.space, finished)
 
     def give_up(look: int, value: float) -> bool:
@@ -133,7 +133,7 @@ def finish(study: Study) -> dict[str, Any]:
     Doing it again changes nothing. Raises DataRefused when no trial came to its end.
     """
     request, made = study.request, study.trials()
-    best = search.best(made)
+    best = search.chosen(study.space, study.known, made)
     if best is None:
         raise DataRefused(
             f"study {request.study_id}: no trial came to its end; their defects are in {study.records.folder}"

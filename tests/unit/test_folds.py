@@ -17,8 +17,8 @@ def by_time(past, **changes):
     return folds(past, NOW, **{"holdout_days": 10, "view": "discovery", "seed": 1} | changes)
 
 
-def test_two_folds_lie_one_before_the_other():
-    latest, earlier = by_time(PAST)
+def test_folds_lie_one_before_the_other():
+    latest, earlier, *_ = by_time(PAST)
     assert (latest.now, earlier.now) == (NOW - 10 * DAY, NOW - 20 * DAY)
     assert len(latest.train) == 16
     assert len(earlier.train) == 12

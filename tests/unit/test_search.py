@@ -7,7 +7,7 @@ import pytest
 
 from recjobs.core.folds import folds
 from recjobs.core.recipe import Recipe
-from recjobs.core.search import LAST, Trial, attempt, best, hopeless, importance, propose, spent
+from recjobs.core.search import FOLD, Trial, attempt, best, chosen, hopeless, importance, propose, spent
 from recjobs.core.space import space_of
 from tests.unit.worlds import NOW, interactions
 
@@ -37,7 +37,7 @@ def never(look, value):
 
 def trial(space, number, recipe, value, state="complete", looks=None, **clock):
     return Trial(
-        number, recipe, space.params(recipe), state, value, looks or {2: value, LAST: value}, (value,), **clock
+        number, recipe, space.params(recipe), state, value, looks or {2: value, FOLD: value}, (value,), **clock
     )
 
 
@@ -48,8 +48,8 @@ def test_a_sound_recipe_is_worth_more_than_an_absurd_one(world):
     assert sound.state == absurd.state == "complete"
     assert sound.value == pytest.approx(np.mean(sound.folds))
     assert sound.value > 1.2 * absurd.value
-    assert set(sound.looks) <= {2, 4, LAST}
-    assert sound.looks[LAST] == sound.folds[0]
+    assert set(sound.looks) <= {2, 4, FOLD, 2 * FOLD}
+    assert (sound.looks[FOLD], sound.looks[2 * FOLD]) == (sound.folds[0], sound.value)
 
 
 def test_the_same_recipe_is_worth_the_same_again(world):
@@ -75,7 +75,7 @@ def test_an_attempt_ends_where_it_is_given_up(world):
 
 def test_the_second_fold_is_spared_a_hopeless_recipe(world):
     space, held_out = world
-    given_up = attempt(space, SOUND, held_out, 1, 1, lambda look, value: look == LAST)
+    given_up = attempt(space, SOUND, held_out, 1, 1, lambda look, value: look == FOLD)
     assert (given_up.state, len(given_up.folds)) == ("pruned", 1)
 
 
@@ -123,10 +123,18 @@ def test_it_learns(world):
 
 def test_what_lies_far_behind_the_best_is_hopeless_once_it_had_four_iterations(world):
     space, _ = world
-    give_up = hopeless(space, [trial(space, 0, SOUND, 0.1, looks={2: 0.08, 4: 0.1, LAST: 0.1})])
+    give_up = hopeless(space, [trial(space, 0, SOUND, 0.1, looks={2: 0.08, 4: 0.1, FOLD: 0.1})])
     assert not give_up(2, 0.01)
     assert not give_up(4, 0.09)
     assert give_up(4, 0.08)
+    assert not hopeless(space, [])(4, 0.001)
+
+
+def test_at_the_end_of_a_fold_less_than_that_is_hopeless(world):
+    space, _ = world
+    give_up = hopeless(space, [trial(space, 0, SOUND, 0.1, looks={2: 0.08, FOLD: 0.1})])
+    assert not give_up(FOLD, 0.096)
+    assert give_up(FOLD, 0.094)
 
 
 def test_what_lies_below_the_median_is_hopeless_once_five_are_complete(world):
@@ -144,6 +152,36 @@ def test_the_best_is_complete_and_of_equals_the_first(world):
     trials = [trial(space, n, SOUND, value) for n, value in enumerate((0.1, 0.2, 0.2))]
     assert best([*trials, trial(space, 3, SOUND, 0.9, "pruned")]).number == 1
     assert best([]) is None
+
+
+def of_folds(space, number, recipe, *values):
+    return Trial(number, recipe, space.params(recipe), "complete", float(np.mean(values)), {}, values)
+
+
+def test_what_cannot_be_told_from_the_best_is_as_good_and_the_nearest_to_what_is_known_counts(world):
+    space, _ = world
+    near, far = Recipe(factors=4, alpha=12, regularization=1, iterations=6), Recipe(factors=30, alpha=90)
+    lucky = of_folds(space, 2, far, 0.13, 0.10, 0.11, 0.10)
+    worse = of_folds(space, 0, SOUND, 0.09, 0.09, 0.10, 0.09)
+    as_good = of_folds(space, 1, near, 0.11, 0.11, 0.11, 0.10)
+    assert best([worse, as_good, lucky]) is lucky
+    assert chosen(space, [SOUND], [worse, as_good, lucky]) is as_good
+    assert chosen(space, [SOUND], [worse, lucky]) is lucky
+    known = of_folds(space, 3, SOUND, 0.12, 0.10, 0.11, 0.10)
+    assert chosen(space, [SOUND], [known, as_good, lucky]) is known, "then there is nothing to change"
+    assert chosen(space, [SOUND], []) is None
+
+
+def test_a_better_one_is_chosen_however_far_it_lies(world):
+    space, _ = world
+    known, better = of_folds(space, 0, SOUND, 0.10, 0.11, 0.12), of_folds(space, 1, ABSURD, 0.12, 0.12, 0.14)
+    assert chosen(space, [SOUND], [known, better]) is better
+
+
+def test_two_folds_cannot_tell_luck(world):
+    space, _ = world
+    known, better = of_folds(space, 0, SOUND, 0.10, 0.11), of_folds(space, 1, ABSURD, 0.13, 0.09)
+    assert chosen(space, [SOUND], [known, better]) is better if better.value > known.value else known
 
 
 def test_time_in_which_several_trials_ran_counts_once(world):

@@ -76,3 +76,11 @@ def test_a_champion_that_knew_other_kinds_can_be_tried():
 def test_a_space_is_stored_as_json():
     space = space_of(interactions(WIDE * 2), [Recipe(kinds=KINDS)])
     assert Space.from_json(space.to_json()) == space
+
+
+def test_a_recipe_is_nearer_to_what_differs_less():
+    space = space_of(interactions([(*row, 1.0 + row[0]) for row in WIDE]), [Recipe()])
+    half, double, other = Recipe(alpha=10.0), Recipe(alpha=40.0), Recipe(alpha=10.0, weight_scale="log")
+    assert space.distance(Recipe(), Recipe()) == 0
+    assert space.distance(Recipe(), half) == pytest.approx(space.distance(Recipe(), double), rel=1e-6)
+    assert 0 < space.distance(Recipe(), half) < space.distance(Recipe(), other) < 1
