@@ -5,6 +5,7 @@
     ├── Refused           65   the data, a file or the lists are not fit to go on
     │   ├── DataRefused        ... what came in
     │   ├── ModelRefused       ... a model or artifact that is missing, damaged or not the one that was registered
+    │   │   └── ModelUnreadable ... the file that was written, but no model: of a candidate a `Verdict` is made of it
     │   └── ListsRefused       ... what would have gone out
     ├── Defect            70   we are wrong
     ├── TryLater          75   nothing is wrong for ever
@@ -43,6 +44,10 @@ class DataRefused(Refused):
 
 class ModelRefused(Refused):
     """A model or artifact is missing, damaged, or not the one that was registered."""
+
+
+class ModelUnreadable(ModelRefused):
+    """A file is the one that its manifest names, and holds no model."""
 
 
 class ListsRefused(Refused):

@@ -154,6 +154,12 @@ class Night:
             )
         return StoredModel.from_arrays(artifacts.load_arrays("refit", "model.npz"))
 
+    def candidate(self) -> "StoredModel":
+        """Tonight's candidate. Raises ModelUnreadable when the file that `train` wrote holds no model."""
+        from recjobs.core.model_file import StoredModel
+
+        return StoredModel.from_arrays(self.artifacts.load_arrays("train", "candidate.npz"))
+
     def aligned_champion(self) -> "Factors":
         """The pinned champion's factors in tonight's order of users and items; rows it does not know are zeros."""
         from recjobs.core.als import Factors, aligned

@@ -7,10 +7,11 @@ it with its SHA-256; the manifest is written last, so a killed step has left not
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,12 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from recjobs.adapters.object_store import Store, file_system
+from recjobs.core import plain_arrays
 from recjobs.core.batch_ids import is_batch_id, parse_batch_id
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+"""Names of files that steps write; a manifest with another is not ours."""
 
 
 class _Hashed(io.RawIOBase):
@@ -186,13 +191,17 @@ class Artifacts:
         path = self.where(step, self._names)
         try:
             with self._system.open_input_stream(path) as file:
-                return dict(json.loads(file.read())["files"])
+                named = dict(json.loads(file.read())["files"])
         except FileNotFoundError:
             raise ModelRefused(
                 f"{self.batch_id} has no finished {step!r} step ({path} is not there): run that step first"
             ) from None
         except (ValueError, KeyError, TypeError):
             raise ModelRefused(f"{path} is damaged: run the {step!r} step again") from None
+        for name in named:
+            if not _NAME.fullmatch(name):
+                raise ModelRefused(f"{path} names {name!r}, which no step writes: run the {step!r} step again")
+        return named
 
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
         """A file's content, once its hash was found to be the manifest's.
@@ -203,6 +212,9 @@ class Artifacts:
         path = self.where(step, name)
         if expected is None:
             raise ModelRefused(f"{path} is not named by its manifest: run the {step!r} step again")
+        # What a link leads to may be another file by the time it is read again.
+        if self._local and any(Path(place).is_symlink() for place in (path, self.where(step, "."))):
+            raise ModelRefused(f"{path} is a link, not the file that was written: run the {step!r} step again")
         try:
             if self._local:
                 content = pa.memory_map(path).read_buffer()
@@ -234,10 +246,5 @@ class Artifacts:
         return pq.ParquetFile(self.where(step, name))
 
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
-        """The arrays of a .npz. Raises ModelRefused for anything else; pickles are never loaded."""
-        content = io.BytesIO(self.load_bytes(step, name))
-        try:
-            with np.load(content, allow_pickle=False) as arrays:
-                return {key: arrays[key] for key in arrays.files}
-        except (ValueError, AttributeError, EOFError, BadZipFile) as error:
-            raise ModelRefused(f"{self.where(step, name)} holds no plain arrays: {error}") from None
+        """The arrays of a .npz. Raises ModelUnreadable for anything else; pickles are never loaded."""
+        return plain_arrays.read(pa.BufferReader(self.load_bytes(step, name)), self.where(step, name))

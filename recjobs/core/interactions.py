@@ -62,6 +62,17 @@ class Interactions:
             kind=self.kind[mask],
         )
 
+    def joined(self, other: "Interactions") -> "Interactions":
+        """These rows and those of another part of the same night behind them."""
+        return replace(
+            self,
+            user_idx=np.concatenate([self.user_idx, other.user_idx]),
+            item_idx=np.concatenate([self.item_idx, other.item_idx]),
+            occurred_at=np.concatenate([self.occurred_at, other.occurred_at]),
+            weight=np.concatenate([self.weight, other.weight]),
+            kind=np.concatenate([self.kind, other.kind]),
+        )
+
     def to_table(self) -> pa.Table:
         """The columns as a Parquet-ready table."""
         columns = [self.user_idx, self.item_idx, self.occurred_at.view("datetime64[us]"), self.weight, self.kind]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from recjobs.core.als import Factors
-from recjobs.errors import ModelRefused
+from recjobs.errors import ModelUnreadable
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class StoredModel:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "StoredModel":
-        """The model that `to_arrays` wrote. Raises ModelRefused when the arrays do not fit together."""
+        """The model that `to_arrays` wrote. Raises ModelUnreadable when the arrays do not fit together."""
         try:
             factors = Factors(arrays["user_factors"], arrays["item_factors"])
             user_ids, item_ids = _unpacked("user", arrays), _unpacked("item", arrays)
         except (KeyError, ValueError, TypeError) as error:
-            raise ModelRefused(f"the model file lacks or garbles an array: {error}") from None
+            raise ModelUnreadable(f"the model file lacks or garbles an array: {error}") from None
         for rows, ids in ((factors.user_factors, user_ids), (factors.item_factors, item_ids)):
             if rows.dtype != np.float32 or rows.ndim != 2 or len(rows) != len(ids):
-                raise ModelRefused(f"the model file has factors of {rows.dtype} {rows.shape} for {len(ids)} ids")
+                raise ModelUnreadable(f"the model file has factors of {rows.dtype} {rows.shape} for {len(ids)} ids")
         if factors.user_factors.shape[1] != factors.item_factors.shape[1]:
-            raise ModelRefused(
+            raise ModelUnreadable(
                 f"the model file has user factors {factors.user_factors.shape} beside item factors "
                 f"{factors.item_factors.shape}"
             )

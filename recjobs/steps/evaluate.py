@@ -1,26 +1,32 @@
 """Ask the candidate, the champion, item neighbours and popularity about the same unseen interactions."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from recjobs.catalog import Catalog
+from recjobs.core import integrity
 from recjobs.core.als import Factors
 from recjobs.core.comparison import kept_lists
-from recjobs.core.evaluation import VIEWS, Contestant, Rows, answer, exam, measure, with_neighbours
+from recjobs.core.evaluation import VIEWS, Answer, Contestant, Rows, answer, exam, measure, with_neighbours
 from recjobs.core.gate import segments_by_activity
 from recjobs.core.interactions import Interactions
 from recjobs.core.recipe import Recipe
 from recjobs.core.splitting import microseconds
+from recjobs.errors import ModelUnreadable
 from recjobs.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
-    """Write each metric of each model and view with its interval, and of each holdout user."""
+    """Write each metric of each model and view with its interval, and of each holdout user; and what speaks against
+    the candidate's factors, whatever their metrics."""
     night = Night.open(catalog, batch_id)
     train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
     holdout = Interactions.from_table(night.artifacts.load_table("split", "holdout.parquet"))
     now = microseconds(night.cutoff().at)
-    contestants = [with_neighbours(asked, train, now, night.threads) for asked in _contestants(night)]
+    candidate, found = _candidate(night, train, holdout)
+    contestants = [with_neighbours(asked, train, now, night.threads) for asked in _contestants(night, candidate)]
 
     rows: Rows = []
     smallest: dict[str, int] = {}
@@ -38,8 +44,12 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
             files.save_table(f"{view}.parquet", pa.table(columns))
             if view == night.view:
                 files.save_table("lists.parquet", kept_lists(questions, {given.name: given.lists for given in answers}))
+                share = _popular_share(answers, activity > 0, train.n_items)
+                if "trace" in found:  # else its rows are at fault already, and all lists are the popular ones
+                    found |= {"popular": share, "defect": integrity.defect_of_lists(share) or found["defect"]}
             smallest[view] = len(questions.users)
         files.save_json("evaluation.json", {"metrics": [_finite(row) for row in rows], "users": smallest})
+        files.save_json("integrity.json", found)
     deciding = {
         r["model"]: r["value"]
         for r in rows
@@ -51,9 +61,30 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
     }
 
 
-def _contestants(night: Night) -> list[Contestant]:
-    trained = Factors(**night.artifacts.load_arrays("train", "candidate.npz"))
-    found = [Contestant("candidate", np.nan_to_num(trained.item_factors), night.catalog.recipe)]
+def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[np.ndarray, dict[str, Any]]:
+    """(item factors to ask, what was found out about them). One whose rows cannot be told apart knows no item."""
+    recipe, sides = night.catalog.recipe, (night.ids("users"), night.ids("items"))
+    unknown = np.zeros((len(sides[1]), recipe.factors), np.float32)
+    try:
+        model = night.candidate()
+    except ModelUnreadable as error:
+        return unknown, {"defect": str(error)}
+    if defect := integrity.defect_of_rows(model, *sides, train, recipe):
+        return unknown, {"defect": defect}
+    now, as_of = microseconds(night.cutoff().at), microseconds(night.request.as_of)
+    trace, defect = integrity.defect_of_fit(
+        model.factors, train, holdout, recipe, now=now, as_of=as_of, seed=night.request.seed
+    )
+    return model.factors.item_factors, {"defect": defect, "trace": trace.to_json()}
+
+
+def _popular_share(answers: list[Answer], known: np.ndarray, n_items: int) -> float | None:
+    lists = {given.name: given.lists[known] for given in answers}
+    return integrity.popular_share(lists["candidate"], [lists["popularity_30d"], lists["popularity_all"]], n_items)
+
+
+def _contestants(night: Night, candidate: np.ndarray) -> list[Contestant]:
+    found = [Contestant("candidate", candidate, night.catalog.recipe)]
     champion = night.request.champion
     if champion:
         recipe = Recipe.from_json(champion.recipe)

@@ -5,7 +5,6 @@ from dataclasses import fields
 import numpy as np
 
 from recjobs.catalog import Catalog
-from recjobs.core.als import Factors
 from recjobs.core.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
 from recjobs.core.recipe import Recipe
 from recjobs.night import Night
@@ -33,7 +32,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | str | None]:
         },
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
         segments={name: each[f"is_{name}"].to_numpy().astype(bool) for name in SEGMENTS},
-        defect=Factors(**night.artifacts.load_arrays("train", "candidate.npz")).defect(),
+        defect=night.artifacts.load_json("evaluate", "integrity.json")["defect"],
         bounds=Bounds(**{field.name: bounds[field.name] for field in fields(Bounds)}),
         seed=night.request.seed,
     )

@@ -49,7 +49,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
 def _refit(night: Night) -> tuple[als.Factors, str | None]:
     recipe, threads = night.catalog.recipe, night.threads
     interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
-    candidate = als.Factors(**night.artifacts.load_arrays("train", "candidate.npz"))
+    candidate = night.candidate().factors
     now = microseconds(night.request.as_of)
     factors = als.fit(interactions.confidence(recipe, now), recipe, night.request.seed, threads, start=candidate)
     if found := factors.defect():

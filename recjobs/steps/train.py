@@ -5,6 +5,7 @@ import numpy as np
 from recjobs.catalog import Catalog
 from recjobs.core import als
 from recjobs.core.interactions import Interactions
+from recjobs.core.model_file import StoredModel
 from recjobs.core.recipe import Recipe
 from recjobs.core.splitting import microseconds
 from recjobs.night import Night
@@ -28,7 +29,8 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | bool]:
     warm = start is not None
     candidate = als.fit(train.confidence(recipe, now), recipe, night.request.seed, night.threads, start)
     with night.artifacts.writing("train") as files:
-        files.save_arrays("candidate.npz", user_factors=candidate.user_factors, item_factors=candidate.item_factors)
+        model = StoredModel(candidate, night.ids("users"), night.ids("items"))
+        files.save_arrays("candidate.npz", **model.to_arrays())
         if champion and champion.data_cutoff > cutoff.at and Recipe.from_json(champion.recipe) != recipe:
             other = Recipe.from_json(champion.recipe)
             again = als.fit(train.confidence(other, now), other, night.request.seed, night.threads)
