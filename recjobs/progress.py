@@ -80,11 +80,16 @@ def run_evaluation(**asked: Any) -> dict[str, Any]:
     """What `recjobs.steps.evaluate_files.run` returns, with a bar of how far it is."""
     from recjobs.steps import evaluate_files
 
-    with _shown(Console(stderr=True, highlight=False, soft_wrap=True)) as progress:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with _shown(console) as progress:
         task = progress.add_task("", total=None)
-        return evaluate_files.run(
-            **asked, say=lambda what, share: progress.update(task, description=what, total=share and 1, completed=share)
-        )
+
+        def say(what: str, share: float | None) -> None:
+            progress.update(task, description=what, total=None if share is None else 1, completed=share)
+            if progress.disable:
+                console.print(what)
+
+        return evaluate_files.run(**asked, say=say)
 
 
 def _shown(console: Console) -> Progress:

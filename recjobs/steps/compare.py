@@ -16,7 +16,7 @@ from recjobs.core.evaluation import VIEWS, Contestant, answer, exam, with_neighb
 from recjobs.core.interactions import Interactions
 from recjobs.core.recipe import Recipe
 from recjobs.core.splitting import microseconds
-from recjobs.errors import Misuse
+from recjobs.errors import DataRefused, Misuse
 from recjobs.night import Night, database, registry
 from recjobs.recipes import recipe_of
 
@@ -98,6 +98,8 @@ def _date(date: str, night: Night, asked: Sequence[Recipe]) -> _Date:
         Interactions.from_table(night.artifacts.load_table("split", f"{part}.parquet")) for part in ("train", "holdout")
     )
     now, seed = microseconds(night.cutoff().at), night.request.seed
+    if not len(train):
+        raise DataRefused(f"{date}: nothing to learn from before {night.cutoff().at:%Y-%m-%d}; say a later date")
     contestants, seconds = list[Contestant](), dict[str, float]()
     for side, recipe in zip(SIDES, asked, strict=True):
         began = time.monotonic()

@@ -57,6 +57,10 @@ def run(
     now = datetime.now(UTC)
     files = {"train": read(train, now), "test": read(test, now, NEEDED)}
     split = given_split(files["train"].gathered, files["test"].gathered)
+    if not split.questions.holdout.nnz:
+        raise DataRefused(
+            f"{test}: nothing is to be found: all {split.n_pairs_in_both:,} pairs stand in {train} as well"
+        )
     has_times = files["train"].has_times
     if recipe.half_life_days and not has_times:
         raise Misuse(f"--set half_life_days: {train} has no column occurred_at, so that no interaction has an age")
@@ -64,7 +68,7 @@ def run(
     if tune:
         search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, say)
     entries = _contestants(split, recipe, end, has_times, seed, threads)
-    models: dict[str, dict[str, float | None]] = {}
+    models: dict[str, dict[str, float]] = {}
     for number, (name, make) in enumerate(entries.items()):
         say(f"asking {name}", number / len(entries))
         since = time.monotonic()
@@ -72,7 +76,7 @@ def run(
         ranked = ranked_of(contestant, split.train, end, split.questions, K, threads)
         given = filled_up(ranked, contestant, split.train, end, split.questions)
         each = per_user(given, split.questions.holdout, K)
-        means = {f"{metric}_at_{K}": _mean(each[metric]) for metric in ("recall", "ndcg")}
+        means = {f"{metric}_at_{K}": float(np.nanmean(each[metric])) for metric in ("recall", "ndcg")}
         models[name] = means | {"seconds": time.monotonic() - since}
         if name == "recipe" and lists:
             _write(lists, split, given, contest.falling_scores(ranked, given))
@@ -180,10 +184,6 @@ def _write(path: str, split: GivenSplit, lists: np.ndarray, scores: np.ndarray) 
         pq.write_table(pa.table(table), path, compression="zstd")
     except OSError as error:
         raise BadConfiguration(f"--lists {path}: cannot be written ({error.strerror or error})") from None
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
 def _peak_memory() -> float:

@@ -80,6 +80,7 @@ def test_without_json_it_is_a_table_to_read(compare):
         (("catalog", "catalog", "--as-of", "," ), 64, "say at least one date"),
         (("catalog", "catalog", "--as-of", "yesterday"), 64, "yesterday"),
         (("catalog", "catalog", "--as-of", "2001-01-01"), 65, "usable interactions"),
+        (("catalog", "catalog", "--as-of", "2025-03-20"), 65, "nothing to learn from before 2025-02-19"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_said_with_the_right_exit_code(compare, arguments, code, why):

@@ -155,6 +155,7 @@ def test_without_json_it_is_a_table_to_read(evaluate, tmp_path):
     assert done.code == 0, done.err
     for text in ("recall@20", "popularity all           1.00000", "factors=64", "1 users", "GiB"):
         assert text in done.out
+    assert "asking popularity_all" in done.err
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,7 @@ def test_without_json_it_is_a_table_to_read(evaluate, tmp_path):
         (["--train", "{train}", "--test", "{test}", "--set", "half_life_days=7"], 64, "has no column occurred_at"),
         (["--train", "{train}", "--test", "{test}", "--lists", "{folder}/lists.csv"], 64, "end with .parquet"),
         (["--train", "{train}", "--test", "{test}", "--lists", "{folder}/no/l.parquet"], 64, "there is no folder"),
+        (["--train", "{train}", "--test", "{train}"], 65, "nothing is to be found: all 2 pairs stand in"),
         (["--train", "{folder}/none.csv", "--test", "{test}"], 65, "none.csv: there is no such file"),
         (["--train", "{train}", "--test", "{test}"], 0, ""),
     ],
