@@ -50,13 +50,14 @@ def asked(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
         if answer is None:
             return {"asked": False}
         person = answer["responded_by_user"]
+        said = (answer["params_input"] or {}).get("reason")
         with airflow_states():
             return approve.run(
                 load_catalog(catalog_name),
                 batch_id,
                 approved=answer["chosen_options"] == [APPROVE],
                 by=person["name"] if person else "nobody",
-                reason=(answer["params_input"] or {}).get("reason") or "no reason was given",
+                reason=said or ("no reason was given" if person else "no answer"),
                 at=str(answer["responded_at"]),
                 timed_out=person is None,
             )

@@ -28,6 +28,9 @@ look = lambda dag: {
             "hours": task.execution_timeout.total_seconds() / 3600 if task.execution_timeout else None,
             "links": [link.name for link in task.operator_extra_links],
             "outlets": [outlet.uri for outlet in task.outlets],
+            "rule": getattr(task.trigger_rule, "value", task.trigger_rule),
+            "waits": task.response_timeout.total_seconds() / 3600 if hasattr(task, "response_timeout") else None,
+            "answers": [task.options, task.defaults] if hasattr(task, "options") else None,
         }
         for task in dag.tasks
     },
@@ -242,6 +245,34 @@ def test_a_night_may_start_by_a_files_arrival_with_a_deadline(airflow_home: Path
     timetable = parsed["dags"]["nightly_bookshop"]["schedule"]
     for part in ("AssetOrTimeSchedule", "bookshop_orders", "0 6 * * *", "Asia/Kolkata"):
         assert part in timetable
+
+
+def test_a_person_is_asked_only_where_the_catalog_says_so(airflow_home: Path, tmp_path: Path, parsed: Any) -> None:
+    sample = (ROOT / "catalogs" / "sample.yaml").read_text()
+    (tmp_path / "asks.yaml").write_text(sample + "\ngate: {approval: required, approval_hours: 6}\n")
+    (tmp_path / "keeps.yaml").write_text(sample + "\ngate: {on_refused: keep}\n")
+    (tmp_path / "plain.yaml").write_text(sample)
+    found = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
+    assert found["errors"] == {}
+    asks, keeps, plain = (found["dags"][f"nightly_{name}"]["tasks"] for name in ("asks", "keeps", "plain"))
+    assert set(asks) - set(plain) == {"ask_a_person", "note_answer"}
+    question = asks["ask_a_person"]
+    assert (question["after"], question["links"], question["waits"]) == (["begin", "gate"], ["Report"], 6.0)
+    options, without_an_answer = question["answers"]
+    assert (options, without_an_answer) == (["Put the candidate in charge", "Keep the champion"], options[1:])
+    assert asks["note_answer"]["after"] == ["ask_a_person", "begin"]
+    assert asks["refit"]["after"] == ["begin", "note_answer"]
+    for name, task in asks.items():
+        assert task["hours"], name
+        assert task["retries"] >= 1, name
+        if name not in {"ask_a_person", "note_answer", "refit"}:
+            assert task == plain[name] | {"outlets": task["outlets"]}
+    assert plain == parsed["dags"]["nightly_sample"]["tasks"] | {"publish": plain["publish"]}
+    # After a refused candidate publish is skipped and report runs; where extract is skipped, report is too.
+    assert set(keeps) == set(plain)
+    assert keeps["report"]["after"] == ["gate", "publish"]
+    assert keeps["report"]["rule"] == "none_failed_min_one_success"
+    assert {task["rule"] for name, task in keeps.items() if name != "report"} == {"all_success"}
 
 
 def test_a_misspelt_catalog_is_an_import_error_that_names_file_and_key(airflow_home: Path, tmp_path: Path) -> None:
