@@ -198,6 +198,8 @@ def status(as_json: bool) -> None:
             if live
             else entry.get("error", "nothing published yet")
         )
+        if found := entry.get("challenger"):
+            what += f"; challenger {found['study_id']} {found['state']}"
         click.echo(f"{name:15} {what}")
 
 

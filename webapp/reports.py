@@ -1,4 +1,4 @@
-"""The report of a night, as the night wrote it."""
+"""The report of a night, or of a search for a better recipe, as that wrote it."""
 
 from flask import Blueprint, Response
 

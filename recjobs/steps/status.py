@@ -10,16 +10,21 @@ from recjobs.night import database
 
 
 def run() -> dict[str, Any]:
-    """Processes of the local platform with ports, URLs and process ids, and each catalog's live batch."""
+    """Processes of the local platform with ports, URLs and process ids; each catalog's live batch, and the recipe that
+    was found last, with what became of it."""
     settings = load_settings()
     catalogs: dict[str, Any] = {}
     for catalog in load_catalogs(settings).values():
         try:
             with database(settings, catalog, "publisher").connect() as session:
-                row = session.row("live_batch")
-            catalogs[catalog.name] = {"live": json.loads(json.dumps(row, default=str)) if row else None}
+                row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
+            catalogs[catalog.name] = {"live": _plain(row), "challenger": _plain(challenger)}
         except BadConfiguration:
             catalogs[catalog.name] = {"live": None}
         except RecjobsError as error:
             catalogs[catalog.name] = {"live": None, "error": str(error)}
     return {"platform": running(settings.state), "catalogs": catalogs}
+
+
+def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    return json.loads(json.dumps(row, default=str)) if row else None

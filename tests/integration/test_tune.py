@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.commands import ROOT, Done, Kill
+from tests.commands import ROOT, Command, Done, Kill
 from tests.worlds import EARLIER, MakeWorld, World, shop
+from webapp import create_app
+from webapp.settings import Settings
 
 POOR = {"factors": 2, "alpha": 1, "regularization": 1, "iterations": 8}
 """Two numbers tell four tastes apart badly, yet better than a list of best sellers, which they all share."""
@@ -108,6 +110,21 @@ def test_the_page_shows_the_search_and_runs_nothing(world: World, found: dict[st
     assert page.count("<svg") >= 1
     assert "<script" not in page
     assert f"trial {[trial['value'] for trial in trials_of(world, found['study_id'])].index(found['value'])}" in page
+
+
+def test_the_web_app_shows_the_page(world: World, found: dict[str, Any]):
+    client = create_app(Settings(database_url=world.settings["RECJOBS_READER_URL"], request_log=False)).test_client()
+    answer = client.get(f"/reports/{world.name}/{found['study_id']}")
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert "the search of" in answer.text
+
+
+def test_status_names_the_challenger(world: World, found: dict[str, Any]):
+    done = Command(("status", "--json"), world.settings).wait()
+    assert done.code == 0, done.err
+    challenger = done.json["catalogs"][world.name]["challenger"]
+    assert (challenger["study_id"], challenger["state"]) == (found["study_id"], "waiting")
+    assert f"challenger {found['study_id']} waiting" in Command(("status",), world.settings).wait().out
 
 
 def test_every_trial_is_a_run_under_the_studys(world: World, found: dict[str, Any]):
