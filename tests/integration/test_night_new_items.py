@@ -56,3 +56,17 @@ def test_what_is_sold_out_or_not_described_waits(world: World):
     assert known["0-new"] == 0
     assert not {"sold out", "silent"} & set(known)
     assert world.value("select n_items from batches where is_live") == len(known) == 73
+
+
+def test_new_items_wait_where_the_catalog_says_so(world: World):
+    batch_id = world.recjobs("begin", "--json", "--set", "items.new=wait").json["batch_id"]
+    for step in ("extract", "validate"):
+        assert world.recjobs(step, "--batch-id", batch_id).code == 0
+    assert len(pd.read_parquet(world.step(batch_id, "validate", "items.parquet"))) == 72
+
+
+def test_new_items_have_no_more_places_than_the_catalog_grants(world: World):
+    world.publish("--set", "items.max_new_share=0")
+    assert world.value("select n_items from batches where is_live") == 73
+    listed = world.rows("select user_id from recommendations where item_id = '0-new' and rank <= 5")
+    assert {row["user_id"] for row in listed} <= {"everything", "nearly everything"}  # there is hardly anything else
