@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items bench-gate
 
 PYTHON ?=
 CATALOG ?=
@@ -75,6 +75,9 @@ bench-dates: install ## a search once, then its recipe against popularity at six
 
 bench-evaluate: install ## evaluate two files of 1.2 million pairs, as it comes and tuned for 15 minutes
 	@.venv/bin/python -m benchmarks.evaluate $(ARGS)
+
+bench-gate: install ## sabotaged candidates, honest retrains and equal models before the gate
+	@.venv/bin/python -m benchmarks.gate $(ARGS)
 
 bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
 	@.venv/bin/python -m benchmarks.new_items $(ARGS)
