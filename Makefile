@@ -42,9 +42,9 @@ mlflow: install ## open MLflow's UI on the same store
 airflow: install ## Airflow's own command line, as in ARGS="dags list-import-errors"
 	@.venv/bin/python -m local airflow $(ARGS)
 
-test: install-dev ## all tests, with coverage
+test: install-dev ## all tests, as many at once as there are cores, with coverage
 	@.venv/bin/coverage erase
-	@.venv/bin/coverage run -m pytest $(ARGS)
+	@.venv/bin/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
