@@ -1,8 +1,8 @@
 """Does the gate know the difference? On online_retail, at a holdout of 30 days and at one of 7.
 
-`make bench-gate`: twelve sabotaged candidates and what is said of each; ten honest retrains (five by other seeds, five of
-a day more) and how many are promoted; an A/A check of "better" over all pairs of 21 fits that differ by their seed; and
-how often an improvement of 5% is seen that was planted into such a fit, beside the smallest one the report would state.
+`make bench-gate`: twelve sabotaged candidates and what is said of each; ten honest retrains (five by other seeds, five
+of a day more) and how many are promoted; an A/A check of "better" over all pairs of 21 fits that differ by their seed;
+and how often an improvement of 5% is seen that was planted into such a fit, beside the smallest the report would state.
 """
 
 import os
@@ -196,10 +196,10 @@ def _print_equals(ndcg: np.ndarray) -> None:
     better = sum(each.low > 0 for each in found)
     spread = ndcg.mean(axis=0).std(ddof=1) / ndcg.mean()
     width = np.mean([each.high - each.low for each in found]) / 2
+    print(f"\nA/A: better in {better} of {len(pairs)} pairs of equal models ({better / len(pairs):.1%}); their means")
     print(
-        f"\nA/A: better in {better} of {len(pairs)} pairs of equal models ({better / len(pairs):.1%}); their means differ"
+        f"differ by {spread:.2%} (standard deviation over seeds), a pair's interval is +-{width:.2%} wide", flush=True
     )
-    print(f"by {spread:.2%} (standard deviation over seeds), a pair's interval is +-{width:.2%} wide", flush=True)
 
 
 def _print_planted(night: Night, given: list[Answer]) -> None:
