@@ -210,7 +210,7 @@ def test_root_runs_it_as_somebody_else_also_where_only_root_may_look(
     identity = postgres_binaries.for_root()[way]
     monkeypatch.setattr(postgres_binaries, "for_root", lambda: [identity])
     if way == 0:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+        for folder in (tmp_path, *tmp_path.parents[:3]):
             folder.chmod(0o755)
     else:
         tmp_path.chmod(0o700)
