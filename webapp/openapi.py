@@ -52,6 +52,7 @@ BATCH = {
     "batch_id": _text("The batch the whole answer is from"),
     "model_version": {"type": ["string", "null"], "description": "The model that made the batch"},
     "computed_at": _text("When the batch was computed", format="date-time"),
+    "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
 }
 ITEMS: Part = {"type": "array", "items": _schema("Item")}
 LADDER = ["als", "foldin", "category", "popular"]
@@ -98,6 +99,7 @@ SCHEMAS: Part = {
     ),
 }
 
+LISTS = ("Recommendations", "Similar", "Popular")
 WRONG = {
     400: "The request makes no sense as it is",
     404: "There is no such catalog, item, category or report",
@@ -109,6 +111,10 @@ def _get(summary: str, answer: str | None, parameters: list[Part], errors: tuple
     schema: Part = {"schema": _schema(answer) if answer else {"type": "string" if kind == "html" else "object"}}
     media = "text/html" if kind == "html" else "application/json"
     responses: Part = {"200": {"description": "The answer", "content": {media: schema}}}
+    if answer in LISTS:
+        tag = {"ETag": {"description": "Changes with the list, not with its age", "schema": {"type": "string"}}}
+        responses["200"]["headers"] = tag
+        responses["304"] = {"description": "The list is the one that `If-None-Match` names", "headers": tag}
     for status in errors:
         error_media = {media: schema} if kind == "html" else {media: {"schema": _schema("Error")}}
         responses[str(status)] = {"description": WRONG[status], "content": error_media}

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from webapp import lists
-from webapp.answers import as_json
+from webapp.answers import SHARED, as_list
 from webapp.db import database
 from webapp.parameters import an_id, list_length, query
 
@@ -17,4 +17,4 @@ def by_query(catalog: str) -> Response:
     category = an_id("category", values["category"]) if "category" in values else None
     n = list_length(values)
     with database().session(catalog) as session:
-        return as_json(lists.popular(session, catalog, category, n))
+        return as_list(lists.popular(session, catalog, category, n), SHARED)

