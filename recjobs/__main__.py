@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from recjobs import cli_data, cli_gate, cli_model
+from recjobs import cli_access, cli_data, cli_gate, cli_model
 from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show
 from recjobs.config import load_catalog
 from recjobs.errors import RecjobsError
@@ -156,6 +156,8 @@ def init(file: str, as_json: bool) -> None:
 
 
 for _command in (
+    cli_access.api_key,
+    cli_access.operator,
     cli_gate.approve,
     cli_model.evaluate,
     cli_model.compare,

@@ -7,15 +7,18 @@ shares with the rest of the product.
 from flask import Flask
 
 from webapp import (
+    access,
     errors,
     headers,
     health,
     openapi,
+    operators,
     page,
     popular,
     recommendations,
     reports,
     request_log,
+    signing_in,
     similar,
     wording,
 )
@@ -29,11 +32,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["database"] = Database(settings)
+    signing_in.install(app, settings)
     if settings.request_log:
         request_log.install(app)
     headers.install(app)
     errors.install(app)
     wording.install(app)
-    for part in (recommendations, similar, popular, health, openapi, reports, page):
+    access.install(app, settings)
+    operators.install(app)
+    for part in (recommendations, similar, popular, health, openapi, reports, page, operators):
         app.register_blueprint(part.blueprint)
     return app

@@ -42,12 +42,14 @@ class DeadlinePassed(Exception):
 class Connection:
     """One connection to one catalog, and which statements it has prepared."""
 
-    def __init__(self, settings: Settings, catalog: str, statements: dict[str, "Statement"], deadline: float) -> None:
-        given = extensions.parse_dsn(settings.database_url)
+    def __init__(
+        self, url: str, statement_ms: int, catalog: str, statements: dict[str, "Statement"], deadline: float
+    ) -> None:
+        given = extensions.parse_dsn(url)
         options = {
             "search_path": f"{catalog},pg_temp" if catalog else "pg_temp",
             "plan_cache_mode": "force_generic_plan",
-            "statement_timeout": str(settings.statement_timeout_ms),
+            "statement_timeout": str(statement_ms),
             "jit": "off",
             "timezone": "UTC",
         }
@@ -104,7 +106,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._statements = {path.stem: Statement(path) for path in (ROOT / "sql/queries/webapp").glob("*.sql")}
+        self.statements = {path.stem: Statement(path) for path in (ROOT / "sql/queries/webapp").glob("*.sql")}
         # list.append and list.pop are atomic, so threads need no lock; the connection used last is the warmest.
         self._idle: dict[str, list[Connection]] = {"": []}
         self.connecting = threading.Lock()
@@ -135,7 +137,8 @@ class Database:
         if time.monotonic() < self._away_until:
             raise Unavailable(*AWAY)
         try:
-            return Connection(self.settings, catalog, self._statements, deadline)
+            given = self.settings
+            return Connection(given.database_url, given.statement_timeout_ms, catalog, self.statements, deadline)
         except DeadlinePassed:
             now = time.monotonic()
             if now - self.answered_at > AWAY_AFTER_SECONDS:

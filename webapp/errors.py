@@ -2,6 +2,8 @@
 
     ApiError
     ├── Refused      400  the request makes no sense; sending it again will not help
+    ├── Unauthorized 401  no credential, or a wrong one
+    ├── Forbidden    403  a credential that may not do this, or something that is switched off
     ├── NotFound     404  no such catalog, item, category or report
     └── Unavailable  503  the database is away or nothing is published; try again after Retry-After
 
@@ -37,6 +39,18 @@ class Refused(ApiError):
     status = 400
 
 
+class Unauthorized(ApiError):
+    """Who asks is not known."""
+
+    status = 401
+
+
+class Forbidden(ApiError):
+    """Who asks may not do this; or nobody may, as this is set up."""
+
+    status = 403
+
+
 class NotFound(ApiError):
     """What was named does not exist."""
 
@@ -49,15 +63,22 @@ class Unavailable(ApiError):
     status = 503
 
 
+def is_for_programs(path: str) -> bool:
+    """Whether programs ask here: they get JSON, people get pages."""
+    return path.startswith(PROGRAM_PATHS)
+
+
 def error_response(status: int, code: str, message: str) -> Response:
     """The one error shape: JSON for programs, a page for people."""
-    if request.path.startswith(PROGRAM_PATHS):
+    if is_for_programs(request.path):
         body = orjson.dumps({"error": {"code": code, "message": message}})
         response = Response(body, status=status, content_type="application/json")
     else:
         response = Response(render_template("error.html", status=status, message=message), status=status)
     if status == 503:
         response.headers["Retry-After"] = "1"
+    elif status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="recjobs"'
     return response
 
 

@@ -1,18 +1,28 @@
 """What the web app is told from outside: the only reader of os.environ in this package.
 
 A setting comes from the environment, else from `.env` beside the code, else from `env` in the state folder, which
-the embedded platform writes. The database is the first of these places that names `RECJOBS_READER_URL`, or failing
-that `RECJOBS_DATABASE_URL`.
+the embedded platform writes. Hashes of credentials may also stand in a file that `<setting>_FILE` names. The database
+is the first of these places that names `RECJOBS_READER_URL`, or failing that `RECJOBS_DATABASE_URL`.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from webapp.credentials import Credential, parsed
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY", "RECJOBS_EDITOR_URL")
+"""Settings whose value is in no message."""
+
+Credentials = Annotated[
+    tuple[Credential, ...], BeforeValidator(lambda given: parsed(given) if isinstance(given, str) else given)
+]
 
 
 class SettingsError(Exception):
@@ -44,6 +54,32 @@ class Settings(BaseModel):
     airflow_url: str | None = Field(None, alias="AIRFLOW_URL", pattern=r"^https?://")
     """Where the page links to for the nights themselves; no link when unset."""
 
+    url: str = Field("http://127.0.0.1:8000", alias="WEBAPP_URL", pattern=r"^https?://")
+    """Where people reach the pages; with https the sign-in cookie is sent over nothing else."""
+    api_keys: Credentials = Field((), alias="RECJOBS_API_KEYS", repr=False)
+    """Hashes of the keys that may read; none: everybody who reaches this address may."""
+    api_keys_file: Path | None = Field(None, alias="RECJOBS_API_KEYS_FILE")
+    """A file with more of them, one a line."""
+    operators: Credentials = Field((), alias="WEBAPP_OPERATORS", repr=False)
+    """Hashes of what operators sign in with; none: nothing can be changed from here."""
+    operators_file: Path | None = Field(None, alias="WEBAPP_OPERATORS_FILE")
+    """A file with more of them, one a line."""
+    secret_key: str | None = Field(None, alias="WEBAPP_SECRET_KEY", min_length=32, repr=False)
+    """Signs the cookies of operators. Unset: drawn at the start, so a sign-in holds for one process until it ends."""
+    editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
+    """How to reach Postgres as recjobs_editor, for rules and rolling back; unset: neither is offered."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name in ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS"):
+            if path := given.get(f"{name}_FILE"):
+                try:
+                    given = given | {name: f"{given.get(name, '')}\n{Path(path).read_text(encoding='utf-8')}"}
+                except (OSError, UnicodeError) as error:
+                    raise ValueError(f"{name}_FILE={path}: cannot be read ({type(error).__name__})") from None
+        return given
+
     @model_validator(mode="after")
     def _statement_ends_first(self) -> Self:
         if self.statement_timeout_ms >= self.request_timeout_ms:
@@ -71,7 +107,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            shown = f"{name}={first['input']}: " if name else ""
+            shown = f"{name}: " if name in SECRETS else f"{name}={first['input']}: " if name else ""
             raise SettingsError(f"{shown}{first['msg'].removeprefix('Value error, ')}") from None
 
 

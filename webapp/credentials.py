@@ -1,0 +1,60 @@
+"""Named secrets of which only the hash is known here: keys of programs, and what operators sign in with.
+
+One line or word each, `NAME:SHA256[:LAST_DAY]`, as `recjobs api-key new` and `recjobs operator new` print it. Plain
+SHA-256 is right because a secret is drawn, never chosen: 256 random bits cannot be guessed however fast one hashes,
+and the slow hash that a chosen password needs would hold a thread for a tenth of a second at every request.
+"""
+
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import sha256
+
+ENTRY = re.compile(r"([a-z0-9][a-z0-9_.-]{0,47}):([0-9a-f]{64})(?::(\d{4}-\d\d-\d\d))?")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Whose secret has this hash, and the last day (UTC) on which it is valid; None: no end."""
+
+    name: str
+    digest: str
+    last_day: date | None = None
+
+    def valid(self, today: date) -> bool:
+        """Whether it has not expired."""
+        return self.last_day is None or today <= self.last_day
+
+
+def parsed(text: str) -> tuple[Credential, ...]:
+    """Entries between commas or white space; `#` begins a comment. A name may stand twice: that is how one rotates.
+
+    Raises ValueError, which says where the wrong entry stands and not what it is: it may be the secret itself.
+    """
+    words = re.sub(r"#.*", "", text).replace(",", " ").split()
+    found = []
+    for place, word in enumerate(words, 1):
+        match = ENTRY.fullmatch(word)
+        if match is None:
+            raise ValueError(
+                f"entry {place} is not NAME:SHA256 or NAME:SHA256:YYYY-MM-DD; the command prints such a line"
+            )
+        try:
+            last_day = date.fromisoformat(match[3]) if match[3] else None
+        except ValueError:
+            raise ValueError(f"entry {place}: there is no day {match[3]}") from None
+        found.append(Credential(match[1], match[2], last_day))
+    return tuple(found)
+
+
+def find(credentials: Iterable[Credential], secret: str) -> Credential | None:
+    """Whose secret this is, if it is valid today. Every entry is compared, each in constant time."""
+    digest = sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    today = datetime.now(UTC).date()
+    found = None
+    for credential in credentials:
+        if hmac.compare_digest(credential.digest, digest) and credential.valid(today):
+            found = credential
+    return found
