@@ -11,7 +11,7 @@ from tests.webapp_world import ODD_IDS
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
-FOR_PEOPLE = {"/", "/customers", "/static/{filename}"}
+FOR_PEOPLE = {"/", "/customers", "/sign-in", "/sign-out", "/static/{filename}"}
 
 
 @pytest.fixture
