@@ -7,6 +7,7 @@ sealed, published by the publisher.
 import json
 import random
 import socket
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
     return batch
 
 
+def _exposure(batch: Batch) -> dict[str, list[Any]]:
+    lists = [one[0] for one in batch.users.values()]
+    served = Counter(item for items in lists for item in items[: batch.top_n_served])
+    first = Counter(item for items in lists for item in items[:10])
+    return {"item_id": list(served), "n_lists": list(served.values()), "n_top10": [first[item] for item in served]}
+
+
 class World:
     """A Postgres server with catalogs in it. `cluster` may be stopped and started."""
 
@@ -126,6 +134,8 @@ class World:
                 cast = "(%s, %s, %s, %s::timestamptz[])" if table == "history_lists" else None
                 execute_values(cursor, f"insert into {part} values %s", [(batch.batch_id, *v) for v in values], cast)
             cursor.execute("select seal_batch(%s)", (batch.batch_id,))
+            counts = json.dumps(_exposure(batch))
+            cursor.execute("select record_exposure(%s, %s)", (batch.batch_id, counts))
         loader.close()
         for flip in ("attach_batch(%s, %s, false)", "publish_batch(%s, %s, false, 'test')"):
             self.sql(

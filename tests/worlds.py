@@ -166,6 +166,7 @@ class World:
     TABLES = (
         "batch_records live_batch champion_model models promotion_records evaluation_records report_records"
         " publish_records top_n similar_lists popular_lists item_records history_lists challenger_records"
+        " exposure_records"
     )
 
     def __init__(self, folder: Path, name: str, postgres: Postgres, mlflow: str) -> None:

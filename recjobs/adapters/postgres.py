@@ -19,9 +19,10 @@ QUERIES = Path(__file__).resolve().parent.parent.parent / "sql" / "queries"
 class Database:
     """Where and as whom to connect; `connect` does it."""
 
-    def __init__(self, url: str, catalog: str | None = None) -> None:
+    def __init__(self, url: str, catalog: str | None = None, connect_seconds: int = 10) -> None:
         self.url = url
         self.catalog = catalog
+        self.connect_seconds = connect_seconds
 
     @contextmanager
     def connect(self) -> Iterator["Session"]:
@@ -32,7 +33,9 @@ class Database:
         """
         options = f"-c search_path={self.catalog},pg_temp" if self.catalog else ""
         with _translated(self.url):
-            connection = psycopg2.connect(self.url, options=options, connect_timeout=10, application_name="recjobs")
+            connection = psycopg2.connect(
+                self.url, options=options, connect_timeout=self.connect_seconds, application_name="recjobs"
+            )
         connection.autocommit = True
         try:
             with _translated(self.url):

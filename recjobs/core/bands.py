@@ -39,11 +39,15 @@ class Shape:
     """Facts of every list, chunk after chunk."""
 
     item_ids: pa.Array
+    served: int
+    """Items served of a list."""
     users: list[pa.Array] = field(default_factory=list)
     length: list[np.ndarray] = field(default_factory=list)
     n_model: list[np.ndarray] = field(default_factory=list)
     tops: list[np.ndarray] = field(default_factory=list)
     shown: np.ndarray | None = None
+    n_lists: np.ndarray | int = 0
+    n_top: np.ndarray | int = 0
 
     def add(self, lists: pa.Table) -> None:
         """Take one chunk of lists."""
@@ -54,8 +58,20 @@ class Shape:
         self.tops.append(top_items(lists, self.item_ids))
         if self.shown is None:
             self.shown = np.zeros(len(self.item_ids), bool)
-        found = pc.index_in(ids.flatten(), self.item_ids)
-        self.shown[pc.drop_null(found).to_numpy(zero_copy_only=False)] = True
+        found = pc.fill_null(pc.index_in(ids.flatten(), self.item_ids), -1).to_numpy(zero_copy_only=False)
+        self.shown[found[found >= 0]] = True
+        rank = np.arange(found.size) - np.repeat(np.cumsum(self.length[-1]) - self.length[-1], self.length[-1])
+        in_lists, in_tops = ((found >= 0) & (rank < n) for n in (self.served, min(TOP, self.served)))
+        self.n_lists = self.n_lists + np.bincount(found[in_lists], minlength=len(self.item_ids))
+        self.n_top = self.n_top + np.bincount(found[in_tops], minlength=len(self.item_ids))
+
+    def exposure(self) -> pa.Table:
+        """item_id, n_lists (lists that serve it), n_top10 (lists with it among the first ten); shown items only."""
+        n_lists, n_top = (np.zeros(len(self.item_ids), np.int64) + counts for counts in (self.n_lists, self.n_top))
+        some = n_lists > 0
+        return pa.table(
+            {"item_id": self.item_ids.filter(pa.array(some)), "n_lists": n_lists[some], "n_top10": n_top[some]}
+        )
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,15 @@ def run_step(name: str, catalog: "Catalog", batch_id: str) -> dict[str, Any]:
     Of a night whose candidate was refused and whose catalog says `gate.on_refused: keep`, the steps that make lists do
     nothing and return `kept`, the live batch that stays.
     """
+    from recjobs.step_notes import note, noted
+
     if name in LISTS:
         from recjobs.decision import left_out
 
         if kept := left_out(name, catalog, batch_id):
+            note(name, catalog, batch_id, "left_out")
             return {"kept": kept}
-    with measured(name, catalog) as metrics:
+    with measured(name, catalog) as metrics, noted(name, catalog, batch_id):
         result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(catalog, batch_id)
         for key, value in result.items():
             if isinstance(value, int | float) and not isinstance(value, bool):

@@ -23,7 +23,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     unless the night was forced."""
     night = Night.open(catalog, batch_id)
     world, active, taken = _world(night)
-    broken, shape, listed, digests = Broken(), Shape(world.item_ids), [], []
+    broken, shape, listed, digests = Broken(), Shape(world.item_ids, night.catalog.top_n.served), [], []
     for chunk in _chunks(night.artifacts):
         listed.append(check_lists(chunk, world, broken))
         shape.add(chunk)
@@ -64,6 +64,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     }
     with night.artifacts.writing("inspect") as files:
         files.save_json("inspection.json", result)
+        files.save_table("exposure.parquet", shape.exposure())
         if (outside or broken.counts) and night.request.force is None:
             raise ListsRefused(_message(night, broken, outside, measured))
     values = {name: round(found.value, 4) for name, found in measured.items() if found.value is not None}

@@ -36,6 +36,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
         if state and state["state"] == "staged":
             _load(night, loader)
             loader.rows("seal_batch", batch_id=batch_id)
+            loader.rows("record_exposure", batch_id=batch_id, counts=_exposure(night))
             _must_be_what_was_inspected(night, loader, inspection)
         with night.database("publisher").connect() as publisher:
             record(night, publisher)
@@ -89,6 +90,12 @@ def _load(night: Night, loader: Session) -> None:
     ):
         chunks = copy_format.stream(_encoded(night, names))
         loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
+
+
+def _exposure(night: Night) -> dict[str, list[Any]]:
+    """In how many lists each item is; counted by `inspect`, so that the flip need not wait for it."""
+    columns: dict[str, list[Any]] = night.artifacts.load_table("inspect", "exposure.parquet").to_pydict()
+    return columns
 
 
 def partition(table: str, batch_id: str) -> str:

@@ -12,7 +12,7 @@ ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "r
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
     " inputs drift rejected challengers champions"
-    " similar_items user_history"
+    " similar_items user_history steps exposure previous_batch previous_lists previous_items segments"
 )
 GRANTS = {
     "recjobs_reader": {
@@ -28,6 +28,7 @@ GRANTS = {
         "select champion",
         "select a loaded table",
         "execute partition_name",
+        "execute record_exposure",
         "execute seal_batch",
         "execute stage_batch",
     },
@@ -41,6 +42,7 @@ GRANTS = {
         "execute attach_batch",
         "execute record_challenger",
         "execute decide_challenger",
+        "execute note_step",
         "execute record_input",
         "execute promote_model",
         "execute publish_batch",
@@ -102,7 +104,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         role="admin",
     )
     assert {row["proname"] for row in functions if row["prosecdef"]} == {
-        "attach_batch", "decide_challenger", "record_challenger",
+        "attach_batch", "decide_challenger", "note_step", "record_challenger", "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
         "register_model",
         "roll_back", "seal_batch", "stage_batch",

@@ -32,7 +32,7 @@ def table(lists, n_model=N_MODEL):
 
 
 def measured(lists=LISTS, n_model=N_MODEL, served=3, active=("u0", "u1", "u2", "u3"), live=None, chunks=1, taken=TAKEN):
-    shape, whole = Shape(ITEMS), table(lists, n_model)
+    shape, whole = Shape(ITEMS, 20), table(lists, n_model)
     size = -(-whole.num_rows // chunks)
     for first in range(0, whole.num_rows, size):
         shape.add(whole.slice(first, size))
@@ -50,6 +50,17 @@ def test_each_value_and_the_users_it_is_about(chunks):
     assert (found["top_item_share"].value, found["top_item_share"].users) == (pytest.approx(2 / 3), ["u0", "u1"])
     assert (found["fallback_share"].value, found["fallback_share"].users) == (0.25, ["u3"])
     assert found["overlap_with_live"].value is None
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_exposure_counts_lists_that_serve_an_item(chunks):
+    whole = table(LISTS)
+    shape = Shape(ITEMS, 2)
+    for first in range(0, 4, 4 // chunks):
+        shape.add(whole.slice(first, 4 // chunks))
+    # c is third in three lists, of which two items are served
+    assert shape.exposure().to_pydict() == {"item_id": ["a", "b", "c"], "n_lists": [4, 3, 1], "n_top10": [4, 3, 1]}
+    assert Shape(ITEMS, 2).exposure().num_rows == 0
 
 
 def test_items_that_nobody_took_need_not_be_listed():
