@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items bench-gate
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items bench-gate bench-serve
 
 PYTHON ?=
 CATALOG ?=
@@ -81,3 +81,6 @@ bench-gate: install ## sabotaged candidates, honest retrains and equal models be
 
 bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
 	@.venv/bin/python -m benchmarks.new_items $(ARGS)
+
+bench-serve: install ## serving a million lists against pgbench and against scoring on request (3 GB in .local/bench-serve)
+	@.venv/bin/python -m benchmarks.serve $(ARGS)

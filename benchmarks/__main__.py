@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     load_settings()
     world = generate.interactions(arguments.users, arguments.items, arguments.interactions)
-    print(f"{len(world):,} interactions, {world.n_users:,} users, {world.n_items:,} items; {_machine()}\n")
+    print(f"{len(world):,} interactions, {world.n_users:,} users, {world.n_items:,} items; {machine()}\n")
     print(f"{'stage':<34}{'ours':>9}{'other':>9}{'ratio':>8}   against")
     with tempfile.TemporaryDirectory() as folder:
         for name, ours, against, other in _stages(world, Path(folder)):
@@ -117,7 +117,8 @@ def _interleaved(ours: Callable[[], object], other: Callable[[], object]) -> tup
     return statistics.median(taken[0]), statistics.median(taken[1])
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What the figures come from."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} cores {platform.machine()}, {memory:.0f} GiB, Python {platform.python_version()}"
 

@@ -39,6 +39,18 @@ class DeadlinePassed(Exception):
     """Postgres did not answer in time."""
 
 
+def session_options(statement_ms: int, catalog: str) -> str:
+    """What libpq sends as `options`: how a session on one catalog ("": on none) is set up."""
+    options = {
+        "search_path": f"{catalog},pg_temp" if catalog else "pg_temp",
+        "plan_cache_mode": "force_generic_plan",
+        "statement_timeout": str(statement_ms),
+        "jit": "off",
+        "timezone": "UTC",
+    }
+    return " ".join(f"-c {name}={value}" for name, value in options.items())
+
+
 class Connection:
     """One connection to one catalog, and which statements it has prepared."""
 
@@ -46,16 +58,7 @@ class Connection:
         self, url: str, statement_ms: int, catalog: str, statements: dict[str, "Statement"], deadline: float
     ) -> None:
         given = extensions.parse_dsn(url)
-        options = {
-            "search_path": f"{catalog},pg_temp" if catalog else "pg_temp",
-            "plan_cache_mode": "force_generic_plan",
-            "statement_timeout": str(statement_ms),
-            "jit": "off",
-            "timezone": "UTC",
-        }
-        given["options"] = " ".join(
-            [given.get("options", ""), *(f"-c {name}={value}" for name, value in options.items())]
-        ).strip()
+        given["options"] = f"{given.get('options', '')} {session_options(statement_ms, catalog)}".strip()
         given.setdefault("application_name", "recjobs webapp")
         given.update(keepalives_idle="10", keepalives_interval="3", keepalives_count="3", client_encoding="UTF8")
         self._statements = statements

@@ -1,0 +1,204 @@
+"""Serving against its floor and a peer. `make bench-serve`; smaller and sooner: `ARGS="--users 100000 --rounds 2"`.
+
+A million lists, visitors drawn by Zipf's law, some unknown; clients, web app, peer and Postgres share the machine. The
+floor is pgbench with the product's own serving statement, prepared, with the web app's settings, through its socket.
+All are measured in turn, round by round, for a few seconds each: a shared machine is slow for all of them alike, so
+ratios are taken within a round, and what is printed is the median over the rounds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from benchmarks import serve_world
+from benchmarks.__main__ import machine
+from benchmarks.serve_world import CATALOG, World
+from local import ports, postgres_binaries
+from local.environment import inherited, without_write_access
+from recjobs.config import ROOT
+from webapp.db import session_options
+from webapp.settings import Settings
+
+PATH = f"/v1/{CATALOG}/recommendations?user_id="
+PGBENCH = """\\set rank random_zipfian(1, {n_visitors}, {exponent})
+\\set user 1000000000 + :rank * 7919 % {n_visitors}
+\\set n 20
+{statement};
+"""
+RATE = 500
+"""Requests a second of the open loop."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one measuring found: latencies in ms, ascending, requests a second, and how many got no 200."""
+
+    latencies: np.ndarray
+    rate: float
+    failed: int = 0
+
+    def at(self, share: float) -> float:
+        """The latency that this share of the requests stayed below."""
+        return float(self.latencies[min(int(share * self.latencies.size), self.latencies.size - 1)])
+
+
+class Bench:
+    """The running programs, and how each is measured."""
+
+    def __init__(self, world: World, folder: Path, seconds: float) -> None:
+        self.world, self.folder, self.seconds = world, folder, seconds
+        self.ids = folder / "ids.txt"
+        self.ids.write_text("\n".join(serve_world.drawn_ids(world.n_visitors, 100_000, seed=7)))
+        statement = (ROOT / "sql/queries/webapp/recommendations.sql").read_text()
+        code = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+        self.script = folder / "serving.sql"
+        self.script.write_text(
+            PGBENCH.format(
+                n_visitors=world.n_visitors,
+                exponent=serve_world.EXPONENT,
+                statement=code.replace("$1", ":user").replace("$2", " :n"),  # a blank: `[1::n]` would be a cast
+            )
+        )
+        self.url = world.cluster.url("recjobs_reader")
+
+    def client(self, port: int, connections: int, rate: float | None = None) -> Taken:
+        """The lean client, in a process of its own."""
+        command = [sys.executable, "-m", "benchmarks.serve_client", "--ids", self.ids, "--path", PATH]
+        command += ["--port", str(port), "--connections", str(connections), "--seconds", str(self.seconds)]
+        command += ["--rate", str(rate)] if rate else []
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return Taken(np.array(found["latencies"]) * 1000, found["rate"], found["failed"])
+
+    def pgbench(self, connections: int) -> Taken:
+        """Postgres and a C client alone."""
+        of_libpq = self.world.libpq("recjobs_reader")
+        of_libpq["PGOPTIONS"] = session_options(Settings(database_url=self.url).statement_timeout_ms, CATALOG)
+        command = [postgres_binaries.find() / "pgbench", "-n", "-M", "prepared", "-f", self.script, "-l"]
+        command += ["-c", str(connections), "-T", str(max(1, round(self.seconds)))]
+        for log in self.folder.glob("pgbench_log.*"):
+            log.unlink()
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, env=os.environ | of_libpq)
+        rows = np.concatenate([np.loadtxt(log, usecols=2) for log in self.folder.glob("pgbench_log.*")])
+        return Taken(np.sort(rows) / 1000, rows.size / self.seconds)
+
+
+@contextmanager
+def running(folder: Path, command: list[str], **environment: str) -> Iterator[int]:
+    """A server on a port of its own, from when it listens until the end of the block."""
+    port = str(ports.any_free())
+    given = without_write_access(inherited()) | environment | {"WEBAPP_PORT": port}
+    with (folder / f"{command[0]}.log").open("wb") as log:
+        arguments = [port if word == "PORT" else word for word in command]
+        server = subprocess.Popen([sys.executable, "-m", *arguments], env=given, stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                if not ports.is_free(int(port)):
+                    break
+                if server.poll() is not None:
+                    raise SystemExit(f"{command[0]} ended at once: {Path(log.name).read_text()}")
+                time.sleep(0.1)
+            yield int(port)
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def peer(folder: Path, world: World) -> list[str]:
+    """How to run the peer; its factors are drawn, as their values do not change what scoring costs."""
+    rng = np.random.default_rng(7)
+    known = np.arange(1, world.n_visitors + 1)
+    known = known[known % serve_world.UNKNOWN_EVERY > 0]
+    np.save(folder / "user_ids.npy", serve_world.user_ids(known, world.n_visitors))
+    np.save(folder / "user_factors.npy", rng.standard_normal((known.size, 64), np.float32))
+    np.save(folder / "item_factors.npy", rng.standard_normal((serve_world.N_ITEMS, 64), np.float32))
+    items = [serve_world.item_ids().to_pylist(), serve_world.titles()]
+    (folder / "items.json").write_bytes(orjson.dumps(items))
+    command = "uvicorn benchmarks.peer_fastapi:app --loop uvloop --http httptools --no-access-log --port PORT"
+    return [*command.split(), "--workers", str(os.cpu_count())]
+
+
+def measure(bench: Bench, rounds: int, webapp: int, trivial: int, peer: int) -> dict[str, list[Taken]]:
+    """Everything in turn, `rounds` times after one that warms up."""
+    taken: dict[str, list[Taken]] = {}
+    turns = {
+        "client alone, 1": lambda: bench.client(trivial, 1),
+        "pgbench, 1": lambda: bench.pgbench(1),
+        "webapp, 1": lambda: bench.client(webapp, 1),
+        "pgbench, 4": lambda: bench.pgbench(4),
+        "webapp, 4": lambda: bench.client(webapp, 4),
+        "client alone, 16": lambda: bench.client(trivial, 16),
+        "webapp, 16": lambda: bench.client(webapp, 16),
+        "peer, 16": lambda: bench.client(peer, 16),
+        "peer, 1": lambda: bench.client(peer, 1),
+        f"webapp, {RATE}/s": lambda: bench.client(webapp, 64, RATE),
+    }
+    for count in range(rounds + 1):
+        for name, turn in turns.items():
+            one = turn()
+            if count:
+                taken.setdefault(name, []).append(one)
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return taken
+
+
+def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
+    """Medians over the rounds, then what was promised."""
+    yield f"{'':<20}{'p50 ms':>9}{'p99':>9}{'p99.9':>9}{'requests/s':>13}{'failed':>8}"
+    for name, rounds in taken.items():
+        p50, p99, p999 = (statistics.median(one.at(share) for one in rounds) for share in (0.5, 0.99, 0.999))
+        rate, failed = statistics.median(one.rate for one in rounds), sum(one.failed for one in rounds)
+        yield f"{name:<20}{p50:>9.3f}{p99:>9.3f}{p999:>9.3f}{rate:>13,.0f}{failed:>8}"
+
+    def ratio(ours: str, other: str, of: Callable[[Taken], float]) -> float:
+        return statistics.median(of(a) / of(b) for a, b in zip(taken[ours], taken[other], strict=True))
+
+    p50, p99, rate = (lambda one: one.at(0.5)), (lambda one: one.at(0.99)), (lambda one: one.rate)
+    slowest = statistics.median(one.at(0.99) for one in taken["webapp, 1"])
+    yield ""
+    for what, found, least, most in (
+        ("1 connection, p50: times pgbench's", ratio("webapp, 1", "pgbench, 1", p50), 0, 3.5),
+        ("1 connection, p99 in ms", slowest, 0, 1),
+        ("4 connections, p99: times pgbench's", ratio("webapp, 4", "pgbench, 4", p99), 0, 8),
+        ("16 connections, requests/s: times the peer's", ratio("webapp, 16", "peer, 16", rate), 3.5, np.inf),
+    ):
+        bound = f"at least {least}" if least else f"at most {most}"
+        yield f"{what:<48}{found:>7.2f}   {bound:<14}{'' if least <= found <= most else 'MISSED'}"
+
+
+def main() -> None:
+    """Build the world, start the servers, measure, print."""
+    parser = argparse.ArgumentParser(prog="make bench-serve", description=__doc__)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of each measuring")
+    parser.add_argument("--state", type=Path, default=ROOT / ".local/bench-serve", help="where the lists are kept")
+    given = parser.parse_args()
+    world = serve_world.build(given.state, given.users)
+    try:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            bench = Bench(world, folder, given.seconds)
+            webapp = stack.enter_context(running(folder, ["webapp"], RECJOBS_READER_URL=bench.url))
+            trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
+            other = stack.enter_context(running(folder, peer(folder, world), PEER_FOLDER=str(folder)))
+            print(f"{given.users:,} users, {given.rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}")
+            print("\n".join(report(measure(bench, given.rounds, webapp, trivial, other))))
+    finally:
+        world.cluster.stop()
+
+
+if __name__ == "__main__":
+    main()
