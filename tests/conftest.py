@@ -3,7 +3,7 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import recjobs.config  # first: it gives BLAS one thread, which must be said before numpy comes  # noqa: F401
 
@@ -75,3 +75,17 @@ def rolling(_two_batches: World) -> World:
     if world.live() != newest:
         assert world.recjobs("roll-back", "--batch-id", newest, "--reason", "another test").code == 0
     return world
+
+
+_figures = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Notes a line that `make soak` prints at its end."""
+    return request.config.stash.setdefault(_figures, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_figures, []):
+        terminalreporter.write_line(line)

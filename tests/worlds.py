@@ -253,6 +253,6 @@ MakeWorld = Callable[..., World]
 """make(goods, **changes of the catalog) -> a world of its own."""
 
 
-def soak(n: int) -> int:
-    """A twentieth of a count, or the full one in `make soak`."""
-    return n if os.environ.get("RECJOBS_SOAK") else max(1, n // 20)
+def soak(n: int, share: int = 20) -> int:
+    """The full count in `make soak`, else a twentieth (or another share) of it, and 1 at least."""
+    return n if os.environ.get("RECJOBS_SOAK") else max(1, n // share)

@@ -3,7 +3,11 @@
 import logging
 
 from webapp import create_app
+from webapp.db import Database
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 app = create_app()
+
+database: Database = app.extensions["database"]
+database.warm()

@@ -1,0 +1,255 @@
+"""Three replicas behind nginx, sixteen clients that never stop asking, and everything that happens to a shop meanwhile.
+
+Every list that a client gets is compared, item for item, with the batch that the answer names.
+"""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.load import Load, Report
+from tests.pointer import Pointer
+from tests.replicas import Nginx, Replica
+from tests.webapp_world import Batch, World, shop_batch, start_world
+from tests.worlds import soak
+
+pytestmark = pytest.mark.soak
+
+SEEDS = {f"2024010{day}T000000Z-1": day for day in range(1, 7)}
+FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = SEEDS
+REQUESTS = soak(200_000)
+SAMPLES = 16
+
+
+@dataclass
+class Front:
+    """What clients see: one address; and what stands behind it."""
+
+    world: World
+    replicas: list[Replica]
+    nginx: Nginx
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    folder = tmp_path_factory.mktemp("front")
+    world = start_world(folder)
+    replicas: list[Replica] = []
+    try:
+        world.make_catalog("shop", "A shop")
+        world.publish("shop", shop_batch(FIRST, SEEDS[FIRST]))
+        replicas = [Replica(world, f"replica{n}", folder) for n in (1, 2, 3)]
+        for replica in replicas:
+            replica.wait_until_ready()
+        nginx = Nginx(replicas, folder / "nginx")
+        try:
+            yield Front(world, replicas, nginx)
+        finally:
+            nginx.stop()
+    finally:
+        for replica in replicas:
+            replica.process.terminate()
+        for replica in replicas:
+            replica.wait()
+        world.cluster.stop()
+
+
+def said(report: Report) -> str:
+    """A report in a line, for `make soak`."""
+    return (
+        f"{report.requests} requests, {report.failed} failed, {report.torn} torn, {report.seconds:.0f} s,"
+        f" {report.requests / report.seconds:.0f} a second, milliseconds {report.milliseconds}"
+    )
+
+
+def test_memory_descriptors_and_connections_stay_flat(front: Front, figure: Callable[[str], None]):
+    seen: list[list[tuple[float, int, int]]] = []
+    requests = soak(200_000, share=50)
+    load = Load(front.nginx.port, {FIRST: SEEDS[FIRST]}, requests, unknown=0.2, silly=0.05)
+    for k in range(1, SAMPLES + 1):
+        load.wait_for(k * requests // SAMPLES)
+        seen.append([measured(front.world, replica) for replica in front.replicas])
+    report = load.stop()
+    assert (report.failed, report.torn, report.examples) == (0, 0, [])
+
+    early, late = seen[SAMPLES // 4 : SAMPLES // 2], seen[-SAMPLES // 4 :]
+    for n, replica in enumerate(front.replicas):
+        (mebibytes, descriptors, connections), then = most(early, n), most(late, n)
+        figure(f"S4 {replica.name}: {mebibytes} MiB, {descriptors} descriptors, {connections} connections; then {then}")
+        assert then[0] < mebibytes + 4, "a hundred bytes a request would be more"
+        assert then[1] <= descriptors + 16, "as many as clients may be connected at one moment and not at another"
+        assert then[2] <= connections <= 5, "one a thread, and one that lists the catalogs"
+    figure(f"S4: {said(report)}")
+
+
+def most(seen: list[list[tuple[float, int, int]]], n: int) -> tuple[float, ...]:
+    """The most of everything that a replica had."""
+    return tuple(map(max, zip(*(at[n] for at in seen), strict=True)))
+
+
+def measured(world: World, replica: Replica) -> tuple[float, int, int]:
+    """MiB of memory of its own, open descriptors, connections to Postgres."""
+    processes = replica.processes()
+    mebibytes = sum(process.memory_full_info().uss for process in processes) / 2**20
+    connections = world.sql("select count(*) from pg_stat_activity where application_name = %s", replica.name)[0][0]
+    return round(mebibytes, 1), sum(process.num_fds() for process in processes), connections
+
+
+class Analyst(threading.Thread):
+    """Looks at every list twice, in one transaction that stays open for a while in between."""
+
+    def __init__(self, world: World, seconds: float) -> None:
+        super().__init__()
+        self._world, self._seconds = world, seconds
+        self.saw: list[object] = []
+
+    def run(self) -> None:
+        connection = psycopg2.connect(self._world.url("recjobs_reader"), options="-c search_path=shop,pg_temp")
+        connection.set_session(isolation_level="REPEATABLE READ")
+        with connection, connection.cursor() as cursor:
+            for wait in (self._seconds, 0):
+                cursor.execute(
+                    "select batch_id, count(*), md5(string_agg(item_ids::text, '' order by user_id))"
+                    " from served_lists group by batch_id"
+                )
+                self.saw.append(cursor.fetchall())
+                time.sleep(wait)
+        connection.close()
+
+
+def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_and_replicas_replaced(
+    front: Front, figure: Callable[[str], None]
+):
+    world, pointer = front.world, Pointer()
+    analyst = Analyst(world, 5)
+    with pointer.moves_to(FIRST):
+        pass
+
+    def publish(batch_id: str) -> Callable[[], None]:
+        batch = shop_batch(batch_id, SEEDS[batch_id])
+
+        def now() -> None:
+            with pointer.moves_to(batch_id):
+                world.publish("shop", batch)
+
+        return now
+
+    def roll_back(to: str) -> Callable[[], None]:
+        def now() -> None:
+            with pointer.moves_to(to):
+                found = world.sql("select roll_back(null, 'under load')", role="recjobs_publisher", catalog="shop")
+            assert found == [(to,)]
+
+        return now
+
+    one, two, three = front.replicas
+    happenings = [
+        publish(SECOND), one.replace, analyst.start, publish(THIRD), roll_back(SECOND), two.replace, publish(FOURTH),
+        publish(FIFTH), roll_back(FOURTH), three.replace, publish(SIXTH), analyst.join,
+    ]  # fmt: skip
+    load = Load(front.nginx.port, SEEDS, REQUESTS)
+    for k, happen in enumerate(happenings, 1):
+        load.wait_for(k * REQUESTS // (len(happenings) + 1))
+        happen()
+    load.wait_for(load.answered + 300)
+    report = load.stop()
+
+    assert (report.failed, report.torn, report.examples) == (0, 0, [])
+    assert report.requests >= REQUESTS
+    assert [broken for runs in report.connections if (broken := pointer.broken(runs))] == []
+    assert {order[-1] for order in report.batches()} == {SIXTH}
+    assert set().union(*report.batches()) == set(SEEDS)
+    assert len(analyst.saw) == 2
+    assert analyst.saw[0] == analyst.saw[1]
+    actions = world.sql(
+        "select action, batch_id from publish_log order by log_id", role="recjobs_reader", catalog="shop"
+    )
+    assert [batch_id for _, batch_id in actions] == [flip.batch_id for flip in pointer.flips]
+    assert [action for action, _ in actions].count("roll_back") == 2
+    figure(
+        f"P1: {said(report)}; answers of the batch before at most {pointer.lag(report.connections):.3f} s after a flip"
+    )
+
+
+def delete_and_insert(world: World, batch: Batch) -> None:
+    """Publish as many do: the old lists go, then the new ones come."""
+    live = world.sql("select batch_id from batches where is_live", catalog="shop")[0][0]
+    world.sql("delete from top_n where batch_id = %s", live, catalog="shop")
+    world.publish("shop", batch)
+
+
+def replace_one_by_one(world: World, batch: Batch) -> None:
+    """Publish as some do: the lists of the same batch are replaced where they lie."""
+    connection = psycopg2.connect(world.url(), options="-c search_path=shop,pg_temp")
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        for user_id, (item_ids, *_) in list(batch.users.items())[:300]:
+            cursor.execute("update top_n set item_ids = %s where user_id = %s", (item_ids, user_id))
+
+
+@pytest.mark.parametrize("publish", [delete_and_insert, replace_one_by_one])
+def test_the_same_clients_find_a_naive_publisher_out(
+    front: Front, figure: Callable[[str], None], publish: Callable[[World, Batch], None]
+):
+    batch = shop_batch("20240201T000000Z-1", 31)
+    load = Load(front.nginx.port, {**SEEDS, batch.batch_id: 31}, 500)
+    load.wait_for(200)
+    publish(front.world, batch)
+    report = load.stop()
+    assert report.torn > 0
+    assert "is not" in report.examples[0]
+    figure(f"P1, naive publisher ({publish.__name__}): {said(report)}")
+    front.world.sql("drop schema shop cascade")
+    front.world.make_catalog("shop", "A shop")
+    front.world.publish("shop", shop_batch(FIRST, SEEDS[FIRST]))
+
+
+def test_a_replica_that_is_told_to_stop_answers_what_it_was_asked_and_takes_nothing_new(front: Front, tmp_path: Path):
+    world = front.world
+    patient = {"WEBAPP_STATEMENT_TIMEOUT_MS": "20000", "WEBAPP_REQUEST_TIMEOUT_MS": "25000"}
+    replica = Replica(world, "stopped", tmp_path, **patient)
+    replica.wait_until_ready()
+    idle, busy = (socket.create_connection(("127.0.0.1", replica.port), timeout=30) for _ in range(2))
+    table = f"top_n_{FIRST.lower().replace('-', '_')}"
+    locker = psycopg2.connect(world.url(), options="-c search_path=shop,pg_temp")
+    with contextlib.closing(locker), idle, busy:
+        locker.cursor().execute(f"lock table {table} in access exclusive mode")
+        busy.sendall(b"GET /v1/shop/recommendations?user_id=u0001 HTTP/1.1\r\nHost: test\r\n\r\n")
+        waiting = (
+            "select count(*) from pg_stat_activity where application_name = 'stopped' and wait_event_type = 'Lock'"
+        )
+        while world.sql(waiting) == [(0,)]:
+            time.sleep(0.01)
+        replica.process.terminate()
+        assert idle.recv(1) == b"", "a connection that nothing was asked on is closed"
+        with pytest.raises(ConnectionRefusedError):
+            connect_again_and_again(replica.port)
+        assert replica.process.poll() is None
+        locker.rollback()
+        answer = b"".join(iter(lambda: busy.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert answer.endswith(b"}")
+    assert replica.wait() == 0
+
+
+def connect_again_and_again(port: int) -> None:
+    for _ in range(500):
+        socket.create_connection(("127.0.0.1", port)).close()
+        time.sleep(0.01)
+
+
+def test_no_log_holds_a_user_id(front: Front):
+    logs = [front.nginx.log, *(replica.log for replica in front.replicas)]
+    text = "".join(log.read_text() for log in logs)
+    assert re.findall(r"u0\d\d\d|nobody-|user_id", text) == []
+    routes = set(re.findall(r'"route":"([^"]+)"', front.nginx.log.read_text()))
+    assert routes == {"recommendations", "similar", "popular", "health"}
