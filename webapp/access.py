@@ -15,7 +15,9 @@ from webapp.errors import Forbidden, Unauthorized, is_for_programs
 from webapp.settings import Settings
 from webapp.signing_in import sign_ins
 
-OPEN = {"health.alive", "health.ready", "openapi.openapi", "operators.sign_in", "operators.enter", "static"}
+OPEN = {
+    "health.alive", "health.ready", "openapi.openapi", "openapi.docs", "operators.sign_in", "operators.enter", "static",
+}  # fmt: skip
 """Endpoints that never need a credential: probes, the description of the API, the way in, and what styles it."""
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

@@ -1,167 +1,138 @@
-"""The HTTP contract as OpenAPI 3.1, kept by hand and held against the routes by a test."""
+"""The HTTP contract as OpenAPI 3.1, made from what stands beside the views, and a page to read it."""
 
+import re
 from typing import Any
 
-import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Flask, Response, current_app, render_template
+from werkzeug.routing import Rule
 
-from webapp.parameters import DEFAULT_N, MAX_ID_BYTES, query
+from webapp import access
+from webapp.answers import as_json
+from webapp.errors import is_for_programs
+from webapp.operations import HTML, JSON, Operation, operation
+from webapp.parameters import PLACES, Parameter, Part, query
+from webapp.schemas import SCHEMAS, schema
 
 blueprint = Blueprint("openapi", __name__)
 
-Part = dict[str, Any]
-
-
-def _text(description: str, **more: Any) -> Part:
-    return {"type": "string", "description": description, **more}
-
-
-def _object(properties: Part, optional: tuple[str, ...] = ()) -> Part:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-def _schema(name: str) -> Part:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _parameter(name: str, place: str, description: str, schema: Part, required: bool = True) -> Part:
-    return {"name": name, "in": place, "required": required, "description": description, "schema": schema}
-
-
-ID: Part = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
-CATALOG = _parameter("catalog", "path", "Which catalog", {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,47}$"})
-BATCH_ID = _parameter("batch_id", "path", "Which night", ID)
-N = _parameter(
-    "n",
-    "query",
-    "How many items; at most what the catalog serves (`top_n.served`)",
-    {"type": "integer", "minimum": 1, "default": DEFAULT_N},
-    required=False,
-)
-CATEGORY = _parameter("category", "query", "Only this category", ID, required=False)
-
-
-def _id(name: str, place: str) -> Part:
-    note = "byte for byte, 1 to 256 bytes of UTF-8" + (", without `/` and dot segments" if place == "path" else "")
-    return _parameter(name, place, f"The external id, {note}", ID)
-
-
-BATCH = {
-    "catalog": _text("The catalog asked"),
-    "batch_id": _text("The batch the whole answer is from"),
-    "model_version": {"type": ["string", "null"], "description": "The model that made the batch"},
-    "computed_at": _text("When the batch was computed", format="date-time"),
-    "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
-}
-ITEMS: Part = {"type": "array", "items": _schema("Item")}
-LADDER = ["als", "foldin", "category", "popular"]
-SCHEMAS: Part = {
-    "Error": _object(
-        {"error": _object({"code": _text("What went wrong, for programs"), "message": _text("For people")})}
-    ),
-    "Item": _object(
-        {
-            "rank": {"type": "integer", "minimum": 1},
-            "item_id": _text("The external id, byte for byte"),
-            "title": {"type": ["string", "null"]},
-            "score": {"type": "number", "description": "Comparable within one source of one list"},
-            "source": _text("Where this item comes from", enum=[*LADDER, "similar"]),
-            "because": {"type": "array", "items": {"type": "string"}, "description": "Why it is here; may be empty"},
-        }
-    ),
-    "Recommendations": _object(
-        {
-            "user_id": _text("The user asked for"),
-            **BATCH,
-            "source": _text("`popular`, among others, for a user the batch does not know", enum=LADDER),
-            "items": ITEMS,
-        }
-    ),
-    "Similar": _object(
-        {
-            "item_id": _text("The item asked for"),
-            "title": {"type": ["string", "null"]},
-            **BATCH,
-            "source": {"const": "similar"},
-            "items": ITEMS,
-        }
-    ),
-    "Popular": _object(
-        {"category": {"type": ["string", "null"]}, **BATCH, "source": {"const": "popular"}, "items": ITEMS}
-    ),
-    "Alive": _object({"status": {"const": "alive"}}),
-    "Ready": _object(
-        {
-            "status": {"const": "ready"},
-            "live": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Catalog to batch"},
-        }
-    ),
-}
-
-LISTS = ("Recommendations", "Similar", "Popular")
+ABOUT = "Finished recommendation lists, one per user, recomputed every night and served as they are."
 WRONG = {
     400: "The request makes no sense as it is",
+    401: "No credential, or one that is not, or no longer, valid",
+    403: "This credential is not enough, or nobody may: the message says what to set",
     404: "There is no such catalog, item, category or report",
+    429: "Too many wrong credentials, or too many requests; try again after `Retry-After`",
     503: "The database is away or nothing is published yet; try again after `Retry-After`",
+}
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key: `recjobs api-key new NAME`"},
+    "operator": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An operator's secret: `recjobs operator new NAME`",
+    },
 }
 
 
-def _get(summary: str, answer: str | None, parameters: list[Part], errors: tuple[int, ...], kind: str = "json") -> Part:
-    schema: Part = {"schema": _schema(answer) if answer else {"type": "string" if kind == "html" else "object"}}
-    media = "text/html" if kind == "html" else "application/json"
-    responses: Part = {"200": {"description": "The answer", "content": {media: schema}}}
-    if answer in LISTS:
+def document(app: Flask) -> Part:
+    """The description of every route that has an `operation`, as this app is set up."""
+    paths: dict[str, Part] = {}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
+        if described is not None:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+                paths.setdefault(path, {})[method.lower()] = _operation(app, rule, described)
+    licence = {"name": "MIT", "identifier": "MIT"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "recjobs", "version": "1", "description": ABOUT, "license": licence},
+        "paths": paths,
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY},
+    }
+
+
+def _operation(app: Flask, rule: Rule, described: Operation) -> Part:
+    credentials = _credentials(app, rule)
+    names = re.findall(r"<(?:\w+:)?(\w+)>", rule.rule)
+    found: Part = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "summary": described.summary,
+        "parameters": [_parameter(PLACES[name], "path") for name in names]
+        + [_parameter(parameter, "query") for parameter in described.query],
+        "responses": _responses(described, credentials),
+    }
+    if described.body is not None:
+        content = {JSON: {"schema": described.body.schema}}
+        found["requestBody"] = {"description": described.body.description, "required": True, "content": content}
+    if credentials:
+        found["security"] = [{name: []} for name in credentials]
+    return found
+
+
+def _credentials(app: Flask, rule: Rule) -> list[str]:
+    """Which of `SECURITY` let one in; none: everybody may."""
+    if getattr(app.view_functions[rule.endpoint], "for_operators", False):
+        return ["operator"]
+    settings = app.extensions["database"].settings
+    if not settings.api_keys or rule.endpoint in access.OPEN:
+        return []
+    return ["key", "operator"] if is_for_programs(rule.rule) else ["operator"]
+
+
+def _parameter(parameter: Parameter, place: str) -> Part:
+    content = {"type": "array", "items": parameter.schema, "maxItems": parameter.many}
+    return {
+        "name": parameter.name,
+        "in": place,
+        "required": parameter.required or place == "path",
+        "description": parameter.description,
+        "schema": content if parameter.many else parameter.schema,
+    }
+
+
+def _responses(described: Operation, credentials: list[str]) -> Part:
+    answer = (
+        schema(described.answers) if described.answers else {"type": "string" if described.media == HTML else "object"}
+    )
+    responses: Part = {"200": {"description": "The answer", "content": {described.media: {"schema": answer}}}}
+    if described.tagged:
         tag = {"ETag": {"description": "Changes with the list, not with its age", "schema": {"type": "string"}}}
         responses["200"]["headers"] = tag
         responses["304"] = {"description": "The list is the one that `If-None-Match` names", "headers": tag}
-    for status in errors:
-        error_media = {media: schema} if kind == "html" else {media: {"schema": _schema("Error")}}
-        responses[str(status)] = {"description": WRONG[status], "content": error_media}
-        if status == 503:
-            responses["503"]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
-    return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
-
-
-ANY = (400, 404, 503)
-PATHS: Part = {
-    "/v1/{catalog}/recommendations": _get(
-        "A user's list; the popular one for a user the batch does not know",
-        "Recommendations",
-        [CATALOG, _id("user_id", "query"), N],
-        ANY,
-    ),
-    "/v1/{catalog}/users/{user_id}/recommendations": _get(
-        "The same, for plain ids", "Recommendations", [CATALOG, _id("user_id", "path"), N], ANY
-    ),
-    "/v1/{catalog}/similar": _get(
-        "The items that resemble an item", "Similar", [CATALOG, _id("item_id", "query"), N], ANY
-    ),
-    "/v1/{catalog}/items/{item_id}/similar": _get(
-        "The same, for plain ids", "Similar", [CATALOG, _id("item_id", "path"), N], ANY
-    ),
-    "/v1/{catalog}/popular": _get("What is popular, overall or in a category", "Popular", [CATALOG, CATEGORY, N], ANY),
-    "/healthz": _get("Is the process alive?", "Alive", [], (400,)),
-    "/readyz": _get("Can it answer?", "Ready", [], (400, 503)),
-    "/openapi.json": _get("This description", None, [], (400,)),
-    "/reports/{catalog}/{batch_id}": _get("The report of a night", None, [CATALOG, BATCH_ID], ANY, "html"),
-}
-
-DOCUMENT: Part = {
-    "openapi": "3.1.0",
-    "info": {
-        "title": "recjobs",
-        "version": "1",
-        "description": "Finished recommendation lists, one per user, recomputed every night and served as they are.",
-        "license": {"name": "MIT", "identifier": "MIT"},
-    },
-    "paths": PATHS,
-    "components": {"schemas": SCHEMAS},
-}
+    if credentials and described.media == HTML:
+        responses["303"] = {"description": "To the page where one signs in"}
+    refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
+    for status in sorted({*described.errors, *((401, 403, 429) if credentials else ())}):
+        responses[str(status)] = {"description": WRONG[status], "content": {described.media: refused}}
+        if status in (429, 503):
+            wait = {"description": "Seconds", "schema": {"type": "integer"}}
+            responses[str(status)]["headers"] = {"Retry-After": wait}
+    return responses
 
 
 @blueprint.get("/openapi.json")
+@operation("This description", errors=(400,))
 def openapi() -> Response:
     """The description as JSON."""
+    return as_json(_of_this_app())
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """The same to read."""
     query()
-    return Response(orjson.dumps(DOCUMENT), content_type="application/json")
+    return render_template("docs.html", document=_of_this_app(), resolve=_named)
+
+
+def _of_this_app() -> Part:
+    if "openapi" not in current_app.extensions:
+        current_app.extensions["openapi"] = document(current_app)
+    found: Part = current_app.extensions["openapi"]
+    return found
+
+
+def _named(part: Part) -> tuple[str, Any]:
+    """The name of a schema that is referred to, and what it says; no name for one that stands where it is used."""
+    name = part.get("$ref", "").rpartition("/")[2]
+    return name, SCHEMAS[name] if name else part

@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 from webapp.db import database
 from webapp.errors import NotFound
-from webapp.parameters import an_id, query
+from webapp.operations import HTML, operation
 
 blueprint = Blueprint("reports", __name__)
 
@@ -16,10 +16,9 @@ REPORT_POLICY = (
 
 
 @blueprint.get("/reports/<catalog>/<batch_id>")
+@operation("The report of a night", media=HTML)
 def report(catalog: str, batch_id: str) -> Response:
     """The HTML of one night's report."""
-    query()
-    batch_id = an_id("batch_id", batch_id)
     with database().session(catalog, database().settings.page_timeout_ms) as session:
         row = session.row("report", batch_id)
     if row is None:

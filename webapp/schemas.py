@@ -1,0 +1,75 @@
+"""The answers as JSON Schema, by name: what /openapi.json says of them, and what tests hold them against."""
+
+from typing import Any
+
+from webapp.parameters import Part
+
+
+def text(description: str, **more: Any) -> Part:
+    """A string."""
+    return {"type": "string", "description": description, **more}
+
+
+def structure(properties: Part, optional: tuple[str, ...] = ()) -> Part:
+    """An object with these keys and no other."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def schema(name: str) -> Part:
+    """A reference to one of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+BATCH = {
+    "catalog": text("The catalog asked"),
+    "batch_id": text("The batch the whole answer is from"),
+    "model_version": {"type": ["string", "null"], "description": "The model that made the batch"},
+    "computed_at": text("When the batch was computed", format="date-time"),
+    "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
+}
+ITEMS: Part = {"type": "array", "items": schema("Item")}
+LADDER = ["als", "foldin", "category", "popular"]
+"""Sources of a list."""
+SCHEMAS: Part = {
+    "Error": structure(
+        {"error": structure({"code": text("What went wrong, for programs"), "message": text("For people")})}
+    ),
+    "Item": structure(
+        {
+            "rank": {"type": "integer", "minimum": 1},
+            "item_id": text("The external id, byte for byte"),
+            "title": {"type": ["string", "null"]},
+            "score": {"type": "number", "description": "Comparable within one source of one list"},
+            "source": text("Where this item comes from", enum=[*LADDER, "similar"]),
+            "because": {"type": "array", "items": {"type": "string"}, "description": "Why it is here; may be empty"},
+        }
+    ),
+    "Recommendations": structure(
+        {
+            "user_id": text("The user asked for"),
+            **BATCH,
+            "source": text("`popular`, among others, for a user the batch does not know", enum=LADDER),
+            "items": ITEMS,
+        }
+    ),
+    "Similar": structure(
+        {
+            "item_id": text("The item asked for"),
+            "title": {"type": ["string", "null"]},
+            **BATCH,
+            "source": {"const": "similar"},
+            "items": ITEMS,
+        }
+    ),
+    "Popular": structure(
+        {"category": {"type": ["string", "null"]}, **BATCH, "source": {"const": "popular"}, "items": ITEMS}
+    ),
+    "Alive": structure({"status": {"const": "alive"}}),
+    "Ready": structure(
+        {
+            "status": {"const": "ready"},
+            "live": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Catalog to batch"},
+        }
+    ),
+}
