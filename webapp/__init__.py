@@ -5,9 +5,11 @@ shares with the rest of the product.
 """
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import (
     access,
+    cors,
     errors,
     headers,
     health,
@@ -20,6 +22,7 @@ from webapp import (
     request_log,
     signing_in,
     similar,
+    throttle,
     wording,
 )
 from webapp.db import Database
@@ -36,9 +39,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings.request_log:
         request_log.install(app)
     headers.install(app)
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=1)  # type: ignore[method-assign]
     errors.install(app)
     wording.install(app)
+    cors.install(app, settings)
     access.install(app, settings)
+    throttle.install(app, settings)
     operators.install(app)
     for part in (recommendations, similar, popular, health, openapi, reports, page, operators):
         app.register_blueprint(part.blueprint)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp import throttle
 from webapp.credentials import find
 from webapp.errors import Forbidden, Unauthorized, is_for_programs
 from webapp.settings import Settings
@@ -34,6 +35,7 @@ class Caller:
 def caller(settings: Settings) -> Caller | None:
     """Who asks; None: nobody we know. Raises `Unauthorized` for a credential that is none."""
     if "caller" not in g:
+        g.caller = None  # what the page that refuses a wrong credential finds
         g.caller = _caller(settings)
     found: Caller | None = g.caller
     return found
@@ -50,6 +52,7 @@ def _caller(settings: Settings) -> Caller | None:
             return Caller(key.name, False)
         if operator := find(settings.operators, secret.strip()):
             return Caller(operator.name, True)
+    throttle.wrong_credential()
     raise Unauthorized("bad_credential", "This key is not, or no longer, valid; send `Authorization: Bearer <key>`")
 
 

@@ -5,6 +5,7 @@
     ├── Unauthorized 401  no credential, or a wrong one
     ├── Forbidden    403  a credential that may not do this, or something that is switched off
     ├── NotFound     404  no such catalog, item, category or report
+    ├── TooMany      429  too often, or too many wrong credentials; try again after Retry-After
     └── Unavailable  503  the database is away or nothing is published; try again after Retry-After
 
 Programs get `{"error": {"code": ..., "message": ...}}`, people a page. No view needs a `try`.
@@ -26,6 +27,7 @@ class ApiError(Exception):
     """An answer that is not the one asked for."""
 
     status = 500
+    retry_after: int | None = None
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -57,10 +59,21 @@ class NotFound(ApiError):
     status = 404
 
 
+class TooMany(ApiError):
+    """This client was told to wait, and for how many seconds."""
+
+    status = 429
+
+    def __init__(self, code: str, message: str, seconds: int) -> None:
+        super().__init__(code, message)
+        self.retry_after = seconds
+
+
 class Unavailable(ApiError):
     """There is no answer right now; a later try may get one."""
 
     status = 503
+    retry_after = 1
 
 
 def is_for_programs(path: str) -> bool:
@@ -68,16 +81,16 @@ def is_for_programs(path: str) -> bool:
     return path.startswith(PROGRAM_PATHS)
 
 
-def error_response(status: int, code: str, message: str) -> Response:
+def error_response(status: int, code: str, message: str, retry_after: int | None = None) -> Response:
     """The one error shape: JSON for programs, a page for people."""
     if is_for_programs(request.path):
         body = orjson.dumps({"error": {"code": code, "message": message}})
         response = Response(body, status=status, content_type="application/json")
     else:
         response = Response(render_template("error.html", status=status, message=message), status=status)
-    if status == 503:
-        response.headers["Retry-After"] = "1"
-    elif status == 401:
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="recjobs"'
     return response
 
@@ -87,7 +100,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(ApiError)
     def _ours(error: ApiError) -> Response:
-        return error_response(error.status, error.code, error.message)
+        return error_response(error.status, error.code, error.message, error.retry_after)
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:

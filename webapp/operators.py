@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp import access
+from webapp import access, throttle
 from webapp.credentials import find
 from webapp.db import database
 from webapp.errors import Forbidden, Unauthorized, is_for_programs
@@ -56,10 +56,7 @@ def operator_required(view: Callable[P, AnyResponse | str]) -> Callable[P, AnyRe
 def operator_name() -> str | None:
     """Who is asking, if it is an operator: the author of a rule, who rolled back. Pages show it, or a way in."""
     settings = database().settings
-    try:
-        known = access.caller(settings) if settings.operators else None
-    except Unauthorized:  # the page that says so asks as well
-        return None
+    known = access.caller(settings) if settings.operators else None
     return known.name if known and known.is_operator else None
 
 
@@ -98,6 +95,7 @@ def enter() -> AnyResponse:
     back = _inside(request.form.get("back", "/"))
     operator = find(settings.operators, request.form.get("secret", "").strip())
     if operator is None or operator.name != request.form.get("name", "").strip():
+        throttle.wrong_credential()
         page = render_template("sign_in.html", back=back, offered=True, wrong=True)
         return Response(page, status=401, headers={"WWW-Authenticate": 'Form realm="recjobs"'})
     response: Response = redirect(back, 303)  # type: ignore[assignment]

@@ -6,11 +6,13 @@ is the first of these places that names `RECJOBS_READER_URL`, or failing that `R
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from limits import RateLimitItem, parse
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
 from webapp.credentials import Credential, parsed
 
@@ -20,6 +22,24 @@ ROOT = Path(__file__).resolve().parent.parent
 SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY", "RECJOBS_EDITOR_URL")
 """Settings whose value is in no message."""
 
+
+def _limit(given: object) -> object:
+    try:
+        return parse(given) if isinstance(given, str) else given
+    except ValueError:
+        raise ValueError("is no limit such as 600/minute or 20/second") from None
+
+
+def _origins(given: object) -> object:
+    words = given.replace(",", " ").split() if isinstance(given, str) else given
+    for word in words if isinstance(words, list) else ():
+        if not re.fullmatch(r"https?://[a-z0-9.\[\]:-]+", word):
+            raise ValueError(f"{word!r} is no origin such as https://shop.example (small letters, no path, no *)")
+    return words
+
+
+Limit = Annotated[InstanceOf[RateLimitItem], BeforeValidator(_limit)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Credentials = Annotated[
     tuple[Credential, ...], BeforeValidator(lambda given: parsed(given) if isinstance(given, str) else given)
 ]
@@ -68,6 +88,13 @@ class Settings(BaseModel):
     """Signs the cookies of operators. Unset: drawn at the start, so a sign-in holds for one process until it ends."""
     editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
     """How to reach Postgres as recjobs_editor, for rules and rolling back; unset: neither is offered."""
+
+    rate_limit: Limit | None = Field(None, alias="WEBAPP_RATE_LIMIT")
+    """How often one key, or one address without a key, may ask this process, such as 600/minute; unset: no limit."""
+    proxies: int = Field(0, alias="WEBAPP_PROXIES", ge=0, le=5)
+    """How many proxies of ours stand in front: that many entries of X-Forwarded-For are believed."""
+    cors_origins: Origins = Field((), alias="WEBAPP_CORS_ORIGINS")
+    """Sites whose scripts may read the API, such as https://shop.example; none by default."""
 
     @model_validator(mode="before")
     @classmethod
