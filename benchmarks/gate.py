@@ -1,8 +1,9 @@
 """Does the gate know the difference? On online_retail, at a holdout of 30 days and at one of 7.
 
-`make bench-gate`: twelve sabotaged candidates and what is said of each; ten honest retrains (five by other seeds, five
-of a day more) and how many are promoted; an A/A check of "better" over all pairs of 21 fits that differ by their seed;
-and how often an improvement of 5% is seen that was planted into such a fit, beside the smallest the report would state.
+`make bench-gate`: twelve sabotaged candidates, what is said of each and how far from the limits it lies; ten honest
+retrains (five by other seeds; five of a day more, on five dates) and how many are promoted; an A/A check of "better"
+over all pairs of 21 fits that differ by their seed; and how often an improvement of 5% is seen that was planted into
+such a fit, beside the smallest the report would state.
 """
 
 import os
@@ -25,6 +26,7 @@ from recjobs.core.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.model_file import StoredModel  # isort: skip
 from recjobs.core.popularity import popularity  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
+from recjobs.core.trace import Trace  # isort: skip
 
 CATALOG = "online_retail"
 HOLDOUT_DAYS = (30, 7)
@@ -73,18 +75,19 @@ class Night:
         popular = popularity(self.train)
         return Shown(given.per_user["ndcg"], **metrics.of_lists(given.lists, popular, popular > 0))
 
-    def defect(self, model: StoredModel) -> str | None:
-        """What `evaluate` says against a candidate."""
+    def looked_at(self, model: StoredModel) -> tuple[str | None, list[float | None]]:
+        """What `evaluate` says against a candidate; and the trace and its popular share where the ids are tonight's."""
         users, items = _ids(self.train)
-        if defect := integrity.defect_of_rows(model, users, items, self.train, self.recipe):
-            return defect
-        _, defect = integrity.defect_of_fit(
+        of_rows = integrity.defect_of_rows(model, users, items, self.train, self.recipe)
+        if of_rows and (model.item_ids != items or model.factors.defect()):
+            return of_rows, [None] * 5
+        trace, defect = integrity.defect_of_fit(
             model.factors, self.train, self.holdout, self.recipe, now=self.now, as_of=self.as_of, seed=7
         )
         lists = [self.asked(model.factors).lists, *(popular.lists for popular in self.popular.values())]
         known = np.bincount(self.train.user_idx, minlength=self.train.n_users)[self.questions.users] > 0
         share = integrity.popular_share(lists[0][known], [part[known] for part in lists[1:]], self.train.n_items)
-        return integrity.defect_of_lists(share) or defect
+        return of_rows or integrity.defect_of_lists(share) or defect, [*trace.to_json().values(), share]
 
     def verdict(self, candidate: Factors, champion: Factors) -> Verdict:
         """What the gate makes of a retrain."""
@@ -96,7 +99,7 @@ class Night:
             {name: given.per_user["ndcg"] for name, given in self.popular.items()},
             same_recipe=True,
             segments=segments_by_activity(activity),
-            defect=self.defect(StoredModel(candidate, *_ids(self.train))),
+            defect=self.looked_at(StoredModel(candidate, *_ids(self.train)))[0],
             bounds=Bounds(**{field.name: bounds[field.name] for field in fields(Bounds)}),
             seed=7,
         )
@@ -107,17 +110,23 @@ def main() -> None:
     load_settings()
     catalog, shop = load_catalog(CATALOG), looks.interactions_of(CATALOG)
     for days in HOLDOUT_DAYS:
-        as_of = int(shop.occurred_at.max()) + 1
-        cutoff = as_of - days * DAY
-        before = shop.occurred_at < cutoff
-        night = Night(catalog, shop.where(before), shop.where(~before), cutoff, as_of)
+        nights = [_night(catalog, shop, days, back) for back in range(5)]
+        night = nights[0]
         models = [night.fitted(seed) for seed in SEEDS]
         print(f"\n## A holdout of {days} days: {len(night.questions.users):,} users")
         _print_sabotage(night, models[0])
-        _print_retrains(night, models)
+        _print_retrains(nights, models)
         given = [night.asked(model) for model in models]
         _print_equals(np.column_stack([found.per_user["ndcg"] for found in given]))
         _print_planted(night, given)
+
+
+def _night(catalog: Catalog, shop: Interactions, days: int, back: int) -> Night:
+    """The night `back` days before the last one, with a holdout of so many days."""
+    as_of = int(shop.occurred_at.max()) + 1 - back * DAY
+    cutoff = as_of - days * DAY
+    at = shop.occurred_at
+    return Night(catalog, shop.where(at < cutoff), shop.where((at >= cutoff) & (at < as_of)), cutoff, as_of)
 
 
 def _ids(part: Interactions) -> tuple[list[str], list[str]]:
@@ -170,18 +179,21 @@ def _sabotaged(night: Night, honest: Factors) -> Iterator[tuple[str, Callable[[]
 
 
 def _print_sabotage(night: Night, honest: Factors) -> None:
-    print("\n| candidate | what is said of it |\n|---|---|")
-    print(f"| honest | {night.defect(StoredModel(honest, *_ids(night.train))) or 'nothing'} |")
-    for name, make in _sabotaged(night, honest):
-        print(f"| {name} | {night.defect(make()) or 'NOTHING: it would be let through'} |", flush=True)
+    print(f"\n| candidate | {' | '.join(f.name for f in fields(Trace))} | popular | what is said of it |")
+    print(f"|---|{'---|' * 6}")
+    for name, make in [("honest", lambda: StoredModel(honest, *_ids(night.train))), *_sabotaged(night, honest)]:
+        defect, numbers = night.looked_at(make())
+        said = " | ".join("" if number is None else f"{number:.4f}" for number in numbers)
+        let_through = "nothing" if name == "honest" else "NOTHING: it would be let through"
+        print(f"| {name} | {said} | {defect or let_through} |", flush=True)
 
 
-def _print_retrains(night: Night, models: list[Factors]) -> None:
-    yesterday = night.now - DAY
-    older = night.fitted(1, night.train.where(night.train.occurred_at < yesterday), yesterday)
-    pairs = [(candidate, models[0]) for candidate in models[1:6]]
-    pairs += [(night.fitted(seed, start=older), older) for seed in range(31, 36)]
-    verdicts = [night.verdict(*pair) for pair in pairs]
+def _print_retrains(nights: list[Night], models: list[Factors]) -> None:
+    verdicts = [nights[0].verdict(candidate, models[0]) for candidate in models[1:6]]
+    for seed, night in enumerate(nights, 31):
+        yesterday = night.now - DAY
+        older = night.fitted(seed, night.train.where(night.train.occurred_at < yesterday), yesterday)
+        verdicts.append(night.verdict(night.fitted(seed, start=older), older))
     promoted = sum(verdict.promoted for verdict in verdicts)
     print(f"\nhonest retrains: {promoted} of {len(verdicts)} promoted")
     for verdict in verdicts:

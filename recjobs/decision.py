@@ -3,6 +3,7 @@
 from typing import Any
 
 from recjobs.catalog import Catalog
+from recjobs.core.approval import is_open
 from recjobs.core.recipe import Recipe
 from recjobs.night import Night
 
@@ -28,6 +29,17 @@ def final(night: Night, step: str = "report") -> dict[str, Any]:
         chosen = night.artifacts.load_json("refit", "model.json")
         verdict |= {"verdict": chosen["verdict"], "reason": chosen["reason"]}
     return verdict
+
+
+def asks(night: Night) -> bool:
+    """Whether a person is asked about tonight's candidate, and has not answered."""
+    return is_open(night.verdict(), night.catalog.gate.approval) and not night.artifacts.is_done("approve")
+
+
+def unlike_champion(night: Night) -> str:
+    """Where tonight's recipe differs from that of the champion it is held against; empty without one."""
+    champion = night.request.champion
+    return night.catalog.recipe.unlike(Recipe.from_json(champion.recipe)) if champion else ""
 
 
 def record(night: Night, session: Any) -> None:

@@ -8,7 +8,7 @@ from recjobs import comparison_page
 from recjobs.adapters import plots
 from recjobs.core.bands import BANDS
 from recjobs.core.interactions import Interactions
-from recjobs.decision import final, kept_batch
+from recjobs.decision import asks, final, kept_batch, unlike_champion
 from recjobs.night import Night
 from recjobs.pages import page
 
@@ -44,6 +44,8 @@ def night_page(night: Night) -> str:
         verdict=verdict,
         chosen=chosen,
         kept=kept,
+        asks=asks(night) and not chosen and not kept,
+        unlike=unlike_champion(night),
         holdout_users=metrics["users"],
         metrics=comparison_page.tables(metrics["metrics"]),
         headings=comparison_page.PARTS,

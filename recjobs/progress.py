@@ -98,11 +98,10 @@ def _shown(console: Console) -> Progress:
 
 
 def _say_how_to_approve(console: Console, catalog: Catalog, batch_id: str) -> None:
-    from recjobs.core.approval import is_open
+    from recjobs.decision import asks
     from recjobs.night import Night
 
-    night = Night.open(catalog, batch_id)
-    if is_open(night.verdict(), night.catalog.gate.approval) and not night.artifacts.is_done("approve"):
+    if asks(Night.open(catalog, batch_id)):
         console.print(
             f"the gate cannot tell, so the champion stays. To put the candidate in charge: recjobs approve --catalog "
             f"{catalog.name} --batch-id {batch_id} --reason R, then the same night again"

@@ -32,15 +32,21 @@ def decided(verdict: dict[str, Any], answer: dict[str, Any] | None) -> dict[str,
     return verdict | noted
 
 
-def comparison(verdict: dict[str, Any], rows: list[dict[str, Any]], report: str | None) -> str:
-    """What a person needs to see to decide, in Markdown. rows: of the evaluations view."""
+def comparison(
+    verdict: dict[str, Any], rows: list[dict[str, Any]], report: str | None, changed: str, hours: float
+) -> str:
+    """What a person needs to see to decide, in Markdown.
+
+    rows: of the evaluations view; changed: where the recipe differs from the champion's; hours: until it is too late.
+    """
     cells = {(r["model"], r["view"]): r for r in rows if (r["segment"], r["metric"]) == ("all", "ndcg_at_20")}
     views = list(dict.fromkeys(view for _, view in cells))
     rise = verdict["smallest_rise"]
     lines = [
-        f"The candidate has a **changed recipe**; against the champion on {verdict['n_users']:,} users of the holdout "
-        f"it is at **{_percent(verdict['diff'])}** (95%: {_percent(verdict['diff_low'])} to "
-        f"{_percent(verdict['diff_high'])}). Zero lies inside, so the gate cannot tell.",
+        f"The candidate has a **changed recipe** (`{changed}`). Against the champion on {verdict['n_users']:,} users "
+        f"of the holdout it is at **{_percent(verdict['diff'])}** (95%: {_percent(verdict['diff_low'])} to "
+        f"{_percent(verdict['diff_high'])}). Zero lies inside, so the gate cannot tell. Without an answer within "
+        f"{hours:g} hours the champion stays.",
         "",
         f"| NDCG@20 | {' | '.join(views)} |",
         f"|---|{'---|' * len(views)}",

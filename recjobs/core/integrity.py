@@ -1,6 +1,6 @@
 """Is a candidate what it says it is: a model of tonight's users and items, fit on tonight's train part by its recipe?
 
-The limits, and how far honest and sabotaged candidates lie from them: decision 0009.
+The limits, and how far honest and sabotaged candidates lie from them: docs/decisions/0009.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,9 @@ MAX_HOLDOUT = 0.3
 MAX_NEWEST_MISSING = 0.5
 STALE_DAYS = (1, 7, 30, 90)
 """How old a candidate may be that is called stale; one of another age is found by what it does not follow from."""
+MAX_LEFT_OTHERWISE = 0.3
+"""Of other data than tonight's factors follow if no more than this is left: untrained ones are nearer to some data than
+to others, too."""
 MAX_POPULAR = 0.9
 """Share of popular items in the lists of users it knows, above which they are the popular ones."""
 
@@ -66,6 +69,8 @@ def _defect_of_unknown(factors: Factors, train: Interactions, recipe: Recipe) ->
         said = f"{unknown.sum()} of the {present.sum()} {name} that the train part has"
         if (present & (first >= first[unknown].min()) == unknown).all():
             return f"it is stale: {said} have no factors, those that came last"
+        if foreign := (known & ~present).sum():
+            return f"its rows belong to other {name}: {said} have no factors, and {foreign} have some that it has not"
         return f"{said} have no factors"
     return None
 
@@ -84,7 +89,7 @@ def defect_of_trace(found: Trace) -> str | None:
         if not value <= limit:
             return (
                 "its factors do not follow from tonight's train part by its recipe: of what the interactions of its "
-                f"{name} ask, {value:.0%} is not there ({limit:.0%} are allowed)"
+                f"{name} ask, {min(value, 1.0):.0%} is not there ({limit:.0%} are allowed)"
             )
     if found.holdout > MAX_HOLDOUT:
         return f"it was trained on the holdout: {found.holdout:.0%} of what that adds is in its factors already"
@@ -123,7 +128,8 @@ def defect_of_fit(
             others.append((older, then, said))
     left = [trace(factors, data, nothing, recipe, then, seed).left_of_items for data, then, _ in others]
     best = int(np.argmin(left))
-    return found, others[best][2] if left[best] < found.left_of_items / 2 else defect
+    follows = left[best] < min(found.left_of_items / 2, MAX_LEFT_OTHERWISE)
+    return found, others[best][2] if follows else defect
 
 
 def popular_share(lists: np.ndarray, popular: Sequence[np.ndarray], n_items: int) -> float | None:

@@ -37,6 +37,11 @@ class Recipe:
         """The recipe in one line, without what is left out."""
         return "  ".join(f"{key}={value}" for key, value in self.to_json().items() if value not in (None, {}))
 
+    def unlike(self, other: "Recipe") -> str:
+        """Where it differs from another recipe, as in `alpha=20, not 10`; empty where it does not."""
+        mine, theirs = self.to_json(), other.to_json()
+        return "; ".join(f"{key}={mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key])
+
     def to_json(self) -> dict[str, object]:
         """The recipe as plain JSON, kinds as an object."""
         return {**asdict(self), "kinds": dict(self.kinds)}

@@ -5,6 +5,7 @@ from typing import Any
 
 from recjobs.catalog import Catalog
 from recjobs.core.approval import comparison, is_open
+from recjobs.decision import asks, unlike_champion
 from recjobs.errors import Misuse
 from recjobs.night import Night
 from recjobs.night_page import night_page
@@ -64,9 +65,10 @@ def question(catalog: Catalog, batch_id: str) -> str | None:
     """
     night = Night.open(catalog, batch_id)
     verdict = night.artifacts.load_json("gate", "verdict.json")
-    if not is_open(verdict, night.catalog.gate.approval) or night.artifacts.is_done("approve"):
+    if not asks(night):
         return None
     with night.database("publisher").connect() as session:
         session.rows("record_report", batch_id=batch_id, html=night_page(night))
     link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
-    return comparison(verdict, night.artifacts.load_json("evaluate", "evaluation.json")["metrics"], link)
+    rows = night.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
+    return comparison(verdict, rows, link, unlike_champion(night), night.catalog.gate.approval_hours)

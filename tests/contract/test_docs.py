@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from recjobs import NIGHT
 from recjobs.__main__ import cli
 from recjobs.config import Settings
+from recjobs.core.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
 from recjobs.core.reasons import as_markdown
+from recjobs.quality import Gate
 from webapp.settings import Settings as WebSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,3 +83,36 @@ def test_the_table_of_reason_codes_is_the_one_of_the_code() -> None:
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     table = page.split("<!-- reasons -->\n")[1].split("\n<!-- end of reasons -->")[0]
     assert table == as_markdown(), "put the output of `recjobs reasons` there"
+
+
+def gate_table(name: str) -> list[list[str]]:
+    page = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+    table = page.split(f"<!-- {name} -->\n")[1].split(f"\n<!-- end of {name} -->")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_the_table_of_the_gates_keys_is_the_one_of_the_code() -> None:
+    said = {row[0].strip("`"): row[1] for row in gate_table("keys")}
+    assert said == {key: str(field.default) for key, field in Gate.model_fields.items()}
+
+
+def test_the_table_of_the_gates_checks_names_all_of_them_in_their_order_with_their_keys() -> None:
+    users = np.linspace(0.1, 0.9, 30)
+    shown, keys = Shown(users, 0.5, 0.5, 5.0), Gate().model_dump()
+    asked = {name: keys[name] for name in keys if name in Bounds.__annotations__} | {"min_holdout_users": 1}
+    found: dict[str, float | None] = {}
+    for same_recipe in (False, True):
+        verdict = decide(
+            shown, shown, dict.fromkeys((*POPULAR, NEIGHBOURS), users / 2), same_recipe=same_recipe,
+            segments=dict.fromkeys(SEGMENTS, users > 0), defect=None, bounds=Bounds(**asked), seed=1,
+        )  # fmt: skip
+        found |= {check.name: check.bound for check in verdict.checks}
+    rows = [(names.replace("`", "").split(", "), key.strip("`")) for names, _, key in gate_table("checks")]
+    order = [name for names, _ in rows for name in names]
+    assert sorted(order) == sorted(found)
+    assert [name for name in order if name in {check.name for check in verdict.checks}] == [
+        check.name for check in verdict.checks
+    ]
+    for names, key in rows:
+        for name in names:
+            assert not key or abs(found[name] or 0) == keys[key], (name, key)

@@ -1,10 +1,12 @@
 """What follows from a verdict: a live batch that is kept, a person who is asked, a history of what was in charge."""
 
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
 
-from tests.commands import Done, Kill
+from tests.commands import ROOT, Done, Kill, environment_of
 from tests.worlds import CATALOG, EARLIER, MakeWorld, World
 
 ABSURD = ("--set", "factors=1", "--set", "regularization=1.0e+9", "--set", "alpha=1.0e-3")
@@ -145,11 +147,29 @@ def test_an_approval_that_comes_late_is_taken_by_the_same_night_again(asking: Wo
     assert asking.night("--as-of", LATER, *AS_GOOD).json["nothing_new"]
 
 
+def asked_of_a_person(world: World, batch_id: str) -> str:
+    """What Airflow's task shows."""
+    code = (
+        "from recjobs.config import load_catalog; from recjobs.steps import approve; "
+        f"print(approve.question(load_catalog({world.name!r}), {batch_id!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment_of(world.settings), cwd=ROOT,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    return done.stdout
+
+
 def test_an_answer_before_the_refit_is_taken_by_the_night_that_goes_on(asking: World):
     killed = asking.night("--set", "alpha=10.0002", kill=Kill("recjobs.steps.refit:run"))
     assert killed.code == -9
     batch_id = asking.value("select max(batch_id) from inputs")
     before = in_charge(asking)
+    put = asked_of_a_person(asking, batch_id)
+    assert "(`alpha=10.0002, not 10.0001`)" in put
+    assert "Without an answer within 12 hours the champion stays" in put
+    assert f"/reports/{asking.name}/{batch_id}" in put
+    page = asking.value("select html from reports where batch_id = %s", batch_id)
+    assert "<strong>a person is asked</strong>" in page
+    assert "<code>alpha=10.0002, not 10.0001</code>" in page
     done = asking.recjobs("approve", "--batch-id", batch_id, "--reason", "not now", "--by", "bob", "--refuse")
     assert done.code == 0, done.err
     resumed = asking.night("--set", "alpha=10.0002")

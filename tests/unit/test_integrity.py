@@ -114,6 +114,15 @@ def test_what_does_not_follow_from_the_train_part_is_told_so(factors):
     assert "do not follow from tonight's train part" in defect(factors)
 
 
+@pytest.mark.parametrize("size", [0.01, 1, 3, 10])
+def test_what_was_never_trained_is_not_said_to_be_of_the_holdout_or_stale_however_long_its_rows(size):
+    """What is left of long rows is a multiple of what is asked, and less of it where more is asked: of the holdout."""
+    rng = np.random.default_rng(1)
+    drawn = [np.abs(rng.normal(0, size, rows.shape)).astype(np.float32) for rows in (
+        HONEST.user_factors, HONEST.item_factors)]  # fmt: skip
+    assert "do not follow from tonight's train part" in defect(Factors(*drawn), replace(RECIPE, half_life_days=7))
+
+
 def test_users_drawn_at_random_are_seen_though_the_items_were_solved_for_them():
     users = np.random.default_rng(1).normal(0, 0.3, HONEST.user_factors.shape).astype(np.float32)
     once = fit(TRAIN.confidence(RECIPE, CUTOFF).T.tocsr(), replace(RECIPE, iterations=1), 6, 1,
@@ -171,6 +180,18 @@ def test_factors_are_as_many_as_the_recipe_asks():
 def test_a_row_without_factors_is_one_too_few():
     assert rows(without("user_factors", 3)) == "1 of the 120 users that the train part has have no factors"
     assert rows(without("item_factors", np.arange(44))) == "it knows one of the 45 items that the train part has"
+
+
+def test_rows_that_were_shuffled_with_those_that_nobody_knows_belong_to_others():
+    """Item 0 is new: the train part has nothing of it, and the model no factors."""
+    train = TRAIN.where(TRAIN.item_idx != 0)
+    honest = without("item_factors", 0)
+    assert rows(honest, train=train) is None
+    shifted = replace(honest, item_factors=np.roll(honest.item_factors, 1, axis=0))
+    assert rows(shifted, train=train) == (
+        "its rows belong to other items: 1 of the 44 items that the train part has have no factors, and 1 have some "
+        "that it has not"
+    )
 
 
 def test_who_lacks_those_that_came_last_is_stale():
