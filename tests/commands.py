@@ -83,6 +83,10 @@ class Command:
         self._process = _context.Process(target=_run, args=(arguments, environment, str(self._folder), kill))
         self._process.start()
 
+    def kill(self) -> None:
+        """`kill -9`, now."""
+        self._process.kill()
+
     def wait(self, seconds: float = 120) -> Done:
         """Wait until it ends; it must within `seconds`."""
         self._process.join(seconds)

@@ -44,6 +44,7 @@ class Report:
 
     requests: int = 0
     failed: int = 0
+    unavailable: int = 0
     torn: int = 0
     examples: list[str] = field(default_factory=list)
     seconds: float = 0
@@ -254,7 +255,9 @@ def ask(order: dict[str, Any]) -> Report:
                     continue
                 status, body = answer
                 took.append(time.monotonic() - connection.began)
-                if status != connection.question.status:
+                if status == 503:
+                    report.unavailable += 1
+                elif status != connection.question.status:
                     fail(connection, f"{status} to {connection.question.bytes!r}: {body[:300]!r}")
                 elif status == 200:
                     found = orjson.loads(body)

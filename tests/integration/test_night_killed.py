@@ -8,6 +8,8 @@ from recjobs import NIGHT
 from tests.commands import Kill
 from tests.worlds import EARLIER, MakeWorld, World
 
+pytestmark = pytest.mark.soak
+
 FILES, SQL = "recjobs.adapters.artifacts:StepFiles", "recjobs.adapters.postgres:Session.rows"
 REGISTRY, PUBLISH = "recjobs.adapters.mlflow_registry:Registry", "recjobs.steps.publish"
 

@@ -2,32 +2,18 @@
 
 import contextlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import psycopg2
-import psycopg2.extras
 import pytest
 
-from tests.commands import Kill
 from tests.list_contract import broken_lists
-from tests.worlds import MakeWorld, World, by_chance
+from tests.publishing import BEFORE_IT_IS_ATTACHED, DATES, prepared
+from tests.readers import ALL_LISTS, READS, Reader
+from tests.worlds import MakeWorld, World
 
-DATES = ("2025-06-05", "2025-06-12", "2025-06-19", "2025-06-26")
-BEFORE_PUBLISHING = Kill("recjobs.steps.publish:run", "before")
-BEFORE_IT_IS_ATTACHED = Kill("recjobs.adapters.postgres:Session.rows", "before", ("attach_batch",))
-
-
-def prepared(make_world: MakeWorld, *dates: str, n_users: int = 80) -> tuple[World, list[str]]:
-    """A world with a night for each date, killed before it published; and their batch ids. Nothing is held out, so no
-    candidate is promoted, and no night waits for another one's champion."""
-    world = make_world(by_chance(n_users), holdout_days=1e-6)
-    nights = [world.start("night", "--as-of", date, kill=BEFORE_PUBLISHING) for date in dates]
-    assert [night.wait().code for night in nights] == [-9] * len(dates)
-    found = sorted(path.name for path in (world.artifacts / world.name).iterdir())
-    assert len(found) == len(dates)
-    return world, found
+pytestmark = pytest.mark.soak
 
 
 def test_ten_publishers_of_one_batch_flip_once(make_world: MakeWorld):
@@ -82,43 +68,6 @@ def test_one_process_loads_at_a_time(make_world: MakeWorld):
         assert done.code == 75
         assert f"another process is loading a batch of {world.name}" in done.message
     assert world.recjobs("publish", "--batch-id", batch_id).code == 0
-
-
-@dataclass
-class Reader(threading.Thread):
-    """Reads until told to stop, on one connection, and keeps what it saw."""
-
-    world: World
-    statement: str
-    stop: threading.Event
-    seen: list[tuple[Any, ...]] = field(default_factory=list)
-    failure: Exception | None = None
-
-    def __post_init__(self) -> None:
-        super().__init__(daemon=True)
-
-    def run(self) -> None:
-        connection = self.world.postgres.connect("recjobs_reader", self.world.name)
-        try:
-            with contextlib.closing(connection), connection.cursor() as cursor:
-                while not self.stop.is_set():
-                    cursor.execute(self.statement)
-                    self.seen.append(tuple(cursor.fetchall()))
-        except psycopg2.Error as error:
-            self.failure = error
-
-    __hash__ = threading.Thread.__hash__
-
-
-ALL_LISTS = "select batch_id, count(*), md5(string_agg(user_id || item_ids::text || scores::text, '' order by user_id))"
-READS = {
-    "every list": f"{ALL_LISTS} from served_lists group by batch_id",
-    "one user": "select distinct batch_id from recommendations where user_id = 'u07'",
-    "the function": "select distinct batch_id from recommend('u07', 10)",
-    "an unknown user": "select distinct batch_id from recommend('who', 10)",
-    "similar and popular": "select distinct batch_id from popular_items union select distinct batch_id from items",
-    "which is live": "select batch_id from batches where is_live",
-}
 
 
 @dataclass

@@ -11,10 +11,12 @@ from recjobs.adapters.postgres import Session
 from recjobs.config import load_catalog
 from recjobs.steps import prune
 from tests.commands import Kill
+from tests.publishing import LIST_TABLES as TABLES
 from tests.worlds import MakeWorld, World, handful, soak
 
+pytestmark = pytest.mark.soak
+
 SQL = "recjobs.adapters.postgres:Session.rows"
-TABLES = ("top_n", "similar_lists", "popular_lists", "item_records", "history_lists")
 
 
 def stage(world: World, day: int) -> str:

@@ -4,6 +4,7 @@ Every list that a client gets is compared, item for item, with the batch that th
 """
 
 import contextlib
+import random
 import re
 import socket
 import threading
@@ -12,12 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 
 from tests.load import Load, Report
 from tests.pointer import Pointer
-from tests.replicas import Nginx, Replica
+from tests.replicas import Nginx, Replica, status
 from tests.webapp_world import Batch, World, shop_batch, start_world
 from tests.worlds import soak
 
@@ -65,8 +67,8 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 def said(report: Report) -> str:
     """A report in a line, for `make soak`."""
     return (
-        f"{report.requests} requests, {report.failed} failed, {report.torn} torn, {report.seconds:.0f} s,"
-        f" {report.requests / report.seconds:.0f} a second, milliseconds {report.milliseconds}"
+        f"{report.requests} requests, {report.failed} failed, {report.unavailable} 503, {report.torn} torn,"
+        f" {report.seconds:.0f} s, {report.requests / report.seconds:.0f} a second, milliseconds {report.milliseconds}"
     )
 
 
@@ -78,7 +80,7 @@ def test_memory_descriptors_and_connections_stay_flat(front: Front, figure: Call
         load.wait_for(k * requests // SAMPLES)
         seen.append([measured(front.world, replica) for replica in front.replicas])
     report = load.stop()
-    assert (report.failed, report.torn, report.examples) == (0, 0, [])
+    assert (report.failed, report.unavailable, report.torn, report.examples) == (0, 0, 0, [])
 
     early, late = seen[SAMPLES // 4 : SAMPLES // 2], seen[-SAMPLES // 4 :]
     for n, replica in enumerate(front.replicas):
@@ -162,7 +164,7 @@ def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_an
     load.wait_for(load.answered + 300)
     report = load.stop()
 
-    assert (report.failed, report.torn, report.examples) == (0, 0, [])
+    assert (report.failed, report.unavailable, report.torn, report.examples) == (0, 0, 0, [])
     assert report.requests >= REQUESTS
     assert [broken for runs in report.connections if (broken := pointer.broken(runs))] == []
     assert {order[-1] for order in report.batches()} == {SIXTH}
@@ -177,6 +179,45 @@ def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_an
     figure(
         f"P1: {said(report)}; answers of the batch before at most {pointer.lag(report.connections):.3f} s after a flip"
     )
+
+
+def test_postgres_killed_again_and_again_is_503_for_a_while_and_never_a_wrong_list(
+    front: Front, figure: Callable[[str], None]
+):
+    world, batches = front.world, [shop_batch(f"202403{k:02}T000000Z-1", 100 + k) for k in range(1, soak(10, 10) + 1)]
+    load = Load(front.nginx.port, {**SEEDS, **{b.batch_id: 100 + k for k, b in enumerate(batches, 1)}}, soak(20_000))
+    draw, outages = random.Random(3), []
+    load.wait_for(300)
+    for batch in batches:
+        publisher = threading.Thread(target=lambda batch=batch: publish_or_be_cut_off(world, batch))
+        publisher.start()
+        time.sleep(draw.uniform(0, 1.5))
+        began = time.monotonic()
+        for process in world.cluster.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        publisher.join()
+        assert {status(f"http://127.0.0.1:{replica.port}/healthz") for replica in front.replicas} == {200}
+        world.cluster.start()
+        back = time.monotonic()
+        while status(f"http://127.0.0.1:{front.nginx.port}/v1/shop/recommendations?user_id=u0001") != 200:
+            assert time.monotonic() - back < 5
+            time.sleep(0.05)
+        outages.append(round(back - began, 1))
+        world.publish("shop", batch)
+        assert world.sql("select batch_id from batches where is_live", catalog="shop") == [(batch.batch_id,)]
+        load.wait_for(load.answered + 300)
+    report = load.stop()
+    assert (report.failed, report.torn, report.examples) == (0, 0, [])
+    assert report.unavailable > 0
+    assert {order[-1] for order in report.batches()} == {batches[-1].batch_id}
+    assert all(order == sorted(order) for order in report.batches()), "no batch goes back"
+    figure(f"P2: Postgres killed {len(batches)} times, away for {outages} s: {said(report)}")
+
+
+def publish_or_be_cut_off(world: World, batch: Batch) -> None:
+    with contextlib.suppress(psycopg2.Error):
+        world.publish("shop", batch)
 
 
 def delete_and_insert(world: World, batch: Batch) -> None:
