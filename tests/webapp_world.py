@@ -106,7 +106,7 @@ class World:
         self.sql("set role recjobs_owner;" + "\n".join(path.read_text() for path in files), catalog=catalog)
 
     def publish(self, catalog: str, batch: Batch) -> None:
-        """Write a batch and move the pointer to it; what an earlier try left half done is completed."""
+        """Write a batch and move the pointer to it."""
         champion = self.sql("select model_version from champion", role="recjobs_loader", catalog=catalog)
         record = {
             "batch_id": batch.batch_id, "as_of": batch.as_of, "attempt": 1, "computed_at": "2024-01-02T03:04:05.678Z",
@@ -118,16 +118,7 @@ class World:
             "select register_model(%s, %s, 'nowhere', repeat('0', 64), now(), '{}')",
             batch.model_version, batch.batch_id, role="recjobs_publisher", catalog=catalog,
         )  # fmt: skip
-        stage = "select stage_batch(%s)"
-        if self.sql(stage, json.dumps(record), role="recjobs_loader", catalog=catalog) == [("staged",)]:
-            self._load(catalog, batch)
-        for flip in ("attach_batch(%s, %s, false)", "publish_batch(%s, %s, false, 'test')"):
-            self.sql(
-                f"select {flip}",
-                batch.batch_id, champion[0][0] if champion else None, role="recjobs_publisher", catalog=catalog,
-            )  # fmt: skip
-
-    def _load(self, catalog: str, batch: Batch) -> None:
+        self.sql("select stage_batch(%s)", json.dumps(record), role="recjobs_loader", catalog=catalog)
         rows: dict[str, list[tuple[Any, ...]]] = {
             "item_records": [(i, *known, None, None, True, 9) for i, known in batch.items.items()],
             "top_n": [(u, *one) for u, one in batch.users.items()],
@@ -146,6 +137,11 @@ class World:
             counts = json.dumps(_exposure(batch))
             cursor.execute("select record_exposure(%s, %s)", (batch.batch_id, counts))
         loader.close()
+        for flip in ("attach_batch(%s, %s, false)", "publish_batch(%s, %s, false, 'test')"):
+            self.sql(
+                f"select {flip}",
+                batch.batch_id, champion[0][0] if champion else None, role="recjobs_publisher", catalog=catalog,
+            )  # fmt: skip
 
     def client(self, **settings: Any) -> FlaskClient:
         """A client of the app on this database, with time enough for a busy machine."""

@@ -3,7 +3,11 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.worlds import EARLIER, MakeWorld, World
+
+pytestmark = pytest.mark.soak
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, int]]:

@@ -204,7 +204,7 @@ def test_postgres_killed_again_and_again_is_503_for_a_while_and_never_a_wrong_li
             assert time.monotonic() - back < 5
             time.sleep(0.05)
         outages.append(round(back - began, 1))
-        world.publish("shop", batch)
+        publish_again(world, batch)
         assert world.sql("select batch_id from batches where is_live", catalog="shop") == [(batch.batch_id,)]
         load.wait_for(load.answered + 300)
     report = load.stop()
@@ -218,6 +218,16 @@ def test_postgres_killed_again_and_again_is_503_for_a_while_and_never_a_wrong_li
 def publish_or_be_cut_off(world: World, batch: Batch) -> None:
     with contextlib.suppress(psycopg2.Error):
         world.publish("shop", batch)
+
+
+def publish_again(world: World, batch: Batch) -> None:
+    """What the publish step does when it is run again: what was attached is not loaded once more."""
+    attached = "select count(*) from batch_records where batch_id = %s and attached"
+    if world.sql(attached, batch.batch_id, catalog="shop") == [(0,)]:
+        world.publish("shop", batch)
+    else:
+        flip = "select publish_batch(%s, %s, false, 'again')"
+        world.sql(flip, batch.batch_id, batch.model_version, role="recjobs_publisher", catalog="shop")
 
 
 def delete_and_insert(world: World, batch: Batch) -> None:
