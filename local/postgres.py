@@ -30,7 +30,7 @@ ADMIN = "admin"
 OWNERS = {"recjobs": ADMIN, "airflow": "airflow", "mlflow": "mlflow"}
 """Each database and the role it belongs to. Airflow and MLflow both want a table `alembic_version`, hence three."""
 
-RECJOBS_ROLES = ("recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader")
+RECJOBS_ROLES = ("recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor")
 
 SERVER_SETTINGS = {
     "listen_addresses": ports.HOST,
@@ -117,6 +117,7 @@ class Cluster:
             "RECJOBS_LOADER_URL": self.url("recjobs_loader"),
             "RECJOBS_PUBLISHER_URL": self.url("recjobs_publisher"),
             "RECJOBS_READER_URL": self.url("recjobs_reader"),
+            "RECJOBS_EDITOR_URL": self.url("recjobs_editor"),
             "MLFLOW_TRACKING_URI": self.url("mlflow", "mlflow", "postgresql+psycopg2"),
         }
 

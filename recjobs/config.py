@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """Logs in as recjobs_publisher: publishes, rolls back, promotes."""
     reader_url: str = Field(default="", alias="RECJOBS_READER_URL")
     """Logs in as recjobs_reader: selects from the served views."""
+    editor_url: str = Field(default="", alias="RECJOBS_EDITOR_URL")
+    """Logs in as recjobs_editor: changes rules."""
     mlflow_tracking_uri: str = Field(default="", alias="MLFLOW_TRACKING_URI")
     """MLflow's store; unset: the local platform's."""
     statsd_host: str = Field(default="", alias="STATSD_HOST")
@@ -76,7 +78,7 @@ class Settings(BaseSettings):
     """Port of `make mlflow`."""
 
     def url_of(self, role: str) -> str:
-        """The URL for owner, loader, publisher or reader: its own, else the one for everything."""
+        """The URL for owner, loader, publisher, reader or editor: its own, else the one for everything."""
         url = getattr(self, f"{role}_url") or self.database_url
         if not url:
             raise BadConfiguration(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recjobs.core.als import Factors
     from recjobs.core.model_file import StoredModel
 
-Role = Literal["owner", "loader", "publisher", "reader"]
+Role = Literal["owner", "loader", "publisher", "reader", "editor"]
 
 
 class ChampionPin(BaseModel):

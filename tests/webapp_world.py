@@ -82,7 +82,8 @@ class World:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         cluster.start()
-        self.sql((MIGRATIONS / "database/0001-roles.sql").read_text())
+        for path in sorted((MIGRATIONS / "database").glob("*.sql")):
+            self.sql(path.read_text())
 
     def url(self, role: str = "admin") -> str:
         """How a role reaches the database."""

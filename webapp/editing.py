@@ -13,7 +13,7 @@ from webapp.errors import Forbidden, Refused, Unavailable
 
 log = logging.getLogger("webapp.editing")
 
-REFUSALS = ("P0", "22", "23")
+REFUSALS = ("P0", "22", "23", "RJ")
 """Classes of SQLSTATE by which a function or a constraint says no: raised by us, bad value, broken constraint."""
 
 

@@ -11,7 +11,7 @@ import psycopg2
 import psycopg2.extras
 from psycopg2 import errors, sql
 
-from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Superseded, SystemAway
+from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
 QUERIES = Path(__file__).resolve().parent.parent.parent / "sql" / "queries"
 
@@ -150,6 +150,8 @@ def _translated(url: str) -> Iterator[None]:
         message = _first_line(error)
         if error.pgcode == "RJ075":
             raise (Locked if "right now" in message else Superseded)(message) from error
+        if error.pgcode == "RJ064":
+            raise Misuse(message) from error
         if error.pgcode == "RJ065":
             raise ListsRefused(message) from error
         raise Defect(f"Postgres: {message} ({error.pgcode})") from error

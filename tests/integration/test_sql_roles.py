@@ -7,18 +7,19 @@ import pytest
 
 from tests.worlds import EARLIER, MakeWorld, World
 
-ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader")
+ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor")
 
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
     " inputs drift rejected challengers champions"
-    " similar_items user_history steps exposure previous_batch previous_lists previous_items segments"
+    " similar_items user_history steps exposure previous_batch previous_lists previous_items segments rules"
 )
 GRANTS = {
     "recjobs_reader": {
         "connect to the database",
         "usage of the schema",
         "execute recommend",
+        "execute apply_rules",
         *(f"select {view}" for view in READABLE.split()),
     },
     "recjobs_loader": {
@@ -49,6 +50,19 @@ GRANTS = {
         "execute record_night",
         "execute record_report",
         "execute register_model",
+        "execute roll_back",
+    },
+    "recjobs_editor": {
+        "connect to the database",
+        "usage of the schema",
+        "select batches",
+        "select rules",
+        "insert a column of rules",
+        "update a column of rules",
+        "execute add_rule",
+        "execute remove_rule",
+        "execute restore_rule",
+        "execute try_rule",
         "execute roll_back",
     },
     "recjobs_migrator": {"connect to the database"},

@@ -13,7 +13,7 @@ answer as (
     select
         p.batch_id, b.computed_at, b.model_version, b.top_n_served, 'popular',
         array_agg(p.item_id order by p.rank), array_agg(p.score order by p.rank),
-        array_fill('popular'::text, array[count(*)::integer])
+        array_agg(p.source order by p.rank)
     from popular_items as p
     join batches as b on b.batch_id = p.batch_id
     where p.segment = 'all' and p.rank <= least($2, b.top_n_served) and not exists (select from known)
