@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
-_TEXT, _FLOAT4, _TIMESTAMPTZ = 25, 700, 1184
-_ELEMENT_FORMATS = {_FLOAT4: ">f4", _TIMESTAMPTZ: ">i8"}
+_INT4, _TEXT, _FLOAT4, _TIMESTAMPTZ = 23, 25, 700, 1184
+_ELEMENT_FORMATS = {_INT4: ">i4", _FLOAT4: ">f4", _TIMESTAMPTZ: ">i8"}
 _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970."""
 
@@ -74,19 +74,24 @@ def boolean(values: pa.Array) -> pa.Array:
 
 
 def text_array(values: pa.ListArray) -> pa.Array:
-    """A text[] field; elements must not be null."""
+    """A text[] field; null becomes NULL, elements must not be null."""
     encoded = values.flatten().dictionary_encode()
     elements = _prefixed(encoded.dictionary.cast(pa.large_binary())).take(encoded.indices)
     return _array(values, _content_by_row(elements, values), _TEXT)
 
 
+def integer_array(values: pa.ListArray) -> pa.Array:
+    """An integer[] field; null becomes NULL, elements must not be null."""
+    return _fixed_array(values, values.flatten().to_numpy(zero_copy_only=False), _INT4)
+
+
 def float_array(values: pa.ListArray) -> pa.Array:
-    """A real[] field; elements must not be null."""
+    """A real[] field; null becomes NULL, elements must not be null."""
     return _fixed_array(values, values.flatten().to_numpy(zero_copy_only=False), _FLOAT4)
 
 
 def timestamp_array(values: pa.ListArray) -> pa.Array:
-    """A timestamptz[] field from timestamps in microseconds UTC; elements must not be null."""
+    """A timestamptz[] field from timestamps in microseconds UTC; null becomes NULL, elements must not be null."""
     at = values.flatten().cast(pa.int64()).to_numpy(zero_copy_only=False) - _POSTGRES_EPOCH
     return _fixed_array(values, at, _TIMESTAMPTZ)
 
@@ -99,8 +104,8 @@ def _fixed_array(values: pa.ListArray, flat: np.ndarray, oid: int) -> pa.Array:
 
 
 def _array(values: pa.ListArray, bodies: pa.Array, oid: int) -> pa.Array:
-    """Length, header and elements of each row's array; an empty array has no dimension."""
-    sizes = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+    """Length, header and elements of each row's array; an empty array has no dimension, null becomes NULL."""
+    sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     header = np.empty(
         len(values), np.dtype([("dims", ">i4"), ("flags", ">i4"), ("oid", ">i4"), ("n", ">i4"), ("first", ">i4")])
     )
@@ -109,7 +114,7 @@ def _array(values: pa.ListArray, bodies: pa.Array, oid: int) -> pa.Array:
     if (sizes == 0).any():
         empty = np.array([0, 0, oid], ">i4").tobytes()
         whole = pc.if_else(pa.array(sizes == 0), pa.scalar(empty, pa.large_binary()), whole)
-    return _prefixed(pc.binary_join_element_wise(whole, bodies, pa.scalar(b"", pa.large_binary())))
+    return _nullable(_prefixed(pc.binary_join_element_wise(whole, bodies, pa.scalar(b"", pa.large_binary()))), values)
 
 
 def _prefixed(values: pa.Array) -> pa.Array:

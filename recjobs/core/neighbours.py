@@ -35,20 +35,43 @@ class Blend:
         """Add what neighbours say of the users first to last - 1 to their scores by ALS, (last - first, n_items).
 
         Both count in standard deviations of that user's scores, and the sum is given in the unit of ALS, so that a
-        weight of 0 changes nothing; at weight 1 it is what neighbours say alone. Returns which users have any.
+        weight of 0 changes nothing; at weight 1 it is what neighbours say alone. Returns, for each user, what one unit
+        of what they say has added, (last - first,); 0 where they say nothing.
         """
         said = (self.rows[first:last] @ self.similarity).toarray()  # of somebody active hardly an item is 0
-        has_some = np.asarray(said.any(axis=1))
         if self.weight == 1:
             values[:] = said
-            return has_some
+            return np.asarray(said.any(axis=1), np.float32)
         spread = said.std(axis=1)
         unit = self.weight / (1 - self.weight) * values.std(axis=1)
         factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > 0)
         said -= said.mean(axis=1, keepdims=True)
         said *= factor[:, None]
         values += said
-        return has_some
+        return np.asarray(factor)
+
+    def added(self, item_idx: np.ndarray, confidence: np.ndarray, unit: np.ndarray, listed: np.ndarray) -> np.ndarray:
+        """What each of some users' items adds to each item of their lists: (b, places, h).
+
+        item_idx: (b, h), -1 behind the end; confidence: (b, h); unit: (b,), what `add_to` returned; listed: (b, places)
+        item_idx, -1: none.
+        """
+        n_items = self.similarity.shape[1]
+        place = np.zeros((len(listed), n_items + 1), np.int16)
+        np.put_along_axis(
+            place, listed.astype(np.int64), np.arange(1, listed.shape[1] + 1, dtype=np.int16)[None], axis=1
+        )
+        place[:, -1] = 0
+        user, position = np.nonzero(item_idx >= 0)
+        similar = self.similarity[item_idx[user, position]]
+        n_similar = np.diff(similar.indptr)
+        found = place.ravel()[np.repeat(user * (n_items + 1), n_similar) + similar.indices]
+        hit = np.flatnonzero(found)
+        row = np.repeat(np.arange(user.size, dtype=np.int32), n_similar)[hit]
+        result = np.zeros((*listed.shape, item_idx.shape[1]), np.float32)
+        weight = (unit[:, None] * confidence)[user[row], position[row]]
+        result[user[row], found[hit] - 1, position[row]] = weight * similar.data[hit]
+        return result
 
 
 def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:

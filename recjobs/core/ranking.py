@@ -15,10 +15,12 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Ranked:
-    """item_idx (n_users, n) int32, -1 behind the end of a list; scores (n_users, n) float32, NaN there."""
+    """item_idx (n_users, n) int32, -1 behind the end of a list; scores (n_users, n) float32, NaN there; neighbours_unit
+    (n_users,): what one unit of what item neighbours say counts in the scores, None without neighbours."""
 
     item_idx: np.ndarray
     scores: np.ndarray
+    neighbours_unit: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -53,15 +55,16 @@ def best_items(
     known_users = np.asarray(user_factors.any(axis=1))
     transposed = np.ascontiguousarray(item_factors[columns].T)
     added = None if blend is None else blend.among(columns)
+    unit = None if blend is None else np.zeros(n_users, np.float32)
     width = min(n, columns.size)
 
     def rank(first: int) -> None:
         last = min(first + CHUNK, n_users)
         values = user_factors[first:last] @ transposed
         known = known_users[first:last]
-        if added is not None:
-            neighboured = added.add_to(values, first, last)
-            known = neighboured if added.weight == 1 else known
+        if added is not None and unit is not None:
+            unit[first:last] = added.add_to(values, first, last)
+            known = unit[first:last] > 0 if added.weight == 1 else known
         if seen is not None:
             begin, end = seen.indptr[first], seen.indptr[last]
             rows = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
@@ -86,7 +89,7 @@ def best_items(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(rank, starts))
-    return Ranked(item_idx, scores)
+    return Ranked(item_idx, scores, unit)
 
 
 def first_unseen(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> np.ndarray:

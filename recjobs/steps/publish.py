@@ -115,9 +115,9 @@ def _field(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_list(kind):
         value = kind.value_type
-        if pa.types.is_string(value):
-            return copy_format.text_array(column)
-        return copy_format.timestamp_array(column) if pa.types.is_timestamp(value) else copy_format.float_array(column)
+        encoded = {pa.string(): copy_format.text_array, pa.int32(): copy_format.integer_array}.get(value)
+        encoded = encoded or (copy_format.timestamp_array if pa.types.is_timestamp(value) else copy_format.float_array)
+        return encoded(column)
     if pa.types.is_boolean(kind):
         return copy_format.boolean(column)
     if pa.types.is_string(kind):

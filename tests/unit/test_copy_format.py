@@ -13,6 +13,7 @@ from recjobs.core import copy_format
 from tests.unit.hostile import HOSTILE
 
 _ELEMENTS = {
+    23: lambda b: struct.unpack("!i", b)[0],
     25: bytes.decode,
     700: lambda b: struct.unpack("!f", b)[0],
     1184: lambda b: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=struct.unpack("!q", b)[0]),
@@ -83,6 +84,16 @@ def test_float_arrays():
     lists = [[1.5, -2.0], [], [0.0, 3e38, 1e-40]]
     found = rows_of([copy_format.float_array(pa.array(lists, pa.list_(pa.float32())))], 3)
     assert [array_of(f) for [f] in found] == [np.float32(row).tolist() for row in lists]
+
+
+def test_integer_arrays_and_nulls_are_not_empty_arrays():
+    lists = [[1, -2, 2**31 - 1], None, [], [7], None]
+    column = pa.array(lists, pa.list_(pa.int32()))
+    assert [f and array_of(f) for [f] in rows_of([copy_format.integer_array(column)], 5)] == lists
+    assert [f and array_of(f) for [f] in rows_of([copy_format.integer_array(column.slice(1, 3))], 3)] == lists[1:4]
+    texts = [["a", "b"], None, [], ["c"]]
+    column = pa.array(texts, pa.list_(pa.string()))
+    assert [f and array_of(f) for [f] in rows_of([copy_format.text_array(column)], 4)] == texts
 
 
 def test_timestamp_arrays_before_and_after_2000():
