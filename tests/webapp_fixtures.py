@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from tests.webapp_world import Batch, World, shop_batch, start_world
+from tests.webapp_world import FIRST_NIGHT, SECOND_NIGHT, Batch, World, publish_two_nights, shop_batch, start_world
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def batch() -> Batch:
     """What is live in `shop`."""
     return shop_batch()
+
+
+@pytest.fixture(scope="session")
+def nights(world: World) -> tuple[str, str]:
+    """The catalog `nights` with two batches, the second live, and the third night running: to look at."""
+    world.make_catalog("nights")
+    publish_two_nights(world, "nights")
+    return FIRST_NIGHT, SECOND_NIGHT
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ ODD_IDS = [
     "{x,y}", "$1", "%s", "x'; drop table top_n; --", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
     "x" * 256, "é" * 128,
 ]  # fmt: skip
+STEPS = ["extract", "validate", "split", "train", "evaluate", "gate", "refit", "score", "inspect", "publish", "report"]
+FIRST_NIGHT, SECOND_NIGHT, RUNNING_NIGHT = (f"2024010{k}T000000Z-1" for k in (1, 2, 3))
 INERT_TITLE = "<img src=x onerror=alert(1)>"
 
 
@@ -74,6 +76,47 @@ def _exposure(batch: Batch) -> dict[str, list[Any]]:
     served = Counter(item for items in lists for item in items[: batch.top_n_served])
     first = Counter(item for items in lists for item in items[:10])
     return {"item_id": list(served), "n_lists": list(served.values()), "n_top10": [first[item] for item in served]}
+
+
+def two_nights() -> tuple[Batch, Batch]:
+    """Two batches whose difference is known by eye: anna's list, shown to its twentieth item, gained i30 at the third
+    rank and lost i19; bert is new. The category Tea gained what Coffee lost; i1 would like to be HTML."""
+    items = {
+        f"i{k}": (INERT_TITLE if k == 1 else f"Thing {k}", ["Tea" if k >= 30 else "Coffee"], None) for k in range(40)
+    }
+    before = [f"i{k}" for k in range(25)]
+    now = ["i1", "i0", "i30", *before[2:]]
+    made = []
+    for batch_id, lists in (
+        (FIRST_NIGHT, {"anna": before, "carl": before}),
+        (SECOND_NIGHT, {"anna": now, "bert": now, "carl": before}),
+    ):
+        scores = [1 / rank for rank in range(1, 27)]
+        batch = Batch(
+            batch_id, as_of=f"{batch_id[:4]}-{batch_id[4:6]}-{batch_id[6:8]}", model_version=batch_id[7], items=items
+        )
+        batch.users = {user: (ids, scores[: len(ids)], "als", len(ids), 0) for user, ids in lists.items()}
+        batch.similar = {item: (["i2"], [1.0]) for item in items}
+        batch.popular = {
+            "all": (before, scores[:25]),
+            "category:Tea": (["i30"], [1.0]),
+            "segment:trade": (["i4"], [1.0]),
+        }
+        batch.history = {"anna": [("i39", "2023-12-01T10:00:00Z")]}
+        made.append(batch)
+    return made[0], made[1]
+
+
+def publish_two_nights(world: "World", catalog: str) -> None:
+    """What the nights of `two_nights` leave behind, and a third that has got as far as training."""
+    for batch, n_accepted in zip(two_nights(), (9_000, 10_000), strict=True):
+        world.note_night(catalog, batch.batch_id, n_accepted)
+        world.publish(catalog, batch)
+        for step in STEPS:
+            world.note_step(catalog, batch.batch_id, step, "running")
+            world.note_step(catalog, batch.batch_id, step, "done")
+    for step, state in (("extract", "done"), ("validate", "done"), ("split", "done"), ("train", "running")):
+        world.note_step(catalog, RUNNING_NIGHT, step, state)
 
 
 class World:
@@ -143,6 +186,31 @@ class World:
                 f"select {flip}",
                 batch.batch_id, champion[0][0] if champion else None, role="recjobs_publisher", catalog=catalog,
             )  # fmt: skip
+
+    def note_step(self, catalog: str, batch_id: str, step: str, state: str) -> None:
+        """Note a step as `recjobs` does."""
+        self.sql("select note_step(%s, %s, %s)", batch_id, step, state, role="recjobs_publisher", catalog=catalog)
+
+    def note_night(self, catalog: str, batch_id: str, n_accepted: int, verdict: str = "promoted") -> None:
+        """Record what a night read, found and decided, before it publishes."""
+        read = {"batch_id": batch_id, "as_of": batch_id[:8], "input_hash": "h", "state": "accepted",
+                "n_read": n_accepted + 7, "n_accepted": n_accepted, "n_quarantined": 7,
+                **dict.fromkeys(("n_excluded", "n_merged", "n_carried", "n_users", "n_items"), 0)}  # fmt: skip
+        finding = {
+            "reason": "bad_time",
+            "action": "quarantined",
+            "column_name": "at",
+            "n_rows": 7,
+            "example": "<b>soon",
+        }
+        moved = {"feature": "item_mix", "value": 0.4, "threshold": 0.25, "compared_with": FIRST_NIGHT}
+        promotion = {"verdict": verdict, "reason": "better than popular items", "decided_at": batch_id[:8],
+                     "metric": "ndcg_at_20", "candidate": 0.12, "champion": 0.11, "baseline": 0.08,
+                     "lift": 0.5}  # fmt: skip
+        given = [json.dumps(one) for one in (read, [finding], [moved], [])]
+        self.sql("select record_input(%s, %s, %s, %s)", *given, role="recjobs_publisher", catalog=catalog)
+        given = [batch_id, json.dumps(promotion)]
+        self.sql("select record_night(%s, %s, '[]')", *given, role="recjobs_publisher", catalog=catalog)
 
     def client(self, **settings: Any) -> FlaskClient:
         """A client of the app on this database, with time enough for a busy machine."""

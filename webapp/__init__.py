@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import (
     access,
+    changes,
     cors,
     errors,
     headers,
@@ -20,6 +21,7 @@ from webapp import (
     recommendations,
     reports,
     request_log,
+    runs,
     signing_in,
     similar,
     throttle,
@@ -47,6 +49,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     access.install(app, settings)
     throttle.install(app, settings)
     operators.install(app)
-    for part in (recommendations, similar, popular, health, openapi, reports, page, operators):
+    for part in (recommendations, similar, popular, health, openapi, reports, page, changes, runs, operators):
         app.register_blueprint(part.blueprint)
     return app

@@ -45,9 +45,12 @@ def similar(session: Session, catalog: str, item_id: str, n: int | None = None) 
     }
 
 
-def popular(session: Session, catalog: str, category: str | None = None, n: int | None = None) -> Answer:
-    """What is popular, overall or in a category; `NotFound` for a category there is not."""
-    row = session.row("popular", "all" if category is None else f"category:{category}", n or DEFAULT_N)
+def popular(
+    session: Session, catalog: str, category: str | None = None, n: int | None = None, *, segment: str | None = None
+) -> Answer:
+    """What is popular, overall, in a category or in a segment of the users; `NotFound` for one there is not."""
+    kind = f"category:{category}" if category is not None else "all" if segment is None else f"segment:{segment}"
+    row = session.row("popular", kind, n or DEFAULT_N)
     if row is None:
         _check_published(session, catalog)
         raise NotFound("unknown_category", "The live batch has no popular list for this category")

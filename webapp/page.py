@@ -4,50 +4,51 @@ Everything works by plain links and one form; `static/page.js` only adds suggest
 """
 
 import random
+from collections import Counter
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from webapp import lists
+from webapp.changes import of_customer
 from webapp.db import Session, database
-from webapp.errors import NotFound
-from webapp.parameters import an_id, query
+from webapp.frames import around_all, details, opened
+from webapp.frames import live as live_batch
+from webapp.parameters import DEFAULT_N, an_id, query
 
 blueprint = Blueprint("page", __name__)
 
 LAST_CHARACTER = "\U0010ffff"
 N_SUGGESTIONS = 8
 N_HISTORY = 30
+N_SEGMENTS = 40
+N_CATEGORIES = 12
 
 
 @blueprint.get("/")
 def index() -> Response | str:
     """One address for the page, so that any id can be linked to."""
-    values = {name: value for name, value in query("catalog", "user_id", "item_id", "surprise").items() if value}
-    settings = database().settings
-    catalogs = database().catalogs(settings.page_timeout_ms)
-    frame: dict[str, Any] = {"catalogs": catalogs, "airflow_url": settings.airflow_url}
+    asked = query("catalog", "user_id", "item_id", "surprise", "category", "segment")
+    values = {name: value for name, value in asked.items() if value}
+    frame = around_all()
+    catalogs = frame["catalogs"]
     if not catalogs:
         return render_template("no_catalog.html", **frame)
     catalog = values.get("catalog") or (next(iter(catalogs)) if len(catalogs) == 1 else None)
     if catalog is None:
         return render_template("choose.html", live=_live_batches(catalogs), **frame)
-    if catalog not in catalogs:
-        raise NotFound("unknown_catalog", "There is no such catalog")
 
-    with database().session(catalog, settings.page_timeout_ms) as session:
-        batch = _live(session)
-        frame.update(catalog=catalog, description=catalogs[catalog], batch=batch)
-        if batch is None:
+    with opened(catalog, frame, "customers") as (session, frame):
+        if frame["batch"] is None:
             return render_template("not_published.html", **frame)
         if "surprise" in values:
-            return _surprise(session, catalog, batch)
+            return _surprise(session, catalog, frame["batch"])
         if "item_id" in values:
             return _item(session, frame, an_id("item_id", values["item_id"]), values.get("user_id"))
         if "user_id" in values:
-            return _customer(session, frame, an_id("user_id", values["user_id"]))
-        return _landing(session, frame)
+            return _customer(session, frame, an_id("user_id", values["user_id"]), values.get("category"))
+        return _landing(session, frame, values)
 
 
 @blueprint.get("/customers")
@@ -60,36 +61,60 @@ def customers() -> str:
         return render_template("_suggestions.html", catalog=catalog, matches=_matches(session, prefix))
 
 
-def _landing(session: Session, frame: dict[str, Any]) -> str:
+def _landing(session: Session, frame: dict[str, Any], values: dict[str, str]) -> str:
     # Drawn by the batch id: the same few customers for everyone until the next night.
     samples = _some_customers(session, frame["batch"], 6, among=2_000, draw=random.Random(frame["batch"]["batch_id"]))
-    answer = lists.popular(session, frame["catalog"], n=min(12, frame["batch"]["top_n_served"]))
-    details = _details(session, answer["items"])
-    return render_template("landing.html", answer=answer, details=details, samples=samples, **frame)
+    category, segment = (an_id(name, values[name]) if name in values else None for name in ("category", "segment"))
+    n = min(12, frame["batch"]["top_n_served"])
+    answer = lists.popular(session, frame["catalog"], category, n, segment=segment)
+    return render_template(
+        "landing.html",
+        answer=answer,
+        category=category,
+        segment=segment,
+        segments=[row[0].partition(":")[::2] for row in session.rows("segments", N_SEGMENTS)],
+        details=details(session, answer["items"]),
+        samples=samples,
+        **frame,
+    )
 
 
-def _customer(session: Session, frame: dict[str, Any], user_id: str) -> str:
-    answer = lists.recommendations(session, frame["catalog"], user_id)
+def _customer(session: Session, frame: dict[str, Any], user_id: str, category: str | None) -> str:
+    # All that is served, once: the page shows the first of it, counts its categories, and compares the whole of it.
+    served = frame["batch"]["top_n_served"]
+    answer = lists.recommendations(session, frame["catalog"], user_id, served)
     history = [{"item_id": row[0], "occurred_at": row[1]} for row in session.rows("history", user_id, N_HISTORY)]
     # The id itself is the only one from user_id on and before user_id + U+0001.
     known = bool(session.rows("customers", user_id, user_id + "\x01", 1))
+    about = details(session, answer["items"] + history)
+    categories = Counter(
+        one for item in answer["items"] for one in about.get(item["item_id"], {}).get("categories") or ()
+    )
+    if category is None:
+        items = answer["items"][:DEFAULT_N]
+    else:
+        items = [i for i in answer["items"] if category in (about.get(i["item_id"], {}).get("categories") or ())]
+    changes = of_customer(session, user_id, answer["items"], min(DEFAULT_N, served)) if known else None
     return render_template(
         "customer.html",
         user_id=user_id,
-        answer=answer,
+        answer=answer | {"items": items},
         history=history,
         known=known,
         matches=[] if known else _matches(session, user_id),
-        details=_details(session, answer["items"] + history),
+        details=about,
+        category=category,
+        categories=categories.most_common(N_CATEGORIES),
+        changes=changes if changes and changes["live_batch_id"] == answer["batch_id"] else None,
         **frame,
     )
 
 
 def _item(session: Session, frame: dict[str, Any], item_id: str, user_id: str | None) -> str:
     answer = lists.similar(session, frame["catalog"], item_id)
-    details = _details(session, [answer, *answer["items"]])
+    about = details(session, [answer, *answer["items"]])
     return render_template(
-        "item.html", item_id=item_id, user_id=user_id, item=details[item_id], answer=answer, details=details, **frame
+        "item.html", item_id=item_id, user_id=user_id, item=about[item_id], answer=answer, details=about, **frame
     )
 
 
@@ -110,24 +135,9 @@ def _matches(session: Session, prefix: str) -> list[dict[str, Any]]:
     return [{"user_id": row[0], "last_seen": row[1]} for row in rows]
 
 
-def _details(session: Session, items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    rows = session.rows("details", sorted({item["item_id"] for item in items}))
-    names = ("title", "categories", "price", "available", "n_users")
-    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
-
-
-def _live(session: Session) -> dict[str, Any] | None:
-    row = session.row("live")
-    names = (
-        "batch_id", "as_of", "computed_at", "model_version",
-        "n_users", "n_items", "n_interactions", "top_n_served", "has_report",
-    )  # fmt: skip
-    return dict(zip(names, row, strict=True)) if row else None
-
-
 def _live_batches(catalogs: dict[str, str]) -> dict[str, dict[str, Any] | None]:
-    live = {}
+    found = {}
     for catalog in catalogs:
         with database().session(catalog, database().settings.page_timeout_ms) as session:
-            live[catalog] = _live(session)
-    return live
+            found[catalog] = live_batch(session)
+    return found

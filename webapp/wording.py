@@ -14,8 +14,25 @@ SOURCES = {
     "foldin": ("Fresh", "foldin: from what this customer did since the model was made"),
     "category": ("Category", "category: popular in the categories this customer buys from"),
     "popular": ("Popular", "popular: what most customers buy at the moment"),
+    "pinned": ("Pinned", "pinned: a rule puts it at this place"),
+    "boosted": ("Boosted", "boosted: a rule lifts it"),
     "similar": ("Similar", "similar: bought by the same customers"),
 }
+STEPS = {
+    "extract": "reading the sources",
+    "validate": "checking the data",
+    "split": "splitting at one instant",
+    "train": "training",
+    "evaluate": "measuring",
+    "gate": "deciding",
+    "refit": "training on everything",
+    "score": "making the lists",
+    "inspect": "checking the lists",
+    "publish": "publishing",
+    "report": "writing the report",
+}
+"""The steps of a night in order, as people read them."""
+ACTIONS = {"publish": "Published", "roll_back": "Rolled back", "promote": "Promoted by hand"}
 HUES = 10
 
 
@@ -44,6 +61,33 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def share(value: float) -> str:
+    """`12.3%`."""
+    return f"{100 * value:.1f}%"
+
+
+def signed(value: float) -> str:
+    """`+7.0`, `−10.3`, with a minus as wide as the plus."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def change(value: float | None) -> str:
+    """`+12.3%`, `−4.0%`; nothing where there is none."""
+    return "" if value is None else f"{signed(100 * value)}%"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `1 h 5 min`."""
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def price(value: float) -> str:
     """`2.55`; the catalog does not say in which currency."""
     return f"{value:,.2f}"
@@ -64,6 +108,7 @@ def install(app: Flask) -> None:
         return url_for("static", filename=name, v=digests[name])
 
     app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue, cover=cover)
-    app.jinja_env.globals.update(asset=asset, SOURCES=SOURCES)
+    app.jinja_env.filters.update(share=share, change=change, signed=signed, duration=duration)
+    app.jinja_env.globals.update(asset=asset, SOURCES=SOURCES, STEPS=STEPS, ACTIONS=ACTIONS)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
