@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from recjobs import cli_access, cli_data, cli_gate, cli_model, cli_rule
+from recjobs import cli_access, cli_data, cli_gate, cli_model, cli_rule, cli_trace
 from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show
 from recjobs.config import load_catalog
 from recjobs.errors import RecjobsError
@@ -165,6 +165,7 @@ for _command in (
     cli_data.reasons,
     cli_data.rejected,
     cli_data.data,
+    cli_trace.trace,
     cli_rule.rule,
 ):
     cli.add_command(_command)

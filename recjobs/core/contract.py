@@ -27,12 +27,14 @@ class Broken:
 @dataclass(frozen=True)
 class World:
     """What the lists are held against: ids of users and items in byte order, which items may be shown, and the pairs
-    user_idx * n_items + item_idx that were seen, sorted; None when seen items may be shown again."""
+    user_idx * n_items + item_idx that were seen, sorted; None when seen items may be shown again. taken: all pairs that
+    the users' histories hold, sorted."""
 
     user_ids: pa.Array
     item_ids: pa.Array
     eligible: np.ndarray
     seen: np.ndarray | None
+    taken: np.ndarray
     stored: int
 
 
@@ -64,13 +66,7 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
 
     expected = np.full(len(users), int(world.eligible.sum()))
     if world.seen is not None:
-        pair = user_idx[row] * n_items + item_idx
-        place = np.searchsorted(world.seen, pair)
-        found = (
-            (place < world.seen.size) & (world.seen[np.minimum(place, max(0, world.seen.size - 1))] == pair)
-            if world.seen.size
-            else np.zeros(pair.size, bool)
-        )
+        found = _among(user_idx[row] * n_items + item_idx, world.seen)
         broken.note("seen_item", users, _rows(row[found & (item_idx >= 0)], len(users)))
         of_user = np.bincount(
             (world.seen // n_items)[world.eligible[world.seen % n_items]], minlength=len(world.user_ids)
@@ -89,7 +85,44 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     if values.size == row.size and values.size:
         rises = (row[1:] == row[:-1]) & (rung[1:] == rung[:-1]) & (values[1:] > values[:-1])
         broken.note("rising_score", users, _rows(row[1:][rises], len(users)))
+    _check_reasons(lists, user_idx, length, world, broken)
     return np.asarray(user_idx)
+
+
+def _check_reasons(lists: pa.Table, user_idx: np.ndarray, length: np.ndarray, world: World, broken: Broken) -> None:
+    """A list's reasons are distinct items of the user's own history; each item has up to three places in them, counted
+    from 1; an item that no model put there has none."""
+    users, reasons, because = (lists[name].combine_chunks() for name in ("user_id", "reasons", "because"))
+    n_reasons, n_because = (
+        pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False) for column in (reasons, because)
+    )
+    row = np.repeat(np.arange(len(users)), n_reasons)
+    item_idx = pc.fill_null(pc.index_in(reasons.flatten(), world.item_ids), -1).to_numpy(zero_copy_only=False)
+    pair = user_idx[row] * len(world.item_ids) + item_idx
+    broken.note("foreign_reason", users, _rows(row[(item_idx < 0) | ~_among(pair, world.taken)], len(users)))
+    ordered = np.sort(row * (len(world.item_ids) + 1) + item_idx + 1)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]] // (len(world.item_ids) + 1)
+    broken.note("duplicate_reason", users, _rows(repeated, len(users)))
+
+    has_none = reasons.is_null().to_numpy(zero_copy_only=False)
+    aligned = np.where(has_none, n_because == 0, n_because == length)
+    broken.note("as_many_becauses_as_items", users, ~aligned)
+    row = np.repeat(np.arange(len(users)), n_because)
+    packed = because.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
+    places = np.stack([packed & 1023, packed >> 10 & 1023, packed >> 20])
+    broken.note(
+        "reason_out_of_place", users, _rows(row[((places < 0) | (places > n_reasons[row])).any(axis=0)], len(users))
+    )
+    rank = np.arange(row.size) - np.repeat(np.cumsum(n_because) - n_because, n_because)
+    unmodelled = (packed != 0) & (rank >= lists["n_model"].to_numpy()[row])
+    broken.note("reason_without_model", users, _rows(row[unmodelled], len(users)))
+
+
+def _among(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which pairs are in known, which is sorted."""
+    if not known.size:
+        return np.zeros(pairs.size, bool)
+    return np.asarray(known[np.minimum(np.searchsorted(known, pairs), known.size - 1)] == pairs)
 
 
 def check_other_lists(lists: pa.Table, named: str, world: World, broken: Broken, *, eligible_only: bool) -> None:

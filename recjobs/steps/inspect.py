@@ -85,15 +85,21 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         lately = microseconds(night.request.as_of) - int(night.after_days * DAY)
         recent = pairs[rows["occurred_at"].cast(pa.int64()).to_numpy() >= lately]
         kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
+    taken = _sorted(pairs)
     world = World(
         user_ids,
         items["item_id"].combine_chunks(),
         items["available"].to_numpy(),
-        None if kept_out is None else np.array(pc.unique(pa.array(np.sort(kept_out)))),
+        None if kept_out is None else taken if kept_out is pairs else _sorted(kept_out),
+        taken,
         night.catalog.top_n.stored,
     )
     active = user_ids.filter(pa.array(np.bincount(user_idx, minlength=len(user_ids)) > 0))
     return world, active, np.bincount(rows["item_idx"].to_numpy(), minlength=items.num_rows) > 0
+
+
+def _sorted(pairs: np.ndarray) -> np.ndarray:
+    return np.array(pc.unique(pa.array(np.sort(pairs))))
 
 
 def _disliked(night: Night, rows: pa.Table, pairs: np.ndarray) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.catalog import Catalog
+from recjobs.core.because import as_columns
 from recjobs.core.finishing import as_lists, latest, similar
 from recjobs.core.popularity import popularity
 from recjobs.night import Night
@@ -48,8 +49,13 @@ def _table(scoring: Scoring, first: int, last: int, n: int) -> pa.Table:
         "source": pa.array(found.source),
         "n_model": pa.array(found.n_model.astype(np.int16)),
         "n_category": pa.array(found.n_category.astype(np.int16)),
+        "segment": pa.array(scoring.ladder.segments[first:last], pa.string()),
     }
-    return pa.table(table)
+    if found.because is None:
+        reasons, positions = (pa.nulls(last - first, pa.list_(kind)) for kind in (pa.string(), pa.int32()))
+    else:
+        reasons, positions = as_columns(found.because, found.ranked.lengths, scoring.item_ids)
+    return pa.table({**table, "reasons": reasons, "because": positions})
 
 
 def _key(night: Night) -> str:
@@ -82,7 +88,9 @@ def _save_rest(files: StepFiles, scoring: Scoring) -> None:
     shape = pa.schema({"segment": pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
     files.save_table("popular.parquet", pa.Table.from_pylist(rows, shape))
     items = scoring.items.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
-    files.save_table("items.parquet", items)
+    files.save_table(
+        "items.parquet", items.append_column("item_idx", pa.array(np.arange(len(item_ids), dtype=np.int32)))
+    )
 
     users, item_idx, at = latest(interactions, N_HISTORY)
     offsets = pa.array(
@@ -92,5 +100,15 @@ def _save_rest(files: StepFiles, scoring: Scoring) -> None:
         "user_id": scoring.user_ids,
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
         "occurred_at": pa.ListArray.from_arrays(offsets, pa.array(at).cast(pa.timestamp("us", "UTC"))),
+        "seen": _seen(scoring),
     }
     files.save_table("history.parquet", pa.table(history))
+
+
+def _seen(scoring: Scoring) -> pa.Array:
+    """What is kept out of each user's list, as item_idx; null: nothing is."""
+    seen = scoring.seen
+    if seen is None:
+        return pa.nulls(len(scoring.user_ids), pa.list_(pa.int32()))
+    offsets, none = pa.array(seen.indptr.astype(np.int32)), pa.array(np.diff(seen.indptr) == 0)
+    return pa.ListArray.from_arrays(offsets, pa.array(seen.indices.astype(np.int32)), mask=none)

@@ -19,6 +19,7 @@ GRANTS = {
         "connect to the database",
         "usage of the schema",
         "execute recommend",
+        "execute trace",
         "execute apply_rules",
         *(f"select {view}" for view in READABLE.split()),
     },

@@ -12,13 +12,21 @@ ITEMS = pa.array(["a", "b", "c", "d", "e"])
 USERS = pa.array(["u0", "u1", "u2"])
 # e may not be shown; u0 has seen a, u2 has seen a to d and e
 SEEN = np.array([0 * 5 + 0, 2 * 5 + 0, 2 * 5 + 1, 2 * 5 + 2, 2 * 5 + 3, 2 * 5 + 4])
-WORLD = World(USERS, ITEMS, np.array([1, 1, 1, 1, 0], bool), SEEN, stored=3)
+WORLD = World(USERS, ITEMS, np.array([1, 1, 1, 1, 0], bool), SEEN, SEEN, stored=3)
 
 
-def row(user, items, scores=None, n_model=None, n_category=0):
+def row(user, items, scores=None, n_model=None, n_category=0, reasons=None, because=None):
     scores = [1 - i / 10 for i in range(len(items))] if scores is None else scores
     n_model = len(items) if n_model is None else n_model
-    return {"user_id": user, "item_ids": items, "scores": scores, "n_model": n_model, "n_category": n_category}
+    return {
+        "user_id": user,
+        "item_ids": items,
+        "scores": scores,
+        "n_model": n_model,
+        "n_category": n_category,
+        "reasons": reasons,
+        "because": because,
+    }
 
 
 SHAPE = pa.schema(
@@ -28,6 +36,8 @@ SHAPE = pa.schema(
         "scores": pa.list_(pa.float32()),
         "n_model": pa.int16(),
         "n_category": pa.int16(),
+        "reasons": pa.list_(pa.string()),
+        "because": pa.list_(pa.int32()),
     }
 )
 GOOD = [row("u0", ["b", "c", "d"]), row("u1", ["a", "d", "b"]), row("u2", [])]
@@ -37,6 +47,32 @@ def broken_by(*rows, world=WORLD):
     found = Broken()
     users = check_lists(pa.Table.from_pylist(list(rows), SHAPE), world, found)
     return found, users.tolist()
+
+
+PAIR = 1 | 2 << 10
+
+
+def test_reasons_are_distinct_items_of_the_users_history_and_their_places_are_among_them():
+    world = World(USERS, ITEMS, WORLD.eligible, np.zeros(0, int), SEEN, stored=3)
+    listed = ["b", "c", "a"]
+    sound = row("u2", listed, reasons=["a", "d"], because=[PAIR, 2, 0])
+    assert broken_by(sound, world=world)[0].counts == {}
+    for wrong, check in (
+        (row("u0", listed, reasons=["a", "d"], because=[PAIR, 2, 0]), "foreign_reason"),
+        (row("u2", listed, reasons=["a", "z"], because=[PAIR, 2, 0]), "foreign_reason"),
+        (row("u2", listed, reasons=["a", None], because=[PAIR, 2, 0]), "foreign_reason"),
+        (row("u2", listed, reasons=["a", "a"], because=[PAIR, 2, 0]), "duplicate_reason"),
+        (row("u2", listed, reasons=["a", "d"], because=[PAIR, 2]), "as_many_becauses_as_items"),
+        (row("u2", listed, reasons=["a", "d"], because=None), "as_many_becauses_as_items"),
+        (row("u2", listed, reasons=None, because=[0, 0, 0]), "as_many_becauses_as_items"),
+        (row("u2", listed, reasons=["a", "d"], because=[PAIR, 3, 0]), "reason_out_of_place"),
+        (row("u2", listed, reasons=["a", "d"], because=[3 << 20, 2, 0]), "reason_out_of_place"),
+        (row("u2", listed, reasons=["a", "d"], because=[-1, 2, 0]), "reason_out_of_place"),
+        (row("u2", listed, n_model=1, reasons=["a", "d"], because=[PAIR, 2, 0]), "reason_without_model"),
+    ):
+        found, _ = broken_by(row("u1", listed), wrong, world=world)
+        assert found.counts == {check: 1}
+        assert found.users == {check: [wrong["user_id"]]}
 
 
 def test_sound_lists_break_nothing():
@@ -85,19 +121,19 @@ def test_scores_may_rise_from_the_model_to_the_popular_list_but_not_within_one()
 
 
 def test_where_seen_items_may_be_shown_again_lists_are_as_long_as_the_catalogue():
-    again = World(USERS, ITEMS, WORLD.eligible, None, stored=9)
+    again = World(USERS, ITEMS, WORLD.eligible, None, SEEN, stored=9)
     assert broken_by(row("u0", ["a", "b", "c", "d"]), world=again)[0].counts == {}
     assert broken_by(row("u0", ["b", "c", "d"]), world=again)[0].counts == {"wrong_length": 1}
 
 
 def test_a_seen_item_that_is_not_eligible_shortens_no_list():
-    seen = World(USERS, ITEMS, WORLD.eligible, np.array([1 * 5 + 4]), stored=9)
+    seen = World(USERS, ITEMS, WORLD.eligible, np.array([1 * 5 + 4]), SEEN, stored=9)
     assert broken_by(row("u1", ["a", "b", "c", "d"]), world=seen)[0].counts == {}
 
 
 def test_one_chunk_after_another_counts_together_and_ten_users_are_shown():
     users = pa.array([f"u{n:02d}" for n in range(30)])
-    world = World(users, ITEMS, WORLD.eligible, None, stored=3)
+    world = World(users, ITEMS, WORLD.eligible, None, SEEN, stored=3)
     found = Broken()
     for first in (0, 15):
         chunk = [row(f"u{n:02d}", ["a"]) for n in range(first, first + 15)]
@@ -112,7 +148,8 @@ def test_a_list_that_is_right_passes_and_with_one_item_swapped_for_a_seen_one_do
     gone = data.draw(st.sets(st.integers(0, 4)))
     user = data.draw(st.integers(0, 2))
     stored = data.draw(st.integers(1, 6))
-    world = World(USERS, ITEMS, eligible, np.array(sorted(user * 5 + item for item in gone), int), stored)
+    pairs = np.array(sorted(user * 5 + item for item in gone), int)
+    world = World(USERS, ITEMS, eligible, pairs, pairs, stored)
     allowed = [i for i in data.draw(st.permutations(range(5))) if eligible[i] and i not in gone][:stored]
     assert broken_by(row(f"u{user}", [ITEMS[i].as_py() for i in allowed]), world=world)[0].counts == {}
     if allowed and gone:
