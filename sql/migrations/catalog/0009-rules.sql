@@ -480,8 +480,8 @@ begin
         )
         into result
         from counted as c;
-        raise exception 'as if nothing had been' using errcode = 'RJ000';
-    exception when sqlstate 'RJ000' then
+        raise exception 'as if nothing had been' using errcode = 'RJ099';
+    exception when sqlstate 'RJ099' then
         null;
     end;
     return result;
