@@ -94,7 +94,8 @@ class Command:
             self._process.kill()
             self._process.join()
             raise TimeoutError(f"still running after {seconds} s: {(self._folder / 'err').read_text()}")
-        done = Done(self._process.exitcode, *((self._folder / name).read_text() for name in ("out", "err")))
+        said = [self._folder / name for name in ("out", "err")]  # neither, if it was killed as it began
+        done = Done(self._process.exitcode, *(file.read_text() if file.exists() else "" for file in said))
         shutil.rmtree(self._folder)
         return done
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import orjson
@@ -45,6 +45,7 @@ class Report:
     requests: int = 0
     failed: int = 0
     unavailable: int = 0
+    unchanged: int = 0
     torn: int = 0
     examples: list[str] = field(default_factory=list)
     seconds: float = 0
@@ -57,7 +58,7 @@ class Report:
 
 
 class Load:
-    """`connections` clients that ask until `stop`, and for `requests` answers at least."""
+    """`connections` clients that ask until `stop`, for `requests` answers at least; none is left after the block."""
 
     def __init__(self, port: int, seeds: dict[str, int], requests: int, connections: int = 16, **mix: float) -> None:
         """`seeds`: of each batch that may be named in an answer. `mix`: shares of what is asked for; see Mix."""
@@ -90,6 +91,13 @@ class Load:
             assert self._listener.is_alive(), "the load ended by itself"
             time.sleep(0.01)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> Report:
         """Stop asking, as soon as `requests` are answered."""
         assert self.process.stdin
@@ -109,6 +117,8 @@ class Mix:
     similar: float = 0.06
     popular: float = 0.06
     silly: float = 0.0
+    again: float = 0.1
+    """Those of users who are asked for with If-None-Match, if they were before."""
 
 
 class Question:
@@ -122,10 +132,22 @@ class Question:
             "popular": f"popular?n={n}",
             "silly": f"recommendations?user={quote(asked, safe='')}",
         }[kind]
-        self.bytes = f"GET /v1/{catalog}/{path} HTTP/1.1\r\nHost: load\r\n\r\n".encode()
+        self._head = f"GET /v1/{catalog}/{path} HTTP/1.1\r\nHost: load\r\n"
+        self.bytes = f"{self._head}\r\n".encode()
         self.status = 400 if kind == "silly" else 200
+        self._right: dict[str, Any] = {}
 
-    def right(self, batch: Batch) -> tuple[str, str, list[list[Any]]]:
+    def unless(self, etag: str) -> bytes:
+        """The request of a client that has a list with this tag."""
+        return f"{self._head}If-None-Match: {etag}\r\n\r\n".encode()
+
+    def right(self, batch: Batch) -> Any:
+        """What a batch has for this question; worked out once."""
+        if batch.batch_id not in self._right:
+            self._right[batch.batch_id] = self._answer(batch)
+        return self._right[batch.batch_id]
+
+    def _answer(self, batch: Batch) -> tuple[str, str, list[list[Any]]]:
         """Version, source and items (rank, id, title, score, source) that a batch has for this question."""
         kind, own = self.kind, None
         if kind == "user":
@@ -148,10 +170,11 @@ class Questions:
     def __init__(self, seeds: dict[str, int], mix: Mix, seed: int = 1) -> None:
         self._batches = {batch_id: shop_batch(batch_id, seed) for batch_id, seed in seeds.items()}
         first = next(iter(self._batches.values()))
-        self._users, self._items = list(first.users), list(first.items)
+        self._users, self._items = first.users, list(first.items)
+        self._names = list(first.users)
         self._mix, self._draw = mix, random.Random(seed)
-        self.right = cache(lambda question, batch_id: question.right(self._batches[batch_id]))
         self._known = cache(Question)
+        self._kept: dict[Question, tuple[str, str]] = {}
 
     def next(self) -> Question:
         """Any question; an unknown user is never asked for twice, so that a cache by user would grow."""
@@ -162,7 +185,16 @@ class Questions:
                 return Question("user" if kind == "unknown" else kind, f"nobody-{self._draw.getrandbits(64):x}", n)
             if where < 0:
                 return self._known(kind, self._draw.choice(self._items) if kind == "similar" else "", n)
-        return self._known("user", self._draw.choice(self._users), n)
+        return self._known("user", self._draw.choice(self._names), n)
+
+    def kept(self, question: Question) -> tuple[str, str] | None:
+        """The tag and the batch of the list that clients have of this question, now and then."""
+        return self._kept.get(question) if self._draw.random() < self._mix.again else None
+
+    def keep(self, question: Question, etag: str, batch_id: str) -> None:
+        """Clients have this list now."""
+        if question.asked in self._users:
+            self._kept[question] = etag, batch_id
 
     def wrong(self, question: Question, answer: dict[str, Any]) -> str | None:
         """What is wrong with an answer, or None."""
@@ -171,7 +203,7 @@ class Questions:
             return f"an unknown batch {batch_id}"
         items = [[i["rank"], i["item_id"], i["title"], i["score"], i["source"]] for i in answer["items"]]
         found = (answer["model_version"], answer["source"], items)
-        right = self.right(question, batch_id) if question.kind != "user" else question.right(self._batches[batch_id])
+        right = question.right(self._batches[batch_id])
         return None if found == right else f"{question.kind} {question.asked!r} in {batch_id}: {found} is not {right}"
 
 
@@ -183,6 +215,8 @@ class Connection:
         self.runs: list[Run] = []
         self.began = 0.0
         self.question: Question
+        self.kept: tuple[str, str] | None = None
+        self.etag = ""
         self._connect()
 
     def _connect(self) -> None:
@@ -190,10 +224,10 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
 
-    def ask(self, question: Question) -> None:
-        """Send a question."""
-        self.question, self.began, self._buffer = question, time.monotonic(), b""
-        self.socket.sendall(question.bytes)
+    def ask(self, question: Question, kept: tuple[str, str] | None) -> None:
+        """Send a question, unless the list of this tag and batch still holds."""
+        self.question, self.kept, self.began, self._buffer = question, kept, time.monotonic(), b""
+        self.socket.sendall(question.unless(kept[0]) if kept else question.bytes)
 
     def receive(self) -> tuple[int, bytes] | None:
         """The status and body of a whole answer; None while more is to come. Raises OSError when there is none."""
@@ -205,10 +239,12 @@ class Connection:
         if not blank:
             return None
         lines = head.lower().split(b"\r\n")
-        length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+        fields = dict(line.split(b": ", 1) for line in lines[1:])
+        length = int(fields[b"content-length"]) if head[9:12] != b"304" else 0
+        self.etag = fields.get(b"etag", b"").decode()
         if len(body) < length:
             return None
-        if b"connection: close" in lines:  # nginx says so after keepalive_requests of them
+        if fields.get(b"connection") == b"close":  # nginx says so after keepalive_requests of them
             self.renew()
         return int(head[9:12]), body
 
@@ -239,7 +275,8 @@ def ask(order: dict[str, Any]) -> Report:
 
     def go_on(connection: Connection) -> None:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.ask(questions.next())
+        question = questions.next()
+        connection.ask(question, questions.kept(question))
 
     began = time.monotonic()
     for connection in everyone:
@@ -257,11 +294,15 @@ def ask(order: dict[str, Any]) -> Report:
                 took.append(time.monotonic() - connection.began)
                 if status == 503:
                     report.unavailable += 1
+                elif status == 304 and connection.kept:
+                    report.unchanged += 1
+                    connection.note(connection.kept[1])
                 elif status != connection.question.status:
                     fail(connection, f"{status} to {connection.question.bytes!r}: {body[:300]!r}")
                 elif status == 200:
                     found = orjson.loads(body)
                     connection.note(found["batch_id"])
+                    questions.keep(connection.question, connection.etag, found["batch_id"])
                     if wrong := questions.wrong(connection.question, found):
                         report.torn += 1
                         report.examples = [*report.examples, wrong[:3000]][:KEPT_EXAMPLES]

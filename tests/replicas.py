@@ -76,14 +76,14 @@ class Replica:
 
 
 class Nginx:
-    """The product's nginx.conf with these replicas and a free port; not a letter of it differs otherwise."""
+    """The product's nginx.conf with replicas at these ports and a free one of its own; no letter differs otherwise."""
 
-    def __init__(self, replicas: list[Replica], folder: Path) -> None:
+    def __init__(self, replicas: list[int], folder: Path) -> None:
         folder.mkdir()
         self.port, self.log = free_port(), folder / "log"
         text = CONFIGURATION.read_text()
-        for n, replica in enumerate(replicas, 1):
-            text, found = re.subn(rf"server webapp-{n}:8000\b", f"server 127.0.0.1:{replica.port}", text)
+        for n, port in enumerate(replicas, 1):
+            text, found = re.subn(rf"server webapp-{n}:8000\b", f"server 127.0.0.1:{port}", text)
             assert found == 1
         text, found = re.subn(r"listen 8080\b", f"listen 127.0.0.1:{self.port}", text)
         assert found == 1

@@ -4,11 +4,14 @@ Every list that a client gets is compared, item for item, with the batch that th
 """
 
 import contextlib
+import json
 import random
 import re
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,7 @@ import pytest
 from tests.load import Load, Report
 from tests.pointer import Pointer
 from tests.replicas import Nginx, Replica, status
-from tests.webapp_world import Batch, World, shop_batch, start_world
+from tests.webapp_world import Batch, World, free_port, shop_batch, start_world
 from tests.worlds import soak
 
 pytestmark = pytest.mark.soak
@@ -51,7 +54,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         replicas = [Replica(world, f"replica{n}", folder) for n in (1, 2, 3)]
         for replica in replicas:
             replica.wait_until_ready()
-        nginx = Nginx(replicas, folder / "nginx")
+        nginx = Nginx([replica.port for replica in replicas], folder / "nginx")
         try:
             yield Front(world, replicas, nginx)
         finally:
@@ -66,20 +69,19 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 def said(report: Report) -> str:
     """A report in a line, for `make soak`."""
-    return (
-        f"{report.requests} requests, {report.failed} failed, {report.unavailable} 503, {report.torn} torn,"
-        f" {report.seconds:.0f} s, {report.requests / report.seconds:.0f} a second, milliseconds {report.milliseconds}"
-    )
+    counts = f"{report.failed} failed, {report.unavailable} 503, {report.torn} torn, {report.unchanged} 304"
+    rate = f"{report.seconds:.0f} s, {report.requests / report.seconds:.0f} a second"
+    return f"{report.requests} requests, {counts}, {rate}, milliseconds {report.milliseconds}"
 
 
 def test_memory_descriptors_and_connections_stay_flat(front: Front, figure: Callable[[str], None]):
     seen: list[list[tuple[float, int, int]]] = []
     requests = soak(200_000, share=50)
-    load = Load(front.nginx.port, {FIRST: SEEDS[FIRST]}, requests, unknown=0.2, silly=0.05)
-    for k in range(1, SAMPLES + 1):
-        load.wait_for(k * requests // SAMPLES)
-        seen.append([measured(front.world, replica) for replica in front.replicas])
-    report = load.stop()
+    with Load(front.nginx.port, {FIRST: SEEDS[FIRST]}, requests, unknown=0.2, silly=0.05) as load:
+        for k in range(1, SAMPLES + 1):
+            load.wait_for(k * requests // SAMPLES)
+            seen.append([measured(front.world, replica) for replica in front.replicas])
+        report = load.stop()
     assert (report.failed, report.unavailable, report.torn, report.examples) == (0, 0, 0, [])
 
     early, late = seen[SAMPLES // 4 : SAMPLES // 2], seen[-SAMPLES // 4 :]
@@ -157,15 +159,16 @@ def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_an
         publish(SECOND), one.replace, analyst.start, publish(THIRD), roll_back(SECOND), two.replace, publish(FOURTH),
         publish(FIFTH), roll_back(FOURTH), three.replace, publish(SIXTH), analyst.join,
     ]  # fmt: skip
-    load = Load(front.nginx.port, SEEDS, REQUESTS)
-    for k, happen in enumerate(happenings, 1):
-        load.wait_for(k * REQUESTS // (len(happenings) + 1))
-        happen()
-    load.wait_for(load.answered + 300)
-    report = load.stop()
+    with Load(front.nginx.port, SEEDS, REQUESTS) as load:
+        for k, happen in enumerate(happenings, 1):
+            load.wait_for(k * REQUESTS // (len(happenings) + 1))
+            happen()
+        load.wait_for(load.answered + 300)
+        report = load.stop()
 
     assert (report.failed, report.unavailable, report.torn, report.examples) == (0, 0, 0, [])
     assert report.requests >= REQUESTS
+    assert report.unchanged > 0
     assert [broken for runs in report.connections if (broken := pointer.broken(runs))] == []
     assert {order[-1] for order in report.batches()} == {SIXTH}
     assert set().union(*report.batches()) == set(SEEDS)
@@ -184,30 +187,31 @@ def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_an
 def test_postgres_killed_again_and_again_is_503_for_a_while_and_never_a_wrong_list(
     front: Front, figure: Callable[[str], None]
 ):
-    world, batches = front.world, [shop_batch(f"202403{k:02}T000000Z-1", 100 + k) for k in range(1, soak(10, 10) + 1)]
-    load = Load(front.nginx.port, {**SEEDS, **{b.batch_id: 100 + k for k, b in enumerate(batches, 1)}}, soak(20_000))
-    draw, outages = random.Random(3), []
-    load.wait_for(300)
-    for batch in batches:
-        publisher = threading.Thread(target=lambda batch=batch: publish_or_be_cut_off(world, batch))
-        publisher.start()
-        time.sleep(draw.uniform(0, 1.5))
-        began = time.monotonic()
-        for process in world.cluster.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        publisher.join()
-        assert {status(f"http://127.0.0.1:{replica.port}/healthz") for replica in front.replicas} == {200}
-        world.cluster.start()
-        back = time.monotonic()
-        while status(f"http://127.0.0.1:{front.nginx.port}/v1/shop/recommendations?user_id=u0001") != 200:
-            assert time.monotonic() - back < 5
-            time.sleep(0.05)
-        outages.append(round(back - began, 1))
-        publish_again(world, batch)
-        assert world.sql("select batch_id from batches where is_live", catalog="shop") == [(batch.batch_id,)]
-        load.wait_for(load.answered + 300)
-    report = load.stop()
+    world, seeds = front.world, {f"202403{k:02}T000000Z-1": 100 + k for k in range(1, soak(10, 10) + 1)}
+    batches = [shop_batch(batch_id, seed) for batch_id, seed in seeds.items()]
+    with Load(front.nginx.port, SEEDS | seeds, soak(20_000)) as load:
+        draw, outages = random.Random(3), []
+        load.wait_for(300)
+        for batch in batches:
+            publisher = threading.Thread(target=lambda batch=batch: publish_or_be_cut_off(world, batch))
+            publisher.start()
+            time.sleep(draw.uniform(0, 1.5))
+            began = time.monotonic()
+            for process in world.cluster.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            publisher.join()
+            assert {status(f"http://127.0.0.1:{replica.port}/healthz") for replica in front.replicas} == {200}
+            world.cluster.start()
+            back = time.monotonic()
+            while status(f"http://127.0.0.1:{front.nginx.port}/v1/shop/recommendations?user_id=u0001") != 200:
+                assert time.monotonic() - back < 5
+                time.sleep(0.05)
+            outages.append(round(back - began, 1))
+            publish_again(world, batch)
+            assert world.sql("select batch_id from batches where is_live", catalog="shop") == [(batch.batch_id,)]
+            load.wait_for(load.answered + 300)
+        report = load.stop()
     assert (report.failed, report.torn, report.examples) == (0, 0, [])
     assert report.unavailable > 0
     assert {order[-1] for order in report.batches()} == {batches[-1].batch_id}
@@ -250,11 +254,11 @@ def replace_one_by_one(world: World, batch: Batch) -> None:
 def test_the_same_clients_find_a_naive_publisher_out(
     front: Front, figure: Callable[[str], None], publish: Callable[[World, Batch], None]
 ):
-    batch = shop_batch("20240201T000000Z-1", 31)
-    load = Load(front.nginx.port, {**SEEDS, batch.batch_id: 31}, 500)
-    load.wait_for(200)
-    publish(front.world, batch)
-    report = load.stop()
+    batch = shop_batch("20240501T000000Z-1", 31)
+    with Load(front.nginx.port, {**SEEDS, batch.batch_id: 31}, 500) as load:
+        load.wait_for(200)
+        publish(front.world, batch)
+        report = load.stop()
     assert report.torn > 0
     assert "is not" in report.examples[0]
     figure(f"P1, naive publisher ({publish.__name__}): {said(report)}")
@@ -296,6 +300,44 @@ def connect_again_and_again(port: int) -> None:
     for _ in range(500):
         socket.create_connection(("127.0.0.1", port)).close()
         time.sleep(0.01)
+
+
+def answer_of(port: int, path: str) -> tuple[int, str | None, str]:
+    """Status, Retry-After and the code of the error."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+            return response.status, None, ""
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Retry-After"], json.load(error)["error"]["code"]
+
+
+def test_asking_for_a_catalog_in_which_nothing_is_published_takes_no_replica_out(front: Front):
+    front.world.make_catalog("empty")
+    for path in ("recommendations?user_id=u", "popular"):
+        for _ in range(12):
+            assert answer_of(front.nginx.port, f"/v1/empty/{path}") == (503, "1", "nothing_published")
+        assert answer_of(front.nginx.port, "/v1/shop/popular") == (200, None, "")
+
+
+def test_without_any_replica_nginx_answers_in_the_web_apps_words(tmp_path: Path):
+    alone = Nginx([free_port(), free_port(), free_port()], tmp_path / "alone")
+    try:
+        for path in ("/v1/shop/popular", "/v1/shop/rules", "/readyz"):
+            assert answer_of(alone.port, path) == (503, "1", "no_replica")
+    finally:
+        alone.stop()
+
+
+def test_a_replica_whose_database_is_away_starts_and_says_so(front: Front, tmp_path: Path):
+    url = f"postgresql://recjobs_reader@127.0.0.1:{free_port()}/recjobs"
+    replica = Replica(front.world, "alone", tmp_path, RECJOBS_READER_URL=url)
+    try:
+        while not (alive := status(f"http://127.0.0.1:{replica.port}/healthz")):
+            assert replica.process.poll() is None
+        assert alive == 200
+        assert answer_of(replica.port, "/readyz") == (503, "1", "database_unavailable")
+    finally:
+        assert replica.stop() == 0
 
 
 def test_no_log_holds_a_user_id(front: Front):

@@ -142,6 +142,15 @@ def test_a_database_silent_for_a_while_is_not_waited_for_by_every_request(line: 
     assert timed(client)[0] == 200
 
 
+def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World):
+    ours = "select count(*) from pg_stat_activity where application_name = 'warm' and query ~ '^execute webapp_recomm'"
+    app = create_app(Settings(database_url=f"{world.url('recjobs_reader')}&application_name=warm", WEBAPP_THREADS=3))
+    app.extensions["database"].warm()
+    assert world.sql("select count(distinct nspname) from pg_namespace where nspname = 'shop'") == [(1,)]
+    catalogs = len(app.extensions["database"].catalogs())
+    assert world.sql(ours) == [(3 * catalogs,)]
+
+
 def test_one_slow_connection_beside_others_that_answer_keeps_no_other_request_from_connecting(
     line: tuple[str, threading.Event],
 ):
