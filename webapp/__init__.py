@@ -25,6 +25,7 @@ from webapp import (
     signing_in,
     similar,
     throttle,
+    trace,
     wording,
 )
 from webapp.db import Database
@@ -49,6 +50,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     access.install(app, settings)
     throttle.install(app, settings)
     operators.install(app)
-    for part in (recommendations, similar, popular, health, openapi, reports, page, changes, runs, operators):
+    for part in (recommendations, similar, popular, health, openapi, reports, page, changes, runs, operators, trace):
         app.register_blueprint(part.blueprint)
     return app

@@ -31,6 +31,8 @@ BATCH = {
 ITEMS: Part = {"type": "array", "items": schema("Item")}
 LADDER = ["als", "foldin", "category", "popular"]
 """Sources of a list."""
+TRACED = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
+"""What a trace may answer."""
 SCHEMAS: Part = {
     "Error": structure(
         {"error": structure({"code": text("What went wrong, for programs"), "message": text("For people")})}
@@ -64,6 +66,43 @@ SCHEMAS: Part = {
     ),
     "Popular": structure(
         {"category": {"type": ["string", "null"]}, **BATCH, "source": {"const": "popular"}, "items": ITEMS}
+    ),
+    "Trace": structure(
+        {
+            "user_id": text("The user asked for"),
+            "item_id": text("The item asked for"),
+            "title": {"type": ["string", "null"]},
+            **{name: part for name, part in BATCH.items() if name != "age_seconds"},
+            "is_known_user": {"type": "boolean", "description": "false: the list is the popular one"},
+            "list_length": {"type": "integer", "minimum": 0, "description": "How long the stored list is"},
+            "answer": text("The first that holds", enum=TRACED),
+            "rank": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "listed; below, in the stored list",
+            },
+            "score": {"type": "number", "description": "listed, below"},
+            "source": text("listed: where the item comes from"),
+            "because": {"type": "array", "items": {"type": "string"}, "description": "listed: titles, or ids"},
+            "seen_at": text("seen: when", format="date-time"),
+            "seen_before": text("seen: earlier than this, where the day is not kept", format="date-time"),
+            "rule_id": {"type": "integer", "description": "blocked: by which rule"},
+            "rule_kind": text("blocked: of which kind"),
+            "note": text("blocked: the rule's note"),
+            "reason": text("ineligible: why"),
+        },
+        optional=(
+            "rank",
+            "score",
+            "source",
+            "because",
+            "seen_at",
+            "seen_before",
+            "rule_id",
+            "rule_kind",
+            "note",
+            "reason",
+        ),
     ),
     "Alive": structure({"status": {"const": "alive"}}),
     "Ready": structure(
