@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import (
     access,
+    bodies,
     changes,
     cors,
     errors,
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=1)  # type: ignore[method-assign]
     errors.install(app)
+    bodies.install(app, settings)
     wording.install(app)
     cors.install(app, settings)
     access.install(app, settings)

@@ -27,7 +27,6 @@ blueprint = Blueprint("operators", __name__)
 
 P = ParamSpec("P")
 HOW_TO_SWITCH_ON = "Set WEBAPP_OPERATORS to what `recjobs operator new NAME` prints"
-MAX_FORM_BYTES = 64 * 1024
 
 
 def operator_required(view: Callable[P, AnyResponse | str]) -> Callable[P, AnyResponse | str]:
@@ -122,8 +121,7 @@ def _inside(address: str) -> str:
 
 
 def install(app: Flask) -> None:
-    """Give the templates `operator_name()`, `form_token()` and `operators_offered()`; bound what a form may hold."""
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_FORM_BYTES
+    """Give the templates `operator_name()`, `form_token()` and `operators_offered()`."""
     app.jinja_env.globals.update(
         operator_name=operator_name,
         form_token=form_token,
