@@ -75,6 +75,9 @@ class Cluster:
             ports.require_free(self.port, "POSTGRES_PORT")
             self._initialise(binaries, runner)
             self._launch(binaries, runner)
+        elif not self.pgpass.exists():
+            raise self._without_passwords()
+        self._give_passwords()
         postgres_contents.fill(self.url(ADMIN, "postgres"), self._passwords(), OWNERS, ADMIN)
 
     def stop(self) -> None:
@@ -128,11 +131,10 @@ class Cluster:
         # The server is made beside its place and moved there whole: what a kill leaves is thrown away here.
         unfinished = self.home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        names = (ADMIN, *dict.fromkeys(OWNERS.values()), *RECJOBS_ROLES)
-        passwords = {name: secrets.token_hex(16) for name in names}
-        write_private(self.pgpass, "".join(f"*:*:*:{name}:{word}\n" for name, word in passwords.items()))
+        self.pgpass.unlink(missing_ok=True)
+        self._give_passwords()
         word_file = self.home / "password"
-        write_private(word_file, passwords[ADMIN])
+        write_private(word_file, self._passwords()[ADMIN])
         os.chown(word_file, runner.uid, runner.gid)
         locale = "--locale=C.UTF-8"
         if postgres_binaries.major_version(binaries) >= 17:
@@ -153,9 +155,7 @@ class Cluster:
                 f"put {made_by} first on the PATH, or remove {self.home} to begin anew"
             )
         if not self.pgpass.exists():
-            raise LocalError(
-                f"{self.pgpass} with the passwords is gone: put it back, or remove {self.home} to begin anew"
-            )
+            raise self._without_passwords()
 
     def _launch(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
         folder = socket_folder.of(self.home)
@@ -224,8 +224,19 @@ class Cluster:
     def _port_of_running(self) -> int:
         return int(self._pid_file()[3])
 
+    def _without_passwords(self) -> LocalError:
+        return LocalError(f"{self.pgpass} with the passwords is gone: put it back, or remove {self.home} to begin anew")
+
+    def _give_passwords(self) -> None:
+        """To each role that has none: to all of a new server, and to those that an older release did not know."""
+        passwords = self._passwords()
+        for name in (ADMIN, *dict.fromkeys(OWNERS.values()), *RECJOBS_ROLES):
+            passwords.setdefault(name, secrets.token_hex(16))
+        if passwords != self._passwords():
+            write_private(self.pgpass, "".join(f"*:*:*:{name}:{word}\n" for name, word in passwords.items()))
+
     def _passwords(self) -> dict[str, str]:
-        lines = self.pgpass.read_text().splitlines()
+        lines = self.pgpass.read_text().splitlines() if self.pgpass.exists() else []
         return {line.split(":")[3]: line.split(":")[4] for line in lines}
 
 

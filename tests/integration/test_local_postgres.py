@@ -51,6 +51,20 @@ def test_each_role_logs_in_with_a_password_of_its_own(cluster: Cluster) -> None:
     assert len(passwords) == len(RECJOBS_ROLES)
 
 
+def test_a_role_that_an_older_release_did_not_know_gets_its_password(cluster: Cluster) -> None:
+    admin, lines = cluster.url(), cluster.pgpass.read_text().splitlines()
+    cluster.pgpass.write_text("".join(f"{line}\n" for line in lines if "recjobs_editor" not in line))
+    connection = psycopg2.connect(admin)
+    connection.autocommit = True
+    connection.cursor().execute("drop role recjobs_editor")
+    connection.close()
+    cluster.start()
+    assert ask(cluster.url("recjobs_editor"), "select current_user") == [("recjobs_editor",)]
+    assert [line for line in cluster.pgpass.read_text().splitlines() if "recjobs_editor" not in line] == [
+        line for line in lines if "recjobs_editor" not in line
+    ]
+
+
 def test_airflow_and_mlflow_have_databases_that_recjobs_roles_cannot_enter(cluster: Cluster) -> None:
     for name in ("airflow", "mlflow"):
         assert ask(cluster.url(name, name), "select current_database()") == [(name,)]
