@@ -22,6 +22,7 @@ from webapp import (
     recommendations,
     reports,
     request_log,
+    rules,
     runs,
     signing_in,
     similar,
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     access.install(app, settings)
     throttle.install(app, settings)
     operators.install(app)
-    for part in (recommendations, similar, popular, health, openapi, reports, page, changes, runs, operators, trace):
+    pages = (page, changes, runs, rules, reports, operators)
+    for part in (recommendations, similar, popular, health, openapi, trace, *pages):
         app.register_blueprint(part.blueprint)
     return app

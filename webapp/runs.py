@@ -3,11 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from webapp import plots
 from webapp.db import Session
+from webapp.editing import change, offered
 from webapp.frames import around_all, opened
+from webapp.operators import operator_name, operator_required
 from webapp.parameters import an_id, query
 from webapp.plots import Value
 from webapp.wording import STEPS
@@ -30,8 +33,24 @@ DRIFT = ("batch_id", "feature", "value", "threshold", "compared_with")
 @blueprint.get("/runs")
 def nights() -> str:
     """The last nights of a catalog."""
-    asked = an_id("catalog", query("catalog").get("catalog"))
-    with opened(asked, around_all(), "runs") as (session, frame):
+    return _page(an_id("catalog", query("catalog").get("catalog")))
+
+
+@blueprint.post("/runs/roll-back")
+@operator_required
+def roll_back() -> Response:
+    """Put an earlier batch in charge; the log says who and why."""
+    query()
+    catalog, batch_id, why = (request.form.get(name, "").strip() for name in ("catalog", "batch_id", "why"))
+    if not why or request.form.get("sure") != "yes":
+        page = _page(an_id("catalog", catalog), "Say why, and that you are sure")
+        return Response(page, 400, content_type="text/html; charset=utf-8")
+    change(an_id("catalog", catalog), "roll_back", an_id("batch_id", batch_id), f"{why} ({operator_name()})")
+    return redirect(url_for("runs.nights", catalog=catalog), 303)
+
+
+def _page(catalog: str, wrong: str | None = None) -> str:
+    with opened(catalog, around_all(), "runs") as (session, frame):
         found = _rows(session, NIGHT, "nights", N_NIGHTS)
         ids = [night["batch_id"] for night in found]
         steps = _rows(session, STEP, "steps", ids)
@@ -48,6 +67,8 @@ def nights() -> str:
             findings=_rows(session, FINDING, "findings", ids[:5]),
             drift=_rows(session, DRIFT, "drift", ids[:5]),
             plots=_plots(found[::-1]),
+            back=[night for night in found if _may_be_live_again(night)] if offered() else [],
+            wrong=wrong,
             **frame,
         )
 
@@ -61,7 +82,7 @@ def outcome(night: dict[str, Any]) -> tuple[str, str]:
     if night["is_live"]:
         return "live", "Live"
     if night["rolled_back_at"]:
-        return "back", "Rolled back"
+        return "undone", "Rolled back"
     if night["published_at"]:
         return "past", "Published"
     if night["input_state"] == "skipped":
@@ -73,6 +94,10 @@ def outcome(night: dict[str, Any]) -> tuple[str, str]:
     if stopped:
         return "stopped", f"Stopped: {STEPS[stopped[-1]['step']]}"
     return "open", "Not published"
+
+
+def _may_be_live_again(night: dict[str, Any]) -> bool:
+    return bool(night["published_at"]) and not night["pruned_at"] and not night["is_live"]
 
 
 def _plots(nights: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -110,6 +110,8 @@ def install(app: Flask) -> None:
 
     app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue, cover=cover)
     app.jinja_env.filters.update(share=share, change=change, signed=signed, duration=duration)
-    app.jinja_env.globals.update(asset=asset, SOURCES=SOURCES, STEPS=STEPS, ACTIONS=ACTIONS)
+    app.jinja_env.globals.update(
+        asset=asset, SOURCES=SOURCES, STEPS=STEPS, ACTIONS=ACTIONS, now=lambda: datetime.now(UTC)
+    )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
