@@ -93,7 +93,11 @@ def two_nights() -> tuple[Batch, Batch]:
     ):
         scores = [1 / rank for rank in range(1, 27)]
         batch = Batch(
-            batch_id, as_of=f"{batch_id[:4]}-{batch_id[4:6]}-{batch_id[6:8]}", model_version=batch_id[7], items=items
+            batch_id,
+            as_of=f"{batch_id[:4]}-{batch_id[4:6]}-{batch_id[6:8]}",
+            model_version=batch_id[7],
+            items=items,
+            top_n_served=25,
         )
         batch.users = {user: (ids, scores[: len(ids)], "als", len(ids), 0) for user, ids in lists.items()}
         batch.similar = {item: (["i2"], [1.0]) for item in items}
