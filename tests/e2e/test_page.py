@@ -1,100 +1,15 @@
 """The page in a real browser from the real server: the main path and the unknown customer, with script and without."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 
-from tests.webapp_world import INERT_TITLE, Batch, World, free_port
-from webapp.settings import ROOT
+from tests.webapp_credentials import SECRET
+from tests.webapp_world import INERT_TITLE, Batch
 
-pytest_plugins = ["tests.webapp_fixtures"]
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium of this machine; nothing is downloaded."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail("no Chromium on this machine, and CI=true: install one (Debian: apt-get install chromium)")
-        pytest.skip("no Chromium on this machine: install one (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def address(world: World) -> Iterator[str]:
-    """The server as it runs in production, with time enough for a busy machine."""
-    port = free_port()
-    environ = os.environ | {
-        "RECJOBS_READER_URL": world.url("recjobs_reader"),
-        "WEBAPP_PORT": str(port),
-        "WEBAPP_STATEMENT_TIMEOUT_MS": "4000",
-        "WEBAPP_REQUEST_TIMEOUT_MS": "5000",
-        "WEBAPP_PAGE_TIMEOUT_MS": "5000",
-        "WEBAPP_REQUEST_LOG": "false",
-    }
-    server = subprocess.Popen([sys.executable, "-m", "webapp"], cwd=ROOT, env=environ)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(address, server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait_until_it_answers(address: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
-            return
-        except OSError:
-            assert server.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.2)
-
-
-@pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Open the page in a context of its own. What the browser complains about, such as the policy, fails the test."""
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
-
-    def visit(path: str = "/", **context: object) -> Page:
-        contexts.append(browser.new_context(base_url=address, **context))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
-        page.on("request", lambda r: None if r.url.startswith(address) else complaints.append(f"asked for {r.url}"))
-        page.goto(path)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert complaints == []
+pytest_plugins = ["tests.webapp_fixtures", "tests.browser_fixtures"]
 
 
 def titles_of(page: Page) -> list[str]:
@@ -203,7 +118,7 @@ def test_the_script_of_a_report_does_not_run(browser: Browser, address: str):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_the_page_fits_phones_and_wide_screens_in_light_and_dark(visit, width: int, scheme: str):
+def test_the_page_fits_phones_and_wide_screens_in_light_and_dark(visit, nights, width: int, scheme: str):
     page = visit("/", viewport={"width": width, "height": 800}, color_scheme=scheme)
     for path in (
         "/",
@@ -211,6 +126,10 @@ def test_the_page_fits_phones_and_wide_screens_in_light_and_dark(visit, width: i
         "/?catalog=shop&user_id=u0001",
         "/?catalog=shop&item_id=1e5",
         "/?catalog=empty",
+        "/?catalog=nights&user_id=anna",
+        "/changes?catalog=nights",
+        "/runs?catalog=nights",
+        "/sign-in",
     ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -245,3 +164,99 @@ def test_a_reader_of_the_page_finds_landmarks_labels_and_the_skip_link(visit):
     expect(page.get_by_role("main")).to_be_focused()
     assert page.locator("h1").count() == 1
     assert page.locator("[id]").evaluate_all("all => new Set(all.map(e => e.id)).size === all.length")
+
+
+def sign_in(page: Page) -> None:
+    page.get_by_label("Name").fill("alice")
+    page.get_by_label("Secret").fill(SECRET)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+
+
+def test_what_changed_and_the_nights_can_be_reached_and_read(visit, nights):
+    page = visit("/?catalog=nights&user_id=anna")
+    changed = page.get_by_role("region", name="What changed since the last batch")
+    expect(changed.get_by_role("region", name="Entered").get_by_role("link")).to_have_text(["Thing 30"])
+    expect(changed.get_by_role("region", name="Left").get_by_role("link")).to_have_text(["Thing 19"])
+    page.get_by_role("navigation", name="Only one category").get_by_role("link", name="Tea").click()
+    assert titles_of(page) == ["Thing 30"]
+
+    page.get_by_role("link", name="What changed").click()
+    expect(page.get_by_role("region", name="Shown to more").get_by_role("row").nth(1)).to_contain_text("Thing 30")
+    page.get_by_role("link", name="Nights", exact=True).click()
+    expect(page.locator("[aria-current=step]")).to_contain_text("train")
+    plot = page.get_by_role("figure", name="Interactions read and accepted")
+    expect(plot.get_by_role("img")).to_be_visible()
+    expect(plot.get_by_role("table")).to_be_hidden()
+    plot.get_by_text("Numbers").click()
+    expect(plot.get_by_role("row").nth(2)).to_have_text("2 Jan10,000")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_a_rule_is_made_and_undone_by_an_operator_and_by_nobody_else(visit, nights, script: bool):
+    page = visit("/?catalog=nights", java_script_enabled=script)
+    page.get_by_role("link", name="Rules").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    expect(page.get_by_label("Item id")).to_have_count(0)
+    sign_in(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rules")
+
+    page.get_by_label("What").select_option("Pin to a place")
+    expect(page.get_by_label("Category")).to_be_hidden()
+    page.get_by_label("Item id").fill("i20")
+    page.get_by_label("Place").fill("1")
+    page.get_by_label("Why").fill("the window")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("region", name="What it would do")).to_contain_text("touch 3 of 3 lists")
+    page.get_by_role("button", name="Add the rule").click()
+    standing = page.get_by_role("region", name="Rules that stand")
+    expect(standing.get_by_role("listitem")).to_contain_text("Pin Thing 20 at place 1")
+
+    page.goto("/?catalog=nights&user_id=anna")
+    assert titles_of(page)[0] == "Thing 20"
+    page.goto("/rules?catalog=nights")
+    standing.get_by_role("button", name="Undo").click()
+    expect(standing).to_contain_text("None: the lists are shown as the night made them")
+    page.goto("/?catalog=nights&user_id=anna")
+    assert titles_of(page)[0] == INERT_TITLE
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/rules?catalog=nights")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that keeps people out, and where."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing_serious(visit, nights, scheme: str, width: int):
+    page = visit("/rules?catalog=nights", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    found = {"/sign-in": serious(page)}
+    sign_in(page)
+    for path in (
+        "/",
+        "/?catalog=shop",
+        "/?catalog=nights&user_id=anna",
+        "/?catalog=shop&user_id=nobody",
+        "/?catalog=nights&item_id=i1",
+        "/changes?catalog=nights",
+        "/runs?catalog=nights",
+        "/rules?catalog=nights",
+    ):
+        page.goto(path)
+        found[path] = serious(page)
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def test_axe_sees_what_is_wrong(visit, nights):
+    page = visit("/?catalog=nights")
+    page.evaluate("document.querySelector('.search label').remove()")
+    page.evaluate("document.querySelector('.lead').className = 'chip'; document.querySelector('h1').textContent = ''")
+    page.evaluate("document.querySelector('#user_id').removeAttribute('placeholder')")
+    assert any(problem.startswith("label: ") for problem in serious(page))
