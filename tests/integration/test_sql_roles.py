@@ -122,7 +122,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         "attach_batch", "decide_challenger", "note_step", "record_challenger", "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
         "register_model",
-        "roll_back", "seal_batch", "stage_batch",
+        "roll_back", "seal_batch", "stage_batch", "trace",
         "add_rule", "remove_rule", "restore_rule", "try_rule", "apply_rules",
         "refresh_rule_items", "follow_rules", "follow_pointer",
     }  # fmt: skip
