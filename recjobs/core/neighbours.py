@@ -57,11 +57,10 @@ class Blend:
         item_idx, -1: none.
         """
         n_items = self.similarity.shape[1]
-        place = np.zeros((len(listed), n_items + 1), np.int16)
+        place = np.zeros((len(listed), n_items + 1), np.int16)  # the last column is where -1 leads
         np.put_along_axis(
             place, listed.astype(np.int64), np.arange(1, listed.shape[1] + 1, dtype=np.int16)[None], axis=1
         )
-        place[:, -1] = 0
         user, position = np.nonzero(item_idx >= 0)
         similar = self.similarity[item_idx[user, position]]
         n_similar = np.diff(similar.indptr)

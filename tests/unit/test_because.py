@@ -19,14 +19,14 @@ from tests.unit.worlds import sets
 RECIPE = Recipe(factors=8, alpha=5.0, regularization=0.7, iterations=5)
 
 
-def some_world(seed, n_users=40, n_items=60, most=45):
+def some_world(seed, n_users=40, n_items=60, most=45, recipe=RECIPE):
     """Users with 0 to `most` items of different confidence, and factors fit on them."""
     rng = np.random.default_rng(seed)
     rows = [rng.choice(n_items, size, replace=False) for size in rng.integers(1, most, n_users)]
     rows[3] = rows[3][:0]
     user_items = sets(*rows, n_items=n_items)
     user_items.data = rng.exponential(1.0, user_items.nnz).astype(np.float32) + np.float32(0.01)
-    return user_items, fit(user_items, RECIPE, seed, threads=1).item_factors
+    return user_items, fit(user_items, recipe, seed, threads=1).item_factors
 
 
 def unpacked(found, user):
@@ -64,9 +64,17 @@ def test_reasons_are_those_that_implicit_explains_a_score_by(most):
     assert compared > 500
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, frequency_scaling=0.7), replace(RECIPE, alpha=0.3)])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        RECIPE,
+        replace(RECIPE, frequency_scaling=0.7),
+        replace(RECIPE, alpha=0.3),
+        replace(RECIPE, factors=37),  # enough to be inverted by halves, and odd; histories are shorter and longer
+    ],
+)
 def test_the_shares_of_a_users_items_add_up_to_the_vector_that_implicit_solves_for(recipe):
-    user_items, item_factors = some_world(2)
+    user_items, item_factors = some_world(2, recipe=recipe)
     item_factors[7] = 0
     vectors, shares = FoldIn(item_factors, recipe).of(user_items)
     np.testing.assert_allclose(vectors, fold_in(user_items, item_factors, recipe, threads=1), atol=2e-5)
