@@ -56,17 +56,18 @@ class Blend:
         item_idx: (b, h), -1 behind the end; confidence: (b, h); unit: (b,), what `add_to` returned; listed: (b, places)
         item_idx, -1: none.
         """
-        n_items = self.similarity.shape[1]
-        place = np.zeros((len(listed), n_items + 1), np.int16)  # the last column is where -1 leads
-        np.put_along_axis(
-            place, listed.astype(np.int64), np.arange(1, listed.shape[1] + 1, dtype=np.int16)[None], axis=1
-        )
+        places = np.arange(1, listed.shape[1] + 1, dtype=np.int16)[None]
+        place = np.zeros((len(listed), self.similarity.shape[1] + 1), np.int16)  # the last column is where -1 leads
+        np.put_along_axis(place, listed.astype(np.int64), places, axis=1)
         user, position = np.nonzero(item_idx >= 0)
         similar = self.similarity[item_idx[user, position]]
-        n_similar = np.diff(similar.indptr)
-        found = place.ravel()[np.repeat(user * (n_items + 1), n_similar) + similar.indices]
+        found = np.empty(similar.nnz, np.int16)
+        ends = similar.indptr[np.searchsorted(user, np.arange(len(listed) + 1))]
+        for each in range(len(listed)):  # one row of places at a time stays in the cache: twice as fast as all at once
+            own = slice(ends[each], ends[each + 1])
+            np.take(place[each], similar.indices[own], out=found[own], mode="clip")
         hit = np.flatnonzero(found)
-        row = np.repeat(np.arange(user.size, dtype=np.int32), n_similar)[hit]
+        row = np.searchsorted(similar.indptr, hit, side="right") - 1
         result = np.zeros((*listed.shape, item_idx.shape[1]), np.float32)
         weight = (unit[:, None] * confidence)[user[row], position[row]]
         result[user[row], found[hit] - 1, position[row]] = weight * similar.data[hit]
