@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from recjobs import cli_access, cli_data, cli_gate, cli_model, cli_rule, cli_trace
+from recjobs import cli_access, cli_data, cli_gate, cli_lists, cli_model, cli_rule, cli_trace
 from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show
 from recjobs.config import load_catalog
 from recjobs.errors import RecjobsError
@@ -159,6 +159,7 @@ for _command in (
     cli_access.api_key,
     cli_access.operator,
     cli_gate.approve,
+    cli_lists.export,
     cli_model.evaluate,
     cli_model.compare,
     cli_model.tune,

@@ -36,7 +36,8 @@ INERT_TITLE = "<img src=x onerror=alert(1)>"
 
 @dataclass
 class Batch:
-    """What one night publishes; each list is (item ids, scores)."""
+    """What one night publishes; each list is (item ids, scores). reasons: what speaks for a user's list, and for each
+    of its items up to three places in that, packed; links: url and image of an item; gone: what is sold no more."""
 
     batch_id: str
     as_of: str
@@ -46,6 +47,10 @@ class Batch:
     similar: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     popular: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     history: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    reasons: dict[str, tuple[list[str], list[int]]] = field(default_factory=dict)
+    seen: dict[str, list[str]] = field(default_factory=dict)
+    links: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
     top_n_served: int = 30
 
 
@@ -65,6 +70,16 @@ def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
         batch.users[user_id] = (draw.sample(item_ids, 40), scores, source, n_model, n_category)
         if k % 7:
             batch.history[user_id] = [(item, "2023-12-01T10:00:00Z") for item in draw.sample(item_ids, 12)]
+    more = random.Random(seed)
+    for k, user_id in enumerate(batch.users):
+        if batch.users[user_id][2] == "als":
+            reasons = more.sample(item_ids, 12)
+            places = [more.sample(range(1, 13), more.randrange(4)) for _ in range(40)]
+            batch.reasons[user_id] = (reasons, [sum(p << 10 * i for i, p in enumerate(some)) for some in places])
+        if k % 3:
+            batch.seen[user_id] = more.sample([i for i in item_ids if i not in batch.users[user_id][0]], 60)
+    for k, item_id in enumerate(item_ids[:200:2]):
+        batch.links[item_id] = (f"https://shop.example/{k}", f"https://shop.example/{k}.jpg" if k % 3 else None)
     batch.popular["all"] = (item_ids[:40], scores)
     batch.popular["category:kind 1"] = (item_ids[1:10:3], scores[:3])
     batch.popular["category:Tea & <cake>"] = (item_ids[:5], scores[:5])
@@ -167,19 +182,34 @@ class World:
             batch.model_version, batch.batch_id, role="recjobs_publisher", catalog=catalog,
         )  # fmt: skip
         self.sql("select stage_batch(%s)", json.dumps(record), role="recjobs_loader", catalog=catalog)
+        place = {item_id: k for k, item_id in enumerate(batch.items)}
         rows: dict[str, list[tuple[Any, ...]]] = {
-            "item_records": [(i, *known, None, None, True, 9) for i, known in batch.items.items()],
-            "top_n": [(u, *one) for u, one in batch.users.items()],
+            "item_records": [
+                (i, *known, *batch.links.get(i, (None, None)), i not in batch.gone, 9, place[i])
+                for i, known in batch.items.items()
+            ],
+            "top_n": [
+                (u, *one[:5], one[5] if one[5:] else None, *batch.reasons.get(u, (None, None)))
+                for u, one in batch.users.items()
+            ],
             "similar_lists": [(i, *one) for i, one in batch.similar.items()],
             "popular_lists": [(s, *one) for s, one in batch.popular.items()],
-            "history_lists": [(u, [i for i, _ in h], [at for _, at in h]) for u, h in batch.history.items()],
+            "history_lists": [
+                (
+                    u,
+                    [i for i, _ in h],
+                    [at for _, at in h],
+                    sorted(place[i] for i in batch.seen[u]) if u in batch.seen else None,
+                )
+                for u, h in ((u, batch.history.get(u, [])) for u in {**batch.history, **batch.seen})
+            ],
         }
         loader = psycopg2.connect(self.url("recjobs_loader"), options=f"-c search_path={catalog},pg_temp")
         with loader, loader.cursor() as cursor:
             for table, values in rows.items():
                 cursor.execute("select partition_name(%s, %s)", (table, batch.batch_id))
                 part = cursor.fetchall()[0][0]
-                cast = "(%s, %s, %s, %s::timestamptz[])" if table == "history_lists" else None
+                cast = "(%s, %s, %s::text[], %s::timestamptz[], %s::integer[])" if table == "history_lists" else None
                 execute_values(cursor, f"insert into {part} values %s", [(batch.batch_id, *v) for v in values], cast)
             cursor.execute("select seal_batch(%s)", (batch.batch_id,))
             counts = json.dumps(_exposure(batch))

@@ -136,12 +136,11 @@ class Postgres:
 
     @property
     def settings(self) -> dict[str, str]:
-        """RECJOBS_{OWNER,LOADER,PUBLISHER,READER,EDITOR}_URL; no role of them is a superuser, and there is no URL for
+        """RECJOBS_{OWNER,LOADER,PUBLISHER,READER}_URL; no role of them is a superuser, and there is no URL for
         everything, so that a night has only the rights it was granted."""
         urls = self.cluster.urls()
         return {
-            f"RECJOBS_{role}_URL": urls[f"RECJOBS_{role}_URL"]
-            for role in ("OWNER", "LOADER", "PUBLISHER", "READER", "EDITOR")
+            f"RECJOBS_{role}_URL": urls[f"RECJOBS_{role}_URL"] for role in ("OWNER", "LOADER", "PUBLISHER", "READER")
         }
 
     def connect(self, role: str = "recjobs_reader", catalog: str = "pg_temp") -> Any:

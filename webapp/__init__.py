@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import (
     access,
+    basket,
     bodies,
     changes,
     cors,
@@ -54,6 +55,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     throttle.install(app, settings)
     operators.install(app)
     pages = (page, changes, runs, rules, reports, operators)
-    for part in (recommendations, similar, popular, health, openapi, trace, *pages):
+    for part in (recommendations, similar, basket, popular, health, openapi, trace, *pages):
         app.register_blueprint(part.blueprint)
     return app

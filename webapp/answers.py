@@ -9,7 +9,7 @@ import orjson
 from flask import Response, request
 from werkzeug.datastructures import Headers
 
-from webapp.lists import Answer
+from webapp.listed import Answer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -56,6 +56,11 @@ def as_list(answer: Answer, lifetime: str) -> Response:
         return response
     whole = b'%b,"age_seconds":%d}' % (body[:-1], age_seconds(answer))
     return JsonResponse(whole, ("ETag", etag), ("Cache-Control", lifetime))
+
+
+def with_age(answer: Answer) -> Answer:
+    """The answer as it would be said alone."""
+    return {**answer, "age_seconds": age_seconds(answer)}
 
 
 def age_seconds(answer: Answer) -> int:

@@ -68,22 +68,29 @@ class Connection:
         self._raw = psycopg2.connect(**given, async_=True)
         self._wait(deadline)
 
-    def rows(self, name: str, parameters: tuple[Any, ...], deadline: float) -> list[Row]:
-        """Run one prepared statement."""
+    def rows(self, name: str, parameters: tuple[Any, ...], deadline: float, patiently: bool = False) -> list[Row]:
+        """Run one prepared statement; patiently: for as long as the deadline is away, not only statement_ms."""
         statement = self._statements[name]
         with self._raw.cursor() as cursor:
+            if patiently:
+                left_ms = max(1, int((deadline - time.monotonic()) * 1000))
+                self._run(cursor, "set statement_timeout = %s", (left_ms,), deadline)
             if name not in self._prepared:
-                cursor.execute(statement.prepare)
-                self._wait(deadline)
+                self._run(cursor, statement.prepare, None, deadline)
                 self._prepared.add(name)
-            cursor.execute(statement.execute, parameters)
-            self._wait(deadline)
+            self._run(cursor, statement.execute, parameters, deadline)
             found: list[Row] = cursor.fetchall()
+            if patiently:
+                self._run(cursor, "reset statement_timeout", None, deadline)
             return found
 
     def close(self) -> None:
         """Hang up; also a statement that is still running ends then."""
         self._raw.close()
+
+    def _run(self, cursor: Any, statement: str, parameters: tuple[Any, ...] | None, deadline: float) -> None:
+        cursor.execute(statement, parameters)
+        self._wait(deadline)
 
     def _wait(self, deadline: float) -> None:
         poller = None
@@ -118,15 +125,18 @@ class Database:
         self.answered_at = 0.0
         self._away_until = 0.0
 
-    def session(self, catalog: str, timeout_ms: int | None = None) -> "Session":
-        """A request's hold on one catalog; raises `NotFound` if there is none of that name."""
+    def session(self, catalog: str, timeout_ms: int | None = None, patiently: bool = False) -> "Session":
+        """A request's hold on one catalog; raises `NotFound` if there is none of that name.
+
+        patiently: a single statement may take all of the time, instead of as long as the settings say.
+        """
         deadline = time.monotonic() + (timeout_ms or self.settings.request_timeout_ms) / 1000
         idle = self._idle.get(catalog)
         if idle is None:
             if not CATALOG_NAME.fullmatch(catalog) or catalog not in self.catalogs(timeout_ms):
                 raise NotFound("unknown_catalog", "There is no such catalog")
             idle = self._idle.setdefault(catalog, [])
-        return Session(self, catalog, idle, deadline)
+        return Session(self, catalog, idle, deadline, patiently)
 
     def catalogs(self, timeout_ms: int | None = None) -> dict[str, str]:
         """The catalogs that can be read, with their descriptions."""
@@ -169,11 +179,14 @@ class Database:
 class Session:
     """One request's hold on one connection, until its deadline."""
 
-    def __init__(self, database: Database, catalog: str, idle: list[Connection], deadline: float) -> None:
+    def __init__(
+        self, database: Database, catalog: str, idle: list[Connection], deadline: float, patiently: bool = False
+    ) -> None:
         self._database = database
         self._catalog = catalog
         self._idle = idle
         self._deadline = deadline
+        self._patiently = patiently
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -206,7 +219,7 @@ class Session:
             if self._connection is None:
                 self._connection, fresh = self._take()
             try:
-                rows = self._connection.rows(name, parameters, self._deadline)
+                rows = self._connection.rows(name, parameters, self._deadline, self._patiently)
                 self._database.answered_at = time.monotonic()
                 return rows
             except BaseException as error:

@@ -1,31 +1,71 @@
-"""The three kinds of list the product serves, as the HTTP contract has them.
+"""The kinds of list the product serves, as the HTTP contract has them.
 
 Each is read by one statement, so what an answer says about its batch is true of all of it. The page shows the very
 answers that programs get.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 from webapp.db import Session
 from webapp.errors import NotFound, Refused, Unavailable
+from webapp.listed import Answer, Known, Listed
 from webapp.parameters import DEFAULT_N
 
-Answer = dict[str, Any]
+
+@dataclass(frozen=True)
+class Wish:
+    """How a user's list is wanted, other than as it is.
+
+    exclude: ids of items; category: only items of this one; prefer: categories that come first for a user the batch
+    does not know.
+    """
+
+    offset: int = 0
+    exclude: tuple[str, ...] = ()
+    category: str | None = None
+    prefer: tuple[str, ...] = ()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether more is wanted than a part of the list."""
+        return bool(self.exclude or self.prefer or self.category is not None)
 
 
-def recommendations(session: Session, catalog: str, user_id: str, n: int | None = None) -> Answer:
+PLAIN = Wish()
+
+
+def recommendations(session: Session, catalog: str, user_id: str, n: int | None = None, wish: Wish = PLAIN) -> Answer:
     """A user's list, or the popular one (`source` says so) for a user the live batch does not know."""
-    row = session.row("recommendations", user_id, n or DEFAULT_N)
+    asked = n or DEFAULT_N
+    if wish.narrows:
+        only = (list(wish.exclude), wish.category, list(wish.prefer))
+        row = session.row("narrowed", user_id, asked, wish.offset, *only)
+    else:
+        row = session.row("recommendations", user_id, wish.offset + asked)
     if row is None:
         raise _nothing_published(catalog)
-    batch_id, computed_at, model_version, top_n_served, source, item_ids, scores, sources, titles = row
-    _check_n(n, top_n_served)
-    return {
-        "user_id": user_id,
-        **_about(catalog, batch_id, model_version, computed_at),
-        "source": source,
-        "items": _items(item_ids, titles, scores, sources),
-    }
+    listed, known = Listed.of(row)
+    _check_n(n, listed.top_n_served)
+    if wish.offset + (n or 1) > listed.top_n_served:
+        raise Refused("bad_offset", f"offset + n must be at most {listed.top_n_served}")
+    if wish.category is not None and not listed.item_ids and session.row("category", wish.category) is None:
+        raise _unknown_category()
+    items = listed.items(known, wish.offset + 1) if wish.narrows else listed.items(known)[wish.offset :]
+    return {"user_id": user_id, **listed.about(catalog), "items": items}
+
+
+def recommendations_of_many(session: Session, catalog: str, user_ids: list[str], n: int | None = None) -> list[Answer]:
+    """For each user, in order, what `recommendations` answers; all of one batch."""
+    *rows, last = session.rows("many", sorted(set(user_ids)), n or DEFAULT_N)
+    if not rows:
+        raise _nothing_published(catalog)
+    known = Known(*last[-Known.N_COLUMNS :])
+    answers = {}
+    for user_id, *row in rows:
+        listed = Listed(*row[: -Known.N_COLUMNS])
+        _check_n(n, listed.top_n_served)
+        answers[user_id] = {**listed.about(catalog), "items": listed.items(known)}
+    return [{"user_id": user_id, **(answers.get(user_id) or answers[None])} for user_id in user_ids]
 
 
 def similar(session: Session, catalog: str, item_id: str, n: int | None = None) -> Answer:
@@ -34,15 +74,10 @@ def similar(session: Session, catalog: str, item_id: str, n: int | None = None) 
     if row is None:
         _check_published(session, catalog)
         raise NotFound("unknown_item", "The live batch has no such item")
-    batch_id, computed_at, model_version, top_n_served, title, item_ids, scores, titles = row
-    _check_n(n, top_n_served)
-    return {
-        "item_id": item_id,
-        "title": title,
-        **_about(catalog, batch_id, model_version, computed_at),
-        "source": "similar",
-        "items": _items(item_ids, titles, scores, ["similar"] * len(item_ids)),
-    }
+    listed, known = Listed.of(row)
+    _check_n(n, listed.top_n_served)
+    about = {"item_id": item_id, "title": known.title_of.get(item_id)}
+    return {**about, **listed.about(catalog), "items": listed.items(known)}
 
 
 def popular(
@@ -53,26 +88,20 @@ def popular(
     row = session.row("popular", kind, n or DEFAULT_N)
     if row is None:
         _check_published(session, catalog)
-        raise NotFound("unknown_category", "The live batch has no popular list for this category")
-    batch_id, computed_at, model_version, top_n_served, item_ids, scores, titles = row
-    _check_n(n, top_n_served)
-    return {
-        "category": category,
-        **_about(catalog, batch_id, model_version, computed_at),
-        "source": "popular",
-        "items": _items(item_ids, titles, scores, ["popular"] * len(item_ids)),
-    }
+        raise _unknown_category()
+    listed, known = Listed.of(row)
+    _check_n(n, listed.top_n_served)
+    return {"category": category, **listed.about(catalog), "items": listed.items(known)}
 
 
-def _about(catalog: str, batch_id: str, model_version: str, computed_at: object) -> Answer:
-    return {"catalog": catalog, "batch_id": batch_id, "model_version": model_version, "computed_at": computed_at}
-
-
-def _items(item_ids: list[str], titles: list[str | None], scores: list[float], sources: list[str]) -> list[Answer]:
-    return [
-        {"rank": rank, "item_id": item_id, "title": title, "score": score, "source": source, "because": []}
-        for rank, (item_id, title, score, source) in enumerate(zip(item_ids, titles, scores, sources, strict=True), 1)
-    ]
+def basket(session: Session, catalog: str, item_ids: list[str], n: int | None = None) -> Answer:
+    """What goes with all items of a basket, then what is popular; `source` is popular if nothing goes with them."""
+    row = session.row("basket", item_ids, n or DEFAULT_N)
+    if row is None:
+        raise _nothing_published(catalog)
+    listed, known = Listed.of(row)
+    _check_n(n, listed.top_n_served)
+    return {"item_ids": item_ids, **listed.about(catalog), "items": listed.items(known)}
 
 
 def _check_n(n: int | None, top_n_served: int) -> None:
@@ -83,6 +112,10 @@ def _check_n(n: int | None, top_n_served: int) -> None:
 def _check_published(session: Session, catalog: str) -> None:
     if session.row("live") is None:
         raise _nothing_published(catalog)
+
+
+def _unknown_category() -> NotFound:
+    return NotFound("unknown_category", "The live batch has no such category")
 
 
 def _nothing_published(catalog: str) -> Unavailable:

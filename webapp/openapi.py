@@ -21,6 +21,7 @@ WRONG = {
     401: "No credential, or one that is not, or no longer, valid",
     403: "This credential is not enough, or nobody may: the message says what to set",
     404: "There is no such catalog, item, category or report",
+    413: "The body is too large",
     429: "Too many wrong credentials, or too many requests; try again after `Retry-After`",
     503: "The database is away or nothing is published yet; try again after `Retry-After`",
 }

@@ -16,7 +16,6 @@ from webapp.errors import Refused
 MAX_ID_BYTES = 256
 DEFAULT_N = 20
 
-
 Part = dict[str, Any]
 
 
@@ -116,6 +115,14 @@ def a_length(name: str, value: str | None) -> int:
     return int(text)
 
 
+def an_offset(name: str, value: str | None) -> int:
+    """How many places to skip; the upper end depends on the batch and is checked by `lists`."""
+    text = value or ""
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise Refused("bad_offset", f"{name} must be a whole number from 0 on")
+    return int(text)
+
+
 def an_id_parameter(name: str, description: str, required: bool = True, many: int = 0) -> Parameter:
     """A parameter that is an id."""
     return Parameter(name, description, ID, an_id, required, many)
@@ -133,6 +140,15 @@ N = Parameter(
     {"type": "integer", "minimum": 1, "default": DEFAULT_N},
     a_length,
 )
+OFFSET = Parameter(
+    "offset",
+    "How many places to skip; offset + n is at most what the catalog serves",
+    {"type": "integer", "minimum": 0, "default": 0},
+    an_offset,
+)
+EXCLUDE = an_id_parameter("exclude", "An item to leave out", required=False, many=100)
+PREFER = an_id_parameter("prefer", "A category that comes first for a user the batch does not know", False, many=20)
+BASKET = an_id_parameter("item_id", f"An item of the basket, {BYTES}", many=20)
 PLACES = {
     "catalog": Parameter("catalog", "Which catalog", {"type": "string", "pattern": CATALOG_NAME}, an_id),
     "user_id": an_id_parameter("user_id", f"{USER_ID.description}, without `/` and dot segments"),

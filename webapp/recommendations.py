@@ -1,32 +1,97 @@
-"""A user's recommendations, by HTTP."""
+"""A user's recommendations, by HTTP; and those of many users at once."""
+
+from typing import Any
 
 from flask import Blueprint, Response
 
 from webapp import lists
-from webapp.answers import PERSONAL, as_list
+from webapp.answers import PERSONAL, as_json, as_list, with_age
 from webapp.db import database
-from webapp.operations import operation
-from webapp.parameters import USER_ID, N
+from webapp.errors import Refused
+from webapp.operations import Body, operation
+from webapp.parameters import CATEGORY, DEFAULT_N, EXCLUDE, ID, OFFSET, PREFER, USER_ID, N, an_id
 
 blueprint = Blueprint("recommendations", __name__)
+
+NARROWED = (N, OFFSET, EXCLUDE, CATEGORY, PREFER)
+MAX_USERS = 1000
+MAX_BODY_BYTES = 2 * 1024 * 1024
+"""A thousand ids of 256 bytes fit however they are escaped: JSON writes a byte in at most six."""
 
 
 @blueprint.get("/v1/<catalog>/recommendations")
 @operation(
     "A user's list; the popular one for a user the batch does not know",
-    query=(USER_ID, N),
+    query=(USER_ID, *NARROWED),
     answers="Recommendations",
     tagged=True,
 )
-def by_query(catalog: str, user_id: str, n: int | None) -> Response:
+def by_query(catalog: str, user_id: str, **wanted: Any) -> Response:
     """The canonical form: serves any id, however odd."""
-    with database().session(catalog) as session:
-        return as_list(lists.recommendations(session, catalog, user_id, n), PERSONAL)
+    return _answer(catalog, user_id, **wanted)
 
 
 @blueprint.get("/v1/<catalog>/users/<user_id>/recommendations")
-@operation("The same, for plain ids", query=(N,), answers="Recommendations", tagged=True)
-def by_path(catalog: str, user_id: str, n: int | None) -> Response:
+@operation("The same, for plain ids", query=NARROWED, answers="Recommendations", tagged=True)
+def by_path(catalog: str, user_id: str, **wanted: Any) -> Response:
     """The short form, for ids without `/` and dot segments."""
+    return _answer(catalog, user_id, **wanted)
+
+
+def _answer(
+    catalog: str,
+    user_id: str,
+    n: int | None,
+    offset: int | None,
+    exclude: list[str],
+    category: str | None,
+    prefer: list[str],
+) -> Response:
+    wish = lists.Wish(offset or 0, tuple(exclude), category, tuple(prefer))
     with database().session(catalog) as session:
-        return as_list(lists.recommendations(session, catalog, user_id, n), PERSONAL)
+        return as_list(lists.recommendations(session, catalog, user_id, n, wish), PERSONAL)
+
+
+def _asked(given: Any) -> tuple[list[str], int | None]:
+    if not isinstance(given, dict) or given.keys() - {"user_ids", "n"} or "user_ids" not in given:
+        raise Refused("bad_body", 'The body must be an object: {"user_ids": [...], "n": 10}; n may be left out')
+    user_ids, n = given["user_ids"], given.get("n", DEFAULT_N)
+    if not isinstance(user_ids, list) or not all(isinstance(one, str) and one for one in user_ids):
+        raise Refused("bad_user_ids", "user_ids must be a list of ids, which are strings and not empty")
+    if not 1 <= len(user_ids) <= MAX_USERS:
+        raise Refused("bad_user_ids", f"user_ids must be 1 to {MAX_USERS} ids, not {len(user_ids)}")
+    if type(n) is not int or n < 1:
+        raise Refused("bad_n", "n must be a whole number from 1 on")
+    # As large as you like is as wrong as 999,999 is, and fits Postgres' integers.
+    return [an_id("each of user_ids", one) for one in user_ids], min(n, 999_999) if "n" in given else None
+
+
+MANY = Body(
+    "Whose lists, and how long",
+    {
+        "type": "object",
+        "properties": {
+            "user_ids": {"type": "array", "items": ID, "minItems": 1, "maxItems": MAX_USERS},
+            "n": N.schema,
+        },
+        "required": ["user_ids"],
+        "additionalProperties": False,
+    },
+    _asked,
+    MAX_BODY_BYTES,
+)
+
+
+@blueprint.post("/v1/<catalog>/recommendations:batch")
+@operation(
+    "The lists of up to a thousand users, in their order",
+    body=MANY,
+    answers="RecommendationsOfMany",
+    errors=(400, 404, 413, 503),
+)
+def of_many(catalog: str, body: tuple[list[str], int | None]) -> Response:
+    """What the single requests would answer, all of one batch."""
+    user_ids, n = body
+    with database().session(catalog, database().settings.page_timeout_ms, patiently=True) as session:
+        answers = lists.recommendations_of_many(session, catalog, user_ids, n)
+    return as_json({"answers": [with_age(answer) for answer in answers]})

@@ -33,6 +33,8 @@ LADDER = ["als", "foldin", "category", "popular"]
 """Sources of a list."""
 TRACED = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
 """What a trace may answer."""
+PLACED = ["pinned", "boosted"]
+"""Sources of items that a rule placed."""
 SCHEMAS: Part = {
     "Error": structure(
         {"error": structure({"code": text("What went wrong, for programs"), "message": text("For people")})}
@@ -43,15 +45,35 @@ SCHEMAS: Part = {
             "item_id": text("The external id, byte for byte"),
             "title": {"type": ["string", "null"]},
             "score": {"type": "number", "description": "Comparable within one source of one list"},
-            "source": text("Where this item comes from", enum=[*LADDER, "similar"]),
-            "because": {"type": "array", "items": {"type": "string"}, "description": "Why it is here; may be empty"},
-        }
+            "source": text("Where this item comes from", enum=[*LADDER, "similar", *PLACED]),
+            "because": {
+                "type": "array",
+                "items": {"type": "string"},
+                "maxItems": 3,
+                "description": "Titles (else ids) of what the user liked that speaks for it most; may be empty",
+            },
+            "url": text("Where the item knows one"),
+            "image": text("Where the item knows one"),
+            "price": {"type": "number", "description": "Where the item knows one"},
+        },
+        optional=("url", "image", "price"),
     ),
     "Recommendations": structure(
         {
             "user_id": text("The user asked for"),
             **BATCH,
             "source": text("`popular`, among others, for a user the batch does not know", enum=LADDER),
+            "items": ITEMS,
+        }
+    ),
+    "RecommendationsOfMany": structure(
+        {"answers": {"type": "array", "items": schema("Recommendations"), "description": "In the order of the ids"}}
+    ),
+    "Basket": structure(
+        {
+            "item_ids": {"type": "array", "items": {"type": "string"}, "description": "The basket asked for"},
+            **BATCH,
+            "source": text("`popular` if nothing goes with the basket", enum=["similar", "popular"]),
             "items": ITEMS,
         }
     ),

@@ -61,6 +61,13 @@ class Session:
         found = self.rows(query, identifiers, **parameters)
         return found[0] if found else None
 
+    def stream(self, query: str, size: int, **parameters: Any) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a query as of one instant, `size` at a time; no more of them are held, here or there."""
+        with self.transaction(), self._connection.cursor(name="stream") as cursor:
+            cursor.execute(_statement(query, {}), _adapted(parameters))
+            while rows := cursor.fetchmany(size):
+                yield rows
+
     def copy(self, query: str, chunks: Iterable[memoryview | bytes], identifiers: dict[str, str]) -> int:
         """COPY FROM STDIN in binary; returns the number of rows. What fails in making the chunks is raised as it is."""
         stream = _Stream(chunks)

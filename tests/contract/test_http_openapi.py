@@ -52,7 +52,8 @@ def test_the_document_lists_exactly_the_routes_for_programs(document: dict, clie
 
 
 def test_every_query_parameter_that_is_described_is_accepted_and_no_other(document: dict, client: FlaskClient):
-    values = {"user_id": "u0001", "item_id": "item5", "category": "kind 1", "n": "2"}
+    values = {"user_id": "u0001", "item_id": "item5", "category": "kind 1", "n": "2", "offset": "3"}
+    values |= {"exclude": "item1", "prefer": "kind 2"}
     places = {"catalog": "shop", "user_id": "u0001", "item_id": "item5", "batch_id": "20240101T000000Z-1"}
     for path, operations in document["paths"].items():
         if "get" not in operations:
@@ -77,7 +78,15 @@ def test_every_query_parameter_that_is_described_is_accepted_and_no_other(docume
         ("/v1/shop/recommendations?user_id=u0002", 200),
         ("/v1/shop/recommendations?user_id=u0003", 200),
         ("/v1/shop/recommendations?user_id=nobody", 200),
+        ("/v1/shop/recommendations?user_id=u0000&exclude=item1&exclude=item3&n=30", 200),
+        ("/v1/shop/recommendations?user_id=u0000&category=kind 1&offset=3", 200),
+        ("/v1/shop/recommendations?user_id=nobody&prefer=kind 1", 200),
+        ("/v1/shop/recommendations?user_id=u0000&category=nothing", 404),
         ("/v1/shop/recommendations", 400),
+        ("/v1/shop/basket?item_id=item1&item_id=item2", 200),
+        ("/v1/shop/basket?item_id=nothing", 200),
+        ("/v1/shop/basket", 400),
+        ("/v1/empty/basket?item_id=item1", 503),
         ("/v1/nowhere/recommendations?user_id=u0001", 404),
         ("/v1/empty/recommendations?user_id=u0001", 503),
         ("/v1/shop/users/u0001/recommendations", 200),

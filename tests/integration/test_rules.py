@@ -27,7 +27,7 @@ def goods() -> Batch:
     users = {u: (*one, SEGMENTS[k % 3]) for k, (u, one) in enumerate(batch.users.items())}
     popular = dict(batch.popular)
     popular["all"] = ([f"item{k}" for k in range(200)], [round(1 / rank, 4) for rank in range(1, 201)])
-    return replace(batch, users=users, popular=popular)  # type: ignore[arg-type]
+    return replace(batch, users=users, popular=popular, seen={})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,10 @@ GRANTS = {
     "recjobs_reader": {
         "connect to the database",
         "usage of the schema",
+        "execute basket",
         "execute recommend",
         "execute trace",
+        "execute recommend_narrowed",
         "execute apply_rules",
         *(f"select {view}" for view in READABLE.split()),
     },
@@ -119,6 +121,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         role="admin",
     )
     assert {row["proname"] for row in functions if row["prosecdef"]} == {
+        "basket", "recommend_narrowed", "unpopular_items",
         "attach_batch", "decide_challenger", "note_step", "record_challenger", "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
         "register_model",

@@ -1,9 +1,10 @@
--- The one row is the list of a user ($1), its first $2 items with their titles: the user's own list, or the popular
--- one for a user the live batch does not know. One statement, so that both are read from one snapshot.
+-- The one row is the list of a user ($1), its first $2 items, and what the batch knows of them and of their reasons: the
+-- user's own list, or the popular one for a user the live batch does not know. One statement, so one snapshot.
 with known as (
     select
         s.batch_id, s.computed_at, s.model_version, s.top_n_served, s.source,
-        s.item_ids[1:$2] as item_ids, s.scores[1:$2] as scores, s.sources[1:$2] as sources
+        s.item_ids[1:$2] as item_ids, s.scores[1:$2] as scores, s.sources[1:$2] as sources,
+        s.because[1:$2] as because, s.reasons
     from served_lists as s
     where s.user_id = $1
 ),
@@ -12,18 +13,19 @@ answer as (
     union all
     select
         p.batch_id, b.computed_at, b.model_version, b.top_n_served, 'popular',
-        array_agg(p.item_id order by p.rank), array_agg(p.score order by p.rank),
-        array_agg(p.source order by p.rank)
+        array_agg(p.item_id order by p.rank), array_agg(p.score order by p.rank), array_agg(p.source order by p.rank),
+        null, null
     from popular_items as p
     join batches as b on b.batch_id = p.batch_id
     where p.segment = 'all' and p.rank <= least($2, b.top_n_served) and not exists (select from known)
     group by p.batch_id, b.computed_at, b.model_version, b.top_n_served
 )
-select
-    a.batch_id, a.computed_at, a.model_version, a.top_n_served, a.source, a.item_ids, a.scores, a.sources,
-    array(
-        select (select i.title from items as i where i.item_id = r.item_id)
-        from unnest(a.item_ids) with ordinality as r (item_id, rank)
-        order by r.rank
-    ) as titles
+select a.*, k.*
 from answer as a
+cross join lateral (
+    select
+        array_agg(i.item_id) as known, array_agg(i.title) as titles, array_agg(i.url) as urls,
+        array_agg(i.image) as images, array_agg(i.price) as prices
+    from items as i
+    where i.item_id = any(a.item_ids || a.reasons)
+) as k

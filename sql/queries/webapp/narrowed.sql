@@ -1,0 +1,32 @@
+-- The one row is the list of a user ($1) without some items ($4), or of one category only ($5), $2 items after the first
+-- $3, and what the batch knows of them; categories ($6) come first for a user it does not know.
+with listed as materialized (
+    select * from recommend_narrowed($1, $2, $3, $4, $5, $6)
+),
+answer as (
+    select
+        coalesce(array_agg(r.item_id order by r.rank), '{}') as item_ids,
+        coalesce(array_agg(r.score order by r.rank), '{}') as scores,
+        coalesce(array_agg(r.source order by r.rank), '{}') as sources,
+        coalesce(jsonb_agg(to_jsonb(r.because) order by r.rank), '[]') as because,
+        array(select e.reason from listed as l cross join lateral unnest(l.because) as e (reason)) as reasons
+    from listed as r
+)
+select
+    b.batch_id, b.computed_at, b.model_version, b.top_n_served,
+    coalesce(
+        (select s.source from served_lists as s where s.user_id = $1),
+        case when 'category' = any(a.sources) then 'category' else 'popular' end
+    ) as source,
+    a.item_ids, a.scores, a.sources, a.because, a.reasons,
+    k.*
+from batches as b
+cross join answer as a
+cross join lateral (
+    select
+        array_agg(i.item_id) as known, array_agg(i.title) as titles, array_agg(i.url) as urls,
+        array_agg(i.image) as images, array_agg(i.price) as prices
+    from items as i
+    where i.item_id = any(a.item_ids || a.reasons)
+) as k
+where b.is_live

@@ -1,0 +1,128 @@
+"""`recjobs export` writes what the view shows, byte for byte, whole or not at all."""
+
+import csv
+import gzip
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from recjobs.errors import Misuse
+from recjobs.steps.export import whole
+from tests.worlds import EARLIER, ODD_IDS, MakeWorld, World
+
+SERVED = """
+select r.user_id, r.rank, r.item_id, i.title, r.score, r.source, r.batch_id, i.price
+from recommendations as r
+left join items as i on i.item_id = r.item_id
+where r.rank <= %s
+order by r.user_id, r.rank
+"""
+
+
+def export(world: World, path: Path, *more: str):
+    return world.recjobs("export", "--to", str(path), *more, "--json")
+
+
+@pytest.mark.parametrize("n", [4, 99])
+def test_a_parquet_file_holds_what_the_view_shows(published: World, tmp_path: Path, n: int):
+    done = export(published, tmp_path / "lists.parquet", "--n", str(n))
+
+    rows = pq.read_table(tmp_path / "lists.parquet").to_pylist()
+    assert rows == [row | {"score": float(np.float32(row["score"]))} for row in published.rows(SERVED, n)]
+    assert {row["user_id"] for row in rows} >= set(ODD_IDS)
+    columns = ["user_id", "rank", "item_id", "title", "score", "source", "batch_id", "price"]
+    assert done.json == {
+        "file": str(tmp_path / "lists.parquet"),
+        "batch_id": published.live(),
+        "users": len({row["user_id"] for row in rows}),
+        "rows": len(rows),
+        "columns": columns,
+    }
+    assert pq.read_schema(tmp_path / "lists.parquet").names == columns
+
+
+@pytest.mark.parametrize("name", ["lists.csv", "lists.csv.gz"])
+def test_a_csv_file_holds_it_too_and_tells_an_empty_title_from_none(published: World, tmp_path: Path, name: str):
+    assert export(published, tmp_path / name).code == 0
+
+    opened = gzip.open if name.endswith(".gz") else open
+    with opened(tmp_path / name, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    served = published.rows(SERVED, 1000)
+    texts = ("user_id", "item_id", "source", "batch_id")
+    assert [[row[c] for c in texts] for row in rows] == [[row[c] for c in texts] for row in served]
+    assert [int(row["rank"]) for row in rows] == [row["rank"] for row in served]
+    assert [float(row["score"]) for row in rows] == pytest.approx([row["score"] for row in served])
+    assert [row["title"] or None for row in rows] == [row["title"] for row in served]
+    assert any(row["title"] is None for row in served)
+    with opened(tmp_path / name, "rb") as file:
+        text = file.read()
+    assert b'\n"\\N",1,' in text  # not a NULL
+    assert b'\n"""quoted""",1,' in text
+
+
+def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(published: World, tmp_path: Path):
+    path = tmp_path / "lists.csv"
+    path.write_text("mine")
+    refused = export(published, path)
+    assert (refused.code, path.read_text()) == (64, "mine")
+    assert "--overwrite" in refused.err
+
+    assert export(published, path, "--overwrite").code == 0
+    assert path.read_text().startswith('"user_id","rank",')
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
+    assert os.listdir(tmp_path) == ["lists.csv"]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_read(published: World, tmp_path: Path):
+    (tmp_path / "folder.csv").mkdir()
+    for name, said in [
+        ("lists.txt", ".parquet, .csv, .csv.gz"),
+        ("lists", ".parquet"),
+        ("nowhere/lists.csv", "no folder"),
+        ("folder.csv", "is there already"),
+    ]:
+        refused = export(published, tmp_path / name, "--overwrite")
+        assert (refused.code, said in refused.err) == (64, True), refused.err
+    assert os.listdir(tmp_path) == ["folder.csv"]
+
+
+def test_a_file_is_whole_or_is_not_there(tmp_path: Path):
+    path = tmp_path / "lists.csv"
+
+    def fail_in_the_middle(overwrite: bool) -> None:
+        with whole(path, overwrite) as unfinished:
+            unfinished.write_text("half of i")
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        fail_in_the_middle(overwrite=False)
+    assert os.listdir(tmp_path) == []
+
+    with whole(path, overwrite=False) as unfinished:
+        unfinished.write_text("all of it")
+        assert not path.exists()
+    with pytest.raises(Misuse, match="there by now"), whole(path, overwrite=False) as unfinished:
+        unfinished.write_text("somebody was faster")
+    with pytest.raises(OSError, match="disk"):
+        fail_in_the_middle(overwrite=True)
+    assert path.read_text() == "all of it"
+    assert os.listdir(tmp_path) == ["lists.csv"]
+
+
+def test_a_catalog_in_which_nothing_is_published_has_nothing_to_export(make_world: MakeWorld, tmp_path: Path):
+    world = make_world()
+    assert world.recjobs("begin", "--as-of", EARLIER).code == 0
+    refused = export(world, tmp_path / "lists.csv")
+    assert (refused.code, "nothing is published" in refused.err) == (65, True), refused.err
+    assert os.listdir(tmp_path) == []
