@@ -24,12 +24,11 @@ JSON, HTML = "application/json", "text/html"
 
 @dataclass(frozen=True)
 class Body:
-    """A JSON body: its schema, what makes a value of it or raises `Refused`, and how large it may be."""
+    """A JSON body: its schema, and what makes a value of it or raises `Refused`."""
 
     description: str
     schema: Part
     read: Callable[[Any], Any]
-    max_bytes: int = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def operation(
                 check_path()
                 places[name] = PLACES[name].read(name, text)
             if body is not None:
-                given["body"] = body.read(_json(body.max_bytes))
+                given["body"] = body.read(_json())
             return view(**places, **given)
 
         checked.operation = described  # type: ignore[attr-defined]
@@ -78,10 +77,9 @@ def operation(
     return decorate
 
 
-def _json(max_bytes: int) -> Any:
+def _json() -> Any:
     if request.mimetype != JSON:
         raise Refused("bad_body", f"The body must be JSON, sent as Content-Type: {JSON}")
-    request.max_content_length = max_bytes
     try:
         return orjson.loads(request.get_data(cache=False))
     except orjson.JSONDecodeError:
