@@ -57,6 +57,17 @@ class Report:
         return [[batch_id for batch_id, _ in groupby(run.batch_id for run in runs)] for runs in self.connections]
 
 
+def batch_of(batch_id: str, seed: int) -> Batch:
+    """A batch that has nothing in common with another one: lists, scores, titles and version are its own."""
+    batch = shop_batch(batch_id, seed)
+    batch.model_version = f"version-{seed}"
+    batch.items = {i: (title and f"{title} as of {seed}", *rest) for i, (title, *rest) in batch.items.items()}
+    for lists in (batch.similar, batch.popular, batch.users):
+        for key, (item_ids, scores, *rest) in lists.items():
+            lists[key] = (item_ids, [round(score - seed / 2**14, 5) for score in scores], *rest)
+    return batch
+
+
 class Load:
     """`connections` clients that ask until `stop`, for `requests` answers at least; none is left after the block."""
 
@@ -168,7 +179,7 @@ class Questions:
     """Draws questions, and knows the answers."""
 
     def __init__(self, seeds: dict[str, int], mix: Mix, seed: int = 1) -> None:
-        self._batches = {batch_id: shop_batch(batch_id, seed) for batch_id, seed in seeds.items()}
+        self._batches = {batch_id: batch_of(batch_id, seed) for batch_id, seed in seeds.items()}
         first = next(iter(self._batches.values()))
         self._users, self._items = first.users, list(first.items)
         self._names = list(first.users)

@@ -20,10 +20,10 @@ import psutil
 import psycopg2
 import pytest
 
-from tests.load import Load, Report
+from tests.load import Load, Report, batch_of
 from tests.pointer import Pointer
 from tests.replicas import Nginx, Replica, status
-from tests.webapp_world import Batch, World, free_port, shop_batch, start_world
+from tests.webapp_world import Batch, World, free_port, start_world
 from tests.worlds import soak
 
 pytestmark = pytest.mark.soak
@@ -50,7 +50,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     replicas: list[Replica] = []
     try:
         world.make_catalog("shop", "A shop")
-        world.publish("shop", shop_batch(FIRST, SEEDS[FIRST]))
+        world.publish("shop", batch_of(FIRST, SEEDS[FIRST]))
         replicas = [Replica(world, f"replica{n}", folder) for n in (1, 2, 3)]
         for replica in replicas:
             replica.wait_until_ready()
@@ -72,7 +72,7 @@ def anew(front: Front) -> Front:
     """The same, with the first batch live and no other."""
     front.world.sql("drop schema shop cascade")
     front.world.make_catalog("shop", "A shop")
-    front.world.publish("shop", shop_batch(FIRST, SEEDS[FIRST]))
+    front.world.publish("shop", batch_of(FIRST, SEEDS[FIRST]))
     return front
 
 
@@ -147,7 +147,7 @@ def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_an
         pass
 
     def publish(batch_id: str) -> Callable[[], None]:
-        batch = shop_batch(batch_id, SEEDS[batch_id])
+        batch = batch_of(batch_id, SEEDS[batch_id])
 
         def now() -> None:
             with pointer.moves_to(batch_id):
@@ -197,7 +197,7 @@ def test_postgres_killed_again_and_again_is_503_for_a_while_and_never_a_wrong_li
     front: Front, figure: Callable[[str], None]
 ):
     world, seeds = front.world, {f"202403{k:02}T000000Z-1": 100 + k for k in range(1, soak(10, 10) + 1)}
-    batches = [shop_batch(batch_id, seed) for batch_id, seed in seeds.items()]
+    batches = [batch_of(batch_id, seed) for batch_id, seed in seeds.items()]
     with Load(front.nginx.port, SEEDS | seeds, soak(20_000)) as load:
         draw, outages = random.Random(3), []
         load.wait_for(300)
@@ -263,7 +263,7 @@ def replace_one_by_one(world: World, batch: Batch) -> None:
 def test_the_same_clients_find_a_naive_publisher_out(
     anew: Front, figure: Callable[[str], None], publish: Callable[[World, Batch], None]
 ):
-    batch = shop_batch("20240501T000000Z-1", 31)
+    batch = batch_of("20240501T000000Z-1", 31)
     with Load(anew.nginx.port, {FIRST: SEEDS[FIRST], batch.batch_id: 31}, 500) as load:
         load.wait_for(200)
         publish(anew.world, batch)
