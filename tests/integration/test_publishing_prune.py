@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+import psycopg2
 import pytest
 
 from recjobs.adapters.postgres import Session
@@ -144,6 +145,18 @@ def test_what_a_killed_publisher_left_is_gone_when_the_next_one_loads(empty: Wor
     assert tables(empty) == dict.fromkeys(TABLES, 2)
     publish(empty, 3)
     assert tables(empty) == dict.fromkeys(TABLES, 2)
+
+
+def test_a_batch_that_was_not_loaded_to_its_end_is_refused(empty: World):
+    live, half = publish(empty, 1), stage(empty, 2)
+    attach = "select attach_batch(%s, null, false)"
+    with pytest.raises(psycopg2.Error, match=f"batch {half} is not sealed"):
+        empty.rows(attach, half, role="recjobs_publisher")
+    with pytest.raises(psycopg2.Error, match=f"batch {half} is not attached"):
+        empty.rows("select publish_batch(%s, null, false, null)", half, role="recjobs_publisher")
+    assert (empty.live(), tables(empty)) == (live, dict.fromkeys(TABLES, 2))
+    empty.rows("select seal_batch(%s)", half, role="recjobs_loader")
+    empty.rows(attach, half, role="recjobs_publisher")
 
 
 def test_a_batch_is_not_pruned_while_a_pointer_moves(empty: World):

@@ -329,7 +329,8 @@ def test_without_any_replica_nginx_answers_in_the_web_apps_words(tmp_path: Path)
     alone = Nginx([free_port(), free_port(), free_port()], tmp_path / "alone")
     try:
         for path in ("/v1/shop/popular", "/v1/shop/rules", "/readyz"):
-            assert answer_of(alone.port, path) == (503, "1", "no_replica")
+            assert answer_of(alone.port, f"{path}?user_id=u0001") == (503, "1", "no_replica")
+        assert "u0001" not in alone.log.read_text(), "as it would be in nginx's own error log"
     finally:
         alone.stop()
 
