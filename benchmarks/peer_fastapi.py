@@ -1,7 +1,7 @@
 """The peer: what comparable systems do. FastAPI scores the whole catalogue with implicit while the visitor waits.
 
-All is in memory, titles too; what a user has seen is not even left out. It answers the product's address in the
-product's shape, so that one client measures both.
+All is in memory, titles too. It answers the product's address in the product's shape, so that one client measures
+both, and like the product it leaves out what a user has seen.
 """
 
 import os
@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from fastapi import FastAPI, Response
 from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
 
 folder = Path(os.environ["PEER_FOLDER"])
 item_ids, titles = orjson.loads((folder / "items.json").read_bytes())
@@ -18,6 +19,11 @@ user_idx = {str(user): idx for idx, user in enumerate(np.load(folder / "user_ids
 model = AlternatingLeastSquares(factors=64, num_threads=1)
 model.user_factors = np.load(folder / "user_factors.npy", mmap_mode="r")
 model.item_factors = np.load(folder / "item_factors.npy")
+seen = np.load(folder / "seen.npy", mmap_mode="r")
+user_items = csr_matrix(
+    (np.ones(seen.size, np.float32), seen.ravel(), np.arange(0, seen.size + 1, seen.shape[1])),
+    shape=(len(seen), len(titles)),
+)
 POPULAR = (range(20), [1 / rank for rank in range(1, 21)])
 
 app = FastAPI()
@@ -30,7 +36,7 @@ async def recommendations(catalog: str, user_id: str, n: int = 20) -> Response:
     if idx is None:
         (items, scores), source = POPULAR, "popular"
     else:
-        found, scores = model.recommend(idx, None, N=n, filter_already_liked_items=False)
+        found, scores = model.recommend(idx, user_items[idx], N=n)
         items, scores = found.tolist(), scores.tolist()
     answer = {
         "user_id": user_id,

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from benchmarks import serve_world
+from benchmarks import serve_rules, serve_world
 from benchmarks.__main__ import machine
 from benchmarks.serve_world import CATALOG, World
 from local import ports, postgres_binaries
@@ -81,6 +81,11 @@ class Bench:
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         return Taken(np.array(found["latencies"]) * 1000, found["rate"], found["failed"])
 
+    def under(self, rules: list[serve_rules.Rule], port: int) -> Taken:
+        """One connection while these rules are in force."""
+        with serve_rules.in_force(self.world, rules):
+            return self.client(port, 1)
+
     def pgbench(self, connections: int) -> Taken:
         """Postgres and a C client alone."""
         of_libpq = self.world.libpq("recjobs_reader")
@@ -115,8 +120,11 @@ def running(folder: Path, command: list[str], **environment: str) -> Iterator[in
             server.wait(30)
 
 
-def peer(folder: Path, world: World) -> list[str]:
-    """How to run the peer; its factors are drawn, as their values do not change what scoring costs."""
+PEER = "uvicorn benchmarks.peer_fastapi:app --loop uvloop --http httptools --no-access-log --port PORT --workers"
+
+
+def feed_peer(folder: Path, world: World) -> None:
+    """Write what the peer reads; its factors are drawn, as their values do not change what scoring costs."""
     rng = np.random.default_rng(7)
     known = np.arange(1, world.n_visitors + 1)
     known = known[known % serve_world.UNKNOWN_EVERY > 0]
@@ -125,23 +133,25 @@ def peer(folder: Path, world: World) -> list[str]:
     np.save(folder / "item_factors.npy", rng.standard_normal((serve_world.N_ITEMS, 64), np.float32))
     items = [serve_world.item_ids().to_pylist(), serve_world.titles()]
     (folder / "items.json").write_bytes(orjson.dumps(items))
-    command = "uvicorn benchmarks.peer_fastapi:app --loop uvloop --http httptools --no-access-log --port PORT"
-    return [*command.split(), "--workers", str(os.cpu_count())]
+    np.save(folder / "seen.npy", serve_world.drawn_items(rng, known.size, serve_world.N_SEEN).astype(np.int32))
 
 
-def measure(bench: Bench, rounds: int, webapp: int, trivial: int, peer: int) -> dict[str, list[Taken]]:
+def measure(bench: Bench, rounds: int, webapp: int, trivial: int, peers: tuple[int, int]) -> dict[str, list[Taken]]:
     """Everything in turn, `rounds` times after one that warms up."""
     taken: dict[str, list[Taken]] = {}
     turns = {
         "client alone, 1": lambda: bench.client(trivial, 1),
         "pgbench, 1": lambda: bench.pgbench(1),
         "webapp, 1": lambda: bench.client(webapp, 1),
+        "  200 blocks": lambda: bench.under(serve_rules.blocks(), webapp),
+        "  200 rules": lambda: bench.under(serve_rules.mixed(), webapp),
         "pgbench, 4": lambda: bench.pgbench(4),
         "webapp, 4": lambda: bench.client(webapp, 4),
         "client alone, 16": lambda: bench.client(trivial, 16),
         "webapp, 16": lambda: bench.client(webapp, 16),
-        "peer, 16": lambda: bench.client(peer, 16),
-        "peer, 1": lambda: bench.client(peer, 1),
+        "peer, 16": lambda: bench.client(peers[0], 16),
+        "  a process a core": lambda: bench.client(peers[1], 16),
+        "peer, 1": lambda: bench.client(peers[0], 1),
         f"webapp, {RATE}/s": lambda: bench.client(webapp, 64, RATE),
     }
     for count in range(rounds + 1):
@@ -171,6 +181,8 @@ def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
     for what, found, least, most in (
         ("1 connection, p50: times pgbench's", ratio("webapp, 1", "pgbench, 1", p50), 0, 3.5),
         ("1 connection, p99 in ms", slowest, 0, 1),
+        ("200 blocks in force, p50: times that without", ratio("  200 blocks", "webapp, 1", p50), 0, 1.5),
+        ("200 rules in force, p50: times that without", ratio("  200 rules", "webapp, 1", p50), 0, 1.5),
         ("4 connections, p99: times pgbench's", ratio("webapp, 4", "pgbench, 4", p99), 0, 8),
         ("16 connections, requests/s: times the peer's", ratio("webapp, 16", "peer, 16", rate), 3.5, np.inf),
     ):
@@ -193,9 +205,13 @@ def main() -> None:
             bench = Bench(world, folder, given.seconds)
             webapp = stack.enter_context(running(folder, ["webapp"], RECJOBS_READER_URL=bench.url))
             trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
-            other = stack.enter_context(running(folder, peer(folder, world), PEER_FOLDER=str(folder)))
+            feed_peer(folder, world)
+            peers = [
+                stack.enter_context(running(folder, [*PEER.split(), str(workers)], PEER_FOLDER=str(folder)))
+                for workers in (1, os.cpu_count() or 1)
+            ]
             print(f"{given.users:,} users, {given.rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}")
-            print("\n".join(report(measure(bench, given.rounds, webapp, trivial, other))))
+            print("\n".join(report(measure(bench, given.rounds, webapp, trivial, (peers[0], peers[1])))))
     finally:
         world.cluster.stop()
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 from local import ports, postgres_binaries, socket_folder
 from local.postgres import Cluster
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
-from recjobs.adapters.postgres import Database
+from recjobs.adapters.postgres import Database, Session
 from recjobs.core import copy_format
-from recjobs.steps.publish import ROWS, partition
+from recjobs.steps.publish import ROWS, field, partition
 
 CATALOG = "bench"
 N_ITEMS, STORED, SERVED = 26_744, 100, 50
@@ -23,8 +23,7 @@ UNKNOWN_EVERY = 50
 """Of the visitors each fiftieth has no list."""
 EXPONENT = 1.05
 """A visitor's rank by frequency is Zipf-distributed."""
-BATCH_ID = "20260101T030000Z-1"
-CATEGORIES = [f"category {k}" for k in range(40)]
+N_BATCHES, N_CATEGORIES, N_SEEN, N_REASONS = 5, 40, 20, 15
 WORDS = ["blue", "steel", "garden", "paper", "lantern", "small", "bright", "travel", "oak", "kitchen", "winter", "lamp"]
 
 
@@ -78,8 +77,16 @@ def titles() -> list[str]:
     return [f"{WORDS[k % 12]} {WORDS[k // 12 % 12]} {WORDS[k // 144 % 12]} no {k}" for k in range(N_ITEMS)]
 
 
+def category_of(item: int) -> str:
+    """An item's one category."""
+    return f"category {item % N_CATEGORIES}"
+
+
 def build(state: Path, n_users: int) -> World:
-    """Start the server in `state` and publish the lists, unless they are live there from an earlier run."""
+    """Start the server in `state` and publish the lists, unless they are live there from an earlier run.
+
+    Four small batches lie before the live one, as many as a night leaves attached: a plan looks at each.
+    """
     state.mkdir(parents=True, exist_ok=True)
     world = World(Cluster(state, ports.any_free()), n_users)
     world.cluster.start()
@@ -92,102 +99,132 @@ def build(state: Path, n_users: int) -> World:
         if live:
             world.cluster.stop()
             raise SystemExit(f"{state} holds {live['n_users']:,} lists, not {n_users:,}: remove it, or say --users")
-        publisher.rows(
-            "register_model", model_version="1", batch_id=BATCH_ID, uri="nowhere", sha256="0" * 64,
-            data_cutoff="2026-01-01T00:00:00Z", recipe={},
-        )  # fmt: skip
-        loader.row("stage_batch", record=_record(n_users))
-        for table, rows in (
-            ("top_n", _lists(n_users)),
-            ("item_records", _items()),
-            ("popular_lists", _popular()),
-        ):
-            loader.copy(f"copy_{table}", copy_format.stream(rows), {"partition": partition(table, BATCH_ID)})
-        loader.rows("seal_batch", batch_id=BATCH_ID)
-        flip = {"batch_id": BATCH_ID, "pinned_champion": None, "forced": False}
-        publisher.rows("attach_batch", **flip)
-        publisher.rows("publish_batch", reason=None, **flip)
+        for day in range(1, 1 + N_BATCHES):
+            _publish(loader, publisher, day, n_users if day == N_BATCHES else 1_000)
     # As autovacuum would within the minute, amid the measuring.
     vacuum = [postgres_binaries.find() / "vacuumdb", "--quiet", "--analyze"]
     subprocess.run(vacuum, check=True, env=os.environ | world.libpq("admin"))
     return world
 
 
-def _record(n_users: int) -> dict[str, object]:
-    return {
-        "batch_id": BATCH_ID, "as_of": "2026-01-01T03:00:00Z", "attempt": 1, "computed_at": "2026-01-01T03:10:00Z",
-        "model_version": "1", "champion_version": "1", "n_users": n_users, "n_items": N_ITEMS,
-        "n_interactions": 20 * n_users, "top_n_stored": STORED, "top_n_served": SERVED, "input_hash": "none",
-        "checksum": str(n_users), "code_version": "bench",
+def _publish(loader: Session, publisher: Session, day: int, n_users: int) -> None:
+    batch_id, as_of, version = f"202601{day:02}T030000Z-1", f"2026-01-{day:02}T03:00:00Z", str(day)
+    publisher.rows(
+        "register_model", model_version=version, batch_id=batch_id, uri="nowhere", sha256="0" * 64, data_cutoff=as_of,
+        recipe={},
+    )  # fmt: skip
+    record = {
+        "batch_id": batch_id, "as_of": as_of, "attempt": 1, "computed_at": as_of, "model_version": version,
+        "champion_version": version, "n_users": n_users, "n_items": N_ITEMS, "n_interactions": N_SEEN * n_users,
+        "top_n_stored": STORED, "top_n_served": SERVED, "input_hash": "none", "checksum": str(day),
+        "code_version": "bench",
     }  # fmt: skip
+    loader.row("stage_batch", record=record)
+    for table, parts in (
+        ("item_records", _items()),
+        ("popular_lists", _popular()),
+        ("top_n", _lists(n_users)),
+        ("history_lists", _histories(n_users)),
+    ):
+        rows = (
+            copy_format.rows([copy_format.constant_text(batch_id), *map(field, part.columns)], part.num_rows)
+            for part in parts
+        )
+        loader.copy(f"copy_{table}", copy_format.stream(rows), {"partition": partition(table, batch_id)})
+    loader.rows("seal_batch", batch_id=batch_id)
+    before = str(day - 1) if day > 1 else None
+    publisher.rows("attach_batch", batch_id=batch_id, pinned_champion=before, forced=False)
+    publisher.rows("publish_batch", batch_id=batch_id, pinned_champion=before, forced=False, reason=None)
 
 
-def _lists(n_users: int) -> Iterator[memoryview]:
-    """Four of five lists are the model's alone; the fifth has 60 items of its own and is filled up."""
+def _ranks(n_users: int) -> Iterator[np.ndarray]:
+    """The ranks of visitors with a list, some thousand at a time."""
     n_visitors = visitors_of(n_users)
     assert math.gcd(7_919, n_visitors) == 1, f"ids would not be distinct: say another number than {n_users:,} users"
-    known = np.arange(1, n_visitors + 1)
-    known = known[known % UNKNOWN_EVERY > 0]
+    ranks = np.arange(1, n_visitors + 1)
+    ranks = ranks[ranks % UNKNOWN_EVERY > 0]
+    yield from (ranks[first : first + ROWS] for first in range(0, ranks.size, ROWS))
+
+
+def drawn_items(rng: np.random.Generator, n_rows: int, n: int) -> np.ndarray:
+    """n distinct items for each row."""
+    starts, steps = rng.integers(0, N_ITEMS, n_rows), rng.integers(1, N_ITEMS // n, n_rows)
+    return (starts[:, None] + steps[:, None] * np.arange(n)) % N_ITEMS
+
+
+def _arrays(values: np.ndarray | pa.Array, n: int) -> pa.Array:
+    """Arrays of n values each."""
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(values) + 1, n, dtype=np.int32)), pa.array(values))
+
+
+def _lists(n_users: int) -> Iterator[pa.RecordBatch]:
+    """Four of five lists are the model's alone; the fifth has 60 items of its own and is filled up."""
     rng, ids = np.random.default_rng(7), item_ids()
-    for first in range(0, known.size, ROWS):
-        rank = known[first : first + ROWS]
-        starts, steps = rng.integers(0, N_ITEMS, rank.size), rng.integers(1, N_ITEMS // STORED, rank.size)
-        items = (starts[:, None] + steps[:, None] * np.arange(STORED)) % N_ITEMS
+    for rank in _ranks(n_users):
+        items = drawn_items(rng, rank.size, STORED)
+        reasons = drawn_items(rng, rank.size, N_REASONS)
         scores = np.sort(rng.random((rank.size, STORED), np.float32))[:, ::-1]
-        offsets = pa.array(np.arange(0, items.size + 1, STORED, dtype=np.int32))
+        places = rng.integers(1, 1 + N_REASONS, (3, items.size), np.int32)
         short = rank % 5 == 0
-        yield copy_format.rows(
-            [
-                copy_format.constant_text(BATCH_ID),
-                copy_format.text(pa.array(user_ids(rank, n_visitors)).cast(pa.string())),
-                copy_format.text_array(pa.ListArray.from_arrays(offsets, ids.take(pa.array(items.ravel())))),
-                copy_format.float_array(pa.ListArray.from_arrays(offsets, pa.array(scores.ravel()))),
-                copy_format.constant_text("als"),
-                copy_format.number(pa.array(np.where(short, 60, STORED)), ">i2"),
-                copy_format.number(pa.array(np.where(short, 20, 0)), ">i2"),
-            ],
-            rank.size,
+        yield pa.record_batch(
+            {
+                "user_id": pa.array(user_ids(rank, visitors_of(n_users))).cast(pa.string()),
+                "item_ids": _arrays(ids.take(pa.array(items.ravel())), STORED),
+                "scores": _arrays(scores.ravel(), STORED),
+                "source": pa.array(["als"] * rank.size),
+                "n_model": pa.array(np.where(short, 60, STORED).astype(np.int16)),
+                "n_category": pa.array(np.where(short, 20, 0).astype(np.int16)),
+                "segment": pa.nulls(rank.size, pa.string()),
+                "reasons": _arrays(ids.take(pa.array(reasons.ravel())), N_REASONS),
+                "because": _arrays(places[0] | places[1] << 10 | places[2] << 20, STORED),
+            }
         )
 
 
-def _items() -> Iterator[memoryview]:
-    ids = item_ids().to_pylist()
-    rows = {
-        "title": pa.array(titles()),
-        "categories": pa.array([[CATEGORIES[k % len(CATEGORIES)]] for k in range(N_ITEMS)]),
-        "price": pa.array([k % 5000 / 100 for k in range(N_ITEMS)]),
-        "url": pa.array([f"https://shop.example/items/{item}" for item in ids]),
-        "image": pa.array([f"https://shop.example/images/{item}.webp" for item in ids]),
-    }
-    yield copy_format.rows(
-        [
-            copy_format.constant_text(BATCH_ID),
-            copy_format.text(pa.array(ids)),
-            copy_format.text(rows["title"]),
-            copy_format.text_array(rows["categories"]),
-            copy_format.number(rows["price"], ">f8"),
-            copy_format.text(rows["url"]),
-            copy_format.text(rows["image"]),
-            copy_format.boolean(pa.array([True] * N_ITEMS)),
-            copy_format.number(pa.array([9] * N_ITEMS, pa.int32()), ">i4"),
-        ],
-        N_ITEMS,
+def _histories(n_users: int) -> Iterator[pa.RecordBatch]:
+    """What each user has had."""
+    rng, ids = np.random.default_rng(8), item_ids()
+    for rank in _ranks(n_users):
+        items = drawn_items(rng, rank.size, N_SEEN)
+        at = rng.integers(1_700_000_000, 1_760_000_000, items.size) * 1_000_000
+        yield pa.record_batch(
+            {
+                "user_id": pa.array(user_ids(rank, visitors_of(n_users))).cast(pa.string()),
+                "item_ids": _arrays(ids.take(pa.array(items.ravel())), N_SEEN),
+                "occurred_at": _arrays(pa.array(at).cast(pa.timestamp("us", "UTC")), N_SEEN),
+                "seen": _arrays(items.ravel().astype(np.int32), N_SEEN),
+            }
+        )
+
+
+def _items() -> Iterator[pa.RecordBatch]:
+    ids = item_ids()
+    yield pa.record_batch(
+        {
+            "item_id": ids,
+            "title": pa.array(titles()),
+            "categories": pa.array([[category_of(k)] for k in range(N_ITEMS)]),
+            "price": pa.array([k % 5000 / 100 for k in range(N_ITEMS)]),
+            "url": pa.array([f"https://shop.example/items/{item}" for item in ids]),
+            "image": pa.array([f"https://shop.example/images/{item}.webp" for item in ids]),
+            "available": pa.array([True] * N_ITEMS),
+            "n_users": pa.array([9] * N_ITEMS, pa.int32()),
+            "item_idx": pa.array(range(N_ITEMS), pa.int32()),
+        }
     )
 
 
-def _popular() -> Iterator[memoryview]:
+def _popular() -> Iterator[pa.RecordBatch]:
     """`all`, and a list for each category, 500 items each."""
     ids = item_ids().to_pylist()
     lists = {"all": ids[:500]}
-    for k, name in enumerate(CATEGORIES):
-        lists[f"category:{name}"] = ids[k :: len(CATEGORIES)][:500]
+    for k in range(N_CATEGORIES):
+        lists[f"category:{category_of(k)}"] = ids[k::N_CATEGORIES][:500]
     scores = [[1 / (rank + 1) for rank in range(len(items))] for items in lists.values()]
-    yield copy_format.rows(
-        [
-            copy_format.constant_text(BATCH_ID),
-            copy_format.text(pa.array(list(lists))),
-            copy_format.text_array(pa.array(list(lists.values()))),
-            copy_format.float_array(pa.array(scores, pa.list_(pa.float32()))),
-        ],
-        len(lists),
+    yield pa.record_batch(
+        {
+            "segment": pa.array(list(lists)),
+            "item_ids": pa.array(list(lists.values())),
+            "scores": pa.array(scores, pa.list_(pa.float32())),
+        }
     )

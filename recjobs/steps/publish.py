@@ -107,11 +107,12 @@ def _encoded(night: Night, names: list[str]) -> Iterator[memoryview]:
     batch_id = copy_format.constant_text(night.batch_id)
     for name in names:
         for batch in night.artifacts.open_table("score", name).iter_batches(ROWS):
-            fields = [_field(column) for column in batch.columns]
+            fields = [field(column) for column in batch.columns]
             yield copy_format.rows([batch_id, *fields], batch.num_rows)
 
 
-def _field(column: pa.Array) -> pa.Array:
+def field(column: pa.Array) -> pa.Array:
+    """A column as a field of a binary COPY, by its type."""
     kind = column.type
     if pa.types.is_list(kind):
         value = kind.value_type

@@ -1,0 +1,46 @@
+"""Two hundred rules in force, as a shop may have them, or blocks alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.serve_world import N_ITEMS, World, category_of, item_ids
+
+Rule = dict[str, Any]
+
+
+def blocks() -> list[Rule]:
+    """200 items that are not shown."""
+    return _by_item("block", 200)
+
+
+def mixed() -> list[Rule]:
+    """Mostly items that are not shown; four categories gone; boosts, pins, and caps on categories."""
+    ids = item_ids().to_pylist()
+    return [
+        *_by_item("block", 130),
+        *_by_item("out_of_stock", 40, 40),
+        *_by_item("expire", 14, 80),
+        *({"kind": "block", "category": category_of(k)} for k in range(4)),
+        *({"kind": "boost", "item_id": ids[7 + k], "factor": 3} for k in range(3)),
+        *({"kind": "boost", "category": category_of(10 + k), "factor": 2} for k in range(2)),
+        *({"kind": "pin", "item_id": ids[2_000 + k], "place": 3 * k + 1} for k in range(3)),
+        *({"kind": "cap", "category": category_of(20 + k), "at_most": 2} for k in range(4)),
+    ]
+
+
+def _by_item(kind: str, n: int, first: int = 0) -> list[Rule]:
+    ids = item_ids().to_pylist()
+    return [{"kind": kind, "item_id": ids[(first + 131 * k) % N_ITEMS]} for k in range(n)]
+
+
+@contextmanager
+def in_force(world: World, rules: list[Rule]) -> Iterator[None]:
+    """These rules, until the end of the block."""
+    with world.database("editor").connect() as editor:
+        added = [editor.row("add_rule", rule=rule) or {} for rule in rules]
+        try:
+            yield
+        finally:
+            for rule in added:
+                editor.row("remove_rule", rule_id=rule["rule_id"], author=None)
