@@ -19,7 +19,7 @@ PREVIOUS = ("batch_id", "as_of", "ended_at", "ended_by", "live_batch_id")
 def catalogue() -> str:
     """Which items and categories are shown to more customers than before, and which to fewer."""
     asked = an_id("catalog", query("catalog").get("catalog"))
-    with opened(asked, around_all(), "changes") as (session, frame):
+    with opened(asked, around_all(), "changes", whole=True) as (session, frame):
         previous = session.row("previous_batch")
         about = dict(zip(PREVIOUS, previous, strict=True)) if previous else None
         counted = bool(about) and bool(session.row("exposure_counted"))

@@ -17,14 +17,15 @@ def around_all() -> Frame:
 
 
 @contextmanager
-def opened(catalog: str | None, frame: Frame, here: str) -> Iterator[tuple[Session, Frame]]:
+def opened(catalog: str | None, frame: Frame, here: str, *, whole: bool = False) -> Iterator[tuple[Session, Frame]]:
     """A session on a catalog, and the frame of a page of it; `here` names the page in the navigation.
 
+    whole: it looks at a whole batch or at many nights, which may take longer than one list.
     Raises `NotFound` for a catalog there is not. The frame's batch is None while nothing is published.
     """
     if catalog is None or catalog not in frame["catalogs"]:
         raise NotFound("unknown_catalog", "There is no such catalog")
-    with database().session(catalog, database().settings.page_timeout_ms) as session:
+    with database().session(catalog, database().settings.page_timeout_ms, patiently=whole) as session:
         about = {"catalog": catalog, "description": frame["catalogs"][catalog], "here": here}
         yield session, frame | about | {"batch": live(session)}
 

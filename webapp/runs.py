@@ -50,7 +50,7 @@ def roll_back() -> Response:
 
 
 def _page(catalog: str, wrong: str | None = None) -> str:
-    with opened(catalog, around_all(), "runs") as (session, frame):
+    with opened(catalog, around_all(), "runs", whole=True) as (session, frame):
         found = _rows(session, NIGHT, "nights", N_NIGHTS)
         ids = [night["batch_id"] for night in found]
         steps = _rows(session, STEP, "steps", ids)
