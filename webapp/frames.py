@@ -43,5 +43,5 @@ def live(session: Session) -> dict[str, Any] | None:
 def details(session: Session, items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """What the live batch knows of items, by item_id."""
     rows = session.rows("details", sorted({item["item_id"] for item in items}))
-    names = ("title", "categories", "price", "available", "n_users")
+    names = ("title", "categories", "price", "available", "n_users", "url")
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}

@@ -90,11 +90,14 @@ def _customer(session: Session, frame: dict[str, Any], user_id: str, category: s
     categories = Counter(
         one for item in answer["items"] for one in about.get(item["item_id"], {}).get("categories") or ()
     )
+    shown = min(DEFAULT_N, served)
     if category is None:
-        items = answer["items"][:DEFAULT_N]
+        items = answer["items"][:shown]
     else:
-        items = [i for i in answer["items"] if category in (about.get(i["item_id"], {}).get("categories") or ())]
-    changes = of_customer(session, user_id, answer["items"], min(DEFAULT_N, served)) if known else None
+        only = lists.recommendations(session, frame["catalog"], user_id, shown, lists.Wish(category=category))
+        items = only["items"]
+        about |= details(session, items)
+    changes = of_customer(session, user_id, answer["items"], shown) if known and category is None else None
     return render_template(
         "customer.html",
         user_id=user_id,
