@@ -2,7 +2,7 @@
 -- `accepted` (user_id, item_id) are the interactions that the batch may know of, `eligible` (item_id) the items that may
 -- be shown; both are filled by the test from the files that it wrote itself.
 with lists as (
-    select t.user_id, t.item_ids, t.scores, t.source, t.n_model, t.n_category from top_n as t where t.batch_id = %(batch_id)s
+    select t.user_id, t.item_ids, t.scores, t.source, t.n_model, t.n_category, t.reasons, t.because from top_n as t where t.batch_id = %(batch_id)s
 ),
 entries as (
     select
@@ -50,4 +50,26 @@ from (
     from entries as e
 ) as s
 where s.score > s.before
+union all
+select 'reason that the user has not taken', l.user_id
+from lists as l
+where exists (
+    select from unnest(l.reasons) as r (item_id)
+    where not exists (select from accepted as a where a.user_id = l.user_id and a.item_id = r.item_id)
+)
+union all
+select 'reasons do not match the items', l.user_id
+from lists as l
+where (l.reasons is null) <> (l.because is null) or cardinality(l.because) <> cardinality(l.item_ids)
+    or exists (
+        select from unnest(l.because) with ordinality as r (packed, rank)
+        where greatest(r.packed & 1023, (r.packed >> 10) & 1023, r.packed >> 20) > cardinality(l.reasons)
+            or (r.packed <> 0 and r.rank > l.n_model)
+    )
+union all
+select 'item of the model without a reason', l.user_id
+from lists as l
+where exists (
+    select from generate_series(1, least(l.n_model, 3)) as r (rank) where l.scores[r.rank] > 0 and coalesce(l.because[r.rank], 0) = 0
+)
 order by 1, 2

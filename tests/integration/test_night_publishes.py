@@ -34,6 +34,10 @@ PLANTED = [
     ("seen item", "update top_n set item_ids[1] = (select item_id from accepted where user_id = '007' limit 1)"),
     ("score not finite", "update top_n set scores[30] = 'NaN'"),
     ("rising score", "update top_n set scores[30] = 1e9"),
+    ("reason that the user has not taken", "update top_n set reasons[1] = 'item00 '"),
+    ("reasons do not match the items", "update top_n set because = because[2:]"),
+    ("reasons do not match the items", "update top_n set because[1] = 1023 << 10"),
+    ("item of the model without a reason", "update top_n set because[2] = 0"),
 ]
 
 
