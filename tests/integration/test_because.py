@@ -1,9 +1,12 @@
 """Why each served item is in its list, from the night's chunks to the view and the API."""
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from tests.worlds import World
+from webapp import create_app
+from webapp.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +70,20 @@ def test_what_is_kept_out_of_a_users_list_is_stored_with_the_history_by_number(p
     assert sorted(numbered) == list(range(72))
     rows = published.rows("select user_id, seen from history_lists where batch_id = %s", published.live(), role="admin")
     assert {row["user_id"]: {numbered[number] for number in row["seen"]} for row in rows} == taken
+
+
+def test_the_api_names_reasons_by_title_and_by_id_where_there_is_none(published):
+    url = published.postgres.settings["RECJOBS_READER_URL"]
+    client = create_app(Settings(database_url=url, request_log=False, request_timeout_ms=5000)).test_client()
+    items = published.goods.items
+    title = {item: item if pd.isna(text) else text for item, text in zip(items["id"], items["title"], strict=True)}
+    expected, untitled = {}, 0
+    for row in published.rows(
+        "select user_id, because from recommendations where user_id ~ '^user0[0-4]' order by rank"
+    ):
+        expected.setdefault(row["user_id"], []).append([title[one] for one in row["because"]])
+        untitled += sum(title[one] == one for one in row["because"])
+    assert untitled
+    for user_id, because in expected.items():
+        answer = client.get(f"/v1/{published.name}/recommendations", query_string={"user_id": user_id, "n": 10})
+        assert [item["because"] for item in answer.json["items"]] == because
