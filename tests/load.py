@@ -127,6 +127,7 @@ class Mix:
     unknown: float = 0.06
     similar: float = 0.06
     popular: float = 0.06
+    many: float = 0.03
     silly: float = 0.0
     again: float = 0.1
     """Those of users who are asked for with If-None-Match, if they were before."""
@@ -146,6 +147,7 @@ class Question:
         self._head = f"GET /v1/{catalog}/{path} HTTP/1.1\r\nHost: load\r\n"
         self.bytes = f"{self._head}\r\n".encode()
         self.status = 400 if kind == "silly" else 200
+        self.parts = [self]
         self._right: dict[str, Any] = {}
 
     def unless(self, etag: str) -> bytes:
@@ -175,6 +177,19 @@ class Question:
         return batch.model_version, source, [[r, i, batch.items[i][0], s, o] for r, (i, s, o) in enumerate(rows, 1)]
 
 
+class Many:
+    """One request for the lists of several users."""
+
+    status = 200
+    asked = None
+
+    def __init__(self, parts: list[Question], catalog: str = "shop") -> None:
+        self.parts = parts
+        body = orjson.dumps({"user_ids": [part.asked for part in parts], "n": parts[0].n})
+        head = f"POST /v1/{catalog}/recommendations:batch HTTP/1.1\r\nHost: load\r\nContent-Type: application/json\r\n"
+        self.bytes = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 class Questions:
     """Draws questions, and knows the answers."""
 
@@ -185,11 +200,13 @@ class Questions:
         self._names = list(first.users)
         self._mix, self._draw = mix, random.Random(seed)
         self._known = cache(Question)
-        self._kept: dict[Question, tuple[str, str]] = {}
+        self._kept: dict[Question | Many, tuple[str, str]] = {}
 
-    def next(self) -> Question:
+    def next(self) -> Question | Many:
         """Any question; an unknown user is never asked for twice, so that a cache by user would grow."""
-        where, n = self._draw.random(), self._draw.choice((10, 20, 30))
+        where, n = self._draw.random() - self._mix.many, self._draw.choice((10, 20, 30))
+        if where < 0:
+            return Many([self._known("user", name, n) for name in self._draw.sample(self._names, 10)])
         for kind in ("unknown", "similar", "popular", "silly"):
             where -= getattr(self._mix, kind)
             if where < 0 and kind in ("unknown", "silly"):
@@ -198,17 +215,23 @@ class Questions:
                 return self._known(kind, self._draw.choice(self._items) if kind == "similar" else "", n)
         return self._known("user", self._draw.choice(self._names), n)
 
-    def kept(self, question: Question) -> tuple[str, str] | None:
+    def kept(self, question: Question | Many) -> tuple[str, str] | None:
         """The tag and the batch of the list that clients have of this question, now and then."""
         return self._kept.get(question) if self._draw.random() < self._mix.again else None
 
-    def keep(self, question: Question, etag: str, batch_id: str) -> None:
+    def keep(self, question: Question | Many, etag: str, batch_id: str) -> None:
         """Clients have this list now."""
         if question.asked in self._users:
             self._kept[question] = etag, batch_id
 
-    def wrong(self, question: Question, answer: dict[str, Any]) -> str | None:
+    def wrong(self, question: Question | Many, answers: list[dict[str, Any]]) -> str | None:
         """What is wrong with an answer, or None."""
+        if len({answer["batch_id"] for answer in answers}) != 1 or len(answers) != len(question.parts):
+            return f"{len(answers)} lists of {[answer['batch_id'] for answer in answers]} for {question.bytes!r}"
+        found = (self._wrong(*pair) for pair in zip(question.parts, answers, strict=True))
+        return next(filter(None, found), None)
+
+    def _wrong(self, question: Question, answer: dict[str, Any]) -> str | None:
         batch_id = answer["batch_id"]
         if batch_id not in self._batches:
             return f"an unknown batch {batch_id}"
@@ -225,7 +248,7 @@ class Connection:
         self._port = port
         self.runs: list[Run] = []
         self.began = 0.0
-        self.question: Question
+        self.question: Question | Many
         self.kept: tuple[str, str] | None = None
         self.etag = ""
         self._connect()
@@ -235,10 +258,11 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
 
-    def ask(self, question: Question, kept: tuple[str, str] | None) -> None:
+    def ask(self, question: Question | Many, kept: tuple[str, str] | None) -> None:
         """Send a question, unless the list of this tag and batch still holds."""
         self.question, self.kept, self.began, self._buffer = question, kept, time.monotonic(), b""
-        self.socket.sendall(question.unless(kept[0]) if kept else question.bytes)
+        unless = kept and isinstance(question, Question)
+        self.socket.sendall(question.unless(kept[0]) if unless else question.bytes)
 
     def receive(self) -> tuple[int, bytes] | None:
         """The status and body of a whole answer; None while more is to come. Raises OSError when there is none."""
@@ -312,9 +336,10 @@ def ask(order: dict[str, Any]) -> Report:
                     fail(connection, f"{status} to {connection.question.bytes!r}: {body[:300]!r}")
                 elif status == 200:
                     found = orjson.loads(body)
-                    connection.note(found["batch_id"])
-                    questions.keep(connection.question, connection.etag, found["batch_id"])
-                    if wrong := questions.wrong(connection.question, found):
+                    answers = found.get("answers", [found])
+                    connection.note(answers[0]["batch_id"])
+                    questions.keep(connection.question, connection.etag, answers[0]["batch_id"])
+                    if wrong := questions.wrong(connection.question, answers):
                         report.torn += 1
                         report.examples = [*report.examples, wrong[:3000]][:KEPT_EXAMPLES]
             except OSError as error:
