@@ -1,0 +1,92 @@
+"""What an item of an answer says besides its id: title, reasons, and the columns that the catalog has."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.webapp_world import Batch, World
+
+pytest_plugins = ["tests.webapp_fixtures"]
+
+
+def get(client: FlaskClient, path: str, **query: object) -> list[dict]:
+    response = client.get(path, query_string=query)
+    assert response.status_code == 200, response.text
+    return response.json["items"]
+
+
+def reasons_of(batch: Batch, user_id: str, place: int) -> list[str]:
+    """The titles, else ids, that speak for an item of a list."""
+    reasons, packed = batch.reasons[user_id]
+    places = [packed[place] >> shift & 1023 for shift in (0, 10, 20)]
+    return [batch.items[reasons[p - 1]][0] or reasons[p - 1] for p in places if p]
+
+
+def columns_of(batch: Batch, item_id: str) -> dict:
+    """The columns of an item that are there."""
+    price = batch.items[item_id][2]
+    url, image = batch.links.get(item_id, (None, None))
+    return {name: value for name, value in (("url", url), ("image", image), ("price", price)) if value is not None}
+
+
+def test_reasons_are_titles_strongest_first_and_only_where_there_are_some(client: FlaskClient, batch: Batch):
+    assert "item2" in {reason for reasons, _ in batch.reasons.values() for reason in reasons}  # has no title
+    lengths = set()
+    for user_id in list(batch.reasons)[:60]:
+        items = get(client, "/v1/shop/recommendations", user_id=user_id, n=30)
+        assert [item["because"] for item in items] == [reasons_of(batch, user_id, place) for place in range(30)]
+        lengths |= {len(item["because"]) for item in items}
+    assert lengths == {0, 1, 2, 3}
+    for user_id in ("u0001", "u0002", "nobody"):
+        assert all(item["because"] == [] for item in get(client, "/v1/shop/recommendations", user_id=user_id))
+
+
+def test_a_narrowed_list_has_the_same_reasons(client: FlaskClient, batch: Batch):
+    own = batch.users["u0000"][0]
+    items = get(client, "/v1/shop/recommendations", user_id="u0000", n=20, exclude=own[:2])
+    assert [item["because"] for item in items] == [reasons_of(batch, "u0000", place) for place in range(2, 22)]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("recommendations", {"user_id": "u0000"}),
+        ("recommendations", {"user_id": "nobody"}),
+        ("recommendations", {"user_id": "u0000", "category": "kind 1"}),
+        ("popular", {}),
+        ("similar", {"item_id": "item5"}),
+        ("basket", {"item_id": ["item5", "item6"]}),
+    ],
+)
+def test_url_image_and_price_are_there_where_the_item_has_them(
+    client: FlaskClient, batch: Batch, path: str, query: dict
+):
+    items = get(client, f"/v1/shop/{path}", **query, n=30)
+    always = {"rank", "item_id", "title", "score", "source", "because"}
+    for item in items:
+        assert {k: v for k, v in item.items() if k not in always} == columns_of(batch, item["item_id"])
+        assert item["title"] == batch.items[item["item_id"]][0]
+    assert {key for item in items for key in item} >= always | {"price"}
+
+
+def test_a_catalog_without_these_columns_shows_none_of_them(world: World, client: FlaskClient):
+    batch = Batch("20240101T000000Z-1", "2024-01-01")
+    batch.items = dict.fromkeys("abc", (None, None, None))
+    batch.popular = {"all": (list("abc"), [3.0, 2.0, 1.0])}
+    world.make_catalog("bare")
+    world.publish("bare", batch)
+    expected = {"rank": 1, "item_id": "a", "title": None, "score": 3.0, "source": "popular", "because": []}
+    assert get(client, "/v1/bare/popular", n=1) == [expected]
+
+
+def test_a_user_with_a_thousand_reasons_gets_the_titles_of_those_that_are_shown(world: World, client: FlaskClient):
+    batch = Batch("20240101T000000Z-1", "2024-01-01")
+    item_ids = [f"i{k:04}" for k in range(1100)]
+    batch.items = {item_id: (f"Title {item_id}", None, None) for item_id in item_ids}
+    batch.users = {"u": (item_ids[1023:1053], [1 / rank for rank in range(1, 31)], "als", 30, 0)}
+    batch.reasons = {"u": (item_ids[:1023], [1023 - k | 1 << 10 | 512 << 20 for k in range(30)])}
+    batch.popular = {"all": (item_ids[:9], [9.0 - k for k in range(9)])}
+    world.make_catalog("reasons")
+    world.publish("reasons", batch)
+    for rank, item in enumerate(get(client, "/v1/reasons/recommendations", user_id="u", n=30), 1):
+        assert item["title"] == f"Title i{1022 + rank}"
+        assert item["because"] == [f"Title i{1023 - rank:04}", "Title i0000", "Title i0511"]
