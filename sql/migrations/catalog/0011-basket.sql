@@ -59,8 +59,17 @@ as $$
     select i.item_id
     from item_records as i
     where i.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live') and i.available
-        and i.item_id <> all(without) and (in_category is null or in_category = any(i.categories))
-        and (kept_out is null or i.item_idx is null or i.item_idx <> all(kept_out))
+        -- A popular list that is not cut off holds the whole catalogue, or the whole category: there is no rest to look for.
+        and (
+            select cardinality(p.item_ids) >= b.top_n_stored
+            from live_batch as l
+            join batch_records as b on b.batch_id = l.batch_id
+            join popular_lists as p on p.batch_id = l.batch_id
+            where p.segment = coalesce('category:' || in_category, 'all')
+        )
+        and not exists (select from unnest(without) as w (item_id) where w.item_id = i.item_id)
+        and (in_category is null or in_category = any(i.categories))
+        and (i.item_idx is null or not exists (select from unnest(kept_out) as k (item_idx) where k.item_idx = i.item_idx))
         and not exists (
             select from rule_items as b
             where b.item_id = i.item_id and b.kind in ('block', 'expire', 'out_of_stock')
