@@ -52,6 +52,7 @@ class Batch:
     links: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
     top_n_served: int = 30
+    top_n_stored: int = 40
 
 
 def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
@@ -81,6 +82,7 @@ def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
     for k, item_id in enumerate(item_ids[:200:2]):
         batch.links[item_id] = (f"https://shop.example/{k}", f"https://shop.example/{k}.jpg" if k % 3 else None)
     batch.popular["all"] = (item_ids[:40], scores)
+    batch.popular["category:kind 2"] = (item_ids[5:240:6], scores)
     batch.popular["category:kind 1"] = (item_ids[1:10:3], scores[:3])
     batch.popular["category:Tea & <cake>"] = (item_ids[:5], scores[:5])
     return batch
@@ -177,7 +179,7 @@ class World:
         record = {
             "batch_id": batch.batch_id, "as_of": batch.as_of, "attempt": 1, "computed_at": "2024-01-02T03:04:05.678Z",
             "model_version": batch.model_version, "champion_version": batch.model_version, "n_users": len(batch.users),
-            "n_items": len(batch.items), "n_interactions": 12345, "top_n_stored": 40,
+            "n_items": len(batch.items), "n_interactions": 12345, "top_n_stored": batch.top_n_stored,
             "top_n_served": batch.top_n_served, "input_hash": "h", "checksum": batch.batch_id, "code_version": "test",
         }  # fmt: skip
         self.sql(

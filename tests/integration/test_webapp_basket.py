@@ -77,10 +77,10 @@ def test_a_basket_of_unknown_items_and_one_that_resembles_nothing_get_what_is_po
 @pytest.fixture(scope="module")
 def tiny(world: World) -> Batch:
     """Seven items, one of them sold no more."""
-    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=7, gone=frozenset("g"))
+    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=7, top_n_stored=7, gone=frozenset("g"))
     batch.items = {item: (item.upper(), ["odd" if item in "ace" else "even"], None) for item in "abcdefg"}
     batch.similar = {"a": (["b", "c"], [0.5, 0.25]), "d": (["c", "a", "e"], [0.5, 0.25, 0.75])}
-    batch.popular = {"all": (["a", "f"], [2.0, 1.0])}
+    batch.popular = {"all": (list("afbcde"), [6.0 - k for k in range(6)])}
     world.make_catalog("tiny_baskets")
     world.publish("tiny_baskets", batch)
     return batch
@@ -97,6 +97,16 @@ def test_scores_add_up_and_a_small_catalogue_is_served_whole(client: FlaskClient
     assert ids(get(client, "tiny_baskets", item_id="d", n=7)) == "ecafb"
     assert ids(get(client, "tiny_baskets", item_id="x", n=7)) == "afbcde"
     assert ids(get(client, "tiny_baskets", item_id=list("abcdef"), n=7)) == ""
+
+
+def test_a_popular_list_that_is_cut_off_is_not_the_end_of_the_catalogue(world: World, client: FlaskClient):
+    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=3, top_n_stored=3, gone=frozenset("a"))
+    batch.items = dict.fromkeys("abcdef", (None, None, None))
+    batch.popular = {"all": (["f", "e", "d"], [3.0, 2.0, 1.0])}
+    world.make_catalog("deep_baskets")
+    world.publish("deep_baskets", batch)
+    answer = get(client, "deep_baskets", item_id=["f", "d"], n=3)
+    assert [(item["item_id"], item["score"]) for item in answer["items"]] == [("e", 2.0), ("b", 0.0), ("c", 0.0)]
 
 
 def test_what_a_rule_blocks_is_in_no_basket_list(world: World, client: FlaskClient, tiny: Batch):

@@ -33,7 +33,10 @@ def expected(
         own = [(item_id, "category") for item_id in sorted(scores, key=lambda i: -scores[i])]
     popular = batch.popular.get("all" if category is None else f"category:{category}", ([], []))[0]
     filled = [(item_id, "popular" if category is None else "category") for item_id in popular]
-    rest = [(item_id, "popular") for item_id in sorted(batch.items, key=lambda i: i.encode())]
+    # A popular list that is not cut off holds the whole catalogue, or the whole category.
+    rest = [(item_id, "popular") for item_id in sorted(batch.items, key=str.encode)]
+    if len(popular) < batch.top_n_stored:
+        rest = []
     listed: dict[str, str] = {}
     for n, (item_id, source) in enumerate([*own, *filled, *rest]):
         of_it = category is None or category in (batch.items[item_id][1] or [])
@@ -74,10 +77,10 @@ def test_an_id_may_hold_a_comma_and_anything_else(client: FlaskClient, batch: Ba
 
 
 def test_a_category_has_first_what_the_users_own_list_has_of_it(client: FlaskClient, batch: Batch):
-    answer = get(client, user_id="u0000", n=30, category="kind 1")
-    own = [i for i in batch.users["u0000"][0] if "kind 1" in (batch.items[i][1] or [])]
+    answer = get(client, user_id="u0000", n=30, category="kind 2")
+    own = [i for i in batch.users["u0000"][0] if "kind 2" in (batch.items[i][1] or [])]
     assert [item["item_id"] for item in answer["items"]][: len(own)] == own
-    assert shown(answer) == expected(batch, "u0000", category="kind 1")
+    assert shown(answer) == expected(batch, "u0000", category="kind 2")
     assert len(answer["items"]) == 30
 
     guest = get(client, user_id="nobody", n=30, category="kind 1")
@@ -149,15 +152,37 @@ def test_reasons_stay_with_their_items(client: FlaskClient):
 
 @pytest.fixture(scope="module")
 def tiny(world: World) -> Batch:
-    """Twelve items; one is gone; two categories; a popular list of four."""
-    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=12, gone=frozenset("l"))
+    """Twelve items, one of them gone, in two categories; a user who has seen two."""
+    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=12, top_n_stored=12, gone=frozenset("l"))
     batch.items = {item: (None, ["left" if item < "f" else "right"], None) for item in "abcdefghijkl"}
     batch.users = {"u": (["e", "f"], [0.5, 0.25], "als", 2, 0)}
     batch.seen = {"u": ["a", "g"]}
-    batch.popular = {"all": (list("abgl"), [4.0, 3.0, 2.0, 1.0]), "category:left": (["a", "b"], [4.0, 3.0])}
+    batch.popular = {"all": (list("abgcdefhijk"), [11.0 - k for k in range(11)])}
+    batch.popular |= {
+        "category:left": (list("abcde"), [5.0 - k for k in range(5)]),
+        "category:right": (list("fghijk"), [6.0 - k for k in range(6)]),
+    }
     world.make_catalog("tiny")
     world.publish("tiny", batch)
     return batch
+
+
+def test_a_popular_list_that_is_cut_off_is_not_the_end_of_the_catalogue(world: World, client: FlaskClient):
+    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=3, top_n_stored=3, gone=frozenset("e"))
+    batch.items = {item: (None, ["even" if item in "bdfh" else "odd"], None) for item in "abcdefgh"}
+    batch.users = {"u": (["a"], [0.5], "als", 1, 0)}
+    batch.seen = {"u": ["d"]}
+    batch.popular = {"all": (["h", "g", "f"], [3.0, 2.0, 1.0]), "category:even": (["h", "f", "d"], [3.0, 2.0, 1.0])}
+    world.make_catalog("deep")
+    world.publish("deep", batch)
+    assert ids(get(client, "deep", user_id="u", n=3, exclude=["h", "g"])) == "afb"
+    assert ids(get(client, "deep", user_id="nobody", n=3, exclude=["h", "g", "f"])) == "abc"
+    assert ids(get(client, "deep", user_id="u", n=3, category="even")) == "hfb"
+    answer = get(client, "deep", user_id="nobody", n=3, exclude=["h", "f"])
+    assert [(i["item_id"], i["score"], i["source"]) for i in answer["items"]][1:] == [
+        ("a", 0, "popular"),
+        ("b", 0, "popular"),
+    ]
 
 
 def ids(answer: dict) -> str:
@@ -169,7 +194,7 @@ def test_a_small_catalogue_is_served_whole(client: FlaskClient, tiny: Batch):
     assert ids(get(client, "tiny", user_id="u", n=12, category="left")) == "ebcd"
     assert ids(get(client, "tiny", user_id="nobody", n=12, category="left")) == "abcde"
     assert ids(get(client, "tiny", user_id="nobody", n=12, exclude=list("bcd"))) == "agefhijk"
-    assert ids(get(client, "tiny", user_id="nobody", n=12, prefer="left", exclude="a")) == "bgcdefhijk"
+    assert ids(get(client, "tiny", user_id="nobody", n=12, prefer="left", exclude="a")) == "bcdegfhijk"
     nothing = get(client, "tiny", user_id="u", n=12, category="left", exclude=list("ebcd"))
     assert nothing["items"] == []
 
@@ -194,6 +219,22 @@ def test_rules_hold_in_what_is_narrowed(world: World, client: FlaskClient, tiny:
     assert with_rules('{"kind": "pin", "item_id": "g", "place": 1}', user_id="u", exclude="f") == "ebcdhijk"
     assert with_rules(cap, user_id="u", category="left") == "eb"
     assert with_rules(cap, user_id="u", exclude="f") == "ebhijk"
+
+
+def test_a_pin_comes_into_a_narrowed_list_from_outside(world: World, client: FlaskClient):
+    batch = Batch("20240101T000000Z-1", "2024-01-01", top_n_served=2, top_n_stored=4)
+    batch.items = dict.fromkeys("abcdefgh", (None, None, None))
+    batch.users = {"u": (list("abcd"), [0.4, 0.3, 0.2, 0.1], "als", 4, 0)}
+    batch.popular = {"all": (list("abef"), [4.0, 3.0, 2.0, 1.0])}
+    world.make_catalog("pins")
+    world.publish("pins", batch)
+    assert ids(get(client, "pins", user_id="u", n=2, exclude="a")) == "bc"
+    world.sql("""select add_rule('{"kind": "pin", "item_id": "h", "place": 1}')""", catalog="pins")
+    answer = get(client, "pins", user_id="u", n=2, exclude="a")
+    assert [(i["item_id"], i["source"], i["score"]) for i in answer["items"]] == [
+        ("h", "pinned", 1),
+        ("b", "als", pytest.approx(0.3)),
+    ]
 
 
 @pytest.mark.parametrize(
