@@ -61,8 +61,8 @@ class Bench:
         self.world, self.folder, self.seconds = world, folder, seconds
         self.ids = folder / "ids.txt"
         self.ids.write_text("\n".join(serve_world.drawn_ids(world.n_visitors, 100_000, seed=7)))
-        statement = (ROOT / "sql/queries/webapp/recommendations.sql").read_text()
-        code = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+        statement = (ROOT / "sql/queries/webapp/own_list.sql").read_text()
+        code = "\n".join(line.partition("--")[0] for line in statement.splitlines())
         self.script = folder / "serving.sql"
         self.script.write_text(
             PGBENCH.format(

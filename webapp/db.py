@@ -156,7 +156,8 @@ class Database:
                 with contextlib.ExitStack() as held:
                     for _ in range(each):
                         session = held.enter_context(self.session(catalog, WARM_TIMEOUT_MS))
-                        session.row("recommendations", "", 1)
+                        for statement in ("own_list", "recommendations"):
+                            session.row(statement, "", 1)
 
     def connect(self, catalog: str, deadline: float) -> Connection:
         """A new connection, unless Postgres has been silent for a while: then only one request in a while asks.

@@ -41,7 +41,8 @@ def recommendations(session: Session, catalog: str, user_id: str, n: int | None 
         only = (list(wish.exclude), wish.category, list(wish.prefer))
         row = session.row("narrowed", user_id, asked, wish.offset, *only)
     else:
-        row = session.row("recommendations", user_id, wish.offset + asked)
+        length = wish.offset + asked
+        row = session.row("own_list", user_id, length) or session.row("recommendations", user_id, length)
     if row is None:
         raise _nothing_published(catalog)
     listed, known = Listed.of(row)

@@ -247,23 +247,26 @@ def test_one_connection_serves_one_request_after_the_other(world: World):
     assert len({row[0] for row in world.sql(ours)} - before) == 2
 
 
-def test_the_serving_statement_finds_everything_by_primary_key_in_the_live_partition_only(world: World):
+def test_the_serving_statements_find_everything_by_primary_key_in_the_live_partition_only(world: World):
     world.make_catalog("planned")
     for day in (1, 2, 3):
         world.publish("planned", shop_batch(f"2024010{day}T000000Z-1", seed=day))
-    statement = (ROOT / "sql/queries/webapp/recommendations.sql").read_text()
-    explain = (
-        "set plan_cache_mode = force_generic_plan;"
-        f"prepare serving as {statement};"
-        "explain (analyze, format json) execute serving ('{}', 20)"
-    )
-
-    for user_id, lists in [("u0001", "top_n"), ("nobody", "popular_lists")]:
-        plan = world.sql(explain.format(user_id), role="recjobs_reader", catalog="planned")[0][0]
+    for name, user_id, lists in [
+        ("own_list", "u0001", {"top_n"}),
+        ("recommendations", "u0001", {"top_n"}),
+        ("recommendations", "nobody", {"top_n", "popular_lists"}),
+    ]:
+        statement = (ROOT / f"sql/queries/webapp/{name}.sql").read_text()
+        explain = (
+            "set plan_cache_mode = force_generic_plan;"
+            f"prepare serving as {statement};"
+            f"explain (analyze, format json) execute serving ('{user_id}', 20)"
+        )
+        plan = world.sql(explain, role="recjobs_reader", catalog="planned")[0][0]
         touched = [node for node in nodes_of(plan[0]["Plan"]) if "Relation Name" in node and node["Actual Loops"] > 0]
         parts = {node["Relation Name"] for node in touched if re.search(r"_2024\d{4}t", node["Relation Name"])}
-        assert all(name.endswith("20240103t000000z_1") for name in parts)
-        assert {name.split("_2024")[0] for name in parts} == {"top_n", "item_records", lists}
+        assert all(part.endswith("20240103t000000z_1") for part in parts)
+        assert {part.split("_2024")[0] for part in parts} == {"item_records", *lists}
         for node in touched:
             if re.match(r"(top_n|item_records)_", node["Relation Name"]):
                 assert node["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan"), json.dumps(node)
