@@ -62,6 +62,15 @@ def test_the_page_shows_the_very_list_of_the_api_in_its_order(client: FlaskClien
     assert places == sorted(places)
 
 
+def test_a_card_says_which_items_of_the_past_speak_for_it(client: FlaskClient):
+    items = client.get("/v1/shop/recommendations?user_id=u0000").json["items"]
+    speaks = [item for item in items if item["because"]]
+    assert speaks
+    shown = " ".join(page(client, catalog="shop", user_id="u0000").texts)
+    for item in speaks:
+        assert f"because they took {' '.join(item['because'])}" in " ".join(shown.split())
+
+
 def test_batch_age_and_model_are_visible_and_the_report_and_the_json_are_linked(client: FlaskClient):
     for query in ({"user_id": "u0001"}, {"user_id": "nobody"}, {"item_id": "item5"}, {}):
         shown = page(client, catalog="shop", **query)
