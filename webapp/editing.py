@@ -22,8 +22,10 @@ def offered() -> bool:
     return database().settings.editor_url is not None
 
 
-def change(catalog: str, name: str, *parameters: object) -> list[Row]:
+def change(catalog: str, name: str, *parameters: object, timeout_ms: int = 0) -> list[Row]:
     """Run a statement of sql/queries/webapp and return its rows; the view must be `operator_required`.
+
+    timeout_ms: how long it may take, if longer than a page usually does.
 
     Raises `Refused` with the database's own words where one of our functions says no, `Forbidden` if nothing can be
     changed from here, `NotFound` for an unknown catalog, `Unavailable` if Postgres is away or slow.
@@ -32,9 +34,10 @@ def change(catalog: str, name: str, *parameters: object) -> list[Row]:
     if settings.editor_url is None:
         raise Forbidden("no_editor", "Nothing can be changed from here: set RECJOBS_EDITOR_URL")
     database().session(catalog)  # raises NotFound; the editor itself may not look at what catalogs there are
-    deadline = time.monotonic() + settings.page_timeout_ms / 1000
+    limit_ms = max(timeout_ms, settings.page_timeout_ms)
+    deadline = time.monotonic() + limit_ms / 1000
     # A change may take longer than a lookup, but must have ended, one way or the other, when we stop waiting for it.
-    statement_ms = max(1, settings.page_timeout_ms * 3 // 4)
+    statement_ms = max(1, limit_ms * 3 // 4)
     connection = None
     try:
         connection = Connection(settings.editor_url, statement_ms, catalog, database().statements, deadline)

@@ -17,7 +17,8 @@ from webapp.parameters import an_id, query
 blueprint = Blueprint("rules", __name__)
 
 HTML = "text/html; charset=utf-8"
-N_RULES, N_TRIED = 200, 1_000
+N_RULES = 200
+N_TRIED, TRY_TIMEOUT_MS = 200, 4_500
 RULE = (
     "rule_id", "kind", "item_id", "title", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at",
     "author", "note", "created_at", "removed_at", "removed_by", "in_force",
@@ -54,7 +55,7 @@ def add() -> Response | str:
     try:
         rule = _rule(given)
         if given.get("do") == "try":
-            return _page(catalog, given, tried=change(catalog, "try_rule", rule, N_TRIED)[0][0])
+            return _page(catalog, given, tried=_tried(catalog, rule))
         change(catalog, "add_rule", rule)
     except Refused as error:
         return Response(_page(catalog, given, wrong=error.message), error.status, content_type=HTML)
@@ -93,6 +94,12 @@ def _page(catalog: str, given: dict[str, str], tried: dict[str, Any] | None = No
             offered=offered(),
             **frame,
         )
+
+
+def _tried(catalog: str, rule: str) -> dict[str, Any]:
+    # Applying rules to a list takes a millisecond, so 200 lists are what a person waits for; the command looks at more.
+    found: dict[str, Any] = change(catalog, "try_rule", rule, N_TRIED, timeout_ms=TRY_TIMEOUT_MS)[0][0]
+    return found
 
 
 def _titles(session: Session, tried: dict[str, Any]) -> dict[str, str | None]:
