@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from recjobs import cli_access, cli_data, cli_gate, cli_lists, cli_model, cli_rule, cli_trace
-from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show
+from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show, show_tree
 from recjobs.config import load_catalog
 from recjobs.errors import RecjobsError
 
@@ -128,12 +128,13 @@ def promote(catalog_name: str, model_version: str, reason: str, as_json: bool) -
 
 @cli.command(epilog="Example: recjobs prune --catalog online_retail")
 @catalog_option
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @json_option
-def prune(catalog_name: str, as_json: bool) -> None:
-    """Drop the lists of old batches; the latest five published stay."""
-    from recjobs.steps import prune as step
+def prune(catalog_name: str, dry_run: bool, as_json: bool) -> None:
+    """Let go of old batches' lists, artifacts and records; the latest five published batches stay whole."""
+    from recjobs.steps import prune_catalog
 
-    show(step.run(load_catalog(catalog_name)), as_json)
+    show_tree(prune_catalog(load_catalog(catalog_name), dry_run=dry_run), as_json)
 
 
 @cli.command(epilog="Example: recjobs migrate")

@@ -13,6 +13,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 from recjobs.inputs import Items, Limits, Part, Source, Users
 from recjobs.quality import Gate, Inspect
+from recjobs.retention import Keep
 from recjobs.scalars import Days, NonZero, Number, Positive, Share
 from recjobs.schedule import Schedule
 
@@ -98,6 +99,7 @@ class Catalog(Part):
     gate: Gate = Gate()
     inspect: Inspect = Inspect()
     schedule: Schedule = Schedule()
+    keep: Keep = Keep()
     seed: Annotated[int, Field(ge=0, lt=2**32), Number] = 7
 
     @field_validator("name")

@@ -147,11 +147,7 @@ class Night:
 
         pin = self.request.champion
         assert pin is not None
-        artifacts = self.artifacts.of_batch(pin.batch_id)
-        if artifacts.manifest("refit").get("model.npz") != pin.sha256:
-            raise ModelRefused(
-                f"{artifacts.where('refit', 'model.npz')} is not the model registered as version {pin.model_version}"
-            )
+        artifacts = registered(self.artifacts, pin)
         return StoredModel.from_arrays(artifacts.load_arrays("refit", "model.npz"))
 
     def candidate(self) -> "StoredModel":
@@ -217,6 +213,16 @@ class Night:
     def database(self, role: Role) -> Database:
         """Postgres as one role, with this catalog's schema as the search path."""
         return database(self.settings, self.catalog, role)
+
+
+def registered(artifacts: Artifacts, pin: ChampionPin) -> Artifacts:
+    """The artifacts that a champion's model lies in. Raises ModelRefused unless it is the one that was registered."""
+    found = artifacts.of_batch(pin.batch_id)
+    if found.manifest("refit").get("model.npz") != pin.sha256:
+        raise ModelRefused(
+            f"{found.where('refit', 'model.npz')} is not the model registered as version {pin.model_version}"
+        )
+    return found
 
 
 def database(settings: Settings, catalog: Catalog, role: Role) -> Database:

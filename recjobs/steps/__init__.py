@@ -79,6 +79,19 @@ def finish_study(catalog: "Catalog", study_id: str) -> dict[str, Any]:
         return tune.finish(Study.open(catalog, study_id))
 
 
+def prune_catalog(catalog: "Catalog", *, dry_run: bool = False) -> dict[str, Any]:
+    """Prune as `recjobs.steps.prune.run` does, and send how much went to StatsD."""
+    from recjobs.steps import prune
+
+    with measured("prune", catalog) as metrics:
+        result = prune.run(catalog, dry_run)
+        if not dry_run:
+            metrics.gauge("batches", len(result["pruned"]))
+            metrics.gauge("bytes", result["bytes"])
+            metrics.gauge("records", sum(result["records"].values()))
+    return result
+
+
 def meet_deadline(catalog: "Catalog", at: "datetime") -> str:
     """The night that began before a deadline, as `recjobs.steps.deadline.run` has it; none is counted as skipped."""
     from recjobs.steps import deadline

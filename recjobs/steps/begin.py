@@ -47,8 +47,8 @@ def run(
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog is a new file and nothing else: its schema comes with its first night.
         migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
-    champion, live_batch, history, challengers = (
-        _in_charge(settings, effective, at) if publish else (None, None, (), [])
+    champion, live_batch, history, challengers, recorded = (
+        _in_charge(settings, effective, at) if publish else (None, None, (), [], {})
     )
     challenger: ChallengerPin | None = None
     if not sets_recipe(overrides or {}) and (
@@ -59,7 +59,7 @@ def run(
 
     artifacts = Artifacts(settings.artifacts, effective.name, "-")
     earlier_nights = _nights(artifacts)
-    attempts = [attempt for begun, attempt, _ in earlier_nights if begun == at]
+    attempts = [*recorded] + [attempt for begun, attempt, _ in earlier_nights if begun == at]
     request = Request(
         batch_id=batch_id_of(at, max(attempts, default=0) + 1),
         as_of=at,
@@ -72,15 +72,15 @@ def run(
         challenger=challenger,
         live_batch=live_batch,
         history=history,
-        base=_base(earlier_nights, at) if effective.mode == "increment" else None,
+        base=_base(earlier_nights, at, history) if effective.mode == "increment" else None,
         input=_described(found),
         code_version=code_version(),
         catalog=effective,
     )
     approval: dict[str, Any] | None = None
-    for begun, _, earlier in reversed(earlier_nights):
+    for begun, attempt, earlier in reversed(earlier_nights):
         # A live source's night without an as_of is as of now: on the same day it is the same night.
-        if begun.date() != at.date() if today else begun != at:
+        if (begun.date() != at.date() if today else begun != at) or (begun == at and recorded.get(attempt)):
             continue
         pinned = earlier.load_json("begin", "request.json")
         if pinned["publish"] != publish:  # a look with --no-publish comes between no night and its rerun
@@ -119,17 +119,19 @@ def _version(champion: ChampionPin | dict[str, Any] | None) -> str | None:
 
 def _in_charge(
     settings: Settings, catalog: Catalog, at: datetime
-) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...], list[dict[str, Any]]]:
-    """What tonight is held against: the champion, the live batch, the accepted nights before it; and all challengers,
-    newest first."""
+) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...], list[dict[str, Any]], dict[int, bool]]:
+    """What tonight is held against: the champion, the live batch, the accepted nights before it; all challengers,
+    newest first; and of each attempt at tonight that was recorded, its folder there or not, whether it was pruned."""
     with database(settings, catalog, "publisher").connect() as session:
         champion, live, past = session.row("champion"), session.row("live_batch"), session.rows("past_inputs", as_of=at)
         challengers = session.rows("challengers", as_of=at)
+        attempts = {row["attempt"]: row["is_pruned"] for row in session.rows("known_attempts", as_of=at)}
     return (
         ChampionPin(**champion) if champion else None,
         LivePin(**{key: live[key] for key in LivePin.model_fields}) if live else None,
         tuple(PastNight(**row) for row in past),
         challengers,
+        attempts,
     )
 
 
@@ -148,10 +150,22 @@ def _nights(artifacts: Artifacts) -> list[tuple[datetime, int, Artifacts]]:
     return [night for night in nights if night[2].is_done("begin")]
 
 
-def _base(nights: list[tuple[datetime, int, Artifacts]], at: datetime) -> str | None:
-    """The latest earlier batch whose input was accepted, whatever became of its lists: nothing good gets lost."""
-    accepted = [night.batch_id for begun, _, night in nights if begun < at and night.is_done("validate")]
-    return accepted[-1] if accepted else None
+def _base(nights: list[tuple[datetime, int, Artifacts]], at: datetime, history: tuple[PastNight, ...]) -> str | None:
+    """The latest earlier batch whose input was accepted, whatever became of its lists: nothing good gets lost.
+
+    Raises DataRefused where Postgres knows of a later one, or the folders only of nights from `at` on: then what came
+    before was pruned, and an increment alone would pass for all there is.
+    """
+    accepted = [(begun, night.batch_id) for begun, _, night in nights if night.is_done("validate")]
+    earlier = [found for found in accepted if found[0] < at]
+    if (history and (not earlier or earlier[-1][0] < history[0].as_of)) or (accepted and not earlier):
+        missing = history[0].batch_id if history else "any night"
+        raise DataRefused(
+            f"the interactions accepted before {at:%Y-%m-%d %H:%M} UTC are gone (those of {missing}: pruned, or in "
+            f"other RECJOBS_ARTIFACTS), and this increment is added to them; put that night's folder back, or ask for "
+            f"a night after {accepted[0][1] if accepted else 'one that is kept'}"
+        )
+    return earlier[-1][1] if earlier else None
 
 
 def _files(catalog: Catalog, settings: Settings, key: str, place: AnyPlace) -> list[SourceFile]:

@@ -84,7 +84,7 @@ def test_parsing_imports_nothing_heavy(parsed: Any, heavy: str) -> None:
 def test_there_is_a_night_for_each_catalog_and_a_way_back(parsed: Any) -> None:
     catalogs = {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
     of_each = {f"{verb}_{name}" for name in catalogs for verb in ("nightly", "tune")}
-    assert set(parsed["dags"]) == of_each | {"roll_back"}
+    assert set(parsed["dags"]) == of_each | {"roll_back", "prune"}
 
 
 def test_a_night_runs_its_steps_in_their_order(parsed: Any) -> None:
@@ -130,6 +130,15 @@ def test_publish_announces_the_lists_and_three_tasks_link_to_the_report(parsed: 
     assert [task for task in tasks if tasks[task]["outlets"]] == ["publish"]
     assert tasks["publish"]["outlets"] == ["recjobs://sample/lists"]
     assert {task for task in tasks if "Report" in tasks[task]["links"]} == {"gate", "publish", "report"}
+
+
+def test_what_is_old_is_pruned_every_day_catalog_by_catalog(parsed: Any) -> None:
+    pruning = parsed["dags"]["prune"]
+    assert set(pruning["tasks"]) == {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
+    assert {tuple(task["after"]) for task in pruning["tasks"].values()} == {()}
+    assert "30 11 * * *" in pruning["schedule"]
+    assert pruning["params"]["dry_run"]["type"] == "boolean"
+    assert "dry run" in pruning["doc"]
 
 
 def test_the_form_of_roll_back_offers_the_catalogs(parsed: Any) -> None:
@@ -228,7 +237,7 @@ def test_adding_a_catalog_adds_its_night(airflow_home: Path, tmp_path: Path) -> 
     )
     parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"nightly_bookshop", "tune_bookshop", "roll_back"}
+    assert set(parsed["dags"]) == {"nightly_bookshop", "tune_bookshop", "roll_back", "prune"}
     assert "30 2 * * *" in parsed["dags"]["nightly_bookshop"]["schedule"]
     assert "Europe/London" in parsed["dags"]["nightly_bookshop"]["schedule"]
     assert "bookshop" in parsed["dags"]["nightly_bookshop"]["tags"]

@@ -251,6 +251,8 @@ def test_every_metric_that_is_sent_is_explained(make_world: MakeWorld, statsd: H
     for arguments in (("--as-of", EARLIER), (), ("--set", "limits.min_interactions=1000000")):
         world.night(*arguments, **statsd.settings)
         sent += list(statsd.all().items())
+    assert world.recjobs("prune", **statsd.settings).code == 0
+    sent += list(statsd.all().items())
     kinds = {"ms": "timing", "g": "gauge", "c": "counter"}
     heard = set()
     for name, value in sent:

@@ -1,8 +1,6 @@
 """Pruning keeps five batches, locks no reader out, and finishes what an earlier try left half done."""
 
 import contextlib
-import json
-import re
 from typing import Any
 
 import psycopg2
@@ -11,6 +9,7 @@ import pytest
 from recjobs.adapters.postgres import Session
 from recjobs.config import load_catalog
 from recjobs.steps import prune
+from tests.batches import publish, stage, tables
 from tests.commands import Kill
 from tests.publishing import LIST_TABLES as TABLES
 from tests.worlds import MakeWorld, World, handful, soak
@@ -18,42 +17,6 @@ from tests.worlds import MakeWorld, World, handful, soak
 pytestmark = pytest.mark.soak
 
 SQL = "recjobs.adapters.postgres:Session.rows"
-
-
-def stage(world: World, day: int) -> str:
-    """Begin to load a batch, as the publish step does; returns its id."""
-    month, day = day // 28 + 1, day % 28 + 1
-    batch_id = f"2025{month:02}{day:02}T000000Z-1"
-    record = {
-        "batch_id": batch_id, "as_of": f"2025-{month}-{day}", "attempt": 1, "computed_at": "2025-01-01", "n_users": 1,
-        "n_items": 1, "n_interactions": 1, "top_n_stored": 1, "top_n_served": 1, "input_hash": "h", "checksum": "c",
-        "code_version": "1",
-    }  # fmt: skip
-    assert world.value("select stage_batch(%s)", json.dumps(record), role="recjobs_loader") == "staged"
-    return batch_id
-
-
-def publish(world: World, day: int) -> str:
-    """Publish a batch of one user, by the functions that the publish step calls."""
-    batch_id = stage(world, day)
-    part = world.value("select partition_name('top_n', %s)", batch_id, role="recjobs_loader")
-    row = "(%s, 'u', '{i}', '{1}', 'als', 1, 0)"
-    world.rows(f"insert into {part} values {row}", batch_id, role="recjobs_loader")
-    world.rows("select seal_batch(%s)", batch_id, role="recjobs_loader")
-    world.rows("select attach_batch(%s, null, false)", batch_id, role="recjobs_publisher")
-    assert world.value("select publish_batch(%s, null, false, null)", batch_id, role="recjobs_publisher")
-    return batch_id
-
-
-def tables(world: World) -> dict[str, int]:
-    """How many tables of single batches there are, for each list table."""
-    found = world.rows(
-        "select relname as name from pg_class where relnamespace = current_schema()::regnamespace and relkind = 'r'"
-        " and relname ~ '_[0-9]{8}t[0-9]{6}z_[0-9]+$'",
-        role="admin",
-    )
-    names = [re.sub(r"_\d{8}t.*", "", row["name"]) for row in found]
-    return {name: names.count(name) for name in TABLES}
 
 
 @pytest.fixture
