@@ -34,6 +34,8 @@ def fill(url: str, passwords: Mapping[str, str], owners: Mapping[str, str], admi
                 cursor.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
             if owner != admin:
                 cursor.execute(sql.SQL("revoke all on database {} from public").format(name))
+        for database in ("postgres", "template1"):  # else every role may fill the disk with temporary tables there
+            cursor.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(database)))
 
 
 def _connect(url: str) -> psycopg2.extensions.connection:

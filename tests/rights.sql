@@ -14,10 +14,15 @@ select r.what || ' ' || t.name as may
 from asked, relations as t, rights as r
 where has_table_privilege(role, t.oid, r.what)
 union
-select r.what || ' a column of ' || t.name
-from asked, relations as t, rights as r
+select r.what || ' ' || t.name || '.' || a.attname
+from asked, relations as t, rights as r, pg_attribute as a
 where r.what in ('select', 'insert', 'update', 'references')
     and has_any_column_privilege(role, t.oid, r.what) and not has_table_privilege(role, t.oid, r.what)
+    and a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped and has_column_privilege(role, t.oid, a.attnum, r.what)
+union
+select 'usage of ' || c.relname
+from asked, pg_class as c
+where c.relnamespace = current_schema()::regnamespace and c.relkind = 'S' and has_sequence_privilege(role, c.oid, 'usage')
 union
 select 'execute ' || p.proname
 from asked, pg_proc as p

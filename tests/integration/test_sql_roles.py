@@ -14,6 +14,7 @@ READABLE = (
     " inputs drift rejected challengers champions"
     " similar_items user_history steps exposure previous_batch previous_lists previous_items segments rules"
 )
+RULE = ("kind", "item_id", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at", "note")
 GRANTS = {
     "recjobs_reader": {
         "connect to the database",
@@ -60,8 +61,8 @@ GRANTS = {
         "usage of the schema",
         "select batches",
         "select rules",
-        "insert a column of rules",
-        "update a column of rules",
+        *(f"insert rules.{column}" for column in (*RULE, "author")),
+        *(f"update rules.{column}" for column in ("ends_at", "note", "removed_at", "removed_by")),
         "execute add_rule",
         "execute remove_rule",
         "execute restore_rule",
@@ -89,9 +90,26 @@ def test_a_right_that_is_given_away_is_seen(published: World):
         cursor.execute("grant select on live_batch to public")
         cursor.execute("grant insert (reason) on publish_records to recjobs_reader")
         cursor.execute(RIGHTS, ("recjobs_reader",))
-        assert {"select live_batch", "insert a column of publish_records"} <= {row[0] for row in cursor.fetchall()}
+        assert {"select live_batch", "insert publish_records.reason"} <= {row[0] for row in cursor.fetchall()}
     connection.rollback()
     connection.close()
+
+
+def test_public_has_nothing_in_any_database_or_schema_nor_in_what_will_be_made(published: World):
+    """Not even a temporary table, in no database of the server: what the roles share, all of them have."""
+    databases = published.rows(
+        "select d.datname, r.what from pg_database as d, unnest(array['connect', 'create', 'temporary']) as r (what)"
+        " where has_database_privilege('public', d.oid, r.what) and d.datallowconn",
+        role="admin",
+    )
+    schemas = published.rows(
+        "select n.nspname, r.what from pg_namespace as n, unnest(array['usage', 'create']) as r (what)"
+        " where has_schema_privilege('public', n.oid, r.what)"
+        " and n.nspname not in ('pg_catalog', 'information_schema')",
+        role="admin",
+    )
+    assert (databases, schemas) == ([], [])
+    assert published.rows("select defaclacl from pg_default_acl", role="admin") == []
 
 
 def test_no_role_that_logs_in_is_more_than_it_seems(published: World):
@@ -168,6 +186,21 @@ FORBIDDEN = {
         "select * from top_n",
         "set role recjobs_owner",
     ],
+    "recjobs_editor": [
+        "select * from served_lists",
+        "select * from publish_log",
+        "select * from top_n",
+        "update rules set kind = 'pin'",
+        "update rules set author = 'x'",
+        "delete from rules",
+        "insert into rules (kind, created_at) values ('block', '2020-01-01')",
+        "select * from rule_records",
+        "update live_batch set batch_id = 'x'",
+        "select publish_batch('x', null, true, 'x')",
+        "select promote_model('1', 'x')",
+        "create temp table t (n int)",
+        "set role recjobs_owner",
+    ],
     "recjobs_migrator": [
         "select * from {catalog}.batches",
         "select * from {catalog}.top_n",
@@ -213,7 +246,7 @@ def test_a_night_needs_no_superuser_and_no_url_for_everything(make_world: MakeWo
     world = make_world()
     assert "RECJOBS_DATABASE_URL" not in world.settings
     users = {url.split("//")[1].split(":")[0] for name, url in world.settings.items() if name.endswith("_URL")}
-    assert users == set(ROLES) - {"public"}
+    assert users == set(ROLES) - {"public", "recjobs_editor"}
     assert world.recjobs("begin", "--as-of", EARLIER).code == 0
 
 
