@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import random
 import selectors
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import groupby
@@ -72,8 +74,13 @@ class Load:
     """`connections` clients that ask until `stop`, for `requests` answers at least; none is left after the block."""
 
     def __init__(self, port: int, seeds: dict[str, int], requests: int, connections: int = 16, **mix: float) -> None:
-        """`seeds`: of each batch that may be named in an answer. `mix`: shares of what is asked for; see Mix."""
+        """`seeds`: of each batch that may be named in an answer. `mix`: shares of what is asked for; see Mix.
+
+        In `make soak` everybody asks again at once; in `make test`, where others test as well, after a moment.
+        """
+        pause = 0 if os.environ.get("RECJOBS_SOAK") else 0.01
         order = {"port": port, "seeds": seeds, "requests": requests, "connections": connections, "mix": mix}
+        order["pause"] = pause
         self.answered = 0
         self.last_line = ""
         self.process = subprocess.Popen(
@@ -308,16 +315,23 @@ def ask(order: dict[str, Any]) -> Report:
         report.failed += 1
         report.examples = [*report.examples, f"{time.monotonic():.3f} {why}"[:3000]][:KEPT_EXAMPLES]
 
+    waiting: deque[tuple[float, Connection]] = deque()
+
     def go_on(connection: Connection) -> None:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
         question = questions.next()
         connection.ask(question, questions.kept(question))
 
+    def wake() -> float:
+        while waiting and waiting[0][0] <= time.monotonic():
+            go_on(waiting.popleft()[1])
+        return max(0.001, waiting[0][0] - time.monotonic()) if waiting else 1
+
     began = time.monotonic()
     for connection in everyone:
         go_on(connection)
     while report.requests < order["requests"] or not told.is_set():
-        ready = selector.select(1)
+        ready = selector.select(wake())
         for key, _ in ready:
             connection = key.data
             selector_socket = connection.socket
@@ -349,9 +363,10 @@ def ask(order: dict[str, Any]) -> Report:
             if report.requests % 100 == 0:
                 print(report.requests, flush=True)
             selector.unregister(selector_socket)
-            go_on(connection)
-        for connection in everyone:
-            if not ready and time.monotonic() - connection.began > SILENT_SECONDS:
+            waiting.append((time.monotonic() + order["pause"], connection))
+        silent = [] if ready else [key.data for key in selector.get_map().values()]
+        for connection in silent:
+            if time.monotonic() - connection.began > SILENT_SECONDS:
                 fail(connection, f"no answer to {connection.question.bytes!r}")
                 selector.unregister(connection.socket)
                 connection.renew()

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.soak
 SEEDS = {f"2024010{day}T000000Z-1": day for day in range(1, 7)}
 FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = SEEDS
 REQUESTS = soak(200_000)
-SAMPLES = 16
+SAMPLES = 8
 
 
 @dataclass
