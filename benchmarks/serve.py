@@ -28,7 +28,7 @@ from benchmarks.serve_world import CATALOG, World
 from local import ports, postgres_binaries
 from local.environment import inherited, without_write_access
 from recjobs.config import ROOT
-from webapp.db import session_options
+from webapp.connection import session_options
 from webapp.settings import Settings
 
 PATH = f"/v1/{CATALOG}/recommendations?user_id="

@@ -4,113 +4,35 @@ A request opens a `Session` on one catalog. It borrows a connection whose search
 prepared statements (the files of sql/queries/webapp) and gives the connection back, most recently used first. Every
 failure is one exception, `Unavailable`: an application sees 503, never an empty list.
 
-Connections are asynchronous only to have a deadline on everything, connecting included: libpq's own connect_timeout
-counts whole seconds, and a server that stopped answering would hold a request, and with it /healthz, for longer.
+A request gives up at its deadline, but what it began is not thrown away: a connection that takes longer than one
+request may wait is finished by the next ones. Else a machine too busy to connect in 300 ms would never connect at all.
 """
 
 import contextlib
 import logging
 import re
-import select
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psycopg2
 from flask import current_app
-from psycopg2 import extensions
 
+from webapp.connection import Connection, DeadlinePassed, Row, Statement, opened
 from webapp.errors import NotFound, Unavailable
 from webapp.settings import ROOT, Settings
 
 CATALOG_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-AWAY_AFTER_SECONDS = 1.0
-RECONNECT_PAUSE_SECONDS = 0.25
+SILENT_AFTER_SECONDS = 0.5
+ASK_AGAIN_SECONDS = 0.25
+OPEN_ANOTHER_SECONDS = 0.5
+UNFINISHED_SECONDS = 2.0
 WARM_TIMEOUT_MS = 2000
 WARM_CONNECTIONS = 16
 AWAY = ("database_unavailable", "The database does not answer; try again in a moment")
 
 log = logging.getLogger("webapp.db")
-
-Row = tuple[Any, ...]
-
-
-class DeadlinePassed(Exception):
-    """Postgres did not answer in time."""
-
-
-def session_options(statement_ms: int, catalog: str) -> str:
-    """What libpq sends as `options`: how a session on one catalog ("": on none) is set up."""
-    options = {
-        "search_path": f"{catalog},pg_temp" if catalog else "pg_temp",
-        "plan_cache_mode": "force_generic_plan",
-        "statement_timeout": str(statement_ms),
-        "jit": "off",
-        "timezone": "UTC",
-    }
-    return " ".join(f"-c {name}={value}" for name, value in options.items())
-
-
-class Connection:
-    """One connection to one catalog, and which statements it has prepared."""
-
-    def __init__(
-        self, url: str, statement_ms: int, catalog: str, statements: dict[str, "Statement"], deadline: float
-    ) -> None:
-        given = extensions.parse_dsn(url)
-        given["options"] = f"{given.get('options', '')} {session_options(statement_ms, catalog)}".strip()
-        given.setdefault("application_name", "recjobs webapp")
-        given.update(keepalives_idle="10", keepalives_interval="3", keepalives_count="3", client_encoding="UTF8")
-        self._statements = statements
-        self._prepared: set[str] = set()
-        self._raw = psycopg2.connect(**given, async_=True)
-        self._wait(deadline)
-
-    def rows(self, name: str, parameters: tuple[Any, ...], deadline: float, patiently: bool = False) -> list[Row]:
-        """Run one prepared statement; patiently: for as long as the deadline is away, not only statement_ms."""
-        statement = self._statements[name]
-        with self._raw.cursor() as cursor:
-            if patiently:
-                left_ms = max(1, int((deadline - time.monotonic()) * 1000))
-                self._run(cursor, "set statement_timeout = %s", (left_ms,), deadline)
-            if name not in self._prepared:
-                self._run(cursor, statement.prepare, None, deadline)
-                self._prepared.add(name)
-            self._run(cursor, statement.execute, parameters, deadline)
-            found: list[Row] = cursor.fetchall()
-            if patiently:
-                self._run(cursor, "reset statement_timeout", None, deadline)
-            return found
-
-    def close(self) -> None:
-        """Hang up; also a statement that is still running ends then."""
-        self._raw.close()
-
-    def _run(self, cursor: Any, statement: str, parameters: tuple[Any, ...] | None, deadline: float) -> None:
-        cursor.execute(statement, parameters)
-        self._wait(deadline)
-
-    def _wait(self, deadline: float) -> None:
-        poller = None
-        while (state := self._raw.poll()) != extensions.POLL_OK:
-            if poller is None:
-                poller = select.poll()
-            poller.register(self._raw.fileno(), select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
-            left = deadline - time.monotonic()
-            if left <= 0 or not poller.poll(left * 1000):
-                raise DeadlinePassed
-
-
-class Statement:
-    """One file of sql/queries/webapp, as PREPARE and EXECUTE."""
-
-    def __init__(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        places = ", ".join(["%s"] * len(set(re.findall(r"\$\d", text))))
-        self.prepare = f"prepare webapp_{path.stem} as\n{text}"
-        self.execute = f"execute webapp_{path.stem}" + (f" ({places})" if places else "")
 
 
 class Database:
@@ -121,9 +43,11 @@ class Database:
         self.statements = {path.stem: Statement(path) for path in (ROOT / "sql/queries/webapp").glob("*.sql")}
         # list.append and list.pop are atomic, so threads need no lock; the connection used last is the warmest.
         self._idle: dict[str, list[Connection]] = {"": []}
+        self._openings: dict[str, list[Connection]] = {}
+        self._late: dict[str, list[Connection]] = {}
         self.connecting = threading.Lock()
-        self.answered_at = 0.0
-        self._away_until = 0.0
+        self._silent_since = 0.0
+        self._silent_until = 0.0
 
     def session(self, catalog: str, timeout_ms: int | None = None, patiently: bool = False) -> "Session":
         """A request's hold on one catalog; raises `NotFound` if there is none of that name.
@@ -159,22 +83,82 @@ class Database:
                         for statement in ("own_list", "recommendations"):
                             session.row(statement, "", 1)
 
-    def connect(self, catalog: str, deadline: float) -> Connection:
-        """A new connection, unless Postgres has been silent for a while: then only one request in a while asks.
+    def ask(self) -> None:
+        """Begin to ask Postgres; raises `Unavailable` while nobody gets an answer, but for one request in a while.
 
-        Otherwise every thread would sit out its deadline, and /healthz would wait behind them. One slow connection
-        beside others that answer is no silence: on a busy machine that happens, and refusing the rest would spread it.
+        Otherwise every thread would sit out its deadline, and /healthz would wait behind them. One slow answer beside
+        others that come is no silence: on a busy machine that happens, and refusing the rest would spread it.
         """
-        if time.monotonic() < self._away_until:
-            raise Unavailable(*AWAY)
-        try:
-            given = self.settings
-            return Connection(given.database_url, given.statement_timeout_ms, catalog, self.statements, deadline)
-        except DeadlinePassed:
+        if self._silent_until:
             now = time.monotonic()
-            if now - self.answered_at > AWAY_AFTER_SECONDS:
-                self._away_until = now + RECONNECT_PAUSE_SECONDS
-            raise
+            if now < self._silent_until:
+                raise Unavailable(*AWAY)
+            self._silent_until = now + ASK_AGAIN_SECONDS  # this one asks for all
+
+    def answered(self) -> None:
+        """Note that Postgres answers."""
+        self._silent_since = self._silent_until = 0.0
+
+    def missed(self) -> None:
+        """Note that an answer did not come in time, whether Postgres said so or not."""
+        now = time.monotonic()
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since > SILENT_AFTER_SECONDS:
+            self._silent_until = now + ASK_AGAIN_SECONDS
+
+    def connect(self, catalog: str, deadline: float) -> Connection:
+        """A new connection; only one thread at a time comes here."""
+        while True:
+            openings = self._begun(catalog)
+            try:
+                connection = opened(openings, min(deadline, time.monotonic() + OPEN_ANOTHER_SECONDS))
+            except DeadlinePassed:
+                if time.monotonic() >= deadline:
+                    raise
+            except psycopg2.Error:
+                openings.clear()
+                raise
+            else:
+                openings.remove(connection)
+                return connection
+
+    def come_late(self, catalog: str, connection: Connection) -> None:
+        """Keep a connection whose answer did not come in time, for when it has come."""
+        connection.begun_at = time.monotonic()
+        self._late.setdefault(catalog, []).append(connection)
+
+    def late(self, catalog: str) -> Connection | None:
+        """A connection whose answer has come meanwhile, to nobody's use: a new one would be dearer."""
+        waiting = self._late.get(catalog, [])
+        for _ in range(len(waiting)):
+            try:
+                connection = waiting.pop(0)
+                if not connection.wants():
+                    return connection
+            except IndexError:
+                return None
+            except psycopg2.Error:
+                continue
+            if time.monotonic() - connection.begun_at > UNFINISHED_SECONDS:
+                connection.close()
+            else:
+                waiting.append(connection)
+        return None
+
+    def _begun(self, catalog: str) -> list[Connection]:
+        """The connections that are being made, at least one.
+
+        Another one is begun beside one that is slow: it may be that nobody answers that one any more.
+        """
+        now = time.monotonic()
+        openings = self._openings.setdefault(catalog, [])
+        for old in [one for one in openings if now - one.begun_at > UNFINISHED_SECONDS]:
+            openings.remove(old)
+            old.close()
+        if not openings or now - openings[-1].begun_at > OPEN_ANOTHER_SECONDS:
+            given = self.settings
+            openings.append(Connection(given.database_url, given.statement_timeout_ms, catalog, self.statements))
+        return openings
 
 
 class Session:
@@ -200,11 +184,16 @@ class Session:
 
     def rows(self, name: str, *parameters: object) -> list[Row]:
         """What a statement finds; raises `Unavailable` if Postgres is away or slow."""
+        self._database.ask()
         try:
-            return self._rows(name, parameters)
+            found = self._rows(name, parameters)
+            self._database.answered()
+            return found
         except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
             raise NotFound("unknown_catalog", "There is no such catalog") from None
         except (psycopg2.Error, DeadlinePassed) as error:
+            if isinstance(error, (DeadlinePassed, psycopg2.errors.QueryCanceled)):
+                self._database.missed()
             # The kind and the code only: a message of Postgres may quote the user id.
             log.warning("%s failed: %s %s", name, type(error).__name__, getattr(error, "pgcode", None) or "")
             raise Unavailable(*AWAY) from None
@@ -220,16 +209,28 @@ class Session:
             if self._connection is None:
                 self._connection, fresh = self._take()
             try:
-                rows = self._connection.rows(name, parameters, self._deadline, self._patiently)
-                self._database.answered_at = time.monotonic()
-                return rows
+                return self._connection.rows(name, parameters, self._deadline, self._patiently)
+            except DeadlinePassed:
+                self._give_up(self._connection)
+                raise
+            except psycopg2.errors.QueryCanceled:
+                if not self._connection.at_rest:
+                    self._give_up(self._connection)
+                raise  # by statement_timeout: the connection is as good as before, and a new one is dear
             except BaseException as error:
                 self._connection.close()
                 self._connection = None
                 # A connection that lay idle may have died with a server that is back by now, or hold a plan from
                 # before a migration. Those that lie idle beside it have met the same; a new one tells the truth.
-                if fresh or not isinstance(error, psycopg2.Error) or isinstance(error, psycopg2.errors.QueryCanceled):
+                if fresh or not isinstance(error, psycopg2.Error):
                     raise
+
+    def _give_up(self, connection: Connection) -> None:
+        self._connection = None
+        if connection.at_rest:
+            self._database.come_late(self._catalog, connection)
+        else:
+            connection.close()
 
     def _take(self) -> tuple[Connection, bool]:
         """An idle connection or, one request at a time, a new one (then True).
@@ -240,6 +241,8 @@ class Session:
         while True:
             with contextlib.suppress(IndexError):
                 return self._idle.pop(), False
+            if (connection := self._database.late(self._catalog)) is not None:
+                return connection, False
             if self._database.connecting.acquire(timeout=0.005):
                 try:
                     if not self._idle:

@@ -8,7 +8,8 @@ import time
 
 import psycopg2
 
-from webapp.db import AWAY, Connection, DeadlinePassed, Row, database
+from webapp.connection import Connection, DeadlinePassed, Row, opened
+from webapp.db import AWAY, database
 from webapp.errors import Forbidden, Refused, Unavailable
 
 log = logging.getLogger("webapp.editing")
@@ -40,8 +41,8 @@ def change(catalog: str, name: str, *parameters: object, timeout_ms: int = 0) ->
     statement_ms = max(1, limit_ms * 3 // 4)
     connection = None
     try:
-        connection = Connection(settings.editor_url, statement_ms, catalog, database().statements, deadline)
-        return connection.rows(name, parameters, deadline)
+        connection = Connection(settings.editor_url, statement_ms, catalog, database().statements)
+        return opened([connection], deadline).rows(name, parameters, deadline)
     except psycopg2.Error as error:
         said = getattr(error.diag, "message_primary", None)
         if said and (error.pgcode or "")[:2] in REFUSALS:

@@ -7,7 +7,7 @@ in it (the arguments of `Known`).
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from webapp.db import Row
+from webapp.connection import Row
 
 Answer = dict[str, Any]
 

@@ -19,7 +19,7 @@ from tests.webapp_credentials import (
 )
 from tests.webapp_world import ODD_IDS, World
 from webapp import create_app, editing
-from webapp.db import Statement
+from webapp.connection import Statement
 from webapp.operators import operator_name, operator_required
 from webapp.settings import Settings
 
