@@ -112,6 +112,8 @@ def test_lists_are_compared_as_far_as_they_are_shown():
     found = compared(items, list("abcde"), {"e": "E"}, shown=5)
     assert [(row["item_id"], row["was"], row["now"]) for row in found["entered"]] == [("f", None, 4)]
     assert [(row["item_id"], row["title"], row["was"], row["now"]) for row in found["left"]] == [("e", "E", 5, None)]
+    found = compared([items[1], items[4], items[0]], list("abcd"), {}, shown=2)
+    assert [(row["item_id"], row["was"]) for row in found["entered"]] == [("d", 4)]  # not shown before, though listed
     assert compared([], [], {}, shown=5)["left"] == []
 
 
