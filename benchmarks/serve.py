@@ -61,14 +61,15 @@ class Bench:
         self.world, self.folder, self.seconds = world, folder, seconds
         self.ids = folder / "ids.txt"
         self.ids.write_text("\n".join(serve_world.drawn_ids(world.n_visitors, 100_000, seed=7)))
-        statement = (ROOT / "sql/queries/webapp/own_list.sql").read_text()
+        statement = (ROOT / "sql/queries/webapp/stored.sql").read_text()
         code = "\n".join(line.partition("--")[0] for line in statement.splitlines())
         self.script = folder / "serving.sql"
         self.script.write_text(
             PGBENCH.format(
                 n_visitors=world.n_visitors,
                 exponent=serve_world.EXPONENT,
-                statement=code.replace("$1", ":user").replace("$2", " :n"),  # a blank: `[1::n]` would be a cast
+                # a blank: `[1::n]` would be a cast
+                statement=code.replace("$1", ":user").replace("$2", " :n").replace("$3", "false"),
             )
         )
         self.url = world.cluster.url("recjobs_reader")

@@ -21,6 +21,7 @@ from flask import current_app
 
 from webapp.connection import Connection, DeadlinePassed, Row, Statement, opened
 from webapp.errors import NotFound, Unavailable
+from webapp.memory import Memory
 from webapp.settings import ROOT, Settings
 
 CATALOG_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -48,6 +49,11 @@ class Database:
         self.connecting = threading.Lock()
         self._silent_since = 0.0
         self._silent_until = 0.0
+        self._memories: dict[str, Memory] = {}
+
+    def memory(self, catalog: str) -> Memory:
+        """What this process remembers of a catalog."""
+        return self._memories.get(catalog) or self._memories.setdefault(catalog, Memory())
 
     def session(self, catalog: str, timeout_ms: int | None = None, patiently: bool = False) -> "Session":
         """A request's hold on one catalog; raises `NotFound` if there is none of that name.
@@ -80,8 +86,8 @@ class Database:
                 with contextlib.ExitStack() as held:
                     for _ in range(each):
                         session = held.enter_context(self.session(catalog, WARM_TIMEOUT_MS))
-                        for statement in ("own_list", "recommendations"):
-                            session.row(statement, "", 1)
+                        session.row("stored", "", 1, False)
+                        session.row("recommendations", "", 1)
 
     def ask(self) -> None:
         """Begin to ask Postgres; raises `Unavailable` while nobody gets an answer, but for one request in a while.
@@ -181,6 +187,11 @@ class Session:
         if self._connection is not None:
             self._idle.append(self._connection)
             self._connection = None
+
+    @property
+    def memory(self) -> Memory:
+        """What this process remembers of the catalog."""
+        return self._database.memory(self._catalog)
 
     def rows(self, name: str, *parameters: object) -> list[Row]:
         """What a statement finds; raises `Unavailable` if Postgres is away or slow."""

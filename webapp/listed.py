@@ -4,6 +4,7 @@ A row of theirs ends with a list (the fields of `Listed`), and then with what th
 in it (the arguments of `Known`).
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -13,25 +14,41 @@ Answer = dict[str, Any]
 
 
 class Known:
-    """What the batch knows of items: their titles, and the other columns where it has them."""
+    """What a batch knows of items: their titles, and the other columns where it has them."""
 
     N_COLUMNS = 5
 
-    def __init__(
+    def __init__(self) -> None:
+        self.title_of: dict[str, str | None] = {}
+        self.more_of: dict[str, Answer] = {}
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """From the last columns of a statement's row."""
+        known = cls()
+        known.learn((), *row)
+        return known
+
+    def learn(
         self,
+        asked: Iterable[str],
         item_ids: list[str] | None,
         titles: list[str | None] | None,
         urls: list[str | None] | None,
         images: list[str | None] | None,
         prices: list[float | None] | None,
     ) -> None:
+        """Take more items along. Of those asked for, it is known from now on if there is nothing to know."""
         item_ids = item_ids or []
-        self.title_of = dict(zip(item_ids, titles or [], strict=True))
-        self.more_of: dict[str, Answer] = {}
+        more_of: dict[str, Answer] = {}
         for name, values in (("url", urls), ("image", images), ("price", prices)):
             for item_id, value in zip(item_ids, values or [], strict=True):
                 if value is not None:
-                    self.more_of.setdefault(item_id, {})[name] = value
+                    more_of.setdefault(item_id, {})[name] = value
+        self.more_of.update(more_of)
+        # last: another thread takes an item for known once its title is
+        self.title_of.update({item_id: None for item_id in asked if item_id not in set(item_ids)})
+        self.title_of.update(zip(item_ids, titles or [], strict=True))
 
 
 class Listed(NamedTuple):
@@ -55,7 +72,7 @@ class Listed(NamedTuple):
     @classmethod
     def of(cls, row: Row) -> tuple[Self, Known]:
         """A row of a statement that ends with one list."""
-        return cls(*row[: -Known.N_COLUMNS]), Known(*row[-Known.N_COLUMNS :])
+        return cls(*row[: -Known.N_COLUMNS]), Known.of(row[-Known.N_COLUMNS :])
 
     def about(self, catalog: str) -> Answer:
         """What the answer says about its batch."""

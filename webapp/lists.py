@@ -6,10 +6,12 @@ answers that programs get.
 
 from dataclasses import dataclass
 
+from webapp.connection import Row
 from webapp.db import Session
 from webapp.errors import NotFound, Refused, Unavailable
 from webapp.listed import Answer, Known, Listed
 from webapp.parameters import DEFAULT_N
+from webapp.stored import from_memory
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ def recommendations(session: Session, catalog: str, user_id: str, n: int | None 
     asked = n or DEFAULT_N
     if wish.narrows:
         only = (list(wish.exclude), wish.category, list(wish.prefer))
-        row = session.row("narrowed", user_id, asked, wish.offset, *only)
+        found = _whole(session.row("narrowed", user_id, asked, wish.offset, *only))
     else:
-        length = wish.offset + asked
-        row = session.row("own_list", user_id, length) or session.row("recommendations", user_id, length)
-    if row is None:
+        first = wish.offset + asked
+        found = from_memory(session, user_id, first) or _whole(session.row("recommendations", user_id, first))
+    if found is None:
         raise _nothing_published(catalog)
-    listed, known = Listed.of(row)
+    listed, known = found
     _check_n(n, listed.top_n_served)
     if wish.offset + (n or 1) > listed.top_n_served:
         raise Refused("bad_offset", f"offset + n must be at most {listed.top_n_served}")
@@ -60,7 +62,7 @@ def recommendations_of_many(session: Session, catalog: str, user_ids: list[str],
     *rows, last = session.rows("many", sorted(set(user_ids)), n or DEFAULT_N)
     if not rows:
         raise _nothing_published(catalog)
-    known = Known(*last[-Known.N_COLUMNS :])
+    known = Known.of(last[-Known.N_COLUMNS :])
     answers = {}
     for user_id, *row in rows:
         listed = Listed(*row[: -Known.N_COLUMNS])
@@ -103,6 +105,10 @@ def basket(session: Session, catalog: str, item_ids: list[str], n: int | None = 
     listed, known = Listed.of(row)
     _check_n(n, listed.top_n_served)
     return {"item_ids": item_ids, **listed.about(catalog), "items": listed.items(known)}
+
+
+def _whole(row: Row | None) -> tuple[Listed, Known] | None:
+    return Listed.of(row) if row else None
 
 
 def _check_n(n: int | None, top_n_served: int) -> None:

@@ -315,24 +315,24 @@ def test_the_serving_statements_find_everything_by_primary_key_in_the_live_parti
     world.make_catalog("planned")
     for day in (1, 2, 3):
         world.publish("planned", shop_batch(f"2024010{day}T000000Z-1", seed=day))
-    for name, user_id, lists in [
-        ("own_list", "u0001", {"top_n"}),
-        ("recommendations", "u0001", {"top_n"}),
-        ("recommendations", "nobody", {"top_n", "popular_lists"}),
+    for name, given, read in [
+        ("stored", "'u0001', 20, true", {"top_n", "history_lists"}),
+        ("recommendations", "'u0001', 20", {"top_n", "item_records"}),
+        ("recommendations", "'nobody', 20", {"top_n", "popular_lists", "item_records"}),
     ]:
         statement = (ROOT / f"sql/queries/webapp/{name}.sql").read_text()
         explain = (
             "set plan_cache_mode = force_generic_plan;"
             f"prepare serving as {statement};"
-            f"explain (analyze, format json) execute serving ('{user_id}', 20)"
+            f"explain (analyze, format json) execute serving ({given})"
         )
         plan = world.sql(explain, role="recjobs_reader", catalog="planned")[0][0]
         touched = [node for node in nodes_of(plan[0]["Plan"]) if "Relation Name" in node and node["Actual Loops"] > 0]
         parts = {node["Relation Name"] for node in touched if re.search(r"_2024\d{4}t", node["Relation Name"])}
         assert all(part.endswith("20240103t000000z_1") for part in parts)
-        assert {part.split("_2024")[0] for part in parts} == {"item_records", *lists}
+        assert {part.split("_2024")[0] for part in parts} == read
         for node in touched:
-            if re.match(r"(top_n|item_records)_", node["Relation Name"]):
+            if re.match(r"(top_n|item_records|history_lists)_", node["Relation Name"]):
                 assert node["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan"), json.dumps(node)
                 by = node["Plans"][0] if node["Node Type"] == "Bitmap Heap Scan" else node
                 assert by["Index Name"] == f"{node['Relation Name']}_pkey"
