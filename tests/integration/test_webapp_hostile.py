@@ -197,7 +197,7 @@ def test_a_form_is_read_again_when_the_slow_ones_have_left(server: Replica):
     chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     for answer in (whole, sent(server.port, request + chunks, 5)):
         assert answer.startswith(b"HTTP/1.1 303"), answer[:300]
-    assert sent(server.port, request + b"Content-Length: 2000000\r\n\r\n", 5).startswith(b"HTTP/1.1 413")
+    assert sent(server.port, request + b"Content-Length: 3000000\r\n\r\n", 5).startswith(b"HTTP/1.1 413")
 
 
 def test_nothing_of_all_this_reached_the_log(server: Replica):
