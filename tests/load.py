@@ -47,6 +47,7 @@ class Report:
     requests: int = 0
     failed: int = 0
     unavailable: int = 0
+    refusals: list[float] = field(default_factory=list)
     unchanged: int = 0
     torn: int = 0
     examples: list[str] = field(default_factory=list)
@@ -343,6 +344,7 @@ def ask(order: dict[str, Any]) -> Report:
                 took.append(time.monotonic() - connection.began)
                 if status == 503:
                     report.unavailable += 1
+                    report.refusals = [*report.refusals, round(connection.began, 1)][:KEPT_EXAMPLES]
                 elif status == 304 and connection.kept:
                     report.unchanged += 1
                     connection.note(connection.kept[1])

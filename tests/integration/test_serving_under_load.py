@@ -31,6 +31,7 @@ pytestmark = pytest.mark.soak
 SEEDS = {f"2024010{day}T000000Z-1": day for day in range(1, 7)}
 FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = SEEDS
 REQUESTS = soak(200_000)
+SOAKING = REQUESTS == 200_000
 SAMPLES = 8
 
 
@@ -51,7 +52,9 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     try:
         world.make_catalog("shop", "A shop")
         world.publish("shop", batch_of(FIRST, SEEDS[FIRST]))
-        replicas = [Replica(world, f"replica{n}", folder) for n in (1, 2, 3)]
+        # `make soak` keeps the deadlines of production. Beside other tests a machine may be too busy for these.
+        patience = {} if SOAKING else {"WEBAPP_STATEMENT_TIMEOUT_MS": "2000", "WEBAPP_REQUEST_TIMEOUT_MS": "2500"}
+        replicas = [Replica(world, f"replica{n}", folder, **patience) for n in (1, 2, 3)]
         for replica in replicas:
             replica.wait_until_ready()
         nginx = Nginx([replica.port for replica in replicas], folder / "nginx")
@@ -178,7 +181,8 @@ def test_nothing_fails_or_is_torn_while_batches_are_published_and_rolled_back_an
             load.wait_for(load.answered + 300)
         report = load.stop()
 
-    assert (report.failed, report.unavailable, report.torn, report.examples) == (0, 0, 0, [])
+    flips = [(flip.batch_id, round(flip.began, 1), round(flip.ended, 1)) for flip in pointer.flips]
+    assert (report.failed, report.unavailable, report.torn, report.examples) == (0, 0, 0, []), (report.refusals, flips)
     assert report.requests >= REQUESTS
     assert report.unchanged > 0
     assert [broken for runs in report.connections if (broken := pointer.broken(runs))] == []
