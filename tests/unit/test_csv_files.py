@@ -90,6 +90,8 @@ def test_a_file_with_one_column_may_have_any_name_for_it(rows):
     st.booleans(),
 )
 def test_what_a_program_writes_is_read_to_the_byte(tmp_path_factory, pairs, delimiter, ending, quoting, block, zipped):
+    if any("\r" in value for pair in pairs for value in pair):
+        quoting = csv.QUOTE_ALL  # before Python 3.13 csv writes it bare, if lines end otherwise: nobody can read that
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator=ending, quoting=quoting).writerows([("a", "b"), *pairs])
     content = text.getvalue().encode()
