@@ -3,6 +3,7 @@ live one however old; the models that they and the champion are of; and what the
 
 from typing import Any
 
+from recjobs.adapters import migrations
 from recjobs.adapters.postgres import Session
 from recjobs.catalog import Catalog
 from recjobs.config import load_settings
@@ -22,7 +23,9 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
     would go.
     """
     settings = load_settings()
-    with database(settings, catalog, "owner").connect() as session:
+    owner = database(settings, catalog, "owner")
+    migrations.migrate_catalog(owner, catalog.description)  # as `begin` does: a catalog without a night has nothing yet
+    with owner.connect() as session:
         session.rows("become_owner")
         batches = [row["batch_id"] for row in session.rows("prunable_batches", keep=KEEP)]
         if not dry_run:

@@ -316,3 +316,9 @@ def test_records_go_after_the_nights_that_the_catalog_keeps_them_for(make_world:
     of_each = ("evaluation_records", "finding_records", "drift_records", "step_records", "report_records")
     assert went == would == dict.fromkeys(of_each, 3) | {"rejected_records": 7}
     assert prune_of(world).json["records"] == {}
+
+
+def test_a_catalog_that_had_no_night_yet_has_nothing_to_prune(make_world: MakeWorld):
+    world = make_world()
+    done = prune_of(world)
+    assert (done.json["pruned"], done.json["artifacts"], done.json["records"]) == ([], [], {})
