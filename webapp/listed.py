@@ -105,6 +105,10 @@ class Listed(NamedTuple):
                 item.update(more_of.get(item["item_id"], {}))
         return items
 
+    def named(self) -> set[str]:
+        """The reasons that items of this list have; `reasons` may hold those of items further down."""
+        return {reason for some in self._reasons() for reason in some}
+
     def _reasons(self) -> list[list[str]]:
         if self.because is None:
             return [[] for _ in self.item_ids]

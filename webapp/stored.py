@@ -54,8 +54,7 @@ def from_memory(session: Session, user_id: str, n: int) -> tuple[Listed, Known] 
         if entries is None:
             return None
         listed = _by_rules(stored, entries)
-    meant = listed.item_ids if not listed.reasons else [*listed.item_ids, *listed.reasons]
-    known = memory.known(session, stored.batch_id, meant)
+    known = memory.known(session, stored.batch_id, [*listed.item_ids, *listed.named()])
     return None if known is None else (listed, known)
 
 
