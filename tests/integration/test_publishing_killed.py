@@ -20,7 +20,9 @@ EVERY_LIST = f"{ALL_LISTS} from served_lists group by batch_id"
 
 ATTACHED = """
 select exists (select from pg_constraint where conrelid = i.inhrelid and contype = 'p') as has_its_key
-from pg_inherits as i where i.inhrelid::regclass::text like '%%' || partition_name('', %s)
+from pg_inherits as i
+join pg_class as c on c.oid = i.inhrelid and c.relnamespace = current_schema()::regnamespace
+where c.relkind = 'r' and c.relname like '%%' || partition_name('', %s)
 """
 
 
