@@ -1,0 +1,67 @@
+"""`recjobs rule`: added, tried, listed, removed and put back, on a shop's own lists."""
+
+from tests.commands import Command, Done
+from tests.worlds import World
+
+
+def rule(world: World, *arguments: str) -> Done:
+    settings = {**world.settings, "RECJOBS_EDITOR_URL": world.postgres.cluster.url("recjobs_editor")}
+    return Command(("rule", *arguments, "--catalog", world.name), settings).wait()
+
+
+def first_of_all(world: World) -> tuple[str, int]:
+    found = world.rows(
+        "select item_id, count(*) as n from recommendations group by 1 order by n desc, item_id limit 1"
+    )[0]
+    return found["item_id"], found["n"]
+
+
+def lists_with(world: World, item: str) -> int:
+    return int(world.value("select count(*) from recommendations where item_id = %s", item))
+
+
+def test_a_rule_is_tried_added_listed_removed_and_put_back(rolling: World):
+    item, n = first_of_all(rolling)
+    tried = rule(rolling, "try", "block", "--item", item, "--json").json
+    assert (tried["touched"], tried["lists"]) == (n, tried["of"])
+    assert lists_with(rolling, item) == n
+    assert rule(rolling, "list").out.strip() == ("there are no rules: the lists are served as the night made them")
+
+    added = rule(rolling, "add", "block", "--item", item, "--note", "recalled", "--author", "ann", "--json")
+    rule_id = str(added.json["rule_id"])
+    assert lists_with(rolling, item) == 0
+    line = rule(rolling, "list").out
+    for part in (rule_id, "in force", "block", f"item_id={item}", "by ann", "recalled"):
+        assert part in line
+
+    assert rule(rolling, "remove", rule_id, "--json").json == {"rule_id": int(rule_id), "changed": True}
+    assert lists_with(rolling, item) == n
+    assert rule(rolling, "restore", rule_id, "--json").json["changed"]
+    assert lists_with(rolling, item) == 0
+    assert rule(rolling, "remove", rule_id).code == 0
+    assert "removed" in rule(rolling, "list", "--all").out
+
+
+def test_a_rule_follows_the_pointer(rolling: World):
+    rule(rolling, "add", "cap", "--at-most", "1", "--json")
+    try:
+        written = "select count(*) from rule_items"
+        assert rolling.recjobs("roll-back").code == 0
+        live = "select count(*) from items cross join lateral unnest(categories)"
+        assert rolling.value(written, role="admin") == rolling.value(live)
+    finally:
+        for found in rule(rolling, "list", "--json").json["rules"]:
+            assert rule(rolling, "remove", str(found["rule_id"])).code == 0
+
+
+def test_what_makes_no_sense_is_a_misuse(rolling: World):
+    for arguments, why in (
+        (("add", "pin", "--item", "x"), "a pin, and nothing else, has a place"),
+        (("add", "block"), "any other rule an item_id or a category"),
+        (("try", "block", "--item", "x", "--until", "soon"), "soon"),
+        (("remove", "999999"), "there is no rule 999999"),
+    ):
+        done = rule(rolling, *arguments)
+        assert done.code == 64
+        assert why in done.err
+    assert rule(rolling, "add", "hide", "--item", "x").code == 64
