@@ -27,8 +27,8 @@ def catalogue() -> str:
             "changes.html",
             previous=about,
             counted=counted,
-            gains=_moves(session, "exposure_gained", N_ITEMS) if counted else [],
-            losses=_moves(session, "exposure_lost", N_ITEMS) if counted else [],
+            gains=_moves(session, 1) if counted else [],
+            losses=_moves(session, -1) if counted else [],
             categories=_categories(session) if counted else [],
             **frame,
         )
@@ -76,9 +76,9 @@ def compared(
     }
 
 
-def _moves(session: Session, statement: str, n: int) -> list[dict[str, Any]]:
+def _moves(session: Session, sign: int) -> list[dict[str, Any]]:
     names = ("item_id", "title", "category", "now", "was", "now_top10", "was_top10")
-    return [dict(zip(names, row, strict=True)) for row in session.rows(statement, n)]
+    return [dict(zip(names, row, strict=True)) for row in session.rows("exposure_moved", sign, N_ITEMS)]
 
 
 def _categories(session: Session) -> list[dict[str, Any]]:

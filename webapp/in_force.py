@@ -90,9 +90,10 @@ class Rules:
     def in_force(self, segment: str | None, now: datetime) -> InForce:
         """The rules for users of a segment, at an instant."""
         turn = bisect_right(self._turns, now)
-        if self._found[0] != turn:
-            self._found = (turn, {})
-        by_segment = self._found[1]
+        found = self._found
+        if found[0] != turn:  # another thread may be on this side of the turn, or on the other
+            found = self._found = (turn, {})
+        by_segment = found[1]
         segment = segment if segment in self._segments else None
         if segment not in by_segment:
             by_segment[segment] = InForce(

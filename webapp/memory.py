@@ -6,6 +6,7 @@ up for the one statement that has it all.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from webapp.in_force import Rules
@@ -14,6 +15,8 @@ from webapp.listed import Known
 if TYPE_CHECKING:
     from webapp.db import Session
 
+Batch = tuple[str, datetime]
+"""Its id, and when it was computed: a catalog that is made anew may have the id again."""
 MAX_BATCHES = 2
 MAX_ITEMS = 100_000
 """Per batch, some 20 MB; beyond it a batch is learnt anew."""
@@ -24,7 +27,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._rules = Rules(-1, [])
-        self._known: dict[str, Known] = {}
+        self._known: dict[Batch, Known] = {}
 
     @property
     def wants_kept_out(self) -> bool:
@@ -38,19 +41,19 @@ class Memory:
         rules = self._rules
         return rules if rules.version == version else None
 
-    def known(self, session: "Session", batch_id: str, item_ids: Iterable[str]) -> Known | None:
+    def known(self, session: "Session", batch: Batch, item_ids: Iterable[str]) -> Known | None:
         """What a batch knows of these items, and maybe of others; None if it is not live any more."""
-        known = self._known.get(batch_id)
+        known = self._known.get(batch)
         if known is None or len(known.title_of) > MAX_ITEMS:
             known = Known()
         if missing := [item_id for item_id in item_ids if item_id not in known.title_of]:
-            row = session.row("known", missing)
-            if row is None or row[0] not in (batch_id, None):
+            [(*live, item_ids_known, titles, urls, images, prices)] = session.rows("known", missing)
+            if tuple(live) != batch:
                 return None
-            known.learn(missing, *row[1:])
-            self._keep(batch_id, known)
+            known.learn(missing, item_ids_known, titles, urls, images, prices)
+            self._keep(batch, known)
         return known
 
-    def _keep(self, batch_id: str, known: Known) -> None:
-        kept = {batch: known for batch, known in self._known.items() if batch != batch_id}
-        self._known = dict(list(kept.items())[1 - MAX_BATCHES :]) | {batch_id: known}
+    def _keep(self, batch: Batch, known: Known) -> None:
+        others = [(other, its) for other, its in self._known.items() if other != batch]
+        self._known = dict([*others[1 - MAX_BATCHES :], (batch, known)])

@@ -54,7 +54,7 @@ def from_memory(session: Session, user_id: str, n: int) -> tuple[Listed, Known] 
         if entries is None:
             return None
         listed = _by_rules(stored, entries)
-    known = memory.known(session, stored.batch_id, [*listed.item_ids, *listed.named()])
+    known = memory.known(session, (stored.batch_id, stored.computed_at), [*listed.item_ids, *listed.named()])
     return None if known is None else (listed, known)
 
 

@@ -1,4 +1,5 @@
--- A row is one item that is among the first ten of fewer lists than in the batch before, the most lost first, at most $1 of them.
+-- A row is one item that is among the first ten of more ($1 = 1) or fewer ($1 = -1) lists than in the batch before, the one
+-- that moved most first, at most $2 of them.
 -- Counts are per 1,000 lists, so that a shop that grew does not look like a gain.
 with lists as (
     select
@@ -17,9 +18,9 @@ counts as (
 ),
 most as (
     select * from counts as c
-    where c.now_top10 < c.was_top10
-    order by c.now_top10 - c.was_top10 asc, c.item_id
-    limit $1
+    where $1 * (c.now_top10 - c.was_top10) > 0
+    order by $1 * (c.now_top10 - c.was_top10) desc, c.item_id
+    limit $2
 )
 select
     m.item_id, coalesce(i.title, o.title) as title, (coalesce(i.categories, o.categories))[1] as category,
@@ -27,4 +28,4 @@ select
 from most as m
 left join items as i on i.item_id = m.item_id
 left join previous_items as o on o.item_id = m.item_id
-order by m.now_top10 - m.was_top10 asc, m.item_id
+order by $1 * (m.now_top10 - m.was_top10) desc, m.item_id

@@ -1,0 +1,35 @@
+"""What a process remembers is what the database says: never of another batch, never of rules that are over."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.webapp_world import World, shop_batch
+from webapp.db import database
+from webapp.in_force import Rule, Rules
+
+pytest_plugins = ["tests.webapp_fixtures"]
+
+FIRST, SECOND = "20240101T000000Z-1", "20240102T000000Z-1"
+
+
+def test_nothing_is_learnt_of_a_batch_that_is_not_live(world: World):
+    world.make_catalog("moved")
+    for seed, batch_id in enumerate((FIRST, SECOND)):
+        world.publish("moved", shop_batch(batch_id, seed=seed))
+    app = world.client().application
+    with app.app_context(), database().session("moved") as session:
+        [[computed_at]] = world.sql("select computed_at from batches where is_live", catalog="moved")
+        assert session.memory.known(session, (FIRST, computed_at), ["item5"]) is None
+        assert session.memory.known(session, (FIRST, computed_at), ["only the first had it"]) is None
+        assert session.memory.known(session, (SECOND, computed_at - timedelta(1)), ["item5"]) is None
+        known = session.memory.known(session, (SECOND, computed_at), ["item5", "nobody has it"])
+        assert known is not None
+        assert known.title_of == {"item5": "TITLE OF 5", "nobody has it": None}
+
+
+def test_two_threads_on_the_two_sides_of_a_rules_end_have_each_their_own():
+    end = datetime(2026, 1, 1, tzinfo=UTC)
+    rule = Rule(1, "block", "x", "", None, None, None, None, end - timedelta(days=1), end, False, None)
+    rules = Rules(1, [rule])
+    for _ in range(3):
+        assert "x" in rules.in_force(None, end - timedelta(seconds=1)).effects
+        assert "x" not in rules.in_force(None, end).effects
