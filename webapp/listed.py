@@ -46,9 +46,8 @@ class Known:
                 if value is not None:
                     more_of.setdefault(item_id, {})[name] = value
         self.more_of.update(more_of)
-        # last: another thread takes an item for known once its title is
-        self.title_of.update({item_id: None for item_id in asked if item_id not in set(item_ids)})
-        self.title_of.update(zip(item_ids, titles or [], strict=True))
+        # last, and at once: another thread takes an item for known when its title is
+        self.title_of.update({**dict.fromkeys(asked), **dict(zip(item_ids, titles or [], strict=True))})
 
 
 class Listed(NamedTuple):
