@@ -144,13 +144,12 @@ def test_a_database_silent_for_a_while_is_not_waited_for_by_every_request(line: 
         assert time.monotonic() - returned < 5
 
 
-def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World):
+def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("webapp.db.WARM_CONNECTIONS", 1000)  # other tests' catalogs are in this Postgres as well
     ours = "select count(*) from pg_stat_activity where application_name = 'warm' and query ~ '^execute webapp_recomm'"
     app = create_app(Settings(database_url=f"{world.url('recjobs_reader')}&application_name=warm", WEBAPP_THREADS=3))
     app.extensions["database"].warm()
-    assert world.sql("select count(distinct nspname) from pg_namespace where nspname = 'shop'") == [(1,)]
-    catalogs = len(app.extensions["database"].catalogs())
-    assert world.sql(ours) == [(3 * catalogs,)]
+    assert world.sql(ours) == [(3 * len(app.extensions["database"].catalogs()),)]
 
 
 def test_one_slow_connection_beside_others_that_answer_keeps_no_other_request_from_connecting(
