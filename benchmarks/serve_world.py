@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -197,21 +198,32 @@ def _histories(n_users: int) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _items() -> Iterator[pa.RecordBatch]:
-    ids = item_ids()
-    yield pa.record_batch(
+def items() -> list[dict[str, Any]]:
+    """What is known of each item."""
+    return [
         {
-            "item_id": ids,
-            "title": pa.array(titles()),
-            "categories": pa.array([[category_of(k)] for k in range(N_ITEMS)]),
-            "price": pa.array([k % 5000 / 100 for k in range(N_ITEMS)]),
-            "url": pa.array([f"https://shop.example/items/{item}" for item in ids]),
-            "image": pa.array([f"https://shop.example/images/{item}.webp" for item in ids]),
-            "available": pa.array([True] * N_ITEMS),
-            "n_users": pa.array([9] * N_ITEMS, pa.int32()),
-            "item_idx": pa.array(range(N_ITEMS), pa.int32()),
+            "item_id": item_id,
+            "title": title,
+            "url": f"https://shop.example/items/{item_id}",
+            "image": f"https://shop.example/images/{item_id}.webp",
+            "price": k % 5000 / 100,
         }
-    )
+        for k, (item_id, title) in enumerate(zip(item_ids().to_pylist(), titles(), strict=True))
+    ]
+
+
+def _items() -> Iterator[pa.RecordBatch]:
+    known = pa.Table.from_pylist(items()).combine_chunks().to_batches()[0]
+    rest = {
+        "categories": pa.array([[category_of(k)] for k in range(N_ITEMS)]),
+        "price": known["price"],
+        "url": known["url"],
+        "image": known["image"],
+        "available": pa.array([True] * N_ITEMS),
+        "n_users": pa.array([9] * N_ITEMS, pa.int32()),
+        "item_idx": pa.array(range(N_ITEMS), pa.int32()),
+    }
+    yield pa.record_batch({"item_id": known["item_id"], "title": known["title"], **rest})
 
 
 def _popular() -> Iterator[pa.RecordBatch]:

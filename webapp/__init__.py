@@ -13,6 +13,7 @@ from webapp import (
     bodies,
     changes,
     cors,
+    direct,
     errors,
     headers,
     health,
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings.request_log:
         request_log.install(app)
     headers.install(app)
+    direct.install(app, settings)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=1)  # type: ignore[method-assign]
     errors.install(app)

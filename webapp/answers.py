@@ -1,15 +1,14 @@
 """How an answer becomes a response: JSON, its age, and a tag by which a client asks whether it changed."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import orjson
 from flask import Response, request
 from werkzeug.datastructures import Headers
+from werkzeug.http import parse_etags
 
-from webapp.listed import Answer
+from webapp.listed import Answer, Members
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -36,37 +35,29 @@ class JsonResponse(Response):
         return () if environ["REQUEST_METHOD"] == "HEAD" else self.response  # type: ignore[return-value]
 
 
-def as_json(answer: Answer) -> Response:
-    """The answer as JSON; times in UTC with a Z."""
-    return JsonResponse(_dumped(answer))
+def as_json(members: Members) -> Response:
+    """An answer as JSON; times in UTC with a Z."""
+    return JsonResponse(orjson.dumps(members, option=orjson.OPT_UTC_Z))
 
 
 def as_list(answer: Answer, lifetime: str) -> Response:
     """A list as JSON with its age, or 304 for a client that has this very list already.
 
-    The tag is made from everything but the age, so it changes with the batch, with a rule that touches the list, and
-    with nothing else. lifetime: the Cache-Control header.
+    lifetime: the Cache-Control header.
     """
-    body = _dumped(answer)
-    tag = blake2b(body, digest_size=12).hexdigest()
-    etag = f'"{tag}"'
-    if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(tag):
-        response = Response(status=304, headers={"ETag": etag, "Cache-Control": lifetime})
-        del response.headers["Content-Type"]
-        return response
-    whole = b'%b,"age_seconds":%d}' % (body[:-1], age_seconds(answer))
-    return JsonResponse(whole, ("ETag", etag), ("Cache-Control", lifetime))
+    headers = tags(answer, lifetime)
+    if not is_had(answer, request.environ.get("HTTP_IF_NONE_MATCH")):
+        return JsonResponse(answer.body(), *headers)
+    response = Response(status=304, headers=headers)
+    del response.headers["Content-Type"]
+    return response
 
 
-def with_age(answer: Answer) -> Answer:
-    """The answer as it would be said alone."""
-    return {**answer, "age_seconds": age_seconds(answer)}
+def tags(answer: Answer, lifetime: str) -> list[tuple[str, str]]:
+    """The headers by which a client may keep a list."""
+    return [("ETag", f'"{answer.tag}"'), ("Cache-Control", lifetime)]
 
 
-def age_seconds(answer: Answer) -> int:
-    """How long ago the batch of an answer was computed; 0 where this machine's clock is behind."""
-    return max(0, int((datetime.now(UTC) - answer["computed_at"]).total_seconds()))
-
-
-def _dumped(answer: Answer) -> bytes:
-    return orjson.dumps(answer, option=orjson.OPT_UTC_Z)
+def is_had(answer: Answer, if_none_match: str | None) -> bool:
+    """Whether the client says that it has this very list."""
+    return if_none_match is not None and parse_etags(if_none_match).contains_weak(answer.tag)

@@ -55,6 +55,8 @@ class Connection:
         self._prepared: set[str] = set()
         self._raw = psycopg2.connect(**given, async_=True)
         self._cursor: extensions.cursor | None = None
+        self._poller = select.poll()
+        self._waits_for = 0
         self.begun_at = time.monotonic()
         self.at_rest = True
         """Whether nothing but an answer that nobody waits for can be under way."""
@@ -65,18 +67,18 @@ class Connection:
         patiently: for as long as the deadline is away, not only `statement_ms`.
         """
         statement = self._statements[name]
-        if patiently or name not in self._prepared:
-            self.at_rest = False  # if we stop waiting, nobody knows what was prepared, or how long a statement may take
-            if patiently:
-                self._run("set statement_timeout = %s", (max(1, int((deadline - time.monotonic()) * 1000)),), deadline)
-            if name not in self._prepared:
-                self._run(statement.prepare, None, deadline)
-                self._prepared.add(name)
-            self.at_rest = not patiently
-        found: list[Row] = self._run(statement.execute, parameters, deadline).fetchall()
-        if patiently:
-            self._run("reset statement_timeout", None, deadline)
+        if name not in self._prepared:
+            self.at_rest = False  # if we stop waiting, nobody knows what was prepared
+            self._run(statement.prepare, None, deadline)
+            self._prepared.add(name)
             self.at_rest = True
+        if not patiently:
+            return self._run(statement.execute, parameters, deadline, is_short=True)
+        self.at_rest = False  # nor how long a statement may take
+        self._run("set statement_timeout = %s", (max(1, int((deadline - time.monotonic()) * 1000)),), deadline)
+        found = self._run(statement.execute, parameters, deadline)
+        self._run("reset statement_timeout", None, deadline)
+        self.at_rest = True
         return found
 
     def close(self) -> None:
@@ -92,22 +94,23 @@ class Connection:
         """The socket to wait at; it may change from one wait to the next."""
         return int(self._raw.fileno())
 
-    def _run(self, statement: str, parameters: tuple[Any, ...] | None, deadline: float) -> extensions.cursor:
+    def _run(
+        self, statement: str, parameters: tuple[Any, ...] | None, deadline: float, is_short: bool = False
+    ) -> list[Row]:
         # Kept beyond the deadline: an answer that comes late needs a cursor to come to.
-        cursor: extensions.cursor = self._raw.cursor()
-        self._cursor = cursor
+        cursor = self._cursor = self._cursor or self._raw.cursor()
         cursor.execute(statement, parameters)
-        self._wait(deadline)
-        return cursor
-
-    def _wait(self, deadline: float) -> None:
-        poller = None
-        while wanted := self.wants():
-            poller = poller or select.poll()
-            poller.register(self._raw.fileno(), wanted)
+        # What is short has left, whole: there is nothing to do but wait for the answer.
+        wanted = select.POLLIN if is_short else self.wants()
+        while wanted:
+            if wanted != self._waits_for:
+                self._waits_for = wanted
+                self._poller.register(self._raw.fileno(), wanted)
             # What has arrived by then counts, even if this thread was not given the processor in time to see it.
-            if not poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
+            if not self._poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
                 raise DeadlinePassed
+            wanted = self.wants()
+        return cursor.fetchall() if cursor.description else []
 
 
 def opened(connections: Sequence[Connection], deadline: float) -> Connection:
@@ -129,3 +132,20 @@ def opened(connections: Sequence[Connection], deadline: float) -> Connection:
             poller.register(connection.fileno(), wanted)
         if poller is None or not poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
             raise DeadlinePassed
+
+
+def texts(array: str | None) -> list[str]:
+    """The elements of an array of texts, none of them null, as Postgres writes it; none for no array."""
+    if not array or array == "{}":
+        return []
+    if '"' in array or "\\" in array:
+        found: list[str] = extensions.STRINGARRAY(array.encode(), None)
+        return found
+    return array[1:-1].split(",")
+
+
+def numbers(array: str | None) -> list[int]:
+    """The elements of an array of whole numbers, 0 for null; none for no array."""
+    if not array or array == "{}":
+        return []
+    return list(map(int, array[1:-1].replace("NULL", "0").split(",")))

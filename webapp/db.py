@@ -47,8 +47,10 @@ class Database:
         self._openings: dict[str, list[Connection]] = {}
         self._late: dict[str, list[Connection]] = {}
         self.connecting = threading.Lock()
-        self._silent_since = 0.0
-        self._silent_until = 0.0
+        self.silent_since = 0.0
+        """Since when no answer came in time; 0: the last one did."""
+        self.silent_until = 0.0
+        """Until when nobody asks; 0: everybody does."""
         self._memories: dict[str, Memory] = {}
 
     def memory(self, catalog: str) -> Memory:
@@ -86,31 +88,30 @@ class Database:
                 with contextlib.ExitStack() as held:
                     for _ in range(each):
                         session = held.enter_context(self.session(catalog, WARM_TIMEOUT_MS))
-                        session.row("stored", "", 1, False)
+                        session.row("stored", "", 1)
                         session.row("recommendations", "", 1)
 
     def ask(self) -> None:
-        """Begin to ask Postgres; raises `Unavailable` while nobody gets an answer, but for one request in a while.
+        """Ask a Postgres that was silent; raises `Unavailable` while nobody gets an answer, but for one in a while.
 
         Otherwise every thread would sit out its deadline, and /healthz would wait behind them. One slow answer beside
         others that come is no silence: on a busy machine that happens, and refusing the rest would spread it.
         """
-        if self._silent_until:
-            now = time.monotonic()
-            if now < self._silent_until:
-                raise Unavailable(*AWAY)
-            self._silent_until = now + ASK_AGAIN_SECONDS  # this one asks for all
+        now = time.monotonic()
+        if now < self.silent_until:
+            raise Unavailable(*AWAY)
+        self.silent_until = now + ASK_AGAIN_SECONDS  # this one asks for all
 
     def answered(self) -> None:
         """Note that Postgres answers."""
-        self._silent_since = self._silent_until = 0.0
+        self.silent_since = self.silent_until = 0.0
 
     def missed(self) -> None:
         """Note that an answer did not come in time, whether Postgres said so or not."""
         now = time.monotonic()
-        self._silent_since = self._silent_since or now
-        if now - self._silent_since > SILENT_AFTER_SECONDS:
-            self._silent_until = now + ASK_AGAIN_SECONDS
+        self.silent_since = self.silent_since or now
+        if now - self.silent_since > SILENT_AFTER_SECONDS:
+            self.silent_until = now + ASK_AGAIN_SECONDS
 
     def connect(self, catalog: str, deadline: float) -> Connection:
         """A new connection; only one thread at a time comes here."""
@@ -195,16 +196,19 @@ class Session:
 
     def rows(self, name: str, *parameters: object) -> list[Row]:
         """What a statement finds; raises `Unavailable` if Postgres is away or slow."""
-        self._database.ask()
+        database = self._database
         try:
+            if database.silent_until:
+                database.ask()
             found = self._rows(name, parameters)
-            self._database.answered()
+            if database.silent_since:
+                database.answered()
             return found
         except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
             raise NotFound("unknown_catalog", "There is no such catalog") from None
         except (psycopg2.Error, DeadlinePassed) as error:
             if isinstance(error, (DeadlinePassed, psycopg2.errors.QueryCanceled)):
-                self._database.missed()
+                database.missed()
             # The kind and the code only: a message of Postgres may quote the user id.
             log.warning("%s failed: %s %s", name, type(error).__name__, getattr(error, "pgcode", None) or "")
             raise Unavailable(*AWAY) from None
@@ -250,8 +254,10 @@ class Session:
         connects and the others mostly get by with what comes back meanwhile.
         """
         while True:
-            with contextlib.suppress(IndexError):
+            try:
                 return self._idle.pop(), False
+            except IndexError:
+                pass
             if (connection := self._database.late(self._catalog)) is not None:
                 return connection, False
             if self._database.connecting.acquire(timeout=0.005):

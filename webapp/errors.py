@@ -13,6 +13,7 @@ Programs get `{"error": {"code": ..., "message": ...}}`, people a page. No view 
 
 import logging
 import traceback
+from http import HTTPStatus
 
 import orjson
 from flask import Flask, Response, render_template, request
@@ -29,10 +30,12 @@ class ApiError(Exception):
     status = 500
     retry_after: int | None = None
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        if status is not None:
+            self.status = status
 
 
 class Refused(ApiError):
@@ -81,26 +84,27 @@ def is_for_programs(path: str) -> bool:
     return path.startswith(PROGRAM_PATHS)
 
 
-def error_response(status: int, code: str, message: str, retry_after: int | None = None) -> Response:
+def for_programs(error: ApiError) -> tuple[str, bytes, list[tuple[str, str]]]:
+    """Status line, body and headers of an error as programs get it."""
+    body = orjson.dumps({"error": {"code": error.code, "message": error.message}})
+    headers = [] if error.retry_after is None else [("Retry-After", str(error.retry_after))]
+    if error.status == 401:
+        headers.append(("WWW-Authenticate", 'Bearer realm="recjobs"'))
+    return f"{error.status} {HTTPStatus(error.status).phrase.upper()}", body, headers
+
+
+def error_response(error: ApiError) -> Response:
     """The one error shape: JSON for programs, a page for people."""
+    status, body, headers = for_programs(error)
     if is_for_programs(request.path):
-        body = orjson.dumps({"error": {"code": code, "message": message}})
-        response = Response(body, status=status, content_type="application/json")
-    else:
-        response = Response(render_template("error.html", status=status, message=message), status=status)
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
-    if status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="recjobs"'
-    return response
+        return Response(body, status, headers, content_type="application/json")
+    return Response(render_template("error.html", status=error.status, message=error.message), status, headers)
 
 
 def install(app: Flask) -> None:
     """Turn every exception into the one error shape."""
 
-    @app.errorhandler(ApiError)
-    def _ours(error: ApiError) -> Response:
-        return error_response(error.status, error.code, error.message, error.retry_after)
+    app.register_error_handler(ApiError, error_response)
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
@@ -109,7 +113,7 @@ def install(app: Flask) -> None:
         message = error.description or error.name
         if status == 404:
             message = "There is nothing at this address"
-        response = error_response(status, code, message)
+        response = error_response(ApiError(code, message, status))
         ours = ("content-type", "content-length")
         response.headers.extend((name, value) for name, value in error.get_headers() if name.lower() not in ours)
         return response
@@ -119,4 +123,4 @@ def install(app: Flask) -> None:
         # The place, not the message: a message may quote the request, and no user id belongs in a log.
         frames = "".join(traceback.format_tb(error.__traceback__))
         log.error("%s in %s\n%s", type(error).__name__, request.url_rule, frames)
-        return error_response(500, "internal_error", "This is our mistake; it was logged")
+        return error_response(ApiError("internal_error", "This is our mistake; it was logged"))

@@ -22,7 +22,7 @@ ALWAYS = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
 # Lists change with the batch and belong to one user: nobody in between may keep them.
-UNLESS_SET = [("Content-Security-Policy", PAGE_POLICY), ("Cache-Control", "private, no-cache")]
+POLICY, LIFETIME = ("Content-Security-Policy", PAGE_POLICY), ("Cache-Control", "private, no-cache")
 
 
 def install(app: Flask) -> None:
@@ -32,7 +32,7 @@ def install(app: Flask) -> None:
     def with_headers(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             present = {name.lower() for name, _ in headers}
-            headers += ALWAYS + [(name, value) for name, value in UNLESS_SET if name.lower() not in present]
+            headers += ALWAYS + [one for one in (POLICY, LIFETIME) if one[0].lower() not in present]
             return start_response(status, headers, *more)
 
         return inner(environ, start)

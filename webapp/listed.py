@@ -1,33 +1,67 @@
-"""A list as the statements of sql/queries/webapp return it, and as an answer shows it.
+"""A list as the statements of sql/queries/webapp return it, and as the JSON that an answer shows.
 
 A row of theirs ends with a list (the fields of `Listed`), and then with what the batch knows of the items and reasons
-in it (the arguments of `Known`).
+in it (the arguments of `Known.learn`).
+
+What a batch knows of an item is put into JSON once and kept. A list is then a few dozen pieces of text joined: half of
+what it takes to make the same twenty dictionaries and dump them, and one piece of memory to touch for each item.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 
-from webapp.connection import Row
+import orjson
 
-Answer = dict[str, Any]
+from webapp.connection import Row
+from webapp.errors import Refused
+
+Members = dict[str, Any]
+
+
+class Answer:
+    """A list as it is sent, but for its age. Times are in UTC with a Z."""
+
+    def __init__(self, about: Members, items: bytes) -> None:
+        self._computed_at: datetime = about["computed_at"]
+        self._computed = self._computed_at.timestamp()
+        self._body = b'%b,"items":%b' % (orjson.dumps(about, option=orjson.OPT_UTC_Z)[:-1], items)
+
+    @cached_property
+    def tag(self) -> str:
+        """Changes with the batch, with a rule that touches the list, and with nothing else."""
+        return blake2b(self._body, digest_size=12).hexdigest()
+
+    def body(self) -> bytes:
+        """The JSON, with how long ago the batch was computed; 0 where this machine's clock is behind."""
+        return b'%b,"age_seconds":%d}' % (self._body, max(0, int(time.time() - self._computed)))
+
+    def read(self) -> Members:
+        """As a page wants it."""
+        members: Members = orjson.loads(self.body())
+        return members | {"computed_at": self._computed_at}
 
 
 class Known:
-    """What a batch knows of items: their titles, and the other columns where it has them."""
+    """What a batch knows of items, as JSON.
+
+    item_of: the members of an item's object that are its own: id, title, and what else it has; name_of: what a reason
+    is called, its title or else its id.
+    """
 
     N_COLUMNS = 5
 
     def __init__(self) -> None:
-        self.title_of: dict[str, str | None] = {}
-        self.more_of: dict[str, Answer] = {}
+        self.item_of: dict[str, str] = {}
+        self.name_of: dict[str, str] = {}
 
-    @classmethod
-    def of(cls, row: Row) -> Self:
-        """From the last columns of a statement's row."""
-        known = cls()
-        known.learn((), *row)
-        return known
+    def title(self, item_id: str) -> str | None:
+        """An item's title."""
+        title: str | None = orjson.loads(f"{{{self.item_of[item_id]}}}")["title"]
+        return title
 
     def learn(
         self,
@@ -39,22 +73,24 @@ class Known:
         prices: list[float | None] | None,
     ) -> None:
         """Take more items along. Of those asked for, it is known from now on if there is nothing to know."""
-        item_ids = item_ids or []
-        more_of: dict[str, Answer] = {}
+        found: dict[str, Members] = {item_id: {"item_id": item_id, "title": None} for item_id in asked}
+        for item_id, title in zip(item_ids or (), titles or (), strict=True):
+            found[item_id] = {"item_id": item_id, "title": title}
         for name, values in (("url", urls), ("image", images), ("price", prices)):
-            for item_id, value in zip(item_ids, values or [], strict=True):
+            for item_id, value in zip(item_ids or (), values or (), strict=bool(values)):
                 if value is not None:
-                    more_of.setdefault(item_id, {})[name] = value
-        self.more_of.update(more_of)
-        # last, and at once: another thread takes an item for known when its title is
-        self.title_of.update({**dict.fromkeys(asked), **dict(zip(item_ids, titles or [], strict=True))})
+                    found[item_id][name] = value
+        # names first: another thread takes an item for known when it is in item_of
+        self.name_of.update({item_id: _json(item["title"] or item_id) for item_id, item in found.items()})
+        self.item_of.update({item_id: _json(item)[1:-1] for item_id, item in found.items()})
 
 
 class Listed(NamedTuple):
     """One list.
 
-    because: for each item the places in `reasons` of up to three of them, packed as served_lists has it, or the ids
-    of the reasons themselves; None: there are no reasons.
+    scores: numbers, or what Postgres wrote of them, which JSON calls a number as well. because: for each item the
+    places in `reasons` of up to three of them, packed as served_lists has it, or the ids of the reasons themselves;
+    None: there are no reasons.
     """
 
     batch_id: str
@@ -63,17 +99,26 @@ class Listed(NamedTuple):
     top_n_served: int
     source: str
     item_ids: list[str]
-    scores: list[float]
+    scores: Sequence[float | str]
     sources: list[str]
-    because: list[int | None] | list[list[str]] | None
+    because: Sequence[int | list[str] | None] | None
     reasons: list[str] | None
 
     @classmethod
     def of(cls, row: Row) -> tuple[Self, Known]:
         """A row of a statement that ends with one list."""
-        return cls(*row[: -Known.N_COLUMNS]), Known.of(row[-Known.N_COLUMNS :])
+        listed, known = cls(*row[: -Known.N_COLUMNS]), Known()
+        known.learn([*listed.item_ids, *(listed.reasons or ())], *row[-Known.N_COLUMNS :])
+        return listed, known
 
-    def about(self, catalog: str) -> Answer:
+    def check(self, n: int | None, offset: int = 0) -> None:
+        """Raise `Refused` if more was asked for than is served; n: None if nothing was said."""
+        if n is not None and n > self.top_n_served:
+            raise Refused("bad_n", f"n must be a whole number from 1 to {self.top_n_served}")
+        if offset + (n or 1) > self.top_n_served:
+            raise Refused("bad_offset", f"offset + n must be at most {self.top_n_served}")
+
+    def about(self, catalog: str) -> Members:
         """What the answer says about its batch."""
         return {
             "catalog": catalog,
@@ -83,40 +128,32 @@ class Listed(NamedTuple):
             "source": self.source,
         }
 
-    def items(self, known: Known, first: int = 1) -> list[Answer]:
-        """The items, ranked from `first` on. `url`, `image` and `price` are there where the item has them."""
-        title_of, more_of = known.title_of, known.more_of
-        items: list[Answer] = [
-            {
-                "rank": rank,
-                "item_id": item_id,
-                "title": title_of.get(item_id),
-                "score": score,
-                "source": source,
-                "because": [title_of.get(reason) or reason for reason in reasons],
-            }
-            for rank, (item_id, score, source, reasons) in enumerate(
-                zip(self.item_ids, self.scores, self.sources, self._reasons(), strict=True), first
-            )
+    def items(self, known: Known, skipped: int = 0, first: int = 1) -> bytes:
+        """The items as JSON, ranked from `first` on, without some at the beginning that are skipped."""
+        item_of = known.item_of
+        rows = zip(self.item_ids, self.scores, self.sources, self._because(known), strict=True)
+        items = [
+            f'{{"rank":{rank},{item_of[item_id]},"score":{score},"source":"{source}","because":[{reasons}]}}'
+            for rank, (item_id, score, source, reasons) in enumerate(rows, first)
         ]
-        if more_of:
-            for item in items:
-                item.update(more_of.get(item["item_id"], {}))
-        return items
+        return f"[{','.join(items[skipped:])}]".encode()
 
-    def named(self) -> set[str]:
-        """The reasons that items of this list have; `reasons` may hold those of items further down."""
-        return {reason for some in self._reasons() for reason in some}
-
-    def _reasons(self) -> list[list[str]]:
+    def _because(self, known: Known) -> list[str]:
         if self.because is None:
-            return [[] for _ in self.item_ids]
-        named = self.reasons or []
+            return [""] * len(self.item_ids)
+        name_of = known.name_of
+        names = ["", *[name_of[reason] for reason in self.reasons or ()]]  # by place, from 1 on
         return [
-            one
-            if isinstance(one, list)
-            else [named[place - 1] for place in (one & 1023, one >> 10 & 1023, one >> 20) if place]
-            if one
-            else []
-            for one in self.because
+            ",".join([name_of[reason] for reason in some])
+            if isinstance(some, list)
+            else f"{names[some & 1023]},{names[some >> 10 & 1023]},{names[some >> 20]}"
+            if some and some >> 20
+            else f"{names[some & 1023]},{names[some >> 10]}".rstrip(",")
+            if some
+            else ""
+            for some in self.because
         ]
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

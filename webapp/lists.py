@@ -4,18 +4,17 @@ Each is read by one statement, so what an answer says about its batch is true of
 answers that programs get.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from webapp.connection import Row
 from webapp.db import Session
-from webapp.errors import NotFound, Refused, Unavailable
+from webapp.errors import NotFound, Unavailable
 from webapp.listed import Answer, Known, Listed
 from webapp.parameters import DEFAULT_N
 from webapp.stored import from_memory
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(NamedTuple):
     """How a user's list is wanted, other than as it is.
 
     exclude: ids of items; category: only items of this one; prefer: categories that come first for a user the batch
@@ -39,22 +38,18 @@ PLAIN = Wish()
 def recommendations(session: Session, catalog: str, user_id: str, n: int | None = None, wish: Wish = PLAIN) -> Answer:
     """A user's list, or the popular one (`source` says so) for a user the live batch does not know."""
     asked = n or DEFAULT_N
-    if wish.narrows:
-        only = (list(wish.exclude), wish.category, list(wish.prefer))
-        found = _whole(session.row("narrowed", user_id, asked, wish.offset, *only))
+    if not wish.narrows:
+        if (answer := from_memory(session, catalog, user_id, n, wish.offset)) is not None:
+            return answer
+        row = session.row("recommendations", user_id, wish.offset + asked)
     else:
-        first = wish.offset + asked
-        found = from_memory(session, user_id, first) or _whole(session.row("recommendations", user_id, first))
-    if found is None:
-        raise _nothing_published(catalog)
-    listed, known = found
-    _check_n(n, listed.top_n_served)
-    if wish.offset + (n or 1) > listed.top_n_served:
-        raise Refused("bad_offset", f"offset + n must be at most {listed.top_n_served}")
+        row = session.row("narrowed", user_id, asked, wish.offset, list(wish.exclude), wish.category, list(wish.prefer))
+    listed, known = _found(row, catalog)
+    listed.check(n, wish.offset)
     if wish.category is not None and not listed.item_ids and session.row("category", wish.category) is None:
         raise _unknown_category()
-    items = listed.items(known, wish.offset + 1) if wish.narrows else listed.items(known)[wish.offset :]
-    return {"user_id": user_id, **listed.about(catalog), "items": items}
+    items = listed.items(known, first=wish.offset + 1) if wish.narrows else listed.items(known, skipped=wish.offset)
+    return Answer({"user_id": user_id, **listed.about(catalog)}, items)
 
 
 def recommendations_of_many(session: Session, catalog: str, user_ids: list[str], n: int | None = None) -> list[Answer]:
@@ -62,13 +57,16 @@ def recommendations_of_many(session: Session, catalog: str, user_ids: list[str],
     *rows, last = session.rows("many", sorted(set(user_ids)), n or DEFAULT_N)
     if not rows:
         raise _nothing_published(catalog)
-    known = Known.of(last[-Known.N_COLUMNS :])
+    lists = {user_id: Listed(*row[: -Known.N_COLUMNS]) for user_id, *row in rows}
+    known = Known()
+    asked = [item_id for listed in lists.values() for item_id in (*listed.item_ids, *(listed.reasons or ()))]
+    known.learn(asked, *last[-Known.N_COLUMNS :])
     answers = {}
-    for user_id, *row in rows:
-        listed = Listed(*row[: -Known.N_COLUMNS])
-        _check_n(n, listed.top_n_served)
-        answers[user_id] = {**listed.about(catalog), "items": listed.items(known)}
-    return [{"user_id": user_id, **(answers.get(user_id) or answers[None])} for user_id in user_ids]
+    for user_id, listed in lists.items():
+        listed.check(n)
+        answers[user_id] = (listed.about(catalog), listed.items(known))
+    found = ((user_id, *(answers.get(user_id) or answers[None])) for user_id in user_ids)
+    return [Answer({"user_id": user_id, **about}, items) for user_id, about, items in found]
 
 
 def similar(session: Session, catalog: str, item_id: str, n: int | None = None) -> Answer:
@@ -78,9 +76,9 @@ def similar(session: Session, catalog: str, item_id: str, n: int | None = None) 
         _check_published(session, catalog)
         raise NotFound("unknown_item", "The live batch has no such item")
     listed, known = Listed.of(row)
-    _check_n(n, listed.top_n_served)
-    about = {"item_id": item_id, "title": known.title_of.get(item_id)}
-    return {**about, **listed.about(catalog), "items": listed.items(known)}
+    listed.check(n)
+    about = {"item_id": item_id, "title": known.title(item_id), **listed.about(catalog)}
+    return Answer(about, listed.items(known))
 
 
 def popular(
@@ -93,27 +91,21 @@ def popular(
         _check_published(session, catalog)
         raise _unknown_category()
     listed, known = Listed.of(row)
-    _check_n(n, listed.top_n_served)
-    return {"category": category, **listed.about(catalog), "items": listed.items(known)}
+    listed.check(n)
+    return Answer({"category": category, **listed.about(catalog)}, listed.items(known))
 
 
 def basket(session: Session, catalog: str, item_ids: list[str], n: int | None = None) -> Answer:
     """What goes with all items of a basket, then what is popular; `source` is popular if nothing goes with them."""
-    row = session.row("basket", item_ids, n or DEFAULT_N)
+    listed, known = _found(session.row("basket", item_ids, n or DEFAULT_N), catalog)
+    listed.check(n)
+    return Answer({"item_ids": item_ids, **listed.about(catalog)}, listed.items(known))
+
+
+def _found(row: Row | None, catalog: str) -> tuple[Listed, Known]:
     if row is None:
         raise _nothing_published(catalog)
-    listed, known = Listed.of(row)
-    _check_n(n, listed.top_n_served)
-    return {"item_ids": item_ids, **listed.about(catalog), "items": listed.items(known)}
-
-
-def _whole(row: Row | None) -> tuple[Listed, Known] | None:
-    return Listed.of(row) if row else None
-
-
-def _check_n(n: int | None, top_n_served: int) -> None:
-    if n is not None and n > top_n_served:
-        raise Refused("bad_n", f"n must be a whole number from 1 to {top_n_served}")
+    return Listed.of(row)
 
 
 def _check_published(session: Session, catalog: str) -> None:

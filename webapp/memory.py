@@ -1,13 +1,14 @@
-"""What this process remembers of a catalog: the rules, of one version, and what batches know of their items.
+"""What this process remembers of a catalog: the rules, what batches know of their items, and answers it gave lately.
 
-Neither goes stale. Rules are asked for by the version that the list's own snapshot named, and what a batch knows of
-an item never changes. What does not fit together, because the pointer or a rule moved between two statements, is given
-up for the one statement that has it all.
+None of it goes stale. Each request reads what is in charge and the user's list, in one snapshot. Rules are asked for by
+the version that was named there, what a batch knows of an item never changes, and an answer is given again to the very
+same row by the very same rules. What does not fit together, because the pointer or a rule moved between two statements,
+is given up for the one statement that has it all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webapp.in_force import Rules
 from webapp.listed import Known
@@ -19,7 +20,31 @@ Batch = tuple[str, datetime]
 """Its id, and when it was computed: a catalog that is made anew may have the id again."""
 MAX_BATCHES = 2
 MAX_ITEMS = 100_000
-"""Per batch, some 20 MB; beyond it a batch is learnt anew."""
+"""Per batch, some 40 MB; beyond it a batch is learnt anew."""
+MAX_ANSWERS = 5_000
+"""Twice as many are kept at most, some 10 kB each."""
+
+
+class Lately:
+    """What was put in lately: the last `size` things at least, and twice as many at most."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._newer: dict[Hashable, Any] = {}
+        self._older: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable) -> Any:
+        """What was put in with that key, or None."""
+        found = self._newer.get(key)
+        if found is None and (found := self._older.get(key)) is not None:
+            self.put(key, found)
+        return found
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep it; threads may do so at once, and then forget a little sooner."""
+        if len(self._newer) >= self._size:
+            self._older, self._newer = self._newer, {}
+        self._newer[key] = value
 
 
 class Memory:
@@ -28,11 +53,8 @@ class Memory:
     def __init__(self) -> None:
         self._rules = Rules(-1, [])
         self._known: dict[Batch, Known] = {}
-
-    @property
-    def wants_kept_out(self) -> bool:
-        """Whether the rules, as far as we know them, ask what is kept out of a list."""
-        return self._rules.has_pins
+        self.answers = Lately(MAX_ANSWERS)
+        self.guests = Lately(MAX_ANSWERS // 10)
 
     def rules(self, session: "Session", version: int) -> Rules | None:
         """The rules of a version; None if by now there are others."""
@@ -41,19 +63,20 @@ class Memory:
         rules = self._rules
         return rules if rules.version == version else None
 
-    def known(self, session: "Session", batch: Batch, item_ids: Iterable[str]) -> Known | None:
+    def known(self, batch: Batch) -> Known:
+        """What we know of the items of a batch so far."""
+        return self._known.get(batch) or Known()
+
+    def learn(self, session: "Session", batch: Batch, item_ids: Iterable[str]) -> Known | None:
         """What a batch knows of these items, and maybe of others; None if it is not live any more."""
-        known = self._known.get(batch)
-        if known is None or len(known.title_of) > MAX_ITEMS:
+        known = self.known(batch)
+        if len(known.item_of) > MAX_ITEMS:
             known = Known()
-        if missing := [item_id for item_id in item_ids if item_id not in known.title_of]:
+        if missing := [item_id for item_id in item_ids if item_id not in known.item_of]:
             [(*live, item_ids_known, titles, urls, images, prices)] = session.rows("known", missing)
             if tuple(live) != batch:
                 return None
             known.learn(missing, item_ids_known, titles, urls, images, prices)
-            self._keep(batch, known)
+            others = [(other, its) for other, its in self._known.items() if other != batch]
+            self._known = dict([*others[1 - MAX_BATCHES :], (batch, known)])
         return known
-
-    def _keep(self, batch: Batch, known: Known) -> None:
-        others = [(other, its) for other, its in self._known.items() if other != batch]
-        self._known = dict([*others[1 - MAX_BATCHES :], (batch, known)])

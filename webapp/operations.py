@@ -61,7 +61,7 @@ def operation(
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(**places: str) -> Any:
-            given = read_query(query)
+            given = read_query(query, request.environ.get("QUERY_STRING", ""))
             for name, text in places.items():
                 if name == "catalog":  # the session knows which there are
                     continue

@@ -66,7 +66,7 @@ def _landing(session: Session, frame: dict[str, Any], values: dict[str, str]) ->
     samples = _some_customers(session, frame["batch"], 6, among=2_000, draw=random.Random(frame["batch"]["batch_id"]))
     category, segment = (an_id(name, values[name]) if name in values else None for name in ("category", "segment"))
     n = min(12, frame["batch"]["top_n_served"])
-    answer = lists.popular(session, frame["catalog"], category, n, segment=segment)
+    answer = lists.popular(session, frame["catalog"], category, n, segment=segment).read()
     return render_template(
         "landing.html",
         answer=answer,
@@ -82,7 +82,7 @@ def _landing(session: Session, frame: dict[str, Any], values: dict[str, str]) ->
 def _customer(session: Session, frame: dict[str, Any], user_id: str, category: str | None) -> str:
     # All that is served, once: the page shows the first of it, counts its categories, and compares the whole of it.
     served = frame["batch"]["top_n_served"]
-    answer = lists.recommendations(session, frame["catalog"], user_id, served)
+    answer = lists.recommendations(session, frame["catalog"], user_id, served).read()
     history = [{"item_id": row[0], "occurred_at": row[1]} for row in session.rows("history", user_id, N_HISTORY)]
     # The id itself is the only one from user_id on and before user_id + U+0001.
     known = bool(session.rows("customers", user_id, user_id + "\x01", 1))
@@ -95,7 +95,7 @@ def _customer(session: Session, frame: dict[str, Any], user_id: str, category: s
         items = answer["items"][:shown]
     else:
         only = lists.recommendations(session, frame["catalog"], user_id, shown, lists.Wish(category=category))
-        items = only["items"]
+        items = only.read()["items"]
         about |= details(session, items)
     changes = of_customer(session, user_id, answer["items"], shown) if known and category is None else None
     return render_template(
@@ -114,7 +114,7 @@ def _customer(session: Session, frame: dict[str, Any], user_id: str, category: s
 
 
 def _item(session: Session, frame: dict[str, Any], item_id: str, user_id: str | None) -> str:
-    answer = lists.similar(session, frame["catalog"], item_id)
+    answer = lists.similar(session, frame["catalog"], item_id).read()
     about = details(session, [answer, *answer["items"]])
     return render_template(
         "item.html", item_id=item_id, user_id=user_id, item=about[item_id], answer=answer, details=about, **frame

@@ -34,17 +34,17 @@ class Parameter:
 def query(*allowed: str) -> dict[str, str]:
     """The query's parameters; raises `Refused` for an unknown, a repeated or an undecodable one."""
     values: dict[str, str] = {}
-    for name, value in _pairs(allowed):
+    for name, value in _pairs(allowed, request.environ.get("QUERY_STRING", "")):
         if name in values:
             raise _repeated(name)
         values[name] = value
     return values
 
 
-def read_query(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+def read_query(parameters: tuple[Parameter, ...], given: str) -> dict[str, Any]:
     """The value of every one of these parameters; None, or an empty list, for one that is not there."""
     texts: dict[str, list[str]] = {parameter.name: [] for parameter in parameters}
-    for name, value in _pairs(texts):
+    for name, value in _pairs(texts, given):
         texts[name].append(value)
     values: dict[str, Any] = {}
     for parameter in parameters:
@@ -60,8 +60,8 @@ def read_query(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     return values
 
 
-def _pairs(allowed: Any) -> Iterator[tuple[str, str]]:
-    for piece in request.environ.get("QUERY_STRING", "").split("&"):
+def _pairs(allowed: Any, given: str) -> Iterator[tuple[str, str]]:
+    for piece in given.split("&"):
         if piece:
             raw_name, _, value = piece.partition("=")
             name = _decoded(raw_name)

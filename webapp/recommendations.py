@@ -1,42 +1,69 @@
 """A user's recommendations, by HTTP; and those of many users at once."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response
 
 from webapp import lists
-from webapp.answers import PERSONAL, as_json, as_list, with_age
-from webapp.db import database
+from webapp.answers import PERSONAL, JsonResponse, as_list
+from webapp.db import Database, database
 from webapp.errors import Refused
+from webapp.listed import Answer
 from webapp.operations import Body, operation
-from webapp.parameters import CATEGORY, DEFAULT_N, EXCLUDE, ID, OFFSET, PREFER, USER_ID, N, an_id
+from webapp.parameters import (
+    CATEGORY,
+    DEFAULT_N,
+    EXCLUDE,
+    ID,
+    MAX_ID_BYTES,
+    OFFSET,
+    PREFER,
+    USER_ID,
+    N,
+    an_id,
+    read_query,
+)
 
 blueprint = Blueprint("recommendations", __name__)
 
+ROUTE = "/v1/<catalog>/recommendations"
 NARROWED = (N, OFFSET, EXCLUDE, CATEGORY, PREFER)
+QUERY = (USER_ID, *NARROWED)
+PLAIN = re.compile(rf"user_id=([A-Za-z0-9._~-]{{1,{MAX_ID_BYTES}}})")
+"""Most queries; what they ask for can be told at a glance."""
 MAX_USERS = 1000
 
 
-@blueprint.get("/v1/<catalog>/recommendations")
+@blueprint.get(ROUTE)
 @operation(
     "A user's list; the popular one for a user the batch does not know",
-    query=(USER_ID, *NARROWED),
+    query=QUERY,
     answers="Recommendations",
     tagged=True,
 )
-def by_query(catalog: str, user_id: str, **wanted: Any) -> Response:
+def by_query(catalog: str, **wanted: Any) -> Response:
     """The canonical form: serves any id, however odd."""
-    return _answer(catalog, user_id, **wanted)
+    return as_list(_answer(database(), catalog, **wanted), PERSONAL)
+
+
+def answer(database: Database, catalog: str, query: str) -> Answer:
+    """What `by_query` answers, without Flask."""
+    if (plain := PLAIN.fullmatch(query)) is not None:
+        with database.session(catalog) as session:
+            return lists.recommendations(session, catalog, plain[1])
+    return _answer(database, catalog, **read_query(QUERY, query))
 
 
 @blueprint.get("/v1/<catalog>/users/<user_id>/recommendations")
 @operation("The same, for plain ids", query=NARROWED, answers="Recommendations", tagged=True)
-def by_path(catalog: str, user_id: str, **wanted: Any) -> Response:
+def by_path(catalog: str, **wanted: Any) -> Response:
     """The short form, for ids without `/` and dot segments."""
-    return _answer(catalog, user_id, **wanted)
+    return as_list(_answer(database(), catalog, **wanted), PERSONAL)
 
 
 def _answer(
+    database: Database,
     catalog: str,
     user_id: str,
     n: int | None,
@@ -44,10 +71,10 @@ def _answer(
     exclude: list[str],
     category: str | None,
     prefer: list[str],
-) -> Response:
+) -> Answer:
     wish = lists.Wish(offset or 0, tuple(exclude), category, tuple(prefer))
-    with database().session(catalog) as session:
-        return as_list(lists.recommendations(session, catalog, user_id, n, wish), PERSONAL)
+    with database.session(catalog) as session:
+        return lists.recommendations(session, catalog, user_id, n, wish)
 
 
 def _asked(given: Any) -> tuple[list[str], int | None]:
@@ -91,4 +118,4 @@ def of_many(catalog: str, body: tuple[list[str], int | None]) -> Response:
     user_ids, n = body
     with database().session(catalog, database().settings.page_timeout_ms, patiently=True) as session:
         answers = lists.recommendations_of_many(session, catalog, user_ids, n)
-    return as_json({"answers": [with_age(answer) for answer in answers]})
+    return JsonResponse(b'{"answers":[%b]}' % b",".join([answer.body() for answer in answers]))

@@ -1,89 +1,151 @@
-"""A known user's list with as little work as can be: one row by its key, and the rest from this process's memory."""
+"""Lists with as little work as can be: one row by its key, and the rest from this process's memory."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from webapp.connection import numbers, texts
 from webapp.db import Session
-from webapp.in_force import Entry, applied
-from webapp.listed import Known, Listed
+from webapp.in_force import Entry, InForce, applied
+from webapp.listed import Answer, Listed
+from webapp.memory import Batch
+from webapp.parameters import DEFAULT_N
 
 
 class Stored(NamedTuple):
-    """The row of the statement `stored`: a list before the rules.
+    """The row of the statement `stored`: what is in charge, and a user's list before the rules.
 
-    Without rules (has_rules) it holds no more items than were asked for, else all that are stored.
+    Without rules (has_rules) the list holds no more items than were asked for, else all that are stored; there is none
+    (None from source to segment) for a user whom the batch does not know. Arrays are as Postgres writes them: psycopg2
+    takes three times as long to read them as `texts` and `numbers` do.
     """
 
     batch_id: str
     computed_at: datetime
     model_version: str | None
     top_n_served: int
+    rules_version: int
+    has_rules: bool
     source: str
     model_source: str
     n_model: int
     n_category: int
-    item_ids: list[str]
-    scores: list[float]
-    because: list[int | None] | None
-    reasons: list[str] | None
+    item_ids: str | None
+    scores: str
+    because: str | None
+    reasons: str | None
     segment: str | None
-    rules_version: int
-    has_rules: bool
-    now: datetime
-    kept_out: list[int] | None
+    now: datetime | None
+
+    @property
+    def batch(self) -> Batch:
+        """What names the batch."""
+        return self.batch_id, self.computed_at
 
 
-def from_memory(session: Session, user_id: str, n: int) -> tuple[Listed, Known] | None:
-    """The first n of a user's list, as the statement `recommendations` has it; None where that one is needed: for a
-    user whom the batch does not know, a list that rules leave too short, or what changed in between."""
+class Given(NamedTuple):
+    """An answer, and what it was made of: it is right for as long as that is the same."""
+
+    row: list[Any]
+    in_force: InForce | None
+    answer: Answer
+
+
+def from_memory(session: Session, catalog: str, user_id: str, n: int | None, offset: int) -> Answer | None:
+    """A user's list as the statement `recommendations` has it, n items after some at the beginning; None where that one
+    is needed: for a list that rules leave too short, what changed while we looked, and if nothing is published.
+
+    Raises `Refused` for more than is served.
+    """
     memory = session.memory
-    wanted_kept_out = memory.wants_kept_out
-    row = session.row("stored", user_id, n, wanted_kept_out)
+    row = session.row("stored", user_id, offset + (n or DEFAULT_N))
     if row is None:
         return None
-    stored = Stored(*row)
-    n = min(n, stored.top_n_served)
-    if not stored.has_rules:
-        listed = _as_stored(stored, n)
+    *same, now = row
+    if now is None:
+        in_force = None
+    elif (rules := memory.rules(session, Stored(*row).rules_version)) is not None:
+        in_force = rules.in_force(Stored(*row).segment, now)
     else:
-        rules = memory.rules(session, stored.rules_version)
-        if rules is None or (rules.has_pins and not wanted_kept_out):
+        return None
+    key = (user_id, n, offset)
+    kept: Given | None = memory.answers.get(key)
+    if kept is not None and kept.row == same and kept.in_force is in_force:
+        return kept.answer
+    stored = Stored(*row)
+    if stored.item_ids is None:
+        return _of_guest(session, catalog, user_id, n, offset, stored, in_force)
+    listed = _listed(session, stored, user_id, offset + (n or DEFAULT_N), in_force)
+    if listed is None:
+        return None
+    listed.check(n, offset)
+    try:
+        items = listed.items(memory.known(stored.batch), offset)
+    except KeyError:
+        known = memory.learn(session, stored.batch, [*listed.item_ids, *(listed.reasons or ())])
+        if known is None:
             return None
-        in_force = rules.in_force(stored.segment, stored.now)
-        entries = applied(in_force, stored.item_ids, stored.kept_out, stored.top_n_served, n)
-        if entries is None:
+        items = listed.items(known, offset)
+    answer = Answer({"user_id": user_id, **listed.about(catalog)}, items)
+    memory.answers.put(key, Given(same, in_force, answer))
+    return answer
+
+
+def _of_guest(
+    session: Session, catalog: str, user_id: str, n: int | None, offset: int, stored: Stored, in_force: InForce | None
+) -> Answer | None:
+    """All whom the batch does not know get the same items."""
+    key = (stored.batch, stored.rules_version, in_force, n, offset)
+    kept = session.memory.guests.get(key)
+    if kept is None:
+        row = session.row("recommendations", user_id, offset + (n or DEFAULT_N))
+        if row is None:
             return None
-        listed = _by_rules(stored, entries)
-    known = memory.known(session, (stored.batch_id, stored.computed_at), [*listed.item_ids, *listed.named()])
-    return None if known is None else (listed, known)
+        listed, known = Listed.of(row)
+        listed.check(n, offset)
+        kept = (listed.about(catalog), listed.items(known, offset))
+        if (listed.batch_id, listed.computed_at) == stored.batch:
+            session.memory.guests.put(key, kept)
+    about, items = kept
+    return Answer({"user_id": user_id, **about}, items)
 
 
-def _as_stored(stored: Stored, n: int) -> Listed:
-    item_ids = stored.item_ids[:n]
+def _listed(session: Session, stored: Stored, user_id: str, n: int, in_force: InForce | None) -> Listed | None:
+    n = min(n, stored.top_n_served)
+    item_ids, scores, because = texts(stored.item_ids), texts(stored.scores), numbers(stored.because)
+    if in_force is None:
+        sources = [stored.model_source] * stored.n_model + ["category"] * stored.n_category
+        sources += ["popular"] * (n - len(sources))
+        return _as_listed(stored, item_ids[:n], scores[:n], sources[: len(item_ids[:n])], because[:n])
+    kept_out = None
+    if in_force.pins:
+        row = session.row("kept_out", user_id)
+        if row is None or row[:2] != stored.batch:
+            return None
+        kept_out = row[2]
+    entries = applied(in_force, item_ids, kept_out, stored.top_n_served, n)
+    return None if entries is None else _by_rules(stored, entries, scores, because)
+
+
+def _by_rules(stored: Stored, entries: list[Entry], scores: list[str], because: list[int]) -> Listed:
     n_model, n_known = stored.n_model, stored.n_model + stored.n_category
-    sources = [stored.model_source] * n_model + ["category"] * stored.n_category
-    sources += ["popular"] * (len(item_ids) - n_known)
-    return _listed(stored, item_ids, stored.scores[:n], sources[:n], stored.because and stored.because[:n])
-
-
-def _by_rules(stored: Stored, entries: list[Entry]) -> Listed:
-    n_model, n_known = stored.n_model, stored.n_model + stored.n_category
-    scores, sources, because = [], [], []
+    scores_now: list[float | str] = []
+    sources, because_now = [], []
     for at, _, source, score in entries:
         if at is None or source is not None:
             sources.append(source or "pinned")
-            scores.append(score or 0.0)
+            scores_now.append(score or 0.0)
         else:
             sources.append(stored.model_source if at < n_model else "category" if at < n_known else "popular")
-            scores.append(stored.scores[at])
-        because.append(stored.because[at] if stored.because and at is not None else None)
-    return _listed(stored, [item_id for _, item_id, _, _ in entries], scores, sources, because)
+            scores_now.append(scores[at])
+        because_now.append(because[at] if because and at is not None else 0)
+    return _as_listed(stored, [item_id for _, item_id, _, _ in entries], scores_now, sources, because_now)
 
 
-def _listed(
-    stored: Stored, item_ids: list[str], scores: list[float], sources: list[str], because: list[int | None] | None
+def _as_listed(
+    stored: Stored, item_ids: list[str], scores: Sequence[float | str], sources: list[str], because: list[int]
 ) -> Listed:
     return Listed(
         stored.batch_id, stored.computed_at, stored.model_version, stored.top_n_served, stored.source,
-        item_ids, scores, sources, because, stored.reasons,
+        item_ids, scores, sources, because or None, texts(stored.reasons),
     )  # fmt: skip

@@ -266,7 +266,7 @@ def test_two_hundred_random_rules_hold_for_everybody_and_api_and_sql_agree(
         assert by_sql[user_id] == [tuple(entry) for entry in lists[user_id][:n]]
         assert api(client, user_id, n) == by_sql[user_id]
     with client.application.app_context(), database().session(CATALOG) as session:
-        in_memory = [user_id for user_id in goods.users if from_memory(session, user_id, 20)]
+        in_memory = [user_id for user_id in goods.users if from_memory(session, CATALOG, user_id, 20, 0)]
     assert len(in_memory) > 0.9 * len(goods.users), "what is fast is what was compared"
 
 

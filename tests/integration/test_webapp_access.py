@@ -24,7 +24,7 @@ from tests.webapp_credentials import (
     sign_in,
 )
 from tests.webapp_world import World
-from webapp import create_app
+from webapp import create_app, request_log
 from webapp.access import OPEN
 from webapp.credentials import parsed
 from webapp.settings import Settings, SettingsError
@@ -98,6 +98,7 @@ def test_no_key_reaches_a_log_or_a_page(world: World, caplog: pytest.LogCaptureF
         texts = [client.get(ADDRESS, headers=bearer(key)).text for key in (KEY, OLD_KEY, "rk_unknown")]
         texts.append(client.post("/sign-in", data={"name": "alice", "secret": "rk_unknown"}).text)
         client.get(f"/v1/shop/popular?key={KEY}")
+    request_log.flush()
     written = capfd.readouterr().err
     assert written.count('"route"') == 5
     assert not any(key in text for key in (KEY, OLD_KEY, "rk_unknown") for text in [written, caplog.text, *texts])

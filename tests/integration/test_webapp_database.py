@@ -315,7 +315,9 @@ def test_the_serving_statements_find_everything_by_primary_key_in_the_live_parti
     for day in (1, 2, 3):
         world.publish("planned", shop_batch(f"2024010{day}T000000Z-1", seed=day))
     for name, given, read in [
-        ("stored", "'u0001', 20, true", {"top_n", "history_lists"}),
+        ("stored", "'u0001', 20", {"top_n"}),
+        ("stored", "'nobody', 20", {"top_n"}),
+        ("kept_out", "'u0001'", {"history_lists"}),
         ("recommendations", "'u0001', 20", {"top_n", "item_records"}),
         ("recommendations", "'nobody', 20", {"top_n", "popular_lists", "item_records"}),
     ]:

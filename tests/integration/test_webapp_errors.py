@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.webapp_world import ODD_IDS, World
+from webapp import request_log
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
@@ -97,9 +98,9 @@ def test_a_defect_of_ours_is_500_without_a_trace_of_it(world: World, caplog: pyt
     def broken(catalog: str) -> str:
         raise ValueError(f"{catalog}: {request.full_path}")
 
-    app.view_functions["recommendations.by_query"] = broken
+    app.view_functions["similar.by_query"] = broken
     with caplog.at_level(logging.DEBUG):
-        response = client.get("/v1/shop/recommendations?user_id=u0001")
+        response = client.get("/v1/shop/similar?item_id=u0001")
     assert_refused(response, 500, "internal_error")
     assert "Traceback" not in response.text
     assert "ValueError" in caplog.text
@@ -115,6 +116,7 @@ def test_the_log_names_the_route_and_never_the_user(world: World, capfd: pytest.
     client.get("/?catalog=shop&user_id=u0001")
     client.get("/v1/shop/users/u0001")
 
+    request_log.flush()
     written = capfd.readouterr().err
     lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
     assert len(lines) == 11

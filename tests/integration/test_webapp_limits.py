@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.webapp_credentials import KEY, KEYS, OPERATORS, OTHER_KEY, SECRET, bearer, sign_in
-from webapp import create_app
+from webapp import create_app, request_log
 from webapp.settings import Settings, SettingsError
 
 ADDRESS = "/v1/shop/popular"
@@ -158,6 +158,7 @@ def test_a_line_of_the_log_has_the_route_status_time_bytes_request_id_and_key(ca
     answered = client.get(f"{ADDRESS}?category=secret", headers=bearer(KEY))
     client.get(ADDRESS, headers=bearer(SECRET))
     client.get(ADDRESS)
+    request_log.flush()
     written = capfd.readouterr().err
     lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
     assert set(lines[0]) == {"time", "id", "method", "route", "status", "ms", "bytes", "key"}

@@ -18,12 +18,12 @@ def test_nothing_is_learnt_of_a_batch_that_is_not_live(world: World):
     app = world.client().application
     with app.app_context(), database().session("moved") as session:
         [[computed_at]] = world.sql("select computed_at from batches where is_live", catalog="moved")
-        assert session.memory.known(session, (FIRST, computed_at), ["item5"]) is None
-        assert session.memory.known(session, (FIRST, computed_at), ["only the first had it"]) is None
-        assert session.memory.known(session, (SECOND, computed_at - timedelta(1)), ["item5"]) is None
-        known = session.memory.known(session, (SECOND, computed_at), ["item5", "nobody has it"])
+        assert session.memory.learn(session, (FIRST, computed_at), ["item5"]) is None
+        assert session.memory.learn(session, (FIRST, computed_at), ["only the first had it"]) is None
+        assert session.memory.learn(session, (SECOND, computed_at - timedelta(1)), ["item5"]) is None
+        known = session.memory.learn(session, (SECOND, computed_at), ["item5", "nobody has it"])
         assert known is not None
-        assert known.title_of == {"item5": "TITLE OF 5", "nobody has it": None}
+        assert (known.title("item5"), known.title("nobody has it")) == ("TITLE OF 5", None)
 
 
 def test_two_threads_on_the_two_sides_of_a_rules_end_have_each_their_own():

@@ -390,16 +390,20 @@ as $$
 $$;
 comment on function recommend is 'A user''s list, or the popular one for a user the batch does not know: what the HTTP API answers, item for item';
 
--- What a server needs to apply the rules in its own memory: lists before the rules, and the rules with their version.
+-- What a server needs to apply the rules in its own memory: what is in charge, lists before the rules, and the rules.
+create view live_state as
+select b.batch_id, b.computed_at, b.model_version, b.top_n_served, w.any_written as has_rules, w.version as rules_version
+from live_batch as l
+join batch_records as b on b.batch_id = l.batch_id
+cross join rule_state as w
+where l.slot = 'live';
+comment on view live_state is 'The one row is the live batch and the version of the rules, which changes with every rule; no row: nothing is published';
+
 create view stored_lists as
 select
     t.user_id, t.item_ids, t.scores, t.source as model_source, t.n_model, t.n_category, t.reasons, t.because, t.segment, t.batch_id,
-    b.computed_at, b.model_version, b.top_n_served,
-    case when t.n_model > 0 then t.source when t.n_category > 0 then 'category' else 'popular' end as source,
-    w.any_written as has_rules, w.version as rules_version
+    case when t.n_model > 0 then t.source when t.n_category > 0 then 'category' else 'popular' end as source
 from top_n as t
-join batch_records as b on b.batch_id = t.batch_id
-cross join rule_state as w
 where t.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live');
 comment on view stored_lists is 'A row is one user''s list as the night made it, before any rule: the first n_model items come from model_source, the next n_category from categories, the rest is popular';
 
@@ -557,7 +561,7 @@ begin
     execute format('grant usage on schema %I to recjobs_editor', current_schema());
 end
 $$;
-grant select on served_lists, recommendations, popular_items, rules, stored_lists, kept_out, written_rules to recjobs_reader;
+grant select on served_lists, recommendations, popular_items, rules, live_state, stored_lists, kept_out, written_rules to recjobs_reader;
 grant execute on function recommend(text, integer), apply_rules(text[], real[], text[], integer[], text, text, integer, boolean) to recjobs_reader;
 grant select, insert (kind, item_id, category, segment, place, factor, at_most, starts_at, ends_at, author, note), update (ends_at, note, removed_at, removed_by)
 on rules to recjobs_editor;
