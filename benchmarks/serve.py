@@ -84,8 +84,9 @@ class Bench:
         return Taken(np.array(found["latencies"]) * 1000, found["rate"], found["failed"])
 
     def under(self, rules: list[serve_rules.Rule], port: int) -> Taken:
-        """One connection while these rules are in force."""
+        """One connection while these rules are in force, as they are for days, after a while of the same."""
         with serve_rules.in_force(self.world, rules):
+            self.client(port, 1)
             return self.client(port, 1)
 
     def pgbench(self, connections: int) -> Taken:

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REQUEST_ID = re.compile(r"[0-9a-fA-F-]{16,64}")
-COLUMNS = ("time", "id", "method", "route", "status", "ms", "bytes", "key")
 LATER_SECONDS = 0.05
 AT_ONCE = 4096
 """Bytes that the kernel puts into a pipe whole, whoever else writes to it."""
 
-_noted: deque[tuple[Any, ...]] = deque()
+_noted: deque[str] = deque()
 _wanted = threading.Event()
 _writer: threading.Thread | None = None
 _one = threading.Lock()
@@ -74,7 +74,11 @@ def add(
     key: str | None,
 ) -> None:
     """Note a line. started: by `time.perf_counter`."""
-    _noted.append((time.time(), request_id, method, route, status, time.perf_counter() - started, n_bytes, key))
+    ms, (second, fraction) = (time.perf_counter() - started) * 1000, divmod(time.time(), 1)
+    _noted.append(
+        f'{{"time":"{_text_of(second)}.{int(fraction * 1000):03}Z","id":"{request_id}",{_place(method, route, key)},'
+        f'"status":{status},"ms":{ms:.2f},"bytes":{"null" if n_bytes is None else n_bytes}}}\n'
+    )
     if not _wanted.is_set():
         _wanted.set()
         if _writer is None or not _writer.is_alive():
@@ -84,10 +88,10 @@ def add(
 def flush() -> None:
     """Write what was noted; all of it is written when this returns."""
     with _one:
-        lines: list[bytes] = []
+        lines: list[str] = []
         size = 0
         while _noted:
-            line = _line(*_noted.popleft())
+            line = _noted.popleft()
             if size + len(line) > AT_ONCE:
                 _write(lines)
                 lines, size = [], 0
@@ -114,13 +118,17 @@ def _write_on() -> None:
     flush()
 
 
-def _line(at: float, *rest: Any) -> bytes:
-    line = dict(zip(COLUMNS, (datetime.fromtimestamp(at, UTC), *rest), strict=True))
-    line["ms"] = round(line["ms"] * 1000, 2)
-    return orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+@lru_cache(maxsize=4)
+def _text_of(second: float) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _write(lines: list[bytes]) -> None:
+@lru_cache(maxsize=1000)
+def _place(method: str | None, route: str | None, key: str | None) -> str:
+    return orjson.dumps({"method": method, "route": route, "key": key}).decode()[1:-1]
+
+
+def _write(lines: list[str]) -> None:
     if lines:
         with contextlib.suppress(OSError):  # that nobody reads the log is no reason to fail
-            os.write(2, b"".join(lines))
+            os.write(2, "".join(lines).encode())
