@@ -21,7 +21,7 @@ from flask import current_app
 
 from webapp.connection import Connection, DeadlinePassed, Row, Statement, opened
 from webapp.errors import NotFound, Unavailable
-from webapp.memory import Memory
+from webapp.memory import MAX_KEPT_BYTES, Lately, Memory
 from webapp.settings import ROOT, Settings
 
 CATALOG_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -52,10 +52,11 @@ class Database:
         self.silent_until = 0.0
         """Until when nobody asks; 0: everybody does."""
         self._memories: dict[str, Memory] = {}
+        self._lately = Lately(MAX_KEPT_BYTES)
 
     def memory(self, catalog: str) -> Memory:
         """What this process remembers of a catalog."""
-        return self._memories.get(catalog) or self._memories.setdefault(catalog, Memory())
+        return self._memories.get(catalog) or self._memories.setdefault(catalog, Memory(self._lately))
 
     def session(self, catalog: str, timeout_ms: int | None = None, patiently: bool = False) -> "Session":
         """A request's hold on one catalog; raises `NotFound` if there is none of that name.

@@ -29,6 +29,7 @@ class Answer:
         self._computed_at: datetime = about["computed_at"]
         self._computed = self._computed_at.timestamp()
         self._body = b'%b,"items":%b' % (orjson.dumps(about, option=orjson.OPT_UTC_Z)[:-1], items)
+        self.size = len(self._body)
 
     @cached_property
     def tag(self) -> str:

@@ -8,7 +8,7 @@ is given up for the one statement that has it all.
 
 from collections.abc import Hashable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from webapp.in_force import Rules
 from webapp.listed import Known
@@ -21,40 +21,49 @@ Batch = tuple[str, datetime]
 MAX_BATCHES = 2
 MAX_ITEMS = 100_000
 """Per batch, some 40 MB; beyond it a batch is learnt anew."""
-MAX_ANSWERS = 5_000
-"""Twice as many are kept at most, some 10 kB each."""
+MAX_KEPT_BYTES = 50_000_000
+"""Of answers, for all catalogs of the process together: some 5,000 of usual size. Twice as much at most."""
+
+
+class Sized(Protocol):
+    """Something that says how many bytes it takes, roughly."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
 
 
 class Lately:
-    """What was put in lately: the last `size` things at least, and twice as many at most."""
+    """What was put in lately: max_bytes of it at least, and twice as much at most."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
         self._newer: dict[Hashable, Any] = {}
         self._older: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable) -> Any:
         """What was put in with that key, or None."""
-        found = self._newer.get(key)
-        if found is None and (found := self._older.get(key)) is not None:
+        if (found := self._newer.get(key)) is not None:
+            return found
+        if (found := self._older.get(key)) is not None:
             self.put(key, found)
         return found
 
-    def put(self, key: Hashable, value: Any) -> None:
-        """Keep it; threads may do so at once, and then forget a little sooner."""
-        if len(self._newer) >= self._size:
-            self._older, self._newer = self._newer, {}
+    def put(self, key: Hashable, value: Sized) -> None:
+        """Keep it; threads may do so at once, and then it is forgotten a little sooner or later."""
+        if self._bytes >= self._max_bytes:
+            self._older, self._newer, self._bytes = self._newer, {}, 0
         self._newer[key] = value
+        self._bytes += value.size
 
 
 class Memory:
     """Of one catalog. Threads may share it: what two of them learn at once is the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, lately: Lately) -> None:
         self._rules = Rules(-1, [])
         self._known: dict[Batch, Known] = {}
-        self.answers = Lately(MAX_ANSWERS)
-        self.guests = Lately(MAX_ANSWERS // 10)
+        self.lately = lately
 
     def rules(self, session: "Session", version: int) -> Rules | None:
         """The rules of a version; None if by now there are others."""

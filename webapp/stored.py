@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from webapp.connection import numbers, texts
 from webapp.db import Session
 from webapp.in_force import Entry, InForce, applied
-from webapp.listed import Answer, Listed
+from webapp.listed import Answer, Listed, Members
 from webapp.memory import Batch
 from webapp.parameters import DEFAULT_N
 
@@ -50,6 +50,23 @@ class Given(NamedTuple):
     in_force: InForce | None
     answer: Answer
 
+    @property
+    def size(self) -> int:
+        """Bytes, roughly: a row is a third of an answer."""
+        return 4 * self.answer.size // 3 + 1000
+
+
+class OfGuests(NamedTuple):
+    """What all guests get."""
+
+    about: Members
+    items: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes, roughly."""
+        return len(self.items) + 1000
+
 
 def from_memory(session: Session, catalog: str, user_id: str, n: int | None, offset: int) -> Answer | None:
     """A user's list as the statement `recommendations` has it, n items after some at the beginning; None where that one
@@ -68,8 +85,8 @@ def from_memory(session: Session, catalog: str, user_id: str, n: int | None, off
         in_force = rules.in_force(Stored(*row).segment, now)
     else:
         return None
-    key = (user_id, n, offset)
-    kept: Given | None = memory.answers.get(key)
+    key = (catalog, user_id, n, offset)
+    kept: Given | None = memory.lately.get(key)
     if kept is not None and kept.row == same and kept.in_force is in_force:
         return kept.answer
     stored = Stored(*row)
@@ -87,7 +104,7 @@ def from_memory(session: Session, catalog: str, user_id: str, n: int | None, off
             return None
         items = listed.items(known, offset)
     answer = Answer({"user_id": user_id, **listed.about(catalog)}, items)
-    memory.answers.put(key, Given(same, in_force, answer))
+    memory.lately.put(key, Given(same, in_force, answer))
     return answer
 
 
@@ -95,19 +112,18 @@ def _of_guest(
     session: Session, catalog: str, user_id: str, n: int | None, offset: int, stored: Stored, in_force: InForce | None
 ) -> Answer | None:
     """All whom the batch does not know get the same items."""
-    key = (stored.batch, stored.rules_version, in_force, n, offset)
-    kept = session.memory.guests.get(key)
+    key = (catalog, stored.batch, stored.rules_version, in_force, n, offset)
+    kept: OfGuests | None = session.memory.lately.get(key)
     if kept is None:
         row = session.row("recommendations", user_id, offset + (n or DEFAULT_N))
         if row is None:
             return None
         listed, known = Listed.of(row)
         listed.check(n, offset)
-        kept = (listed.about(catalog), listed.items(known, offset))
+        kept = OfGuests(listed.about(catalog), listed.items(known, offset))
         if (listed.batch_id, listed.computed_at) == stored.batch:
-            session.memory.guests.put(key, kept)
-    about, items = kept
-    return Answer({"user_id": user_id, **about}, items)
+            session.memory.lately.put(key, kept)
+    return Answer({"user_id": user_id, **kept.about}, kept.items)
 
 
 def _listed(session: Session, stored: Stored, user_id: str, n: int, in_force: InForce | None) -> Listed | None:

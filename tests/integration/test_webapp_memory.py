@@ -1,10 +1,12 @@
 """What a process remembers is what the database says: never of another batch, never of rules that are over."""
 
+import weakref
 from datetime import UTC, datetime, timedelta
 
 from tests.webapp_world import World, shop_batch
 from webapp.db import database
 from webapp.in_force import Rule, Rules
+from webapp.memory import Lately
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
@@ -33,3 +35,22 @@ def test_two_threads_on_the_two_sides_of_a_rules_end_have_each_their_own():
     for _ in range(3):
         assert "x" in rules.in_force(None, end - timedelta(seconds=1)).effects
         assert "x" not in rules.in_force(None, end).effects
+
+
+def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():
+    class Piece:
+        size = 10
+
+    lately, often, seldom = Lately(100), Piece(), Piece()
+    lately.put("often", often)
+    lately.put("seldom", seldom)
+    kept = []
+    for k in range(1000):
+        piece = Piece()
+        lately.put(k, piece)
+        kept.append(weakref.ref(piece))
+        assert lately.get("often") is often
+    del piece
+    assert lately.get("seldom") is None
+    assert lately.get(999) is not None
+    assert sum(one() is not None for one in kept) * Piece.size <= 2 * 100
