@@ -5,7 +5,7 @@ prepared statements (the files of sql/queries/webapp) and gives the connection b
 failure is one exception, `Unavailable`: an application sees 503, never an empty list.
 
 A request gives up at its deadline, but what it began is not thrown away: a connection that takes longer than one
-request may wait is finished by the next ones. Else a machine too busy to connect in 300 ms would never connect at all.
+request may wait is finished by the next ones. Else a machine too busy to connect in 280 ms would never connect at all.
 """
 
 import contextlib

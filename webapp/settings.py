@@ -65,7 +65,7 @@ class Settings(BaseModel):
     8 and 16 answered no more requests a second than 4, and the slowest hundredth took two to three times as long."""
     statement_timeout_ms: int = Field(200, alias="WEBAPP_STATEMENT_TIMEOUT_MS", ge=1)
     """Postgres gives up on one statement after this long."""
-    request_timeout_ms: int = Field(300, alias="WEBAPP_REQUEST_TIMEOUT_MS", ge=2)
+    request_timeout_ms: int = Field(280, alias="WEBAPP_REQUEST_TIMEOUT_MS", ge=2)
     """An API request stops waiting for Postgres after this long, connecting included."""
     page_timeout_ms: int = Field(2000, alias="WEBAPP_PAGE_TIMEOUT_MS", ge=2)
     """The same for a page, which reads several things one after the other."""
