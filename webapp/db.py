@@ -21,7 +21,7 @@ from flask import current_app
 
 from webapp.connection import Connection, DeadlinePassed, Row, Statement, opened
 from webapp.errors import NotFound, Unavailable
-from webapp.memory import MAX_KEPT_BYTES, Lately, Memory
+from webapp.memory import Lately, Memory
 from webapp.settings import ROOT, Settings
 
 CATALOG_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -52,7 +52,7 @@ class Database:
         self.silent_until = 0.0
         """Until when nobody asks; 0: everybody does."""
         self._memories: dict[str, Memory] = {}
-        self._lately = Lately(MAX_KEPT_BYTES)
+        self._lately = Lately(settings.keep_mb * 1_000_000)
 
     def memory(self, catalog: str) -> Memory:
         """What this process remembers of a catalog."""

@@ -21,8 +21,6 @@ Batch = tuple[str, datetime]
 MAX_BATCHES = 2
 MAX_ITEMS = 100_000
 """Per batch, some 40 MB; beyond it a batch is learnt anew."""
-MAX_KEPT_BYTES = 50_000_000
-"""Of answers, for all catalogs of the process together: some 5,000 of usual size. Twice as much at most."""
 
 
 class Sized(Protocol):
@@ -34,10 +32,10 @@ class Sized(Protocol):
 
 
 class Lately:
-    """What was put in lately: max_bytes of it at least, and twice as much at most."""
+    """What was put in lately: max_bytes of it at most, and half as much at least."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes, self._bytes = max_bytes, 0
+        self._half, self._bytes = max_bytes // 2, 0
         self._newer: dict[Hashable, Any] = {}
         self._older: dict[Hashable, Any] = {}
 
@@ -51,7 +49,7 @@ class Lately:
 
     def put(self, key: Hashable, value: Sized) -> None:
         """Keep it; threads may do so at once, and then it is forgotten a little sooner or later."""
-        if self._bytes >= self._max_bytes:
+        if self._bytes >= self._half:
             self._older, self._newer, self._bytes = self._newer, {}, 0
         self._newer[key] = value
         self._bytes += value.size

@@ -65,6 +65,8 @@ class Settings(BaseModel):
     8 and 16 answered no more requests a second than 4, and the slowest hundredth took two to three times as long."""
     statement_timeout_ms: int = Field(200, alias="WEBAPP_STATEMENT_TIMEOUT_MS", ge=1)
     """Postgres gives up on one statement after this long."""
+    keep_mb: int = Field(200, alias="WEBAPP_KEEP_MB", ge=0)
+    """How much memory answers given lately may take, in all catalogs together; 0: next to none is kept."""
     request_timeout_ms: int = Field(280, alias="WEBAPP_REQUEST_TIMEOUT_MS", ge=2)
     """An API request stops waiting for Postgres after this long, connecting included."""
     page_timeout_ms: int = Field(2000, alias="WEBAPP_PAGE_TIMEOUT_MS", ge=2)

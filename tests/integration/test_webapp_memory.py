@@ -41,7 +41,7 @@ def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():
     class Piece:
         size = 10
 
-    lately, often, seldom = Lately(100), Piece(), Piece()
+    lately, often, seldom = Lately(200), Piece(), Piece()
     lately.put("often", often)
     lately.put("seldom", seldom)
     kept = []
@@ -53,4 +53,4 @@ def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():
     del piece
     assert lately.get("seldom") is None
     assert lately.get(999) is not None
-    assert sum(one() is not None for one in kept) * Piece.size <= 2 * 100
+    assert sum(one() is not None for one in kept) * Piece.size <= 200
