@@ -28,6 +28,7 @@ from benchmarks.__main__ import machine
 from benchmarks.serve_world import CATALOG, World
 from local import ports, postgres_binaries
 from local.environment import inherited, without_write_access
+from local.postgres import Cluster
 from recjobs.config import ROOT
 from webapp.connection import session_options
 from webapp.settings import Settings
@@ -106,15 +107,18 @@ class Bench:
 def running(folder: Path, command: list[str], n_cores: int = 1, **environment: str) -> Iterator[int]:
     """A server on a port of its own, from when it listens until the end of the block.
 
-    It keeps to its n_cores, as one would have it with `taskset`: moved about, a process that computes in one thread at
-    a time answers a quarter less.
+    It keeps to the first n_cores, as one would have it with `taskset`; Postgres has the others (`apart`).
     """
     port = str(ports.any_free())
     given = without_write_access(inherited()) | environment | {"WEBAPP_PORT": port}
     with (folder / f"{command[0]}.log").open("wb") as log:
         arguments = [port if word == "PORT" else word for word in command]
         server = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=given, stdout=log, stderr=log, preexec_fn=partial(_keep_to, n_cores)
+            [sys.executable, "-m", *arguments],
+            env=given,
+            stdout=log,
+            stderr=log,
+            preexec_fn=partial(_keep_to, 0, slice(n_cores)),
         )
         try:
             for _ in range(600):
@@ -129,9 +133,16 @@ def running(folder: Path, command: list[str], n_cores: int = 1, **environment: s
             server.wait(30)
 
 
-def _keep_to(n_cores: int) -> None:
+def apart(cluster: Cluster) -> None:
+    """Keep Postgres off the first core, where the web app computes: on one core they push each other's data out."""
+    if (os.cpu_count() or 1) > 1:
+        for process in cluster.processes():
+            _keep_to(process.pid, slice(1, None))
+
+
+def _keep_to(pid: int, cores: slice) -> None:
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cores])
+        os.sched_setaffinity(pid, sorted(os.sched_getaffinity(pid))[cores])
 
 
 PEER = "uvicorn benchmarks.peer_fastapi:app --loop uvloop --http httptools --no-access-log --port PORT --workers"
@@ -215,6 +226,7 @@ def main() -> None:
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            apart(world.cluster)
             bench = Bench(world, folder, given.seconds)
             webapp = stack.enter_context(running(folder, ["webapp"], RECJOBS_READER_URL=bench.url))
             trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
