@@ -61,12 +61,10 @@ comment on table rule_items is 'A row is one item that a rule is about; made of 
 
 create table rule_state (
     slot text primary key check (slot = 'rules'),
-    any_written boolean not null,
-    version bigint not null
+    any_written boolean not null
 );
-insert into rule_state values ('rules', false, 0);
+insert into rule_state values ('rules', false);
 comment on table rule_state is 'The one row says whether rule_items has rows at all: read by every request, where a look into the table itself would pass all its dead rows';
-comment on column rule_state.version is 'Grows with every change of rule_items; by the clock, so that it does not come again after a restore';
 
 create function refresh_rule_items(changed bigint[]) returns void
 language plpgsql security definer set search_path from current
@@ -88,9 +86,7 @@ begin
             and (r.category is null or c.category = r.category)
     ) as i
     where r.removed_at is null and coalesce(r.ends_at, 'infinity') > now() and (changed is null or r.rule_id = any(changed));
-    update rule_state
-    set any_written = exists (select from rule_items),
-        version = greatest(version + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint);
+    update rule_state set any_written = exists (select from rule_items) where any_written <> exists (select from rule_items);
     analyze rule_items;
 end
 $$;
@@ -390,39 +386,6 @@ as $$
 $$;
 comment on function recommend is 'A user''s list, or the popular one for a user the batch does not know: what the HTTP API answers, item for item';
 
--- What a server needs to apply the rules in its own memory: what is in charge, lists before the rules, and the rules.
-create view live_state as
-select b.batch_id, b.computed_at, b.model_version, b.top_n_served, w.any_written as has_rules, w.version as rules_version
-from live_batch as l
-join batch_records as b on b.batch_id = l.batch_id
-cross join rule_state as w
-where l.slot = 'live';
-comment on view live_state is 'The one row is the live batch and the version of the rules, which changes with every rule; no row: nothing is published';
-
-create view stored_lists as
-select
-    t.user_id, t.item_ids, t.scores, t.source as model_source, t.n_model, t.n_category, t.reasons, t.because, t.segment, t.batch_id,
-    case when t.n_model > 0 then t.source when t.n_category > 0 then 'category' else 'popular' end as source
-from top_n as t
-where t.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live');
-comment on view stored_lists is 'A row is one user''s list as the night made it, before any rule: the first n_model items come from model_source, the next n_category from categories, the rest is popular';
-
-create view kept_out as
-select h.user_id, h.seen as item_idx, h.batch_id
-from history_lists as h
-where h.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live');
-comment on view kept_out is 'A row is one user with the numbers of the items that are kept out of their list; null: none are';
-
-create view written_rules as
-select
-    w.version, r.rule_id, r.kind, r.item_id, r.category, r.segment, r.place, r.factor, r.at_most, r.starts_at,
-    nullif(r.ends_at, 'infinity') as ends_at, r.kind = 'pin' and coalesce(i.available, false) as may_be_pinned, i.item_idx
-from rule_state as w
-left join rule_items as r on true
-left join item_records as i
-    on r.kind = 'pin' and i.item_id = r.item_id and i.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live');
-comment on view written_rules is 'A row is one item that a rule is about, with the version of them all; with no rule there is one row, and no rule in it';
-
 create view rules as
 select
     r.rule_id, r.kind, r.item_id, r.category, r.segment, r.place, r.factor, r.at_most, r.starts_at, r.ends_at, r.author,
@@ -561,7 +524,7 @@ begin
     execute format('grant usage on schema %I to recjobs_editor', current_schema());
 end
 $$;
-grant select on served_lists, recommendations, popular_items, rules, live_state, stored_lists, kept_out, written_rules to recjobs_reader;
+grant select on served_lists, recommendations, popular_items, rules to recjobs_reader;
 grant execute on function recommend(text, integer), apply_rules(text[], real[], text[], integer[], text, text, integer, boolean) to recjobs_reader;
 grant select, insert (kind, item_id, category, segment, place, factor, at_most, starts_at, ends_at, author, note), update (ends_at, note, removed_at, removed_by)
 on rules to recjobs_editor;

@@ -10,6 +10,4 @@ end
 $$;
 comment on role recjobs_editor is 'Changes rules and rolls back';
 alter role recjobs_editor set statement_timeout = '30s';
--- Trying a rule goes through lists one by one: compiling took longer than they do.
-alter role recjobs_editor set jit = off;
 alter role recjobs_editor set idle_in_transaction_session_timeout = '60s';
