@@ -73,7 +73,8 @@ class Connection:
             self._prepared.add(name)
             self.at_rest = True
         if not patiently:
-            return self._run(statement.execute, parameters, deadline, is_short=True)
+            is_short = list not in map(type, parameters)
+            return self._run(statement.execute, parameters, deadline, is_short)
         self.at_rest = False  # nor how long a statement may take
         self._run("set statement_timeout = %s", (max(1, int((deadline - time.monotonic()) * 1000)),), deadline)
         found = self._run(statement.execute, parameters, deadline)
@@ -100,7 +101,7 @@ class Connection:
         # Kept beyond the deadline: an answer that comes late needs a cursor to come to.
         cursor = self._cursor = self._cursor or self._raw.cursor()
         cursor.execute(statement, parameters)
-        # What is short has left, whole: there is nothing to do but wait for the answer.
+        # What fits the socket's buffer has left, whole: there is nothing to do but wait for the answer.
         wanted = select.POLLIN if is_short else self.wants()
         while wanted:
             if wanted != self._waits_for:

@@ -2,7 +2,7 @@
 
 A request only notes what there is to say. A thread of its own writes the lines to stderr, up to 50 ms later: written at
 once by the request, a line cost a fifth of the requests that four threads could answer. Whoever kills the process with
-SIGKILL loses what was noted in the last 50 ms.
+SIGKILL loses what was noted in the last 50 ms. While stderr takes nothing, requests go on and 100,000 lines wait.
 
 `id` is what the caller sent as `X-Request-ID` where that is hexadecimal, as proxies make them (a free text might be a
 user's id), else drawn here; the answer has it too. `key` is the name of the credential. `bytes` is the body's length.
@@ -31,7 +31,7 @@ LATER_SECONDS = 0.05
 AT_ONCE = 4096
 """Bytes that the kernel puts into a pipe whole, whoever else writes to it."""
 
-_noted: deque[str] = deque()
+_noted: deque[str] = deque(maxlen=100_000)
 _wanted = threading.Event()
 _writer: threading.Thread | None = None
 _one = threading.Lock()

@@ -343,3 +343,11 @@ def nodes_of(plan: dict) -> Iterator[dict]:
     yield plan
     for child in plan.get("Plans", []):
         yield from nodes_of(child)
+
+
+def test_a_statement_longer_than_a_sockets_buffer_is_answered(world: World):
+    database = Database(Settings(database_url=world.url("recjobs_reader")))
+    with database.session("shop", 5000) as session:
+        row = session.row("known", [f"{k:0256}" for k in range(4000)] + ["item5"])
+    assert row is not None
+    assert row[2] == ["item5"]

@@ -121,3 +121,20 @@ def test_many_lines_at_once_are_all_written_whole(capfd: pytest.CaptureFixture):
     request_log.flush()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "/many" in line]
     assert [line["bytes"] for line in lines] == list(range(1000))
+
+
+def test_requests_go_on_while_nobody_reads_the_log():
+    program = """if True:
+        import os, threading, time
+        from webapp import request_log as log
+        reader, writer = os.pipe()
+        os.dup2(writer, 2)
+        began = time.monotonic()
+        for k in range(200_000):
+            log.add("0" * 16, 0.0, "GET", "/x", 200, 3, None)
+        assert len(log._noted) <= 100_000
+        print(time.monotonic() - began < 30, flush=True)
+        os._exit(0)
+    """
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "True\n")

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from tests.webapp_world import World, shop_batch
 from webapp.db import database
 from webapp.in_force import Rule, Rules
+from webapp.listed import Answer
 from webapp.memory import Lately
+from webapp.stored import Given
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
@@ -54,3 +56,8 @@ def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():
     assert lately.get("seldom") is None
     assert lately.get(999) is not None
     assert sum(one() is not None for one in kept) * Piece.size <= 200
+
+
+def test_a_short_answer_of_a_long_row_counts_as_long():
+    answer = Answer({"computed_at": datetime.now(UTC)}, b"[]")
+    assert Given(["x" * 10_000, None, 3], None, answer).size > 10_000
