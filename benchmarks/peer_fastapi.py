@@ -1,8 +1,7 @@
 """The peer: what comparable systems do. FastAPI scores the whole catalogue with implicit while the visitor waits.
 
 All is in memory, what is known of the items too. It answers the product's address in the product's shape, so that one
-client measures both, and like the product it leaves out what a user has seen. Reasons it has none: to find them while a
-visitor waits takes implicit several times as long as the list.
+client measures both, and like the product it leaves out what a user has seen. It gives no reasons.
 """
 
 import os

@@ -135,14 +135,13 @@ def running(folder: Path, command: list[str], n_cores: int = 1, **environment: s
 
 def apart(cluster: Cluster) -> None:
     """Keep Postgres off the first core, where the web app computes: on one core they push each other's data out."""
-    if (os.cpu_count() or 1) > 1:
-        for process in cluster.processes():
-            _keep_to(process.pid, slice(1, None))
+    for process in cluster.processes():
+        _keep_to(process.pid, slice(1, None))
 
 
 def _keep_to(pid: int, cores: slice) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(pid, sorted(os.sched_getaffinity(pid))[cores])
+    if hasattr(os, "sched_setaffinity") and (kept := sorted(os.sched_getaffinity(pid))[cores]):
+        os.sched_setaffinity(pid, kept)
 
 
 PEER = "uvicorn benchmarks.peer_fastapi:app --loop uvloop --http httptools --no-access-log --port PORT --workers"
