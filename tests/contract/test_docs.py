@@ -32,6 +32,17 @@ def test_every_setting_stands_in_the_readme_and_in_the_example() -> None:
     assert {name for name in settings() if f"\n# {name}=" not in example} == set()
 
 
+def test_a_number_in_the_example_is_what_holds_if_nothing_is_said() -> None:
+    example = dict(
+        re.findall(r"^# ([A-Z_]+)=(\d+)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    fields = [*Settings.model_fields.values(), *WebSettings.model_fields.values()]
+    assert len(example) > 5
+    assert [
+        field.alias for field in fields if field.alias in example and int(example[field.alias]) != field.default
+    ] == []
+
+
 def test_the_readme_and_the_example_name_no_setting_that_nobody_reads() -> None:
     table = README[README.index("## Settings") : README.index("## Data")]
     named = set(re.findall(r"`([A-Z][A-Z_]{3,})`", table))
