@@ -4,6 +4,7 @@ Exit codes: 0 done (a refused candidate too: a verdict is a result), 64 usage, 6
 70 our defect, 75 try later, 78 bad configuration.
 """
 
+import errno
 import json
 import sys
 import traceback
@@ -15,8 +16,9 @@ import click
 from recjobs import cli_access, cli_data, cli_gate, cli_lists, cli_model, cli_rule, cli_trace
 from recjobs.cli_options import catalog_option, json_option, overrides_of, set_option, show, show_tree
 from recjobs.config import load_catalog
-from recjobs.errors import RecjobsError
+from recjobs.errors import RecjobsError, TryLater
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room, or no more of it for us
 _STEP_HELP = {
     "extract": "Read the catalog's sources as they are.",
     "validate": "Keep what is sound, quarantine what is not, account for every row.",
@@ -232,6 +234,9 @@ def _exit_code(command: Callable[[], Any]) -> int:
         click.echo(f"recjobs: {error}", err=True)
         return error.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            click.echo(f"recjobs: a disk is full ({error}); make room and run the same command again", err=True)
+            return TryLater.exit_code
         at = traceback.extract_tb(error.__traceback__)[-1]
         said = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
         click.echo(f"recjobs: a defect of ours: {said}. Please report this line", err=True)

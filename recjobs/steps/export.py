@@ -1,10 +1,11 @@
 """Write the live lists into a file, with titles: for mail tools, spreadsheets and whatever else reads files."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
@@ -76,20 +77,34 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
 @contextlib.contextmanager
 def whole(path: Path, overwrite: bool) -> Iterator[Path]:
     """A name to write to, which becomes the file when all went well; else nothing is left, or what was there before."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = path.with_name(f".{path.name}.unfinished")  # always this name: what a kill left is written over
     try:
-        yield unfinished
-        with unfinished.open("rb") as file:
+        opened = unfinished.open("ab")
+    except OSError as error:
+        raise Misuse(f"--to {path}: cannot be written ({error.strerror})") from None
+    with opened as file:
+        if not _held(file):
+            raise Misuse(f"--to {path} is being written by another export; wait for it or choose another name")
+        try:
+            yield unfinished
             os.fsync(file.fileno())
-        if overwrite:
-            unfinished.replace(path)
-        else:
-            try:
-                os.link(unfinished, path)  # unlike a rename, refuses a file that came meanwhile
-            except FileExistsError:
-                raise Misuse(f"--to {path} is there by now; choose another name or say --overwrite") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+            if overwrite:
+                unfinished.replace(path)
+            else:
+                try:
+                    os.link(unfinished, path)  # unlike a rename, refuses a file that came meanwhile
+                except FileExistsError:
+                    raise Misuse(f"--to {path} is there by now; choose another name or say --overwrite") from None
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _held(file: BinaryIO) -> bool:
+    """Whether the file is ours until it is closed: nobody else's, and not one that another has just finished."""
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    return False
 
 
 @contextlib.contextmanager

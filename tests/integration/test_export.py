@@ -1,9 +1,12 @@
 """`recjobs export` writes what the view shows, byte for byte, whole or not at all."""
 
+import contextlib
 import csv
 import gzip
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 
 from recjobs.errors import Misuse
 from recjobs.steps.export import whole
+from tests.commands import environment_of
 from tests.worlds import EARLIER, ODD_IDS, MakeWorld, World
 
 SERVED = """
@@ -91,6 +95,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_read(published: World
         ("lists", ".parquet"),
         ("nowhere/lists.csv", "no folder"),
         ("folder.csv", "is there already"),
+        ("l" * 245 + ".csv", "cannot be written"),
     ]:
         refused = export(published, tmp_path / name, "--overwrite")
         assert (refused.code, said in refused.err) == (64, True), refused.err
@@ -118,6 +123,34 @@ def test_a_file_is_whole_or_is_not_there(tmp_path: Path):
         fail_in_the_middle(overwrite=True)
     assert path.read_text() == "all of it"
     assert os.listdir(tmp_path) == ["lists.csv"]
+
+
+def test_what_a_killed_export_left_is_written_over_and_two_at_once_do_not_meet(tmp_path: Path):
+    path = tmp_path / "lists.csv"
+    with contextlib.suppress(OSError), whole(path, overwrite=False) as left:
+        raise OSError
+    left.write_text("much more than the next one writes")  # as after kill -9
+
+    with whole(path, overwrite=False) as unfinished:
+        assert unfinished == left
+        with pytest.raises(Misuse, match="being written"), whole(path, overwrite=False):
+            pytest.fail("two wrote one file")
+        unfinished.write_text("short")
+    assert path.read_text() == "short"
+    assert os.listdir(tmp_path) == ["lists.csv"]
+
+
+def test_a_full_disk_is_called_that_and_leaves_nothing(published: World, tmp_path: Path):
+    command = [sys.executable, "-m", "recjobs", "export", "--catalog", published.name]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command, "--to", str(tmp_path / "lists.csv")],
+        env=environment_of(published.settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "a disk is full" in done.stderr) == (75, True), done.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_catalog_in_which_nothing_is_published_has_nothing_to_export(make_world: MakeWorld, tmp_path: Path):
