@@ -212,7 +212,7 @@ class Cluster:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.name() == "postgres" and process.cwd() == str(self.data):
+                if process.name() == "postgres" and process.cwd() == str(self.data.resolve()):
                     found.append(process)
             except psutil.Error:
                 continue
