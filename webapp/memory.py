@@ -6,7 +6,10 @@ same row by the very same rules. What does not fit together, because the pointer
 is given up for the one statement that has it all.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,27 +35,29 @@ class Sized(Protocol):
 
 
 class Lately:
-    """What was put in lately: max_bytes of it at most, and half as much at least."""
+    """What was put in or asked for lately, max_bytes of it at most. Threads may share it."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._half, self._bytes = max_bytes // 2, 0
-        self._newer: dict[Hashable, Any] = {}
-        self._older: dict[Hashable, Any] = {}
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._changing = threading.Lock()
 
     def get(self, key: Hashable) -> Any:
         """What was put in with that key, or None."""
-        if (found := self._newer.get(key)) is not None:
-            return found
-        if (found := self._older.get(key)) is not None:
-            self.put(key, found)
+        found = self._kept.get(key)
+        if found is not None:
+            with suppress(KeyError):  # another thread may have let go of it
+                self._kept.move_to_end(key)
         return found
 
     def put(self, key: Hashable, value: Sized) -> None:
-        """Keep it; threads may do so at once, and then it is forgotten a little sooner or later."""
-        if self._bytes >= self._half:
-            self._older, self._newer, self._bytes = self._newer, {}, 0
-        self._newer[key] = value
-        self._bytes += value.size
+        """Keep it, in place of what had that key; what nobody asked for the longest goes."""
+        with self._changing:
+            old = self._kept.pop(key, None)
+            self._kept[key] = value
+            self._bytes += value.size - (0 if old is None else old.size)
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1].size
 
 
 class Memory:

@@ -1,12 +1,13 @@
 """Lists with as little work as can be: one row by its key, and the rest from this process's memory."""
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
-from webapp.connection import numbers, texts
+from webapp.connection import Row, numbers, texts
 from webapp.db import Session
-from webapp.in_force import Entry, InForce, applied
+from webapp.in_force import InForce, applied
 from webapp.listed import Answer, Listed, Members
 from webapp.memory import Batch
 from webapp.parameters import DEFAULT_N
@@ -15,38 +16,68 @@ from webapp.parameters import DEFAULT_N
 class Stored(NamedTuple):
     """The row of the statement `stored`: what is in charge, and a user's list before the rules.
 
-    Without rules (has_rules) the list holds no more items than were asked for, else all that are stored; there is none
-    (None from source to segment) for a user whom the batch does not know. Arrays are as Postgres writes them: psycopg2
-    takes three times as long to read them as `texts` and `numbers` do.
+    Without rules the list holds no more items than were asked for, and now and rules_version are None; else all that
+    are stored. From made to reasons all is None for a user whom the batch does not know. Arrays are as Postgres writes
+    them: psycopg2 takes three times as long to read them as `texts` and `numbers` do.
     """
+
+    live: str
+    made: str | None
+    item_ids: str | None
+    scores: str
+    because: str | None
+    reasons: str | None
+    rules_version: int | None
+    now: datetime | None
+
+
+class Live(NamedTuple):
+    """The batch in charge."""
 
     batch_id: str
     computed_at: datetime
     model_version: str | None
     top_n_served: int
-    rules_version: int
-    has_rules: bool
+
+    @property
+    def batch(self) -> Batch:
+        """What names it."""
+        return self.batch_id, self.computed_at
+
+    @classmethod
+    @functools.lru_cache(maxsize=100)
+    def of(cls, text: str) -> Self:
+        """As the statement `stored` writes it."""
+        batch_id, top_n_served, computed_at, model_version = text.split("|", 3)
+        return cls(batch_id, datetime.fromisoformat(computed_at), model_version or None, int(top_n_served))
+
+
+class Made(NamedTuple):
+    """Of what a list consists: n_model items from model_source, then n_category from categories, then popular ones."""
+
     source: str
     model_source: str
     n_model: int
     n_category: int
-    item_ids: str | None
-    scores: str
-    because: str | None
-    reasons: str | None
     segment: str | None
-    now: datetime | None
 
-    @property
-    def batch(self) -> Batch:
-        """What names the batch."""
-        return self.batch_id, self.computed_at
+    def sources(self, n: int) -> list[str]:
+        """Of each of the first n items."""
+        own = [self.model_source] * min(self.n_model, n) + ["category"] * min(self.n_category, n)
+        return [*own[:n], *["popular"] * (n - len(own))]
+
+    @classmethod
+    @functools.lru_cache(maxsize=1000)
+    def of(cls, text: str) -> Self:
+        """As the statement `stored` writes it."""
+        source, model_source, n_model, n_category, segment = text.split("|", 4)
+        return cls(source, model_source, int(n_model), int(n_category), segment or None)
 
 
 class Given(NamedTuple):
     """An answer, and what it was made of: it is right for as long as that is the same."""
 
-    row: list[Any]
+    row: Row
     in_force: InForce | None
     answer: Answer
 
@@ -78,28 +109,26 @@ def from_memory(session: Session, catalog: str, user_id: str, n: int | None, off
     row = session.row("stored", user_id, offset + (n or DEFAULT_N))
     if row is None:
         return None
-    *same, now = row
-    if now is None:
-        in_force = None
-    elif (rules := memory.rules(session, Stored(*row).rules_version)) is not None:
-        in_force = rules.in_force(Stored(*row).segment, now)
-    else:
-        return None
+    stored, same, in_force = Stored(*row), row[:-1], None
+    if stored.rules_version is not None and stored.now is not None:
+        if (rules := memory.rules(session, stored.rules_version)) is None:
+            return None
+        in_force = rules.in_force(Made.of(stored.made).segment if stored.made else None, stored.now)
     key = (catalog, user_id, n, offset)
     kept: Given | None = memory.lately.get(key)
     if kept is not None and kept.row == same and kept.in_force is in_force:
         return kept.answer
-    stored = Stored(*row)
-    if stored.item_ids is None:
-        return _of_guest(session, catalog, user_id, n, offset, stored, in_force)
-    listed = _listed(session, stored, user_id, offset + (n or DEFAULT_N), in_force)
+    live = Live.of(stored.live)
+    if stored.made is None:
+        return _of_guest(session, *key, (live, stored.rules_version, in_force))
+    listed = _listed(session, stored, live, Made.of(stored.made), in_force, user_id, offset + (n or DEFAULT_N))
     if listed is None:
         return None
     listed.check(n, offset)
     try:
-        items = listed.items(memory.known(stored.batch), offset)
+        items = listed.items(memory.known(live.batch), offset)
     except KeyError:
-        known = memory.learn(session, stored.batch, [*listed.item_ids, *(listed.reasons or ())])
+        known = memory.learn(session, live.batch, [*listed.item_ids, *(listed.reasons or ())])
         if known is None:
             return None
         items = listed.items(known, offset)
@@ -109,10 +138,15 @@ def from_memory(session: Session, catalog: str, user_id: str, n: int | None, off
 
 
 def _of_guest(
-    session: Session, catalog: str, user_id: str, n: int | None, offset: int, stored: Stored, in_force: InForce | None
+    session: Session,
+    catalog: str,
+    user_id: str,
+    n: int | None,
+    offset: int,
+    what_holds: tuple[Live, int | None, InForce | None],
 ) -> Answer | None:
     """All whom the batch does not know get the same items."""
-    key = (catalog, stored.batch, stored.rules_version, in_force, n, offset)
+    key = (catalog, n, offset, *what_holds)
     kept: OfGuests | None = session.memory.lately.get(key)
     if kept is None:
         row = session.row("recommendations", user_id, offset + (n or DEFAULT_N))
@@ -121,47 +155,53 @@ def _of_guest(
         listed, known = Listed.of(row)
         listed.check(n, offset)
         kept = OfGuests(listed.about(catalog), listed.items(known, offset))
-        if (listed.batch_id, listed.computed_at) == stored.batch:
+        if (listed.batch_id, listed.computed_at) == what_holds[0].batch:
             session.memory.lately.put(key, kept)
     return Answer({"user_id": user_id, **kept.about}, kept.items)
 
 
-def _listed(session: Session, stored: Stored, user_id: str, n: int, in_force: InForce | None) -> Listed | None:
-    n = min(n, stored.top_n_served)
+def _listed(
+    session: Session, stored: Stored, live: Live, made: Made, in_force: InForce | None, user_id: str, n: int
+) -> Listed | None:
+    n = min(n, live.top_n_served)
     item_ids, scores, because = texts(stored.item_ids), texts(stored.scores), numbers(stored.because)
     if in_force is None:
-        sources = [stored.model_source] * stored.n_model + ["category"] * stored.n_category
-        sources += ["popular"] * (n - len(sources))
-        return _as_listed(stored, item_ids[:n], scores[:n], sources[: len(item_ids[:n])], because[:n])
+        item_ids = item_ids[:n]
+        return _as_listed(stored, live, made, item_ids, scores[:n], made.sources(len(item_ids)), because[:n])
     kept_out = None
     if in_force.pins:
         row = session.row("kept_out", user_id)
-        if row is None or row[:2] != stored.batch:
+        if row is None or row[:2] != live.batch:
             return None
         kept_out = row[2]
-    entries = applied(in_force, item_ids, kept_out, stored.top_n_served, n)
-    return None if entries is None else _by_rules(stored, entries, scores, because)
-
-
-def _by_rules(stored: Stored, entries: list[Entry], scores: list[str], because: list[int]) -> Listed:
-    n_model, n_known = stored.n_model, stored.n_model + stored.n_category
+    entries = applied(in_force, item_ids, kept_out, live.top_n_served, n)
+    if entries is None:
+        return None
+    sources = made.sources(len(item_ids))
     scores_now: list[float | str] = []
-    sources, because_now = [], []
+    sources_now, because_now = [], []
     for at, _, source, score in entries:
         if at is None or source is not None:
-            sources.append(source or "pinned")
+            sources_now.append(source or "pinned")
             scores_now.append(score or 0.0)
         else:
-            sources.append(stored.model_source if at < n_model else "category" if at < n_known else "popular")
+            sources_now.append(sources[at])
             scores_now.append(scores[at])
         because_now.append(because[at] if because and at is not None else 0)
-    return _as_listed(stored, [item_id for _, item_id, _, _ in entries], scores_now, sources, because_now)
+    ids_now = [item_id for _, item_id, _, _ in entries]
+    return _as_listed(stored, live, made, ids_now, scores_now, sources_now, because_now)
 
 
 def _as_listed(
-    stored: Stored, item_ids: list[str], scores: Sequence[float | str], sources: list[str], because: list[int]
+    stored: Stored,
+    live: Live,
+    made: Made,
+    item_ids: list[str],
+    scores: Sequence[float | str],
+    sources: list[str],
+    because: list[int],
 ) -> Listed:
     return Listed(
-        stored.batch_id, stored.computed_at, stored.model_version, stored.top_n_served, stored.source,
+        live.batch_id, live.computed_at, live.model_version, live.top_n_served, made.source,
         item_ids, scores, sources, because or None, texts(stored.reasons),
     )  # fmt: skip

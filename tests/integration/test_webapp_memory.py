@@ -1,6 +1,7 @@
 """What a process remembers is what the database says: never of another batch, never of rules that are over."""
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from tests.webapp_world import World, shop_batch
@@ -58,6 +59,18 @@ def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():
     assert sum(one() is not None for one in kept) * Piece.size <= 200
 
 
+def test_what_is_kept_in_place_of_another_counts_once():
+    class Piece:
+        size = 10
+
+    lately, other = Lately(100), Piece()
+    lately.put("other", other)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(lambda: [lately.put("same", Piece()) for _ in range(5000)])
+    assert lately.get("other") is other
+
+
 def test_a_short_answer_of_a_long_row_counts_as_long():
     answer = Answer({"computed_at": datetime.now(UTC)}, b"[]")
-    assert Given(["x" * 10_000, None, 3], None, answer).size > 10_000
+    assert Given(("x" * 10_000, None, 3), None, answer).size > 10_000
