@@ -49,7 +49,7 @@ test: install-dev ## all tests, as many at once as there are cores, with coverag
 	@.venv/bin/coverage report
 
 soak: export RECJOBS_SOAK := 1
-soak: install-dev ## the tests that count, at full counts, one after the other (an hour)
+soak: install-dev ## the tests that count, at full counts, one after the other (a quarter of an hour)
 	@.venv/bin/python -m pytest -m soak $(ARGS)
 
 check: install-dev ## lint, format, types, architecture

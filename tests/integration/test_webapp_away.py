@@ -1,6 +1,5 @@
 """S2: Postgres gone, stopped or locked while sixteen clients ask: quick 503s, and then as before."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +12,12 @@ import requests
 
 from tests.replicas import Replica
 from tests.webapp_world import World, shop_batch, start_world
+from tests.worlds import soak
 
-SOAK = bool(os.environ.get("RECJOBS_SOAK"))
-GONE_SECONDS = 60.0 if SOAK else 2.0
-HELD_SECONDS = 20.0 if SOAK else 2.0
+pytestmark = pytest.mark.soak
+
+GONE_SECONDS = soak(60, share=30)
+HELD_SECONDS = soak(20, share=10)
 CLIENTS = 16
 RETURN_SECONDS = 5.0
 PROMISED_SECONDS = 0.3

@@ -1,7 +1,6 @@
 """S1: whatever is sent, never a 5xx, a word of SQL or an echo that runs; and the next request is answered."""
 
 import json
-import os
 import re
 import socket
 import time
@@ -17,11 +16,13 @@ from tests.hostile_requests import CLASSES, GOOD, drawn, sent
 from tests.replicas import Replica
 from tests.webapp_credentials import OPERATORS, SECRET, bearer
 from tests.webapp_world import World
+from tests.worlds import soak
 from webapp.operations import Operation
 
 pytest_plugins = ["tests.webapp_fixtures"]
+pytestmark = pytest.mark.soak
 
-DRAWN = 5_000 if os.environ.get("RECJOBS_SOAK") else 100
+DRAWN = soak(5_000, share=50)
 PAYLOADS = [
     "' or '1'='1", "'; drop table top_n; --", "1; select pg_sleep(9)", "x') union select rolpassword from pg_authid --",
     "\\'; select 1", "$1", "$$", "%s", "%(x)s", "{", "{}", "[]", "null", "NaN", "-1", "1e309", "9" * 400, "0x10", "٣",

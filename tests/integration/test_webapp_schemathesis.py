@@ -1,7 +1,5 @@
 """Whatever /openapi.json allows or forbids, drawn by schemathesis, gets an answer that it describes."""
 
-import os
-
 import hypothesis.strategies as st
 import pytest
 import schemathesis
@@ -12,10 +10,12 @@ from schemathesis.checks import ignored_auth, positive_data_acceptance
 
 from tests.webapp_credentials import OPERATORS, SECRET, bearer
 from tests.webapp_world import World
+from tests.worlds import soak
 
 pytest_plugins = ["tests.webapp_fixtures"]
+pytestmark = pytest.mark.soak
 
-EXAMPLES = 300 if os.environ.get("RECJOBS_SOAK") else 15
+EXAMPLES = soak(300)
 NOT_SAID = [
     # How large n may be depends on the batch, and an id's length is counted in bytes: JSON Schema can say neither.
     positive_data_acceptance,
