@@ -202,7 +202,7 @@ def test_a_form_is_read_again_when_the_slow_ones_have_left(server: Replica):
 
 
 def test_nothing_of_all_this_reached_the_log(server: Replica):
-    log = server.log.read_text(errors="replace")
+    log = re.sub(r'"id":"[0-9a-f]{16}"', "", server.log.read_text(errors="replace"))  # drawn: one may have aaaa in it
     assert '"route":"/v1/<catalog>/recommendations"' in log
     for word in ("u0001", "evil", "nonsense", "etc/passwd", "aaaa", "Traceback", "panicked", SECRET):
         assert word not in log, word
