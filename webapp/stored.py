@@ -16,9 +16,9 @@ from webapp.parameters import DEFAULT_N
 class Stored(NamedTuple):
     """The row of the statement `stored`: what is in charge, and a user's list before the rules.
 
-    Without rules the list holds no more items than were asked for, and now and rules_version are None; else all that
-    are stored. From made to reasons all is None for a user whom the batch does not know. Arrays are as Postgres writes
-    them: psycopg2 takes three times as long to read them as `texts` and `numbers` do.
+    Without rules the list holds no more items than were asked for, and now is None; else all that are stored. From made
+    to reasons all is None for a user whom the batch does not know. Arrays are as Postgres writes them: psycopg2 takes
+    three times as long to read them as `texts` and `numbers` do.
     """
 
     live: str
@@ -27,7 +27,7 @@ class Stored(NamedTuple):
     scores: str
     because: str | None
     reasons: str | None
-    rules_version: int | None
+    rules_version: int
     now: datetime | None
 
 
@@ -75,7 +75,10 @@ class Made(NamedTuple):
 
 
 class Given(NamedTuple):
-    """An answer, and what it was made of: it is right for as long as that is the same."""
+    """An answer, and what it was made of: it is right for as long as that is the same.
+
+    row: of `stored`, up to the rules; what those of one version want at one time is one object, in_force.
+    """
 
     row: Row
     in_force: InForce | None
@@ -109,8 +112,8 @@ def from_memory(session: Session, catalog: str, user_id: str, n: int | None, off
     row = session.row("stored", user_id, offset + (n or DEFAULT_N))
     if row is None:
         return None
-    stored, same, in_force = Stored(*row), row[:-1], None
-    if stored.rules_version is not None and stored.now is not None:
+    stored, same, in_force = Stored(*row), row[:-2], None
+    if stored.now is not None:
         if (rules := memory.rules(session, stored.rules_version)) is None:
             return None
         in_force = rules.in_force(Made.of(stored.made).segment if stored.made else None, stored.now)
@@ -143,9 +146,13 @@ def _of_guest(
     user_id: str,
     n: int | None,
     offset: int,
-    what_holds: tuple[Live, int | None, InForce | None],
+    what_holds: tuple[Live, int, InForce | None],
 ) -> Answer | None:
-    """All whom the batch does not know get the same items."""
+    """All whom the batch does not know get the same items.
+
+    what_holds: with the version of the rules, also if there are none: if one comes before the second statement, what
+    that one finds is kept under a version that is over.
+    """
     key = (catalog, n, offset, *what_holds)
     kept: OfGuests | None = session.memory.lately.get(key)
     if kept is None:

@@ -270,6 +270,28 @@ def test_two_hundred_random_rules_hold_for_everybody_and_api_and_sql_agree(
     assert len(in_memory) > 0.9 * len(goods.users), "what is fast is what was compared"
 
 
+def test_a_rule_that_comes_between_two_statements_and_goes_leaves_nothing_behind(shop: World, add: Any):
+    client, expected = shop.client(), served(shop, "a guest", 20)
+    with client.application.app_context(), database().session(CATALOG) as session:
+
+        class Between:
+            """The session, before whose second statement somebody blocks an item."""
+
+            memory, rules = session.memory, []
+
+            def row(self, name: str, *parameters: object) -> Any:
+                if name == "recommendations":
+                    self.rules.append(add(kind="block", item_id=expected[0]))
+                return session.row(name, *parameters)
+
+        meanwhile: Any = Between()
+        answer = from_memory(meanwhile, CATALOG, "a guest", 20, 0)
+    assert answer is not None
+    assert expected[0] not in {item["item_id"] for item in answer.read()["items"]}
+    assert editor(shop, "select remove_rule(%s, 'ben')", *meanwhile.rules) == [(True,)]
+    assert [item_id for _, item_id, _, _ in api(client, "another guest", 20)] == expected
+
+
 def _in_force(rule: dict[str, Any], segment: str | None) -> bool:
     return rule["segment"] in (None, segment) and "starts_at" not in rule
 
