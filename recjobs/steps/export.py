@@ -78,13 +78,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
 def whole(path: Path, overwrite: bool) -> Iterator[Path]:
     """A name to write to, which becomes the file when all went well; else nothing is left, or what was there before."""
     unfinished = path.with_name(f".{path.name}.unfinished")  # always this name: what a kill left is written over
-    try:
-        opened = unfinished.open("ab")
-    except OSError as error:
-        raise Misuse(f"--to {path}: cannot be written ({error.strerror})") from None
-    with opened as file:
-        if not _held(file):
-            raise Misuse(f"--to {path} is being written by another export; wait for it or choose another name")
+    with _held(unfinished, path) as file:
         try:
             yield unfinished
             os.fsync(file.fileno())
@@ -99,12 +93,27 @@ def whole(path: Path, overwrite: bool) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
-def _held(file: BinaryIO) -> bool:
-    """Whether the file is ours until it is closed: nobody else's, and not one that another has just finished."""
-    with contextlib.suppress(BlockingIOError, FileNotFoundError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
-    return False
+def _held(unfinished: Path, path: Path) -> BinaryIO:
+    """A file that nobody else writes until it is closed, and that has no other name."""
+    while True:
+        try:
+            file = os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "ab")
+        except OSError as error:
+            raise Misuse(f"--to {path}: cannot be written ({error.strerror})") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise Misuse(
+                f"--to {path} is being written by another export; wait for it or choose another name"
+            ) from None
+        found = os.fstat(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(found, unfinished.lstat()):
+                if found.st_nlink == 1:
+                    return file
+                unfinished.unlink()  # killed when it had become the file, which is whole
+        file.close()  # another export had just finished it
 
 
 @contextlib.contextmanager

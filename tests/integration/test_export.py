@@ -140,6 +140,26 @@ def test_what_a_killed_export_left_is_written_over_and_two_at_once_do_not_meet(t
     assert os.listdir(tmp_path) == ["lists.csv"]
 
 
+def test_a_file_that_a_killed_export_had_just_finished_is_there_until_the_next_one_is_whole(tmp_path: Path):
+    path = tmp_path / "lists.csv"
+    path.write_text("finished")
+    os.link(path, tmp_path / ".lists.csv.unfinished")  # as after kill -9 at the very end
+    with whole(path, overwrite=True) as unfinished:
+        unfinished.write_text("the next")
+        assert path.read_text() == "finished"
+    assert path.read_text() == "the next"
+    assert os.listdir(tmp_path) == ["lists.csv"]
+
+
+def test_a_link_that_lies_where_an_export_begins_to_write_is_not_followed(tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / ".lists.csv.unfinished").symlink_to(mine)
+    with pytest.raises(Misuse, match="cannot be written"), whole(tmp_path / "lists.csv", overwrite=False):
+        pytest.fail("it was followed")
+    assert mine.read_text() == "mine"
+
+
 def test_a_full_disk_is_called_that_and_leaves_nothing(published: World, tmp_path: Path):
     command = [sys.executable, "-m", "recjobs", "export", "--catalog", published.name]
     done = subprocess.run(
