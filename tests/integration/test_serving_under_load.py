@@ -241,13 +241,17 @@ def publish_or_be_cut_off(world: World, batch: Batch) -> None:
 
 
 def publish_again(world: World, batch: Batch) -> None:
-    """What the publish step does when it is run again: what was attached is not loaded once more."""
+    """What the publish step does when it is run again: what was attached is not loaded once more.
+
+    Unless the pointer has moved already, the champion is still the one that the night was held against.
+    """
     attached = "select count(*) from batch_records where batch_id = %s and attached"
     if world.sql(attached, batch.batch_id, catalog="shop") == [(0,)]:
         world.publish("shop", batch)
     else:
+        [[champion]] = world.sql("select model_version from champion", role="recjobs_loader", catalog="shop")
         flip = "select publish_batch(%s, %s, false, 'again')"
-        world.sql(flip, batch.batch_id, batch.model_version, role="recjobs_publisher", catalog="shop")
+        world.sql(flip, batch.batch_id, champion, role="recjobs_publisher", catalog="shop")
 
 
 def delete_and_insert(world: World, batch: Batch) -> None:
