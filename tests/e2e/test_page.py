@@ -4,7 +4,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.webapp_credentials import SECRET
 from tests.webapp_world import INERT_TITLE, Batch
@@ -84,6 +84,29 @@ def test_typing_narrows_and_the_keyboard_is_enough(visit):
     expect(suggestions).to_be_visible()
     page.keyboard.press("Escape")
     expect(suggestions).to_be_hidden()
+
+
+def test_what_was_typed_before_the_script_came_is_answered_too(visit):
+    page = visit("/?catalog=shop")
+    held: list[Route] = []
+    page.route("**/page.js*", lambda route: held.append(route))
+    with page.expect_request("**/page.js*"):
+        page.goto("/?catalog=shop&user_id=u0002", wait_until="commit")
+    page.get_by_label("Find a customer").fill("nobody at all")
+    held[0].continue_()
+    expect(page.locator("#suggestions-status")).to_have_text("No customer begins with this")
+
+
+def test_suggestions_that_cannot_be_fetched_are_not_called_no_customer(browser: Browser, address: str):
+    page = browser.new_page(base_url=address)
+    page.goto("/?catalog=shop")
+    page.get_by_label("Find a customer").fill("u01")
+    expect(page.locator("#suggestions").get_by_role("link")).to_have_count(8)
+    page.route("**/customers?*", lambda route: route.fulfill(status=503))
+    page.get_by_label("Find a customer").fill("u012")
+    expect(page.locator("#suggestions-status")).to_have_text("No suggestions at the moment")
+    expect(page.locator("#suggestions")).to_be_hidden()
+    page.close()
 
 
 def test_surprise_me_shows_some_customer(visit):

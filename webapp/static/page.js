@@ -26,11 +26,14 @@
     const query = new URLSearchParams({ catalog: field.form.elements.catalog.value, user_id: typed });
     try {
       const response = await fetch(`/customers?${query}`);
-      const html = response.ok ? await response.text() : "";
+      if (!response.ok) throw new Error(response.statusText);
+      const html = await response.text();
       if (turn !== asked) return; // an answer to what is no longer typed
       list.innerHTML = html; // made and escaped by the server
     } catch {
+      if (turn !== asked) return;
       close();
+      status.textContent = "No suggestions at the moment";
       return;
     }
     const found = list.querySelectorAll("a").length;
@@ -42,6 +45,9 @@
     clearTimeout(timer);
     timer = setTimeout(suggest, 100);
   });
+
+  // Typed before this file had come.
+  if (document.activeElement === field && field.value !== field.defaultValue) suggest();
 
   field.form.addEventListener("keydown", (event) => {
     const links = [...list.querySelectorAll("a")];
