@@ -109,6 +109,21 @@ def test_suggestions_that_cannot_be_fetched_are_not_called_no_customer(browser: 
     page.close()
 
 
+def test_suggestions_that_were_closed_do_not_come_back_with_a_late_answer(visit):
+    page = visit("/?catalog=shop")
+    held: list[Route] = []
+    page.route("**/customers?*", lambda route: held.append(route))
+    with page.expect_request("**/customers?*"):
+        page.get_by_label("Find a customer").fill("u01")
+    page.keyboard.press("Escape")
+    with page.expect_response("**/customers?*") as late:
+        held[0].continue_()
+    assert late.value.finished() is None
+    expect(page.locator("#suggestions")).to_be_hidden()
+    page.wait_for_timeout(200)
+    expect(page.locator("#suggestions")).to_be_hidden()
+
+
 def test_surprise_me_shows_some_customer(visit):
     page = visit("/?catalog=shop")
     page.get_by_role("button", name="Surprise me").click()

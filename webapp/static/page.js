@@ -11,34 +11,35 @@
   let asked = 0;
 
   const close = () => {
+    clearTimeout(timer);
+    asked++; // what is under way is no longer wanted
     list.replaceChildren();
     list.hidden = true;
+    status.textContent = "";
   };
 
   const suggest = async () => {
     const typed = field.value;
-    const turn = ++asked;
     if (typed === "") {
       close();
-      status.textContent = "";
       return;
     }
+    const turn = ++asked;
     const query = new URLSearchParams({ catalog: field.form.elements.catalog.value, user_id: typed });
+    let html = null;
     try {
       const response = await fetch(`/customers?${query}`);
-      if (!response.ok) throw new Error(response.statusText);
-      const html = await response.text();
-      if (turn !== asked) return; // an answer to what is no longer typed
-      list.innerHTML = html; // made and escaped by the server
+      if (response.ok) html = await response.text();
     } catch {
-      if (turn !== asked) return;
-      close();
-      status.textContent = "No suggestions at the moment";
-      return;
+      // no network: as any answer that is none
     }
+    if (turn !== asked) return;
+    list.innerHTML = html ?? ""; // made and escaped by the server
     const found = list.querySelectorAll("a").length;
     list.hidden = found === 0;
-    status.textContent = found === 0 ? "No customer begins with this" : `${found} suggestions, arrow keys to choose`;
+    if (html === null) status.textContent = "No suggestions at the moment";
+    else if (found === 0) status.textContent = "No customer begins with this";
+    else status.textContent = `${found} suggestions, arrow keys to choose`;
   };
 
   field.addEventListener("input", () => {
