@@ -96,10 +96,7 @@ def locked(world: World) -> Iterator[None]:
 
 
 def back_to_normal(returned: float, after: list[tuple[float, int, float, str | None]]) -> float:
-    """Seconds until a second in which every answer was a list; infinite without one.
-
-    Later a busy machine may hold a single lookup up again, and that is another trouble.
-    """
+    """Seconds until a second in which every answer was a list; infinite without one."""
     refused = [returned, *sorted(answer[0] for answer in after if answer[1] != 200), max(answer[0] for answer in after)]
     for last, following in pairwise(refused):
         if following - last >= 1 and sum(last < answer[0] < following for answer in after) >= 2 * CLIENTS:
@@ -147,5 +144,9 @@ def test_trouble_is_a_quick_503_and_over_when_it_is_over(
     assert took[int(len(took) * 0.99)] < PROMISED_SECONDS + SLACK_SECONDS + 2 * calm
     assert {status for status, _ in probes} == {200}
     assert normal < RETURN_SECONDS
+    # A busy machine may hold a lookup up once more; that is no rule.
+    since = [answer[1] for answer in after if answer[0] > returned + normal]
+    assert since.count(200) > 0.8 * len(since)
+    assert after[-1][1] == 200
     assert [process.pid for process in replica.processes()] == processes
     assert all(psutil.pid_exists(pid) for pid in processes)
