@@ -85,9 +85,13 @@ class Bench:
         return Taken(np.array(found["latencies"]) * 1000, found["rate"], found["failed"])
 
     def under(self, rules: list[serve_rules.Rule], port: int) -> Taken:
-        """One connection while these rules are in force, as they are for days, after a while of the same."""
+        """One connection while these rules are in force, as they are for days.
+
+        Before, the visitors whom the other turns bring come by: after the first seconds as many answers are kept as
+        without rules. Else half of the lists are made anew, and the median is by chance of one kind or the other.
+        """
         with serve_rules.in_force(self.world, rules):
-            self.client(port, 1)
+            self.client(port, 16)
             return self.client(port, 1)
 
     def pgbench(self, connections: int) -> Taken:
