@@ -87,12 +87,14 @@ class Bench:
     def under(self, rules: list[serve_rules.Rule], port: int) -> Taken:
         """One connection while these rules are in force, as they are for days.
 
-        Before, the visitors whom the other turns bring come by: after the first seconds as many answers are kept as
-        without rules. Else half of the lists are made anew, and the median is by chance of one kind or the other.
+        A change of the rules makes every kept answer anew; before the rules are measured, and before what comes after
+        them is, the visitors of the other turns come by, so that as many answers are kept with rules as without.
         """
         with serve_rules.in_force(self.world, rules):
             self.client(port, 16)
-            return self.client(port, 1)
+            taken = self.client(port, 1)
+        self.client(port, 16)
+        return taken
 
     def pgbench(self, connections: int) -> Taken:
         """Postgres and a C client alone."""
