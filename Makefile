@@ -5,6 +5,9 @@
 PYTHON ?=
 CATALOG ?=
 ARGS ?=
+SIZE ?=
+BESIDE ?=
+ROUNDS ?=
 STARTED := $(shell date +%s)
 export PYTHON
 # A night starts a dozen processes: each would compile all that it imports.
@@ -62,8 +65,10 @@ lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements.in -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements-dev.in -o requirements-dev.txt
 
-bench: install ## the stages of a night against floors and peers
-	@.venv/bin/python -m benchmarks $(ARGS)
+BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: install ## stages of a night against floors and peers, then a whole night (SIZE=200k, 2m, 20m; BESIDE=COMMIT ROUNDS=8)
+	@.venv/bin/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(BESIDE_ARGS) $(ARGS)
 
 bench-validate: install ## validate at 20 million rows: time against a floor, and memory
 	@.venv/bin/python -m benchmarks.validate $(ARGS)
@@ -83,5 +88,5 @@ bench-gate: install ## sabotaged candidates, honest retrains and equal models be
 bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
 	@.venv/bin/python -m benchmarks.new_items $(ARGS)
 
-bench-serve: install ## serving a million lists against pgbench and against scoring on request (3 GB in .local/bench-serve)
-	@.venv/bin/python -m benchmarks.serve $(ARGS)
+bench-serve: install ## serving a million lists against pgbench and scoring on request, or BESIDE=COMMIT (3 GB in .local/bench-serve)
+	@.venv/bin/python -m benchmarks.serve $(BESIDE_ARGS) $(ARGS)

@@ -1,6 +1,11 @@
-"""One table: stage, ours, floor or peer, ratio. For more: `make bench ARGS="--interactions 20000000"`."""
+"""The stages of a night against floors or peers, then whole nights from command to flip.
+
+`make bench SIZE=200k` is a quick look, `SIZE=20m` takes long. `make bench BESIDE=COMMIT` runs the nights of that commit
+as well, in turn with this checkout's, and prints the ratio of each round: ours divided by the other's.
+"""
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -16,29 +21,45 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
-from benchmarks import generate  # isort: skip
+from benchmarks import beside, generate, night  # isort: skip
 from recjobs.core import als, copy_format, finishing, ranking  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 
 ROUNDS = 3
+SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
+"""Users, items and interactions."""
 RECIPE = Recipe(factors=64, alpha=10, regularization=60, iterations=3)
 
 
 def main() -> None:
-    """Measure each stage next to its floor or peer, interleaved, and print medians."""
+    """Print the table of stages, then the nights."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--users", type=int, default=40_000)
-    parser.add_argument("--items", type=int, default=10_000)
-    parser.add_argument("--interactions", type=int, default=2_000_000)
+    parser.add_argument("--size", choices=SIZES, default="2m", help="about how many interactions there are")
+    parser.add_argument("--beside", metavar="COMMIT", help="run this commit's nights as well, in turn with ours")
+    parser.add_argument("--rounds", type=int, help="nights of each build: 8 beside another commit, else 1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured here as well")
     arguments = parser.parse_args()
     load_settings()
-    world = generate.interactions(arguments.users, arguments.items, arguments.interactions)
+    size, builds = SIZES[arguments.size], beside.builds(arguments.beside)
+    rounds = arguments.rounds or (8 if arguments.beside else 1)
+    measured = {"machine": machine(), "size": arguments.size, "stages": _measure_stages(size)}
+    print(f"\nA night from command to flip, the first of its catalog, in seconds; median of {rounds}", flush=True)
+    nights = night.measure(builds, size, rounds)
+    print("\n".join(night.report(builds, nights)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured | night.as_json(builds, nights), indent=1, default=str) + "\n")
+
+
+def _measure_stages(size: tuple[int, int, int]) -> dict[str, tuple[float, float]]:
+    """Print each stage next to its floor or peer, interleaved; return both medians in seconds."""
+    world, medians = generate.interactions(*size), {}
     print(f"{len(world):,} interactions, {world.n_users:,} users, {world.n_items:,} items; {machine()}\n")
     print(f"{'stage':<34}{'ours':>9}{'other':>9}{'ratio':>8}   against")
     with tempfile.TemporaryDirectory() as folder:
         for name, ours, against, other in _stages(world, Path(folder)):
-            mine, theirs = _interleaved(ours, other)
+            mine, theirs = medians[f"{name} against {against}"] = _interleaved(ours, other)
             print(f"{name:<34}{mine:>8.2f}s{theirs:>8.2f}s{mine / theirs:>8.2f}   {against}", flush=True)
+    return medians
 
 
 def _stages(world, folder):  # type: ignore[no-untyped-def]

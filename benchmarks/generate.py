@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.core.interactions import Interactions
@@ -49,6 +50,22 @@ def interactions(
         n_users,
         n_items,
     )
+
+
+def write(path: Path, n_users: int, n_items: int, n_interactions: int, spread: float = 1.4) -> None:
+    """Write such interactions as a source has them: integer ids, a rating, seconds, and in the order of time."""
+    world = interactions(n_users, n_items, n_interactions, spread=spread)
+    order = np.argsort(world.occurred_at)
+    columns = {
+        "user_id": world.user_idx[order].astype(np.int64) * 7 + 1_000_003,
+        "item_id": world.item_idx[order].astype(np.int64) * 13 + 17,
+        "rating": np.ones(len(world), np.float32),
+        "timestamp": world.occurred_at[order] // 1_000_000,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    pq.write_table(pa.table(columns), unfinished, compression="zstd", compression_level=1)
+    unfinished.rename(path)
 
 
 def read(path: Path) -> Interactions:

@@ -4,6 +4,8 @@ A million lists, visitors drawn by Zipf's law, some unknown; clients, web app, p
 floor is pgbench with the product's own serving statement, prepared, with the web app's settings, through its socket.
 All are measured in turn, round by round, for a few seconds each: a shared machine is slow for all of them alike, so
 ratios are taken within a round, and what is printed is the median over the rounds.
+
+`make bench-serve BESIDE=COMMIT` measures two web apps instead, this checkout's and that commit's, with the same lists.
 """
 
 import argparse
@@ -16,15 +18,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import orjson
 
-from benchmarks import serve_rules, serve_world
+from benchmarks import beside, serve_rules, serve_world
 from benchmarks.__main__ import machine
+from benchmarks.beside import THIS, Build, Comparison, failure, turns
 from benchmarks.serve_world import CATALOG, World
 from local import ports, postgres_binaries
 from local.environment import inherited, without_write_access
@@ -110,17 +113,20 @@ class Bench:
 
 
 @contextmanager
-def running(folder: Path, command: list[str], n_cores: int = 1, **environment: str) -> Iterator[int]:
-    """A server on a port of its own, from when it listens until the end of the block.
+def running(
+    folder: Path, command: list[str], n_cores: int = 1, build: Build = THIS, **environment: str
+) -> Iterator[int]:
+    """A server of a build, on a port of its own, from when it listens until the end of the block.
 
     It keeps to the first n_cores, as one would have it with `taskset`; Postgres has the others (`apart`).
     """
     port = str(ports.any_free())
     given = without_write_access(inherited()) | environment | {"WEBAPP_PORT": port}
-    with (folder / f"{command[0]}.log").open("wb") as log:
+    with (folder / f"{command[0]}-{build.name}.log").open("wb") as log:
         arguments = [port if word == "PORT" else word for word in command]
         server = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            build.command("python", "-m", *arguments),
+            cwd=build.root,
             env=given,
             stdout=log,
             stderr=log,
@@ -131,7 +137,7 @@ def running(folder: Path, command: list[str], n_cores: int = 1, **environment: s
                 if not ports.is_free(int(port)):
                     break
                 if server.poll() is not None:
-                    raise SystemExit(f"{command[0]} ended at once: {Path(log.name).read_text()}")
+                    raise failure(arguments, build.root, server.returncode, Path(log.name).read_text())
                 time.sleep(0.1)
             yield int(port)
         finally:
@@ -193,6 +199,27 @@ def measure(bench: Bench, rounds: int, webapp: int, trivial: int, peers: tuple[i
     return taken
 
 
+def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, int]) -> dict[str, Comparison]:
+    """Both builds' web apps in turn, `rounds` times after one that warms up. Exits when a request gets no 200."""
+
+    def measured(connections: int) -> list[list[Taken]]:
+        taken: dict[Build, list[Taken]] = {build: [] for build in webapps}
+        for _, build in turns(list(webapps), rounds + 1):
+            taken[build].append(bench.client(webapps[build], connections))
+            if failed := taken[build][-1].failed:
+                raise SystemExit(f"{failed} requests to the web app of {build.name} got no 200")
+            print(".", end="", file=sys.stderr, flush=True)
+        return [of[1:] for of in taken.values()]
+
+    one, many = measured(1), measured(16)
+    print(file=sys.stderr)
+    return {
+        "1 connection, p50 ms": Comparison(*([t.at(0.5) for t in of] for of in one)),
+        "1 connection, p99 ms": Comparison(*([t.at(0.99) for t in of] for of in one)),
+        "16 connections, requests/s": Comparison(*([t.rate for t in of] for of in many)),
+    }
+
+
 def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
     """Medians over the rounds, then what was promised."""
     yield f"{'':<20}{'p50 ms':>9}{'p99':>9}{'p99.9':>9}{'requests/s':>13}{'failed':>8}"
@@ -223,25 +250,43 @@ def main() -> None:
     """Build the world, start the servers, measure, print."""
     parser = argparse.ArgumentParser(prog="make bench-serve", description=__doc__)
     parser.add_argument("--users", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--beside", metavar="COMMIT", help="measure this commit's web app in turn with ours")
+    parser.add_argument("--rounds", type=int, help="8 beside another commit, else 5")
     parser.add_argument("--seconds", type=float, default=2, help="of each measuring")
     parser.add_argument("--state", type=Path, default=ROOT / ".local/bench-serve", help="where the lists are kept")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="beside another commit: write every round here as well"
+    )
     given = parser.parse_args()
+    builds = beside.builds(given.beside)
+    rounds = given.rounds or (8 if given.beside else 5)
     world = serve_world.build(given.state, given.users)
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             apart(world.cluster)
             bench = Bench(world, folder, given.seconds)
-            webapp = stack.enter_context(running(folder, ["webapp"], RECJOBS_READER_URL=bench.url))
+            settings = {"RECJOBS_READER_URL": bench.url, "RECJOBS_STATE": str(folder)}
+            webapps = {
+                build: stack.enter_context(running(folder, ["webapp"], build=build, **settings)) for build in builds
+            }
+            print(
+                f"{given.users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}", flush=True
+            )
+            if given.beside:
+                comparisons = measure_beside(bench, rounds, webapps)
+                print("\n".join(beside.table(builds, comparisons)))
+                if given.json:
+                    summaries = {name: asdict(one) | one.summary() for name, one in comparisons.items()}
+                    given.json.write_text(json.dumps({"machine": machine(), "comparison": summaries}, indent=1) + "\n")
+                return
             trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
             feed_peer(folder, world)
             peers = [
                 stack.enter_context(running(folder, [*PEER.split(), str(workers)], workers, PEER_FOLDER=str(folder)))
                 for workers in (1, os.cpu_count() or 1)
             ]
-            print(f"{given.users:,} users, {given.rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}")
-            print("\n".join(report(measure(bench, given.rounds, webapp, trivial, (peers[0], peers[1])))))
+            print("\n".join(report(measure(bench, rounds, webapps[THIS], trivial, (peers[0], peers[1])))))
     finally:
         world.cluster.stop()
 

@@ -86,7 +86,9 @@ def _child(arguments: argparse.Namespace) -> None:
     began, result = time.perf_counter(), dict[str, Any]()
     folder = Path(str(load_settings().data))
     if arguments.child == "generate":
-        _generate(folder / "rows.parquet", arguments)
+        from benchmarks import generate
+
+        generate.write(folder / "rows.parquet", arguments.users, arguments.items, arguments.interactions)
     elif arguments.child == "floor":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -108,24 +110,6 @@ def _child(arguments: argparse.Namespace) -> None:
             done = {"extract": extract, "validate": validate}[arguments.child].run(catalog, arguments.batch_id)
             result = {"rows": done["read"]}
     print(json.dumps({"seconds": time.perf_counter() - began, **result}))
-
-
-def _generate(path: Path, arguments: argparse.Namespace) -> None:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from benchmarks import generate
-
-    world = generate.interactions(arguments.users, arguments.items, arguments.interactions)
-    order = np.argsort(world.occurred_at)  # a source grows by time
-    columns = {
-        "user_id": world.user_idx[order].astype(np.int64) * 7 + 1_000_003,
-        "item_id": world.item_idx[order].astype(np.int64) * 13 + 17,
-        "rating": np.ones(len(world), np.float32),
-        "timestamp": world.occurred_at[order] // 1_000_000,
-    }
-    pq.write_table(pa.table(columns), path, compression="zstd", compression_level=1)
 
 
 if __name__ == "__main__":
