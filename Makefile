@@ -21,7 +21,7 @@ install: ## make .venv with the locked packages and the `recjobs` command
 	@$(MAKE) --no-print-directory catalogs/.schema.json
 
 # what editors complete and check catalog files by
-catalogs/.schema.json: recjobs/catalog.py recjobs/inputs.py recjobs/scalars.py
+catalogs/.schema.json: $(wildcard recjobs/catalog/*.py) recjobs/core/recipe.py
 	@.venv/bin/python -m recjobs schema >$@.part && mv $@.part $@
 
 install-dev:

@@ -22,7 +22,8 @@ import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
 from benchmarks import beside, generate, night  # isort: skip
-from recjobs.core import als, copy_format, finishing, ranking  # isort: skip
+from recjobs.core.model import als, ranking  # isort: skip
+from recjobs.core.lists import copy_format, ladder  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 
 ROUNDS = 3
@@ -99,7 +100,7 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
     )
     ranked = _rank(users, model, seen, eligible, threads)
     ids = pa.array([f"item-{i:05d}" for i in range(world.n_items)])
-    lists = pa.table(dict(zip(("item_ids", "scores"), finishing.as_lists(ranked, ids), strict=True)))
+    lists = pa.table(dict(zip(("item_ids", "scores"), ladder.as_lists(ranked, ids), strict=True)))
 
     def encode() -> None:
         for batch in lists.to_batches(8192):

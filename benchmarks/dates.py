@@ -15,17 +15,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recjobs.config import load_catalog, load_settings  # first: one BLAS thread, which must be said before numpy comes
+from recjobs.catalog.files import load_catalog  # first: one BLAS thread, which must be said before numpy comes
+from recjobs.config import load_settings  # first: one BLAS thread, which must be said before numpy comes
 
 import numpy as np  # isort: skip
 
 from benchmarks import looks  # isort: skip
-from recjobs.core import als  # isort: skip
-from recjobs.core.bootstrap import Interval, geometric_mean_difference, relative_difference  # isort: skip
-from recjobs.core.evaluation import Contestant, answer, exam  # isort: skip
-from recjobs.core.interactions import Interactions  # isort: skip
+from recjobs.core.model import als  # isort: skip
+from recjobs.core.evaluation.bootstrap import Interval, geometric_mean_difference, relative_difference  # isort: skip
+from recjobs.core.evaluation.exam import Contestant, answer, exam  # isort: skip
+from recjobs.core.rows.interactions import Interactions  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
-from recjobs.core.splitting import microseconds, split_at  # isort: skip
+from recjobs.core.rows.instants import microseconds  # isort: skip
+from recjobs.core.evaluation.split import split_at  # isort: skip
 
 CATALOG = "online_retail"
 DATES = ("2010-10-15", "2011-02-01", "2011-06-15", "2011-07-31", "2011-10-15", "2011-12-08")

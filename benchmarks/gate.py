@@ -11,22 +11,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
-from recjobs.config import load_catalog, load_settings  # first: one BLAS thread, which must be said before numpy comes
+from recjobs.catalog.files import load_catalog  # first: one BLAS thread, which must be said before numpy comes
+from recjobs.config import load_settings  # first: one BLAS thread, which must be said before numpy comes
 
 import numpy as np  # isort: skip
 
 from benchmarks import looks  # isort: skip
-from recjobs.catalog import Catalog  # isort: skip
-from recjobs.core import als, integrity, metrics  # isort: skip
-from recjobs.core.als import Factors  # isort: skip
-from recjobs.core.bootstrap import interval, relative_difference, resampled_means  # isort: skip
-from recjobs.core.evaluation import Answer, Contestant, Exam, answer, exam  # isort: skip
-from recjobs.core.gate import SEEN, Bounds, Shown, Verdict, decide, segments_by_activity  # isort: skip
-from recjobs.core.interactions import DAY, Interactions  # isort: skip
-from recjobs.core.model_file import StoredModel  # isort: skip
-from recjobs.core.popularity import popularity  # isort: skip
+from recjobs.catalog.file import Catalog  # isort: skip
+from recjobs.core.model import als  # isort: skip
+from recjobs.core.evaluation import integrity, metrics  # isort: skip
+from recjobs.core.model.als import Factors  # isort: skip
+from recjobs.core.evaluation.bootstrap import interval, relative_difference, resampled_means  # isort: skip
+from recjobs.core.evaluation.exam import Answer, Contestant, Exam, answer, exam  # isort: skip
+from recjobs.core.evaluation.gate import SEEN, Bounds, Shown, Verdict, decide, segments_by_activity  # isort: skip
+from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
+from recjobs.core.model.stored import StoredModel  # isort: skip
+from recjobs.core.lists.popularity import popularity  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
-from recjobs.core.trace import Trace  # isort: skip
+from recjobs.core.evaluation.residual_check import Trace  # isort: skip
 
 CATALOG = "online_retail"
 HOLDOUT_DAYS = (30, 7)

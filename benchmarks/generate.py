@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recjobs.core.interactions import Interactions
+from recjobs.core.rows.interactions import Interactions
 
 TOPICS = 32
 

@@ -1,9 +1,10 @@
 """Interactions of a catalog as a night would accept them, without publishing anything."""
 
 from recjobs.adapters.artifacts import Artifacts
-from recjobs.config import load_catalog, load_settings
-from recjobs.core.interactions import Interactions
-from recjobs.steps import begin_night, run_step
+from recjobs.catalog.files import load_catalog
+from recjobs.config import load_settings
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.runner import begin_night, run_step
 
 
 def interactions_of(catalog_name: str, as_of: str | None = None) -> Interactions:

@@ -10,19 +10,21 @@ import argparse
 import os
 from dataclasses import dataclass
 
-from recjobs.config import load_catalog, load_settings  # first: it gives BLAS one thread, before numpy comes
+from recjobs.catalog.files import load_catalog  # first: it gives BLAS one thread, before numpy comes
+from recjobs.config import load_settings  # first: it gives BLAS one thread, before numpy comes
 
 import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 from scipy.sparse import csr_matrix, diags  # isort: skip
 
 from benchmarks import looks  # isort: skip
-from recjobs.core import als, metrics  # isort: skip
-from recjobs.core.attributes import completed, features, held_down  # isort: skip
-from recjobs.core.evaluation import blend_of  # isort: skip
-from recjobs.core.interactions import DAY, Interactions  # isort: skip
-from recjobs.core.popularity import popularity  # isort: skip
-from recjobs.core.ranking import best_items, first_unseen  # isort: skip
+from recjobs.core.model import als  # isort: skip
+from recjobs.core.evaluation import metrics  # isort: skip
+from recjobs.core.model.attributes import completed, features, held_down  # isort: skip
+from recjobs.core.evaluation.exam import blend_of  # isort: skip
+from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
+from recjobs.core.lists.popularity import popularity  # isort: skip
+from recjobs.core.model.ranking import best_items, first_unseen  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 
 K, SEEDS, MAX_NEW_SHARE = 20, 5, 0.1

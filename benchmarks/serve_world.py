@@ -15,7 +15,7 @@ from local import ports, postgres_binaries, socket_folder
 from local.postgres import Cluster
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
 from recjobs.adapters.postgres import Database, Session
-from recjobs.core import copy_format
+from recjobs.core.lists import copy_format
 from recjobs.steps.publish import ROWS, field, partition
 
 CATALOG = "bench"

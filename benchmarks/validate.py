@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recjobs.config import load_catalog, load_settings
+from recjobs.catalog.files import load_catalog
+from recjobs.config import load_settings
 
 ROUNDS = 3
 SIZES = ("users", "items", "interactions")

@@ -18,11 +18,11 @@ from recjobs.config import load_settings  # first: it gives BLAS one thread, whi
 import numpy as np  # isort: skip
 
 from benchmarks import generate, looks  # isort: skip
-from recjobs.core import als  # isort: skip
-from recjobs.core.evaluation import Contestant, answer, exam  # isort: skip
-from recjobs.core.interactions import DAY, Interactions  # isort: skip
+from recjobs.core.model import als  # isort: skip
+from recjobs.core.evaluation.exam import Contestant, answer, exam  # isort: skip
+from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
-from recjobs.core.splitting import microseconds  # isort: skip
+from recjobs.core.rows.instants import microseconds  # isort: skip
 
 SHOP = Recipe(factors=64, alpha=5, regularization=20, half_life_days=14)
 DATES = ("2011-07-01", "2011-10-15")

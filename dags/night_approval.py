@@ -21,8 +21,8 @@ class AskIfOpen(HITLOperator):
 
     def execute(self, context: Any) -> Any:
         """Put the question, and wait for the answer without holding a worker."""
-        from recjobs.config import load_catalog
-        from recjobs.steps import approve
+        from recjobs.catalog.files import load_catalog
+        from recjobs.operations import approve
 
         with airflow_states():
             catalog = load_catalog(self.op_kwargs["catalog_name"])
@@ -44,8 +44,8 @@ def asked(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
         **INSIDE,
     )
     def note(catalog_name: str, batch_id: str, answer: dict[str, Any] | None) -> dict[str, Any]:
-        from recjobs.config import load_catalog
-        from recjobs.steps import approve
+        from recjobs.catalog.files import load_catalog
+        from recjobs.operations import approve
 
         if answer is None:
             return {"asked": False}

@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 log = logging.getLogger(__name__)
 
-OUTSIDE = {"retries": 4, "retry_delay": timedelta(seconds=20), "retry_exponential_backoff": True}
+OUTSIDE: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=20), "retry_exponential_backoff": True}
 """For a step that waits for a system outside: tried again for about five minutes while that system is away."""
 
-INSIDE = {"retries": 2, "retry_delay": timedelta(seconds=5)}
+INSIDE: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=5)}
 """For a step that only computes: again if its process was killed. Its own errors end it at once."""
 
 
@@ -75,9 +75,10 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
 
     @task(task_id="begin", execution_timeout=timedelta(hours=1), on_failure_callback=explain_failure, **OUTSIDE)
     def run(catalog_name: str, params: Any, dag_run: Any) -> str:
-        from recjobs.config import load_catalog
+        from recjobs.catalog.files import load_catalog
         from recjobs.errors import Misuse
-        from recjobs.steps import begin_night, meet_deadline
+        from recjobs.night.runner import begin_night
+        from recjobs.operations import deadline
 
         with airflow_states():
             # Airflow checks the values of the names it knows, and lets others pass.
@@ -85,7 +86,7 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
                 raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(form)}")
             catalog, as_of = load_catalog(catalog_name), params["as_of"]
             if dag_run.run_type == "scheduled" and catalog.schedule.deadline:
-                met_by = meet_deadline(catalog, dag_run.run_after)
+                met_by = deadline.run(catalog, dag_run.run_after)
                 raise AirflowSkipException(f"the input had come before the deadline, and began {met_by}")
             if as_of is None and catalog.live and dag_run.logical_date:
                 as_of = dag_run.logical_date.isoformat()
@@ -112,8 +113,8 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         **options,
     )
     def run(catalog_name: str, batch_id: str, outlet_events: Any = None) -> dict[str, Any]:
-        from recjobs.config import load_catalog
-        from recjobs.steps import run_step
+        from recjobs.catalog.files import load_catalog
+        from recjobs.night.runner import run_step
 
         with airflow_states():
             result = run_step(name, load_catalog(catalog_name), batch_id)

@@ -41,8 +41,8 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param,
 from night_approval import asked
 from night_tasks import INSIDE, OUTSIDE, begin, step
 
-from recjobs.catalog import Catalog
-from recjobs.config import load_catalogs
+from recjobs.catalog.file import Catalog
+from recjobs.catalog.files import load_catalogs
 
 DATE_OR_INSTANT = (
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"

@@ -18,7 +18,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from night_tasks import OUTSIDE, airflow_states
 
-from recjobs.config import load_catalogs
+from recjobs.catalog.files import load_catalogs
 
 
 @dag(
@@ -40,11 +40,11 @@ def prune() -> None:
 
     @task(execution_timeout=timedelta(hours=4), **OUTSIDE)
     def prune(catalog_name: str, params: Any) -> dict[str, Any]:
-        from recjobs.config import load_catalog
-        from recjobs.steps import prune_catalog
+        from recjobs.catalog.files import load_catalog
+        from recjobs.operations import prune
 
         with airflow_states():
-            return prune_catalog(load_catalog(catalog_name), dry_run=params["dry_run"])
+            return prune.run(load_catalog(catalog_name), params["dry_run"])
 
     for name in sorted(load_catalogs()):
         prune.override(task_id=name)(catalog_name=name)

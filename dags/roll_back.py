@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from night_tasks import airflow_states
 
-from recjobs.config import load_catalogs
+from recjobs.catalog.files import load_catalogs
 
 
 @dag(
@@ -46,8 +46,8 @@ def roll_back() -> None:
     # Never tried again by itself: without a batch id, doing it twice goes back two batches.
     @task(execution_timeout=timedelta(minutes=10), retries=0)
     def roll_back(params: Any) -> dict[str, Any]:
-        from recjobs.config import load_catalog
-        from recjobs.steps import roll_back
+        from recjobs.catalog.files import load_catalog
+        from recjobs.operations import roll_back
 
         with airflow_states():
             catalog = load_catalog(params["catalog"])

@@ -33,8 +33,9 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
 from night_tasks import INSIDE, OUTSIDE, ReportLink, airflow_states
 
-from recjobs.catalog import Catalog
-from recjobs.config import load_catalogs, load_settings
+from recjobs.catalog.file import Catalog
+from recjobs.catalog.files import load_catalogs
+from recjobs.config import load_settings
 
 DATE_OR_INSTANT = (
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"
@@ -59,14 +60,14 @@ FORM = {
 @task(execution_timeout=timedelta(hours=2), **OUTSIDE)
 def begin(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> list[int]:
     """Return the numbers of the study's trials; its id is the XCom study_id."""
-    from recjobs.config import load_catalog
+    from recjobs.catalog.files import load_catalog
     from recjobs.errors import Misuse
-    from recjobs.steps import begin_study
+    from recjobs.operations import tune as search
 
     with airflow_states():
         if unknown := sorted(set(dag_run.conf or {}) - set(FORM)):
             raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(FORM)}")
-        study = begin_study(load_catalog(catalog_name), as_of=params["as_of"], publish=True)
+        study = search.begin_study(load_catalog(catalog_name), as_of=params["as_of"], publish=True)
     ti.xcom_push("study_id", study["study_id"])
     return list(range(params["trials"]))
 
@@ -81,12 +82,12 @@ def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[st
     """Return what one recipe was worth."""
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from recjobs.config import load_catalog
-    from recjobs.steps import one_trial
+    from recjobs.catalog.files import load_catalog
+    from recjobs.operations import tune as search
 
     context = get_current_context()
     with airflow_states():
-        made = one_trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
+        made = search.one_trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
         context["trial_was"] = made["said"][:200]  # Airflow keeps 250 characters of it
         if made["state"] == "skipped":
             raise AirflowSkipException(f"the {params['minutes']:g} minutes were over before trial {number} ended")
@@ -96,11 +97,11 @@ def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[st
 @task(execution_timeout=timedelta(hours=1), trigger_rule="none_failed", **OUTSIDE)
 def finish(catalog_name: str, batch_id: str) -> dict[str, Any]:
     """Return what was found; batch_id: the study's id, under which the web app shows its page."""
-    from recjobs.config import load_catalog
-    from recjobs.steps import finish_study
+    from recjobs.catalog.files import load_catalog
+    from recjobs.operations import tune as search
 
     with airflow_states():
-        return finish_study(load_catalog(catalog_name), batch_id)
+        return search.finish_study(load_catalog(catalog_name), batch_id)
 
 
 def tune(catalog: Catalog) -> None:

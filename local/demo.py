@@ -16,7 +16,8 @@ from local.ports import HOST
 from local.progress import follow
 from local.published import published
 from recjobs import NIGHT
-from recjobs.config import ROOT, Settings, load_catalog, load_settings
+from recjobs.catalog.files import load_catalog
+from recjobs.config import ROOT, Settings, load_settings
 
 STEPS = ("begin", *NIGHT)
 DAG_SECONDS = 90

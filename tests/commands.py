@@ -24,9 +24,13 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
         "recjobs.__main__",
-        "recjobs.progress",
-        "recjobs.search_progress",
-        *(f"recjobs.steps.{path.stem}" for path in sorted((ROOT / "recjobs" / "steps").glob("[a-z]*.py"))),
+        "recjobs.cli.progress",
+        "recjobs.cli.search_progress",
+        *(
+            f"recjobs.{room}.{path.stem}"
+            for room in ("steps", "operations")
+            for path in sorted((ROOT / "recjobs" / room).glob("[a-z]*.py"))
+        ),
         "recjobs.adapters.mlflow_model",
         "mlflow.pyfunc",
         "mlflow.store.tracking.sqlalchemy_store",

@@ -8,7 +8,7 @@ from pyarrow import fs
 
 from recjobs.adapters.object_store import Store, file_system
 from recjobs.core.batch_ids import is_batch_id, parse_batch_id
-from recjobs.core.keeping import Folder, Going
+from recjobs.core.retention import Folder, Going
 from recjobs.errors import SystemAway
 
 STUDIES, INPUTS = "_tune", "_inputs"

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from recjobs.adapters.object_store import Store, file_system
-from recjobs.core import plain_arrays
 from recjobs.core.batch_ids import is_batch_id, parse_batch_id
+from recjobs.core.model import npz
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
@@ -247,4 +247,4 @@ class Artifacts:
 
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
         """The arrays of a .npz. Raises ModelUnreadable for anything else; pickles are never loaded."""
-        return plain_arrays.read(pa.BufferReader(self.load_bytes(step, name)), self.where(step, name))
+        return npz.read(pa.BufferReader(self.load_bytes(step, name)), self.where(step, name))

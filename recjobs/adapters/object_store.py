@@ -8,7 +8,7 @@ from uuid import uuid4
 import pyarrow as pa
 from pyarrow import fs
 
-from recjobs.core.s3_answers import meaning
+from recjobs.adapters.s3_errors import meaning
 from recjobs.errors import BadConfiguration
 
 

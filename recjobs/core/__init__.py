@@ -1,1 +1,1 @@
-"""Nouns: pure computing. No clock, no file, no network, no environment."""
+"""Pure computing, by subject. No clock, no file, no network, no environment."""

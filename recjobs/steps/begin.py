@@ -9,16 +9,17 @@ import pyarrow as pa
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifacts import Artifacts
 from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog import AnyPlace, Catalog, sets_recipe
+from recjobs.catalog.file import AnyPlace, Catalog, sets_recipe
+from recjobs.catalog.sources import Source, named
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
-from recjobs.core.challengers import in_force
 from recjobs.core.recipe import Recipe
-from recjobs.core.validation import EARLIEST, as_microseconds
-from recjobs.core.volume import PastNight
+from recjobs.core.rows.validation import EARLIEST, as_microseconds
+from recjobs.core.rows.volume import PastNight
+from recjobs.core.search.challengers import in_force
 from recjobs.errors import DataRefused, Misuse, Superseded
-from recjobs.inputs import Source, named
-from recjobs.night import ChallengerPin, ChampionPin, LivePin, Request, code_version, data_folder, database
+from recjobs.night.night import code_version, data_folder, database
+from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
 
 
 def run(

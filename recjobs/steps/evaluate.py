@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs.catalog import Catalog
-from recjobs.core import integrity
-from recjobs.core.als import Factors
-from recjobs.core.comparison import kept_lists
-from recjobs.core.evaluation import VIEWS, Answer, Contestant, Rows, answer, exam, measure, with_neighbours
-from recjobs.core.gate import segments_by_activity
-from recjobs.core.interactions import Interactions
+from recjobs.catalog.file import Catalog
+from recjobs.core.evaluation import integrity
+from recjobs.core.evaluation.exam import VIEWS, Answer, Contestant, Rows, answer, exam, measure, with_neighbours
+from recjobs.core.evaluation.gate import segments_by_activity
+from recjobs.core.evaluation.side_by_side import kept_lists
+from recjobs.core.model.als import Factors
 from recjobs.core.recipe import Recipe
-from recjobs.core.splitting import microseconds
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import ModelUnreadable
-from recjobs.night import Night
+from recjobs.night.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 from recjobs.adapters import sources
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog import AnyPlace, Catalog
+from recjobs.catalog.file import AnyPlace, Catalog
+from recjobs.catalog.sources import Source
 from recjobs.errors import DataRefused
-from recjobs.inputs import Source
-from recjobs.night import Night, data_folder
+from recjobs.night.night import Night, data_folder
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, int]:

@@ -4,10 +4,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from recjobs.catalog import Catalog
-from recjobs.core.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
+from recjobs.catalog.file import Catalog
+from recjobs.core.evaluation.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
 from recjobs.core.recipe import Recipe
-from recjobs.night import Night
+from recjobs.night.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, float | str | None]:

@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.adapters.artifacts import Artifacts
-from recjobs.catalog import Catalog
-from recjobs.core.bands import BANDS, Measured, Shape, measure, top_items
-from recjobs.core.checksum import list_digests, total
-from recjobs.core.contract import Broken, World, check_ids, check_lists, check_other_lists
-from recjobs.core.interactions import DAY
-from recjobs.core.splitting import microseconds
+from recjobs.catalog.file import Catalog
+from recjobs.core.lists.bands import BANDS, Measured, Shape, measure, top_items
+from recjobs.core.lists.checksum import list_digests, total
+from recjobs.core.lists.contract import Broken, World, check_ids, check_lists, check_other_lists
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import DAY
 from recjobs.errors import ListsRefused, ModelRefused
-from recjobs.night import Night
+from recjobs.night.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 
 from recjobs.adapters.postgres import Session
-from recjobs.catalog import Catalog
-from recjobs.core import copy_format
+from recjobs.catalog.file import Catalog
 from recjobs.core.batch_ids import parse_batch_id
-from recjobs.decision import record
+from recjobs.core.lists import copy_format
 from recjobs.errors import ListsRefused, Locked
-from recjobs.night import Night, let_alias_follow
+from recjobs.night.decision import record
+from recjobs.night.night import Night, let_alias_follow
 
 ROWS = 8192
 """Lists encoded at a time."""

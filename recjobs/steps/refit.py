@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from recjobs.catalog import Catalog
-from recjobs.core import als
-from recjobs.core.evaluation import Contestant, exam, lists_of
-from recjobs.core.interactions import Interactions
-from recjobs.core.metrics import overlap_at, per_user
-from recjobs.core.model_file import StoredModel
-from recjobs.core.refit import defect_of_refit
-from recjobs.core.splitting import microseconds
-from recjobs.night import Night
+from recjobs.catalog.file import Catalog
+from recjobs.core.evaluation.exam import Contestant, exam, lists_of
+from recjobs.core.evaluation.metrics import per_user
+from recjobs.core.evaluation.refit import defect_of_refit
+from recjobs.core.model import als
+from recjobs.core.model.ranking import overlap_at
+from recjobs.core.model.stored import StoredModel
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from recjobs.catalog import Catalog
-from recjobs.decision import kept_batch, record
-from recjobs.night import Night, let_alias_follow
-from recjobs.night_page import night_page
+from recjobs.catalog.file import Catalog
+from recjobs.night.decision import kept_batch, record
+from recjobs.night.night import Night, let_alias_follow
+from recjobs.reports.night import night_page
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters.artifacts import StepFiles
-from recjobs.catalog import Catalog
-from recjobs.core.because import as_columns
-from recjobs.core.finishing import as_lists, latest, similar
-from recjobs.core.popularity import popularity
-from recjobs.night import Night
-from recjobs.scoring import Scoring
+from recjobs.catalog.file import Catalog
+from recjobs.core.lists.ladder import as_lists, latest, similar
+from recjobs.core.lists.popularity import popularity
+from recjobs.core.lists.reasons import as_columns
+from recjobs.night.night import Night
+from recjobs.night.scoring import Scoring
 
 CHUNK_USERS = 20_000
 N_SIMILAR = 50

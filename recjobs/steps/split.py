@@ -1,9 +1,9 @@
 """Cut tonight's interactions at one instant: before it we train, from it on we measure."""
 
-from recjobs.catalog import Catalog
-from recjobs.core.interactions import Interactions
-from recjobs.core.splitting import choose_cutoff, split_at
-from recjobs.night import Night
+from recjobs.catalog.file import Catalog
+from recjobs.core.evaluation.split import choose_cutoff, split_at
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, int | str]:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from recjobs.catalog import Catalog
-from recjobs.core import als
-from recjobs.core.interactions import Interactions
-from recjobs.core.model_file import StoredModel
+from recjobs.catalog.file import Catalog
+from recjobs.core.model import als
+from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
-from recjobs.core.splitting import microseconds
-from recjobs.night import Night
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.night import Night
 
 
 def run(catalog: Catalog, batch_id: str) -> dict[str, int | bool]:

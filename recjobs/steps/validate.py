@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs import limits
 from recjobs.adapters.artifacts import StepFiles
-from recjobs.catalog import Catalog
-from recjobs.core import items as core_items
-from recjobs.core import users as core_users
-from recjobs.core.collected import Bots, Collected, Gathered
-from recjobs.core.drift import Moved, profile
-from recjobs.core.findings import Finding, forgiven, must_go_on
-from recjobs.core.interactions import Interactions
-from recjobs.core.reasons import QUARANTINE
-from recjobs.core.splitting import instant, microseconds
-from recjobs.core.tally import Tally
-from recjobs.core.validation import as_ids, check, encoded_ids, weights_of_ratings
-from recjobs.inputs import Source, named
-from recjobs.night import Night
+from recjobs.catalog.file import Catalog
+from recjobs.catalog.sources import Source, named
+from recjobs.core.rows import items as core_items
+from recjobs.core.rows import users as core_users
+from recjobs.core.rows.accounting import Tally
+from recjobs.core.rows.drift import Moved, profile
+from recjobs.core.rows.findings import Finding, forgiven, must_go_on
+from recjobs.core.rows.gathering import Bots, Collected, Gathered
+from recjobs.core.rows.instants import instant, microseconds
+from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.reason_codes import QUARANTINE
+from recjobs.core.rows.validation import as_ids, check, encoded_ids, weights_of_ratings
+from recjobs.night import input_limits
+from recjobs.night.night import Night
 
 _RAW = ("user_id", "item_id", "occurred_at", "weight", "kind")
 REJECTED = pa.schema(
@@ -53,7 +53,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
         findings = forgiven(
             [
                 *tally.findings(gathered.merged),
-                *limits.of_the_night(night, counts, gathered.interactions, tally),
+                *input_limits.of_the_night(night, counts, gathered.interactions, tally),
                 *of_drift,
             ],
             night.request.force if counts["accepted"] + counts["carried"] else None,
@@ -195,11 +195,11 @@ def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Mov
     now = profile(gathered.interactions, gathered.user_ids, gathered.item_ids, until, days)
     files.save_json("profile.json", now.to_json())
     files.save_table("profile_items.parquet", now.items)
-    before = limits.earlier_profile(night)
-    moved = limits.drift(night, before, now) if before else []
+    before = input_limits.earlier_profile(night)
+    moved = input_limits.drift(night, before, now) if before else []
     compared = night.request.history[0].batch_id if moved else None
     files.save_json("drift.json", {"compared_with": compared, "features": [one.to_json() for one in moved]})
-    return moved, limits.of_drift(night, moved)
+    return moved, input_limits.of_drift(night, moved)
 
 
 def _carried_over(night: Night, attributes: Any) -> Any:

@@ -1,4 +1,4 @@
--- The one row counts a loaded batch's lists, those that are not empty, and hashes them all as recjobs.core.checksum does.
+-- The one row counts a loaded batch's lists, those that are not empty, and hashes them all as recjobs.core.lists.checksum does.
 select
     count(*) as n_users,
     count(*) filter (where n_items > 0) as n_filled,

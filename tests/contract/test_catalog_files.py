@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recjobs.config import ROOT, Settings, load_catalog, load_catalogs
+from recjobs.catalog.files import load_catalog, load_catalogs
+from recjobs.config import ROOT, Settings
 
 SETTINGS = Settings(RECJOBS_CATALOGS=ROOT / "catalogs", _env_file=None)
 FILES = sorted((ROOT / "catalogs").glob("*.yaml"))
@@ -45,6 +46,6 @@ def test_every_excluded_row_of_the_real_shop_has_a_rule_with_a_name():
 
 
 def test_reading_the_catalogs_imports_nothing_heavy():
-    code = "import sys; from recjobs.config import load_catalogs; load_catalogs(); print(*sys.modules, sep='\\n')"
+    code = "import sys; from recjobs.catalog import files; files.load_catalogs(); print(*sys.modules, sep='\\n')"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert not {"numpy", "pandas", "pyarrow", "scipy", "implicit", "mlflow", "psycopg2"} & set(out.split())

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from recjobs.catalog import Catalog, json_schema
+from recjobs.catalog.file import Catalog, json_schema
 from recjobs.config import ROOT
 from tests.worlds import CATALOG
 

@@ -12,7 +12,7 @@ import yaml
 
 from recjobs import NIGHT, __main__, config
 from recjobs.__main__ import cli, main
-from recjobs.cli_options import overrides_of
+from recjobs.cli.options import overrides_of
 from recjobs.errors import Misuse
 from tests.unit.test_errors import classes
 

@@ -10,10 +10,10 @@ import pytest
 
 from recjobs import NIGHT
 from recjobs.__main__ import cli
+from recjobs.catalog.gate import Gate
 from recjobs.config import Settings
-from recjobs.core.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
-from recjobs.core.reasons import as_markdown
-from recjobs.quality import Gate
+from recjobs.core.evaluation.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
+from recjobs.core.rows.reason_codes import as_markdown
 from webapp.settings import Settings as WebSettings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,8 +17,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recjobs.config import load_catalog
-from recjobs.core.interactions import Interactions
+from recjobs.catalog.files import load_catalog
+from recjobs.core.rows.interactions import Interactions
 from recjobs.steps import begin, extract, validate
 
 IDS = ["a", "A", "007", "7", "NA", "null", " ", "\\N", "caf\u00e9", "cafe\u0301", "", None, "x" * 257, "ü" * 128]

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recjobs.core.als import Factors, aligned, fit, fold_in
-from recjobs.core.interactions import Interactions
-from recjobs.core.model_file import StoredModel
-from recjobs.core.ranking import best_items
+from recjobs.core.model.als import Factors, aligned, fit, fold_in
+from recjobs.core.model.ranking import best_items
+from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
-from recjobs.night import Request
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.request import Request
 from tests.commands import Kill
 from tests.worlds import MakeWorld, World, shop
 

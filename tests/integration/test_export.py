@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recjobs.errors import Misuse
-from recjobs.steps.export import whole
+from recjobs.operations.export import whole
 from tests.commands import environment_of
 from tests.worlds import EARLIER, ODD_IDS, MakeWorld, World
 

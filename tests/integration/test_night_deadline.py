@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from recjobs.catalog import Catalog
+from recjobs.catalog.file import Catalog
 from recjobs.errors import InputLate
-from recjobs.steps import deadline
+from recjobs.operations import deadline
 from tests.worlds import MakeWorld, World, by_chance
 
 

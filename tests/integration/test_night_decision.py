@@ -150,7 +150,7 @@ def test_an_approval_that_comes_late_is_taken_by_the_same_night_again(asking: Wo
 def asked_of_a_person(world: World, batch_id: str) -> str:
     """What Airflow's task shows."""
     code = (
-        "from recjobs.config import load_catalog; from recjobs.steps import approve; "
+        "from recjobs.catalog.files import load_catalog; from recjobs.operations import approve; "
         f"print(approve.question(load_catalog({world.name!r}), {batch_id!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment_of(world.settings), cwd=ROOT,

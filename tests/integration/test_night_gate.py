@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recjobs.comparison_page import CHECKS
-from recjobs.core.model_file import StoredModel
+from recjobs.core.model.stored import StoredModel
+from recjobs.reports.comparison import CHECKS
 from tests.list_contract import broken_lists
 from tests.worlds import CATALOG, EARLIER, Goods, MakeWorld, World, by_chance, handful
 

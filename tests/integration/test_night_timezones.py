@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from recjobs.core.interactions import Interactions
+from recjobs.core.rows.interactions import Interactions
 from tests.integration.test_dags import run
 from tests.worlds import Goods, MakeWorld, World, shop
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from recjobs.config import load_catalog
-from recjobs.steps import prune
+from recjobs.catalog.files import load_catalog
+from recjobs.operations import prune
 from tests.batches import publish
 from tests.commands import Done, Kill
 from tests.s3_server import running
@@ -79,7 +79,7 @@ def test_a_dry_run_says_what_would_go_and_lets_nothing_go(grown: tuple[World, li
 @pytest.mark.parametrize(
     "kill",
     [
-        Kill("recjobs.steps.prune:_prune_artifacts", "before"),
+        Kill("recjobs.operations.prune:_prune_artifacts", "before"),
         Kill(f"{FOLDERS}.undo_step", "after", ("begin",)),
         Kill(f"{FOLDERS}.undo_step", "before", ("train",)),
         Kill(f"{FOLDERS}.remove_night", "after"),

@@ -7,8 +7,8 @@ import psycopg2
 import pytest
 
 from recjobs.adapters.postgres import Session
-from recjobs.config import load_catalog
-from recjobs.steps import prune
+from recjobs.catalog.files import load_catalog
+from recjobs.operations import prune
 from tests.batches import publish, stage, tables
 from tests.commands import Kill
 from tests.publishing import LIST_TABLES as TABLES

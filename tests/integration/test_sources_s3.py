@@ -11,8 +11,8 @@ import pytest
 
 from local import ports
 from recjobs.adapters import sources
+from recjobs.catalog.sources import Place
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
-from recjobs.inputs import Place
 from tests.s3_server import Server, running
 from tests.worlds import EARLIER, MakeWorld
 

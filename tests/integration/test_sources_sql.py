@@ -13,8 +13,8 @@ import pytest
 from local import ports
 from recjobs.adapters import sources
 from recjobs.adapters.sources import query
+from recjobs.catalog.sources import Place
 from recjobs.errors import DataRefused
-from recjobs.inputs import Place
 from tests.s3_server import running
 from tests.worlds import COLUMNS, EARLIER, Goods, MakeWorld, Postgres, World, shop
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 
-from recjobs.core.als import fold_in
-from recjobs.core.interactions import Interactions
-from recjobs.core.model_file import StoredModel
-from recjobs.core.plain_arrays import read
+from recjobs.core.model.als import fold_in
+from recjobs.core.model.npz import read
+from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
-from recjobs.core.splitting import microseconds
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
 from tests.worlds import World
 
 TRACED = """

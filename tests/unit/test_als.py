@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.als import Factors, aligned, fit, fold_in, known_rows, row_regularization
-from recjobs.core.neighbours import Blend, similarity_of
-from recjobs.core.ranking import best_items
+from recjobs.core.model.als import Factors, aligned, fit, fold_in, known_rows, row_regularization
+from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.ranking import best_items
 from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, checkerboard, interactions, sets
 

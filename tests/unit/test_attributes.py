@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core import attributes
-from recjobs.core.attributes import completed, features, held_down
-from recjobs.core.finishing import similar
+from recjobs.core.lists.ladder import similar
+from recjobs.core.model import attributes
+from recjobs.core.model.attributes import completed, features, held_down
 from tests.unit.hostile import HOSTILE
 
 RED, BLUE = (3.0, 0.0, 0.2), (0.0, 3.0, 0.2)

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core import bands
-from recjobs.core.bands import Shape, measure, top_items
+from recjobs.core.lists import bands
+from recjobs.core.lists.bands import Shape, measure, top_items
 
 ITEMS = pa.array(["a", "b", "c", "d", "e", "f", "g"])
 ELIGIBLE = np.array([1, 1, 1, 1, 0, 1, 1], bool)

@@ -8,12 +8,12 @@ import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
-from recjobs.core.als import fit, fold_in
-from recjobs.core.because import BITS, MAX_PLACES, as_columns, because, joined
-from recjobs.core.neighbours import Blend, similarity_of
-from recjobs.core.ranking import Ranked, best_items
+from recjobs.core.lists.reasons import BITS, MAX_PLACES, as_columns, because, joined
+from recjobs.core.model.als import fit, fold_in
+from recjobs.core.model.fold_in import FoldIn, blocks
+from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.ranking import Ranked, best_items
 from recjobs.core.recipe import Recipe
-from recjobs.core.shares import FoldIn, blocks
 from tests.unit.worlds import sets
 
 RECIPE = Recipe(factors=8, alpha=5.0, regularization=0.7, iterations=5)

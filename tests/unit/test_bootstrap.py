@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from recjobs.core import bootstrap
-from recjobs.core.bootstrap import geometric_mean_difference, mean_intervals, relative_difference, resampled_means
+from recjobs.core.evaluation import bootstrap
+from recjobs.core.evaluation.bootstrap import (
+    geometric_mean_difference,
+    mean_intervals,
+    relative_difference,
+    resampled_means,
+)
 
 
 def test_the_interval_of_a_mean_covers_the_truth_in_about_95_of_100_worlds():

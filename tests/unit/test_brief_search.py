@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from recjobs.core import brief_search
 from recjobs.core.recipe import Recipe
+from recjobs.core.search import brief
 from tests.unit.worlds import interactions
 
 BAD = Recipe(factors=1, alpha=0.5, regularization=500, iterations=3)
@@ -26,7 +26,7 @@ def tastes(n_users=60, n_items=40, spread_days=100.0):
 def found(train, *, has_times=False, seconds=200, told=lambda trials: None):
     """The clock says one second more each time it is asked."""
     ticks = itertools.count()
-    return brief_search.brief_search(
+    return brief.brief_search(
         train, BAD, has_times=has_times, seconds=seconds, seed=7, threads=1, clock=lambda: next(ticks), told=told
     )
 
@@ -55,7 +55,7 @@ def test_a_trial_that_is_running_when_the_time_is_up_does_not_count():
 
 
 def test_with_times_the_last_days_are_held_out_and_of_a_short_history_a_fifth(monkeypatch):
-    monkeypatch.setattr(brief_search, "HELD_OUT_DAYS", 10.0)
+    monkeypatch.setattr(brief, "HELD_OUT_DAYS", 10.0)
     assert found(tastes(), has_times=True, seconds=0).asked.startswith("the 10 days from ")
     assert found(tastes(spread_days=20), has_times=True, seconds=0).asked.startswith("the 4 days from ")
 
@@ -66,7 +66,7 @@ def test_the_same_seed_draws_the_same_trials():
 
 
 def test_fewer_users_are_asked_where_there_are_many(monkeypatch):
-    monkeypatch.setattr(brief_search, "ASKED", 5)
+    monkeypatch.setattr(brief, "ASKED", 5)
     assert found(tastes(), seconds=0).asked == "10% of the pairs, at random, 5 users"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from recjobs.catalog import Catalog, explain
+from recjobs.catalog.file import Catalog, explain
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 

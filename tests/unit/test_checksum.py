@@ -6,7 +6,7 @@ import struct
 import pyarrow as pa
 import pytest
 
-from recjobs.core.checksum import list_digests, total
+from recjobs.core.lists.checksum import list_digests, total
 from tests.unit.hostile import HOSTILE
 
 ROWS = [

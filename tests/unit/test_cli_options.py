@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from recjobs.cli_options import Duration
+from recjobs.cli.options import Duration
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("90s", 90), ("15m", 900), ("1.5h", 5400), (" 2 m ", 120)])

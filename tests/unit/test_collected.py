@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core.collected import Bots, Collected
-from recjobs.core.validation import encoded_ids
+from recjobs.core.rows.gathering import Bots, Collected
+from recjobs.core.rows.validation import encoded_ids
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
 

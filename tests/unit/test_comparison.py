@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from recjobs.core.comparison import Moved, drawn, kept_lists, movers, places, places_of_categories
-from recjobs.core.evaluation import Exam
+from recjobs.core.evaluation.exam import Exam
+from recjobs.core.evaluation.side_by_side import Moved, drawn, kept_lists, movers, places, places_of_categories
 
 USERS = np.array([4, 7])
 TAKEN = csr_matrix(np.array([[0, 1, 0, 0, 1], [0, 0, 0, 1, 0]]))

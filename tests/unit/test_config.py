@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from recjobs import config
-from recjobs.config import Settings, connection_url, load_catalog, load_catalogs, load_settings
+from recjobs.catalog.files import load_catalog, load_catalogs
+from recjobs.config import Settings, connection_url, load_settings
 from recjobs.errors import BadConfiguration, Misuse
 
 GOOD = """

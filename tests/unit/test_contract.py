@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.contract import Broken, World, check_ids, check_lists, check_other_lists
+from recjobs.core.lists.contract import Broken, World, check_ids, check_lists, check_other_lists
 
 ITEMS = pa.array(["a", "b", "c", "d", "e"])
 USERS = pa.array(["u0", "u1", "u2"])

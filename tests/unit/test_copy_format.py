@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core import copy_format
+from recjobs.core.lists import copy_format
 from tests.unit.hostile import HOSTILE
 
 _ELEMENTS = {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recjobs.adapters import sources
 from recjobs.adapters.sources import csv_faults, csv_files
+from recjobs.catalog.sources import Place
 from recjobs.errors import DataRefused
-from recjobs.inputs import Place
 
 
 @pytest.fixture

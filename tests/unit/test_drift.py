@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core.drift import PSI, SHARES, compare, profile, stability_index
+from recjobs.core.rows.drift import PSI, SHARES, compare, profile, stability_index
 from tests.unit.worlds import NOW, interactions
 
 HOUR = 1 / 24

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core import evaluation
-from recjobs.core.evaluation import Contestant, answer, exam, filled, lists_of, measure
-from recjobs.core.gate import segments_by_activity
+from recjobs.core.evaluation import exam as evaluation
+from recjobs.core.evaluation.exam import Contestant, answer, exam, filled, lists_of, measure
+from recjobs.core.evaluation.gate import segments_by_activity
 from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, interactions
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recjobs.core.findings import Finding, forgiven, must_go_on, of_night
+from recjobs.core.rows.findings import Finding, forgiven, must_go_on, of_night
 from recjobs.errors import DataRefused, InputLate
 
 ROWS = Finding("bad_time", "quarantined", 3, "a.csv row 1")

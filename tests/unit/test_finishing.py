@@ -7,9 +7,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.finishing import Ladder, PopularList, as_lists, fill, fill_up, latest, similar
-from recjobs.core.interactions import DAY
-from recjobs.core.ranking import Ranked
+from recjobs.core.lists.ladder import Ladder, PopularList, as_lists, fill, fill_up, latest, similar
+from recjobs.core.model.ranking import Ranked
+from recjobs.core.rows.interactions import DAY
 from tests.unit.worlds import NOW, interactions, sets
 
 POPULAR = PopularList(np.array([4, 3, 2, 1, 0], np.int32), np.array([50, 40, 30, 20, 10], np.float32))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.folds import before, folds, random_fold
-from recjobs.core.interactions import DAY
+from recjobs.core.rows.interactions import DAY
+from recjobs.core.search.folds import before, folds, random_fold
 from tests.unit.worlds import NOW, interactions
 
 ROWS = [(user, item, ago) for user in range(4) for item, ago in enumerate((50, 40, 25, 15, 8, 3))]

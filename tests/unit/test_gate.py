@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.gate import Bounds, Shown, decide, segments_by_activity
+from recjobs.core.evaluation.gate import Bounds, Shown, decide, segments_by_activity
 
 N = 400
 NOISE = np.random.default_rng(1).normal(0, 0.02, (3, N))

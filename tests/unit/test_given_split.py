@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from recjobs.core.collected import Collected
-from recjobs.core.given_split import given_split
+from recjobs.core.evaluation.given_split import given_split
+from recjobs.core.rows.gathering import Collected
 from tests.unit.worlds import batches
 
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from recjobs.config import load_catalog
+from recjobs.catalog.files import load_catalog
 from recjobs.errors import DataRefused, Misuse
-from recjobs.steps import init
+from recjobs.operations import init
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core import integrity
-from recjobs.core.als import Factors, fit
-from recjobs.core.interactions import DAY
-from recjobs.core.model_file import StoredModel
+from recjobs.core.evaluation import integrity
+from recjobs.core.evaluation.residual_check import Trace, trace
+from recjobs.core.model.als import Factors, fit
+from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
-from recjobs.core.trace import Trace, trace
+from recjobs.core.rows.interactions import DAY
 from tests.unit.worlds import NOW, interactions
 
 RECIPE = Recipe(factors=6, alpha=8, regularization=2, iterations=12)
@@ -132,7 +132,7 @@ def test_users_drawn_at_random_are_seen_though_the_items_were_solved_for_them():
 
 
 def test_rows_are_sampled_when_there_are_many_and_tell_the_same(monkeypatch):
-    monkeypatch.setattr("recjobs.core.trace.SAMPLE", 20)
+    monkeypatch.setattr("recjobs.core.evaluation.residual_check.SAMPLE", 20)
     assert seen(HONEST).left_of_items < 0.02
     assert seen(fitted(ALL)).holdout > 0.8
     assert seen(rows_shuffled("item_factors")).left_of_items > 0.5

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recjobs import interaction_files
 from recjobs.errors import DataRefused, Misuse
+from recjobs.operations import interaction_files
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 AT = int(datetime(2024, 5, 31, tzinfo=UTC).timestamp())

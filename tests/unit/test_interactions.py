@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.interactions import DAY, Interactions
 from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import DAY, Interactions
 from tests.unit.worlds import NOW, interactions
 
 

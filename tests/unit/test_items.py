@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recjobs.core.items import ATTRIBUTES, Said, of_file, table, untried
+from recjobs.core.rows.items import ATTRIBUTES, Said, of_file, table, untried
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from recjobs.core.keeping import ALL, Folder, Going, going
+from recjobs.core.retention import ALL, Folder, Going, going
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 OLD, YOUNG = NOW - timedelta(days=1), NOW + timedelta(seconds=1)

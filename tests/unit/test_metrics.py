@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recjobs.core import metrics
+from recjobs.core.evaluation import metrics
 from tests.unit.worlds import sets
 
 

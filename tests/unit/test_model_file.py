@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from recjobs.core.als import Factors
-from recjobs.core.model_file import StoredModel
+from recjobs.core.model.als import Factors
+from recjobs.core.model.stored import StoredModel
 from recjobs.errors import ModelRefused
 from tests.unit.hostile import HOSTILE
 

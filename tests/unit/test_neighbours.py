@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recjobs.core.neighbours import Blend, similarity_of
-from recjobs.core.ranking import best_items
+from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.ranking import best_items
 from tests.unit.worlds import sets
 
 TASTES = sets(*[[0, 1, 2]] * 5, *[[3, 4, 5]] * 5, [0, 1], [3, 4], [2, 3], n_items=7)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recjobs.core.one_statement import one_statement
+from recjobs.core.rows.one_statement import one_statement
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recjobs.core import plain_arrays
+from recjobs.core.model import npz
 from recjobs.errors import ModelUnreadable
 
 HONEST = {
@@ -50,7 +50,7 @@ def link():
 
 
 def read(content):
-    return plain_arrays.read(io.BytesIO(content), "there/model.npz")
+    return npz.read(io.BytesIO(content), "there/model.npz")
 
 
 def test_what_numpy_saved_comes_back_and_may_be_written_to():

@@ -1,6 +1,6 @@
 """Popular items: users counted once, the recent first, ties by all time and then by index."""
 
-from recjobs.core.popularity import popular_order, popularity
+from recjobs.core.lists.popularity import popular_order, popularity
 from tests.unit.worlds import NOW, interactions
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.ranking import CHUNK, best_items, first_unseen
+from recjobs.core.model.ranking import CHUNK, best_items, first_unseen
 from tests.unit.worlds import sets
 
 # Three users, four items, two factors: scores are 3 2 1 0 / 0 1 2 3 / 0 0 0 0 by eye.

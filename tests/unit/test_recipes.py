@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from recjobs.catalog import Catalog
+from recjobs.catalog.file import Catalog
+from recjobs.catalog.recipes import recipe_of
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
-from recjobs.recipes import recipe_of
 
 SHOP = Catalog.model_validate(
     {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from recjobs.core.als import Factors
-from recjobs.core.metrics import overlap_at
-from recjobs.core.refit import defect_of_refit
+from recjobs.core.evaluation.refit import defect_of_refit
+from recjobs.core.model.als import Factors
+from recjobs.core.model.ranking import overlap_at
 
 ITEMS = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
 REFIT = Factors(np.ones((4, 2), np.float32), ITEMS)

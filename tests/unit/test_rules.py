@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rules import as_numbers, meets
+from recjobs.catalog.sources import Rule
+from recjobs.core.rows.row_filter import as_numbers, meets
 from recjobs.errors import DataRefused
-from recjobs.inputs import Rule
 
 TEXTS = ["C536", "c1", "536", "", "  ", None]
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from recjobs.core.folds import folds
 from recjobs.core.recipe import Recipe
-from recjobs.core.search import FOLD, Trial, attempt, best, chosen, hopeless, importance, propose, spent
-from recjobs.core.space import space_of
+from recjobs.core.search.folds import folds
+from recjobs.core.search.search import FOLD, Trial, attempt, best, chosen, hopeless, importance, propose, spent
+from recjobs.core.search.space import space_of
 from tests.unit.worlds import NOW, interactions
 
 SOUND = Recipe(factors=4, alpha=10, regularization=1, iterations=6)

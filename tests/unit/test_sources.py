@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from recjobs.adapters import sample_shop, sources
 from recjobs.adapters.sources import csv_files, reading
-from recjobs.core.validation import as_ids
+from recjobs.catalog.sources import Place, Rule
+from recjobs.core.rows.validation import as_ids
 from recjobs.errors import BadConfiguration, DataRefused
-from recjobs.inputs import Place, Rule
 from tests.unit.hostile import HOSTILE
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from recjobs.core.recipe import Recipe
-from recjobs.core.space import Space, space_of
+from recjobs.core.search.space import Space, space_of
 from tests.unit.worlds import interactions
 
 WIDE = [(user, item, ago) for user in range(30) for item, ago in enumerate(range(0, 100, 4))]

@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.interactions import DAY
-from recjobs.core.popularity import popular_order
-from recjobs.core.splitting import choose_cutoff, microseconds, split_at
+from recjobs.core.evaluation.split import choose_cutoff, split_at
+from recjobs.core.lists.popularity import popular_order
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import DAY
 from tests.unit.worlds import NOON, NOW, interactions
 
 ONE_USER_A_DAY = interactions([(day, 0, day + 0.5) for day in range(40)])

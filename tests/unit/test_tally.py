@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from recjobs.core.tally import SHOWN, Tally
+from recjobs.core.rows.accounting import SHOWN, Tally
 
 
 def bad(*rows):

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from recjobs.core.users import sound, table
+from recjobs.core.rows.users import sound, table
 
 
 def test_each_user_of_the_night_has_a_segment_or_none_and_the_categories_they_prefer():

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.collected import Collected
-from recjobs.core.reasons import QUARANTINE, REASONS
-from recjobs.core.splitting import microseconds
-from recjobs.core.validation import as_ids, as_microseconds, check
+from recjobs.core.rows.gathering import Collected
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.reason_codes import QUARANTINE, REASONS
+from recjobs.core.rows.validation import as_ids, as_microseconds, check
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import NOON, NOW

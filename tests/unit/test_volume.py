@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recjobs.core.volume import PastNight, of_freshness, of_repetition, of_volume
+from recjobs.core.rows.volume import PastNight, of_freshness, of_repetition, of_volume
 
 MONDAY = datetime(2025, 6, 2, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from recjobs.core.interactions import DAY, Interactions
-from recjobs.core.splitting import microseconds
-from recjobs.core.validation import Checked
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.validation import Checked
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 NOW = microseconds(NOON)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from recjobs.adapters import sample_shop
-from recjobs.core.s3_answers import meaning
+from recjobs.adapters.s3_errors import meaning
 from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20

@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from recjobs.adapters.sources.places import Place, SourceFile, file_system, open_file, translated
-from recjobs.core.one_statement import one_statement
+from recjobs.core.rows.one_statement import one_statement
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
 
 QUERIES = Path(__file__).resolve().parents[3] / "sql" / "queries"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from recjobs.adapters import sample_shop
 from recjobs.adapters.sources import csv_faults, csv_files
 from recjobs.adapters.sources.places import SourceFile, file_system, open_file, translated
-from recjobs.core.rules import Condition, meets
+from recjobs.core.rows.row_filter import Condition, meets
 from recjobs.errors import BadConfiguration, DataRefused
 
 BATCH_ROWS = 1 << 20

@@ -1,0 +1,1 @@
+"""Everything that a catalog file may say, typed and frozen."""

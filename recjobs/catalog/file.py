@@ -1,0 +1,267 @@
+"""A catalog file as typed, frozen values: one set of users, items and interactions with its own settings."""
+
+import difflib
+import reprlib
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic.json_schema import GenerateJsonSchema
+
+from recjobs.catalog.gate import Gate, Inspect
+from recjobs.catalog.keep import Keep
+from recjobs.catalog.limits import Limits
+from recjobs.catalog.scalars import Days, NonZero, Number, Positive, Share
+from recjobs.catalog.schedule import Schedule
+from recjobs.catalog.sources import Items, Part, Source, Users
+from recjobs.core.recipe import Recipe
+from recjobs.errors import Misuse
+
+
+class Model(Part):
+    """Hyperparameters, as `recjobs.core.recipe.Recipe` explains them."""
+
+    factors: Annotated[int, Field(ge=1, le=1024), Number] = 64
+    alpha: Positive = 20.0
+    regularization: Positive = 20.0
+    iterations: Annotated[int, Field(ge=1, le=200), Number] = 15
+    weight_scale: Literal["one", "linear", "log"] = "one"
+    weight_cap: Positive | None = None
+    frequency_scaling: Share = 0.0
+    """0: one regularization for all rows; 1: in proportion to what is known of a row."""
+    blend: Share = 0.0
+    """Share of item neighbours in the score; 0: ALS alone."""
+    neighbours: Annotated[int, Field(ge=1, le=1000), Number] = 200
+    """Similar items of each item that the blend knows."""
+
+
+class Recency(Part):
+    """An interaction this many days old counts half."""
+
+    half_life_days: Positive | None = None
+
+
+_WORD, _DAYS = "a word", "days"
+"""Ways to say `seen`; pydantic puts them into an error's place."""
+
+
+class Seen(Part):
+    """An item is shown again this many days after the user last interacted with it."""
+
+    after_days: Days
+
+
+class TopN(Part):
+    """How many items a list holds, and how many of them are served."""
+
+    stored: Annotated[int, Field(ge=1, le=1000), Number] = 100
+    served: Annotated[int, Field(ge=1, le=1000), Number] = 50
+
+    @model_validator(mode="after")
+    def _served_is_stored(self) -> "TopN":
+        if self.served > self.stored:
+            raise ValueError(f"served {self.served} is more than stored {self.stored}")
+        return self
+
+
+_HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
+
+
+AnyPlace = Source | Items | Users
+
+
+class Catalog(Part):
+    """One set of users, items and interactions with its own settings, schema, DAGs and model."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+    description: str = ""
+    mode: Literal["snapshot", "increment"] = "snapshot"
+    """snapshot: the sources hold all history; increment: they hold what is new since the last accepted night."""
+    live: bool = False
+    """Whether the sources grow day by day: then a night is as of its logical date, else just after the newest row."""
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    items: Items | None = None
+    users: Users | None = None
+    kinds: dict[str, NonZero] = Field(default_factory=dict)
+    """Weight of a kind. Below 0, such as a return, it takes from the pair; a pair with nothing left is seen, but no
+    reason to recommend."""
+    recency: Recency = Recency()
+    seen: Annotated[
+        Annotated[Literal["exclude", "allow"], Tag(_WORD)] | Annotated[Seen, Tag(_DAYS)],
+        Discriminator(lambda given: _DAYS if isinstance(given, dict | Seen) else _WORD),
+    ] = "exclude"
+    """Whether an item that a user has seen is shown again: never, always, or {after_days: 30}."""
+    holdout_days: Days = 30
+    min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
+    top_n: TopN = TopN()
+    model: Model = Model()
+    limits: Limits = Limits()
+    gate: Gate = Gate()
+    inspect: Inspect = Inspect()
+    schedule: Schedule = Schedule()
+    keep: Keep = Keep()
+    seed: Annotated[int, Field(ge=0, lt=2**32), Number] = 7
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value in ("public", "information_schema") or value.startswith("pg_"):
+            raise ValueError("is a name Postgres keeps for itself")
+        return value
+
+    @property
+    def places(self) -> dict[str, AnyPlace]:
+        """Where rows come from, by the key of the catalog file: sources.0, sources.1, ..., items, users."""
+        others = {"items": self.items, "users": self.users}
+        return {
+            **{f"sources.{index}": source for index, source in enumerate(self.sources)},
+            **{key: place for key, place in others.items() if place and place.is_given},
+        }
+
+    def mapping(self, place: AnyPlace) -> dict[str, str]:
+        """Canonical name -> the place's name, of every column that a night reads there."""
+        columns = place.columns.given
+        if isinstance(place, Source) and self.items and not self.items.is_given:
+            columns |= {key: column for key, column in self.items.columns.given.items() if key != "item_id"}
+        return columns
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that this catalog asks for."""
+        return Recipe(
+            **self.model.model_dump(),
+            half_life_days=self.recency.half_life_days,
+            kinds=tuple(sorted(self.kinds.items())),
+        )
+
+    @property
+    def view(self) -> str:
+        """The deciding view: what a user would have been served."""
+        return {"exclude": "discovery", "allow": "repeats"}.get(str(self.seen), "after_days")
+
+    @property
+    def after_days(self) -> float | None:
+        """How long a seen item is kept out; None: for ever, or not at all."""
+        return None if isinstance(self.seen, str) else self.seen.after_days
+
+    def with_recipe(self, recipe: Recipe) -> "Catalog":
+        """This catalog, asking for another recipe."""
+        stored = recipe.to_json()
+        return self.model_copy(
+            update={
+                "model": Model.model_validate({key: stored[key] for key in Model.model_fields}),
+                "recency": Recency(half_life_days=recipe.half_life_days),
+                "kinds": dict(recipe.kinds),
+            }
+        )
+
+    def with_overrides(self, overrides: dict[str, Any]) -> "Catalog":
+        """This catalog with `{"model.factors": 32, ...}` set; a bare name means a key of `model` or `recency`.
+
+        Raises Misuse when a key or value cannot be.
+        """
+        tree = self.model_dump(mode="json")
+        for dotted, value in overrides.items():
+            path = _path_of(dotted)
+            *branches, leaf = path.split(".")
+            if path == "name":
+                raise Misuse("--set name: a catalog is named by its file")
+            node: Any = tree
+            for branch in branches:
+                node = node.get(branch) if isinstance(node, dict) else None
+            if not isinstance(node, dict):
+                raise Misuse(f"--set {dotted}: there is no such key")
+            node[leaf] = value
+        try:
+            return Catalog.model_validate(tree)
+        except ValidationError as error:
+            raise Misuse(f"--set: {'; '.join(explain(error))}") from None
+
+
+def sets_recipe(overrides: dict[str, Any]) -> bool:
+    """Whether any of the overrides is about the recipe."""
+    return any(_path_of(dotted).split(".")[0] in ("model", "recency", "kinds") for dotted in overrides)
+
+
+def _path_of(dotted: str) -> str:
+    """The whole path of a key that may be given by its bare name."""
+    if "." in dotted or dotted in Catalog.model_fields:
+        return dotted
+    return f"{_HOME_OF.get(dotted, 'model')}.{dotted}"
+
+
+class _Short(reprlib.Repr):
+    """A value, but not all of it: a few hundred bytes of YAML aliases may stand for a billion values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 2, 6, 200, 200
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        """As it stands in the file; reprlib would sort it."""
+        if level <= 0:
+            return "{...}"
+        shown = [f"{key!r}: {self.repr1(value, level - 1)}" for key, value in islice(x.items(), self.maxdict)]
+        return f"{{{', '.join([*shown, '...'] if len(x) > self.maxdict else shown)}}}"
+
+
+_SHORT = _Short()
+
+
+def explain(error: ValidationError) -> Iterator[str]:
+    """One line a problem: the key, the value, and what is allowed."""
+    places = [tuple(part for part in problem["loc"] if part not in (_WORD, _DAYS)) for problem in error.errors()]
+    for problem, loc in zip(error.errors(), places, strict=True):
+        # A list whose one element is wrong is called too short as well.
+        if any(len(place) > len(loc) and place[: len(loc)] == loc for place in places):
+            continue
+        key = ".".join(str(part) for part in loc) or "the file"
+        if problem["type"] == "extra_forbidden":
+            allowed = _keys_at(loc[:-1])
+            close = difflib.get_close_matches(str(loc[-1]), allowed, 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            yield f"{key}: unknown key.{hint} Allowed: {', '.join(allowed)}"
+        elif problem["type"] == "missing":
+            yield f"{key}: missing, and it is needed"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            yield f"{key}: {_SHORT.repr(problem['input'])} {message[0].lower() + message[1:]}"
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Pydantic would title each key by its own name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a catalog file, for editors. A catalog is named by its file, so there is no key `name`."""
+    schema = Catalog.model_json_schema(schema_generator=_WithoutTitles)
+    del schema["properties"]["name"]
+    schema["required"].remove("name")
+    for model in (schema, *schema["$defs"].values()):
+        model.pop("title", None)
+    return {"$schema": GenerateJsonSchema.schema_dialect, "title": "A catalog of recjobs", **schema}
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed at a place in a catalog file, read off the JSON schema of Catalog."""
+    schema = Catalog.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in loc:
+        node = _resolved(node, schema)
+        if isinstance(part, int):
+            node = dict(node["items"])
+        else:
+            properties = node.get("properties", {})
+            node = properties[part] if part in properties else node.get("additionalProperties", {})
+    return [k for k in _resolved(node, schema).get("properties", {}) if loc or k != "name"]
+
+
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    for option in node.get("anyOf", node.get("oneOf", [])):
+        if "$ref" in option:
+            node = option
+    return schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node

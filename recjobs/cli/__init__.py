@@ -1,0 +1,25 @@
+"""The command line: a file for each group of verbs."""
+
+import click
+
+from recjobs.cli import access, approval, data, lists, models, nights, rules, serving, trace
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: recjobs night --catalog sample",
+)
+@click.version_option(package_name="recjobs", prog_name="recjobs")
+def cli() -> None:
+    """Turn a night's interactions into finished recommendation lists in Postgres."""
+
+
+for _command in (
+    nights.night, nights.begin, *nights.STEPS, models.evaluate,
+    serving.roll_back, serving.promote, approval.approve, serving.prune, serving.status, serving.migrate,
+    data.rejected, data.reasons, data.data, serving.init, serving.schema,
+    lists.export, trace.trace, rules.rule,
+    models.compare, models.tune,
+    access.api_key, access.operator,
+):  # fmt: skip
+    cli.add_command(_command)

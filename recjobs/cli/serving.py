@@ -1,0 +1,105 @@
+"""The verbs by which an operator changes or looks at what is in charge."""
+
+import json
+import sys
+
+import click
+
+from recjobs.catalog.files import load_catalog
+from recjobs.cli.options import catalog_option, json_option, show, show_tree
+
+
+@click.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')
+@catalog_option
+@click.option("--batch-id", metavar="B", help="The batch to return to; without it the one before the live one.")
+@click.option("--reason", metavar="R", help="Why; it goes into the publish log.")
+@json_option
+def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_json: bool) -> None:
+    """Make an earlier batch live again, within milliseconds."""
+    from recjobs.operations import roll_back as step
+
+    catalog = load_catalog(catalog_name)
+    moved = step.move(catalog, batch_id, reason)
+    show(moved, as_json)  # everybody is served the other batch from now on; what follows takes MLflow seconds
+    sys.stdout.flush()
+    step.follow(catalog, moved)
+
+
+@click.command(
+    epilog='Example: recjobs promote --catalog online_retail --model-version 3 --reason "asked by merchandising"'
+)
+@catalog_option
+@click.option("--model-version", required=True, metavar="V", help="A version in MLflow's registry.")
+@click.option("--reason", required=True, metavar="R", help="Why; it goes into the publish log.")
+@json_option
+def promote(catalog_name: str, model_version: str, reason: str, as_json: bool) -> None:
+    """Put a model version in charge by hand."""
+    from recjobs.operations import promote as step
+
+    show(step.run(load_catalog(catalog_name), model_version, reason), as_json)
+
+
+@click.command(epilog="Example: recjobs prune --catalog online_retail")
+@catalog_option
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@json_option
+def prune(catalog_name: str, dry_run: bool, as_json: bool) -> None:
+    """Let go of old batches' lists, artifacts and records; the latest five published batches stay whole."""
+    from recjobs.operations import prune as operation
+
+    show_tree(operation.run(load_catalog(catalog_name), dry_run), as_json)
+
+
+@click.command(epilog="Example: recjobs migrate")
+@json_option
+def migrate(as_json: bool) -> None:
+    """Create roles and bring every catalog's schema up to date."""
+    from recjobs.operations import migrate as step
+
+    show(step.run(), as_json)
+
+
+@click.command("init", epilog="Example: recjobs init data/purchases.csv.gz")
+@click.argument("file")
+@json_option
+def init(file: str, as_json: bool) -> None:
+    """Draft a catalog file from a data FILE."""
+    from recjobs.operations import init as step
+
+    show(step.run(file), as_json)
+
+
+@click.command(epilog="Example: recjobs schema")
+@json_option
+def schema(as_json: bool) -> None:
+    """Print the JSON Schema of a catalog file, for editors."""
+    from recjobs.catalog.file import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=None if as_json else 1))
+
+
+@click.command(epilog="Example: recjobs status --json")
+@json_option
+def status(as_json: bool) -> None:
+    """Say what runs where, and what is live."""
+    from recjobs.operations import status as step
+
+    result = step.run()
+    if as_json:
+        click.echo(json.dumps(result, default=str))
+        return
+    for name, entry in result["platform"].items():
+        state = f"pid {entry['pid']}" if entry["running"] else "not running"
+        click.echo(f"{name:15} {state:15} {entry.get('url') or entry.get('port') or ''}")
+    if not result["platform"]:
+        click.echo("the local platform is not running: `make up` starts it")
+    for name, entry in result["catalogs"].items():
+        live = entry["live"]
+        what = (
+            f"live {live['batch_id']}, {live['n_users']} users, model {live['model_version'] or 'none'}"
+            if live
+            else entry.get("error", "nothing published yet")
+        )
+        if found := entry.get("challenger"):
+            what += f"; challenger {found['study_id']} {found['state']}"
+        click.echo(f"{name:15} {what}")

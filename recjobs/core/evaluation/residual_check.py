@@ -1,0 +1,143 @@
+"""The trace that data leaves in factors. ALS says what they must be, so one can ask whether they follow from it.
+
+A row's factors x are the solution of A x = b, made of the other side's factors and the row's confidence (Hu, Koren &
+Volinsky 2008). What is left, b - A x, is small where the model was fit on these interactions and nowhere near where
+rows were shuffled, or other data or none was used. If it points to where some interactions would have pulled the row,
+the model knew them, or should have.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.core.model.als import Factors, known_rows, row_regularization
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import Interactions
+
+SAMPLE = 1_000
+"""Rows asked of each side: half of them those of which the holdout says most, half by chance."""
+NEWEST = 0.01
+"""Share of the train part that counts as newest."""
+SOLVED = 1e-9
+"""implicit's solver leaves a row as it is once the norm of b - A x is below 1e-10."""
+_BLOCK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Trace:
+    """left_of_items, left_of_users: sum of |b - A x| over sampled rows, in parts of that of |b|; 0: they follow. Items
+    are solved last and users for the items of one step before, so theirs is taken at the best common scale.
+
+    holdout: how much of what the holdout adds is in the factors; 0: none, 1: all of it. newest_missing: how much of
+    what the newest hundredth of the train part adds is not. Both as the less suspicious side has it; 0 if none can say.
+    """
+
+    left_of_items: float
+    left_of_users: float
+    holdout: float
+    newest_missing: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain JSON; what is no number becomes null."""
+        return {name: float(value) if np.isfinite(value) else None for name, value in asdict(self).items()}
+
+
+def trace(factors: Factors, train: Interactions, holdout: Interactions, recipe: Recipe, now: int, seed: int) -> Trace:
+    """Ask rows that the factors know and that have interactions in the train part.
+
+    The factors are finite; now is the instant they were made for, in microseconds.
+    """
+    rng = np.random.default_rng(seed)
+    first_new = np.quantile(train.occurred_at, 1 - NEWEST, method="higher") if len(train) else now
+    left, of_holdout, of_newest = [], [], []
+    for axis in (1, 0):
+        own, other = (factors.user_factors, factors.item_factors)[:: 1 - 2 * axis]
+        rows = _sampled(train, holdout, axis, known_rows(own), rng)
+        own, part, later = own[rows], _of_rows(train, axis, rows), _of_rows(holdout, axis, rows)
+        older = part.where(part.occurred_at < first_new)
+        tonight, before, after = (
+            _weighted(each, recipe, now, axis, rows) for each in (part, older, part.joined(later))
+        )
+        wanted, solved = _products(tonight, _above_one(tonight), own, other)
+        of_all = own @ (other.T @ other)
+        solved += of_all + row_regularization(tonight, recipe).astype(np.float32)[:, None] * own
+        as_left = np.linalg.norm(wanted - solved, axis=1) < SOLVED
+        gap = wanted - (solved if axis else _scaled(solved, wanted))
+        gap[as_left] = 0
+        left.append(_norm(gap) / max(_norm(wanted), 1e-30))
+        of_holdout.append(_share(-gap, tonight, after, own, other))
+        of_newest.append(_share(gap, before, tonight, own, other))
+    return Trace(left[0], left[1], max(of_holdout), min(of_newest))
+
+
+def _sampled(
+    train: Interactions, holdout: Interactions, axis: int, known: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    n_train, n_holdout = (np.bincount(_index(part, axis), minlength=known.size) for part in (train, holdout))
+    askable = np.flatnonzero(known & (n_train > 0))
+    if askable.size <= SAMPLE:
+        return askable
+    order = rng.permutation(askable)
+    order = order[np.argsort(-n_holdout[order] / n_train[order], kind="stable")]
+    return np.sort(np.concatenate([order[: SAMPLE // 2], rng.permutation(order[SAMPLE // 2 :])[: SAMPLE // 2]]))
+
+
+def _index(interactions: Interactions, axis: int) -> np.ndarray:
+    return interactions.item_idx if axis else interactions.user_idx
+
+
+def _of_rows(interactions: Interactions, axis: int, rows: np.ndarray) -> Interactions:
+    asked = np.zeros((interactions.n_users, interactions.n_items)[axis], bool)
+    asked[rows] = True
+    return interactions.where(asked[_index(interactions, axis)])
+
+
+def _weighted(interactions: Interactions, recipe: Recipe, now: int, axis: int, rows: np.ndarray) -> csr_matrix:
+    matrix = interactions.confidence(recipe, now)
+    return recipe.alpha * (matrix.T.tocsr() if axis else matrix)[rows]
+
+
+def _above_one(weighted: csr_matrix) -> csr_matrix:
+    """What a pair weighs above one that nobody has."""
+    result = weighted.copy()
+    result.data = result.data - np.float32(1)
+    return result
+
+
+def _products(
+    weighted: csr_matrix, above_one: csr_matrix, own: np.ndarray, other: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(b; A x without what is the same for all rows)"""
+    scored = above_one.copy()
+    row = np.repeat(np.arange(len(own), dtype=np.int32), np.diff(scored.indptr))
+    per_block = max(1, _BLOCK // other.shape[1])
+    for first in range(0, scored.nnz, per_block):
+        here = slice(first, first + per_block)
+        scored.data[here] *= np.einsum("ij,ij->i", other[scored.indices[here]], own[row[here]])
+    return weighted @ other, scored @ other
+
+
+def _share(gap: np.ndarray, less: csr_matrix, more: csr_matrix, own: np.ndarray, other: np.ndarray) -> float:
+    """How much of what `more` pulls beyond `less` is in a gap, -1 to 1.
+
+    Of each row the projection, so that no row counts twice over; rows count by how hard they are pulled.
+    """
+    wanted, solved = _products(more - less, _above_one(more) - _above_one(less), own, other)
+    pull = wanted - solved
+    strength = np.linalg.norm(pull, axis=1)
+    pulled = strength > 0
+    if not pulled.any():
+        return 0.0
+    pull, strength = pull[pulled], strength[pulled]
+    shares = np.clip((gap[pulled] * pull).sum(axis=1) / strength**2, -1, 1)
+    return float(np.average(shares, weights=strength))
+
+
+def _scaled(solved: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    size = float((solved**2).sum())
+    return solved * np.float32((solved * wanted).sum() / size) if size > 0 else solved
+
+
+def _norm(rows: np.ndarray) -> float:
+    return float(np.linalg.norm(rows, axis=1).sum())

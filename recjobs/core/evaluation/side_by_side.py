@@ -1,0 +1,65 @@
+"""Two models' lists side by side: whom and what the one serves otherwise than the other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.core.evaluation.exam import Exam
+
+MODELS = ("candidate", "champion", "popularity_30d")
+"""Whose lists are kept after a night's exam, where they were asked."""
+
+
+def kept_lists(questions: Exam, lists: dict[str, np.ndarray]) -> pa.Table:
+    """What the users of an exam took and what each model would have served them: user_idx, taken, and a column of lists
+    a model; all of item_idx. lists: (n_users, k), -1 behind the end."""
+    taken = pa.ListArray.from_arrays(
+        pa.array(questions.holdout.indptr.astype(np.int32)), pa.array(questions.holdout.indices.astype(np.int32))
+    )
+    columns = {"user_idx": pa.array(questions.users.astype(np.int32)), "taken": taken}
+    return pa.table(columns | {name: _without_ends(rows) for name, rows in lists.items() if name in MODELS})
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An item or category, and how many places in lists it had and has."""
+
+    name: str
+    before: int
+    after: int
+
+
+def places(lists: pa.ListArray, n_items: int) -> np.ndarray:
+    """In how many lists each item stands; (n_items,)."""
+    return np.bincount(lists.flatten().to_numpy(), minlength=n_items)
+
+
+def places_of_categories(of_items: np.ndarray, categories: pa.ListArray) -> dict[str, int]:
+    """How many places the items of each category have; categories: the names of each item's."""
+    sizes = np.diff(categories.offsets.to_numpy())
+    names = categories.flatten().dictionary_encode()
+    counts = np.bincount(
+        names.indices.to_numpy(), weights=np.repeat(of_items, sizes), minlength=len(names.dictionary)
+    ).astype(np.int64)
+    return dict(zip(names.dictionary.to_pylist(), counts.tolist(), strict=True))
+
+
+def movers(moved: list[Moved], most: int = 10) -> tuple[list[Moved], list[Moved]]:
+    """Those that gained the most places, and those that lost the most; none that kept its places."""
+    ordered = sorted(moved, key=lambda one: (one.before - one.after, one.name))
+    gained = [one for one in ordered if one.after > one.before]
+    lost = [one for one in reversed(ordered) if one.after < one.before]
+    return gained[:most], lost[:most]
+
+
+def drawn(n_users: int, seed: int, most: int = 20) -> list[int]:
+    """Rows of a few users, drawn by the seed, in order."""
+    chosen = np.random.default_rng(seed).choice(n_users, min(most, n_users), replace=False)
+    return [int(row) for row in np.sort(chosen)]
+
+
+def _without_ends(rows: np.ndarray) -> pa.ListArray:
+    there = rows >= 0
+    offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows[there].astype(np.int32)))

@@ -1,0 +1,151 @@
+"""Finished lists: the model's items, then the ladder, until a list is full or the catalogue is through."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix, identity
+
+from recjobs.core.model.ranking import Ranked, best_items, first_unseen
+from recjobs.core.rows.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class PopularList:
+    """Eligible items by popularity, best first, with the score of each."""
+
+    order: np.ndarray
+    score: np.ndarray
+
+    def restricted_to(self, mask: np.ndarray) -> "PopularList":
+        """The same order over the items where mask is true."""
+        return PopularList(self.order[mask[self.order]], self.score[mask[self.order]])
+
+    def before(self, other: "PopularList") -> "PopularList":
+        """The items of another list: first those that somebody took, in this order, then the rest in the other's."""
+        own = self.restricted_to(np.isin(np.arange(self.order.size), other.order))
+        taken = own.score > 0
+        rest = ~np.isin(other.order, own.order[taken])
+        least = float(own.score[taken].min()) if taken.any() else 1.0
+        most = float(other.score.max(initial=0.0)) or 1.0
+        # The rest may not score more than what comes before it.
+        scores = np.concatenate([own.score[taken], other.score[rest] * (least / (2 * most))])
+        return PopularList(np.concatenate([own.order[taken], other.order[rest]]), scores.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What lists are filled from: what is popular in the categories a user prefers, then in the user's segment.
+
+    prefers: the categories each user said to like. segments: each user's segment, or None.
+    """
+
+    overall: PopularList
+    by_category: dict[str, PopularList]
+    by_segment: dict[str, PopularList]
+    prefers: list[list[str]]
+    segments: list[str | None]
+
+    def rungs_of(self, user: int) -> tuple[tuple[str, ...], str | None]:
+        """The categories and the segment that count for a user."""
+        segment = self.segments[user]
+        prefers = tuple(sorted({name for name in self.prefers[user] if name in self.by_category}))
+        return prefers, segment if segment in self.by_segment else None
+
+    def preferred(self, names: tuple[str, ...]) -> PopularList:
+        """What is popular in any of these categories."""
+        wanted = np.concatenate([self.by_category[name].order for name in names])
+        mask = np.isin(self.overall.order, wanted)
+        return PopularList(self.overall.order[mask], self.overall.score[mask])
+
+
+def fill_up(
+    ranked: Ranked, ladder: Ladder, users: np.ndarray, seen: csr_matrix | None, n_items: int
+) -> tuple[Ranked, np.ndarray, np.ndarray]:
+    """(lists filled down the ladder, how many items of each come from the model, and how many from categories).
+
+    users: whose lists these are, as numbers into the ladder; seen: their rows.
+    """
+    item_idx, scores = ranked.item_idx.copy(), ranked.scores.copy()
+    n_model = ranked.lengths
+    n_category = np.zeros(n_model.size, np.int64)
+    short = np.flatnonzero(n_model < item_idx.shape[1])
+    alike: dict[tuple[tuple[str, ...], str | None], list[int]] = {}
+    for row in short.tolist():
+        alike.setdefault(ladder.rungs_of(int(users[row])), []).append(row)
+    for (categories, segment), rows in alike.items():
+        part = Ranked(item_idx[rows], scores[rows])
+        seen_here = None if seen is None else seen[rows]
+        if categories:
+            part, before = fill(part, ladder.preferred(categories), seen_here, n_items)
+            n_category[rows] = part.lengths - before
+        popular = ladder.overall if segment is None else ladder.by_segment[segment]
+        part, _ = fill(part, popular, seen_here, n_items)
+        item_idx[rows], scores[rows] = part.item_idx, part.scores
+    return Ranked(item_idx, scores), n_model, n_category
+
+
+def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items: int) -> tuple[Ranked, np.ndarray]:
+    """(lists filled from the popular list, how many items of each come from the model)."""
+    item_idx, scores, n_model = ranked.item_idx.copy(), ranked.scores.copy(), ranked.lengths
+    n = item_idx.shape[1]
+    short = np.flatnonzero(n_model < n)
+    if short.size == 0:
+        return ranked, n_model
+    taken = _listed(item_idx[short], n_items)
+    blocked = taken if seen is None else (taken + seen[short]).tocsr()
+    extra = first_unseen(popular.order, n, blocked, short.size)
+    score_of = np.full(n_items, np.nan, np.float32)
+    score_of[popular.order] = popular.score
+    behind = np.arange(n) - n_model[short][:, None]  # how far behind the model's last item each place is
+    added = np.where(behind >= 0, np.take_along_axis(extra, np.maximum(behind, 0), axis=1), -1)
+    rows, places = np.nonzero(added >= 0)
+    item_idx[short[rows], places] = added[rows, places]
+    scores[short[rows], places] = score_of[added[rows, places]]
+    return Ranked(item_idx, scores), n_model
+
+
+def _listed(lists: np.ndarray, n_items: int) -> csr_matrix:
+    rows, columns = np.nonzero(lists >= 0)
+    return csr_matrix((np.ones(rows.size, np.float32), (rows, lists[rows, columns])), shape=(len(lists), n_items))
+
+
+def similar(
+    item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int, trusted: np.ndarray | None = None
+) -> Ranked:
+    """The n eligible items with the highest cosine to each item, itself excluded; unknown items get empty lists.
+
+    trusted: (n_items,), what each item's cosines are multiplied by. Predicted factors lie in the middle of their like,
+    nearer to each of them than they are to each other.
+    """
+    norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
+    unit = np.divide(item_factors, norms, out=np.zeros_like(item_factors), where=norms > 0)
+    itself = identity(len(unit), np.float32, format="csr")
+    listed = unit if trusted is None else unit * trusted[:, None]
+    return best_items(unit, listed, n, itself, eligible & (norms[:, 0] > 0), threads)
+
+
+def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each user's n latest distinct liked items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
+    interactions = interactions.liked()
+    user, item, at = interactions.user_idx, interactions.item_idx, interactions.occurred_at
+    by_pair = np.lexsort((at, item, user))
+    user, item, at = user[by_pair], item[by_pair], at[by_pair]
+    newest = np.ones(user.size, bool)
+    newest[:-1] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+    user, item, at = user[newest], item[newest], at[newest]
+    by_time = np.lexsort((item, -at, user))
+    user, item, at = user[by_time], item[by_time], at[by_time]
+    first = np.searchsorted(user, user)  # where each row's user begins
+    kept = np.arange(user.size) - first < n
+    return user[kept], item[kept], at[kept]
+
+
+def as_lists(ranked: Ranked, ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:
+    """(item ids, scores) as Arrow lists, without what lies behind the end of a list."""
+    kept = ranked.item_idx >= 0
+    offsets = pa.array(np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32))
+    return (
+        pa.ListArray.from_arrays(offsets, ids.take(pa.array(ranked.item_idx[kept]))),
+        pa.ListArray.from_arrays(offsets, pa.array(ranked.scores[kept], pa.float32())),
+    )

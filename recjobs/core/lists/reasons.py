@@ -1,0 +1,123 @@
+"""Why an item is in a list: the user's own interactions that added most to its score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.core.model.fold_in import NUMBERS, Shares, in_threads
+from recjobs.core.model.neighbours import Blend
+from recjobs.core.model.ranking import Ranked
+
+MOST = 3
+"""Reasons of an item."""
+BITS = 10
+"""A reason is stored as its position, from 1, among those of a list; this many bits each, the strongest lowest."""
+MAX_PLACES = ((1 << BITS) - 1) // MOST
+"""Places that can have reasons, since all of a list's must fit."""
+
+
+@dataclass(frozen=True)
+class Because:
+    """packed: (n_users, places) int32, positions in the user's reasons, 0 where an item has none; item_idx: the
+    distinct reasons of all users, one user after the other, ascending; counts: (n_users,), how many each has."""
+
+    packed: np.ndarray
+    item_idx: np.ndarray
+    counts: np.ndarray
+
+
+def because(
+    ranked: Ranked,
+    places: int,
+    item_factors: np.ndarray,
+    shares: list[Shares],
+    threads: int = 1,
+    blend: Blend | None = None,
+) -> Because:
+    """For each of the first places of ranked lists up to MOST items of the user's history that added most to its score;
+    only what added to it. Of equal ones the first in order of item_idx.
+
+    item_factors: (n_items, factors) of what is listed, which may know more items than users were folded in with. blend:
+    what neighbours added. What they say of an item is centred on what they say of all; that is no interaction's doing.
+    """
+    listed = ranked.item_idx[:, : min(places, MAX_PLACES)]
+    packed = np.zeros(listed.shape, np.int32)
+    users, reasons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+    parts = [part for each in shares for part in _parts(each, listed.shape[1])]
+
+    def of(part: Shares) -> tuple[np.ndarray, np.ndarray]:
+        here = listed[part.rows]
+        added = np.matmul(item_factors[here], part.of_vector.transpose(0, 2, 1))
+        if blend is not None and ranked.neighbours_unit is not None:
+            said = blend.added(part.item_idx, part.confidence, ranked.neighbours_unit[part.rows], here)
+            added = said if blend.weight == 1 else added + said
+        added[here < 0] = 0
+        return _reasons(added)
+
+    found = in_threads(of, parts, threads)
+    for part, (positions, used) in zip(parts, found, strict=True):
+        packed[part.rows] = positions
+        row, column = np.nonzero(used)
+        users.append(part.rows[row])
+        reasons.append(part.item_idx[row, column])
+    user, item_idx = np.concatenate(users), np.concatenate(reasons)
+    return Because(packed, item_idx[np.argsort(user, kind="stable")], np.bincount(user, minlength=len(listed)))
+
+
+def joined(parts: list[Because]) -> Because:
+    """Several users' reasons behind each other."""
+    return Because(*(np.concatenate([getattr(part, name) for part in parts]) for name in Because.__dataclass_fields__))
+
+
+def _parts(shares: Shares, places: int) -> list[Shares]:
+    """What is looked at together: users x places x the longest history come to about NUMBERS."""
+    size = max(1, NUMBERS // (max(1, places) * max(shares.item_idx.shape[1], shares.of_vector.shape[2])))
+    return [
+        Shares(*(getattr(shares, name)[first : first + size] for name in Shares.__dataclass_fields__))
+        for first in range(0, len(shares.rows), size)
+    ]
+
+
+def _reasons(added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(packed positions of each place, which interactions are reasons), of what each interaction (last axis) added to
+    each place."""
+    picked = _strongest(added)
+    flat = picked.reshape(len(added), -1)
+    used = np.zeros((len(added), added.shape[2] + 1), bool)
+    np.put_along_axis(used, flat, True, axis=1)
+    used[:, 0] = False
+    position = np.cumsum(used, axis=1, dtype=np.int32) * used
+    positions = np.take_along_axis(position, flat, axis=1).reshape(picked.shape)
+    return (positions << (BITS * np.arange(MOST, dtype=np.int32))).sum(axis=2, dtype=np.int32), used[:, 1:]
+
+
+def _strongest(added: np.ndarray) -> np.ndarray:
+    """Of each row's last axis the largest above 0, strongest first, counted from 1; 0: none. Overwrites `added`."""
+    flat = added.reshape(-1, added.shape[2])
+    every = np.arange(len(flat))
+    picked = np.zeros((len(flat), MOST), np.int64)
+    for k in range(MOST):
+        strongest = flat.argmax(axis=1)
+        picked[:, k] = np.where(flat[every, strongest] > 0, strongest + 1, 0)
+        flat[every, strongest] = 0
+    return picked.reshape(*added.shape[:2], MOST)
+
+
+def as_columns(found: Because, lengths: np.ndarray, item_ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:
+    """(ids of each user's reasons, packed positions of each place of a list of that length), null where no item of the
+    list has a reason."""
+    none = pa.array(found.counts == 0)
+    width = found.packed.shape[1]
+    place = np.arange(max(width, int(lengths.max(initial=0))))
+    padded = np.zeros((len(lengths), place.size), np.int32)
+    padded[:, :width] = found.packed
+    kept = (place < lengths[:, None]) & (found.counts > 0)[:, None]
+    return (
+        pa.ListArray.from_arrays(_offsets(found.counts), item_ids.take(pa.array(found.item_idx)), mask=none),
+        pa.ListArray.from_arrays(_offsets(kept.sum(axis=1)), pa.array(padded[kept]), mask=none),
+    )
+
+
+def _offsets(counts: np.ndarray) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))

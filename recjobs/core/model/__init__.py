@@ -1,0 +1,1 @@
+"""Models: the ALS engine, item neighbours, attributes, and how a model is stored."""

@@ -1,0 +1,187 @@
+"""ALS for implicit feedback (Hu, Koren & Volinsky 2008) by implicit's solvers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+
+from recjobs.core.model.ranking import best_items, overlap_at
+from recjobs.core.recipe import Recipe
+
+SAMPLE, SETTLED = 500, 0.95
+"""Users whose lists say whether a fit goes on, and the share of their items that stays the same when it need not."""
+Watch = Callable[[int, np.ndarray, np.ndarray], None]
+"""Is told iteration (from 1), user_factors and item_factors."""
+_STEP = 1.1
+"""Rows whose regularization differs by less are solved together."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """user_factors (n_users, factors) and item_factors (n_items, factors), float32. A row of zeros is unknown."""
+
+    user_factors: np.ndarray
+    item_factors: np.ndarray
+
+    def knows_items(self) -> np.ndarray:
+        """Which items the model knows."""
+        return known_rows(self.item_factors)
+
+    def defect(self) -> str | None:
+        """What makes these factors unusable, or None."""
+        for name, rows in (("user_factors", self.user_factors), ("item_factors", self.item_factors)):
+            if not np.isfinite(rows).all():
+                return f"{name} holds values that are not finite"
+            if not rows.any():
+                return f"{name} is all zeros"
+        known = self.item_factors[self.knows_items()]
+        if len(known) > 1 and np.ptp(known, axis=0).max() == 0:
+            return "every item has the same factors"
+        return None
+
+
+@dataclass(frozen=True)
+class Fitted(Factors):
+    """Factors, and how many iterations it took to fit them."""
+
+    iterations: int = 0
+
+
+def known_rows(factors: np.ndarray) -> np.ndarray:
+    """Which rows are not all zeros."""
+    return np.asarray(factors.any(axis=1))
+
+
+def fit(
+    user_items: csr_matrix,
+    recipe: Recipe,
+    seed: int,
+    threads: int = 0,
+    start: Factors | None = None,
+    watch: Watch | None = None,
+) -> Fitted:
+    """Fit a recipe to user_items (n_users, n_items; confidence before alpha).
+
+    Ends after the recipe's iterations, or when the first 20 items (of few: a quarter) of SAMPLE users stay the same
+    from one iteration to the next but for 1 - SETTLED of them: lists are what is served, while the loss falls on.
+    start: begin from these factors (rows of zeros are drawn small) instead of a random draw. watch: called after each
+    iteration; what it raises ends the fit. The result may hold NaN when the input is degenerate: ask `Factors.defect`.
+    """
+    rng = np.random.default_rng(seed)
+    users, items = (
+        _drawn(rng, n, recipe.factors, None if start is None else rows)
+        for n, rows in zip(
+            user_items.shape, (start.user_factors, start.item_factors) if start else (None, None), strict=True
+        )
+    )
+    model = _model(recipe, threads)
+    weighted = (recipe.alpha * user_items).tocsr().astype(np.float32)
+    transposed = weighted.T.tocsr()
+    of_users, of_items = (_rows_alike(matrix, recipe) for matrix in (weighted, transposed))
+    known_items = np.diff(transposed.indptr) > 0
+    sample = np.flatnonzero(np.diff(user_items.indptr) > 0)
+    sample = np.sort(rng.choice(sample, min(SAMPLE, sample.size), replace=False))
+    before, n = None, min(20, -(-user_items.shape[1] // 4))
+    for taken in range(1, recipe.iterations + 1):
+        _half(model, weighted, users, items, of_users)
+        _half(model, transposed, items, users, of_items)
+        if watch:
+            watch(taken, users, items)
+        if not (np.isfinite(items).all() and np.isfinite(users).all()):
+            break  # NaN, which the gate refuses: a broken candidate is a result
+        if taken == recipe.iterations:
+            break
+        lists = best_items(users[sample], items, n, user_items[sample], known_items, max(1, threads))
+        if before is not None and overlap_at(before, lists.item_idx) >= SETTLED:
+            break
+        before = lists.item_idx
+    return Fitted(_masked(users, np.diff(weighted.indptr) > 0), _masked(items, known_items), taken)
+
+
+def fold_in(user_items: csr_matrix, item_factors: np.ndarray, recipe: Recipe, threads: int = 0) -> np.ndarray:
+    """The vector of each user (row of user_items) given fixed item factors: one exact solve.
+
+    A user without an interaction in a known item gets zeros. The result hangs on no other user in user_items.
+    """
+    known = known_rows(item_factors)
+    usable = user_items.copy()
+    usable.data = np.where(known[usable.indices], usable.data, 0).astype(np.float32)
+    usable.eliminate_zeros()
+    model = _model(recipe, threads)
+    model.item_factors = np.ascontiguousarray(item_factors, np.float32)
+    vectors = np.zeros((usable.shape[0], recipe.factors), np.float32)
+    for regularization, alike in _rows_alike(recipe.alpha * usable, recipe):
+        rows = np.arange(usable.shape[0]) if alike is None else alike
+        model.regularization = regularization
+        vectors[rows] = model.recalculate_user(rows, usable if alike is None else usable[rows])
+    return _masked(vectors, np.diff(usable.indptr) > 0)
+
+
+def row_regularization(weighted: csr_matrix, recipe: Recipe) -> np.ndarray:
+    """lambda of each row of a matrix of alpha x confidence, float64, rounded to a power of 1.1.
+
+    It grows with the weight of the squared errors in that row, 1 for each column and what was observed on top.
+    """
+    if not recipe.frequency_scaling:
+        return np.full(weighted.shape[0], recipe.regularization)
+    observed = np.asarray(weighted.sum(axis=1)).ravel() / max(1, weighted.shape[1])
+    steps = np.round(recipe.frequency_scaling * np.log1p(observed) / np.log(_STEP))
+    return np.asarray(recipe.regularization * _STEP**steps)
+
+
+def _rows_alike(weighted: csr_matrix, recipe: Recipe) -> list[tuple[float, np.ndarray | None]]:
+    """(regularization, the rows that have it; None: all)"""
+    if not recipe.frequency_scaling:
+        return [(recipe.regularization, None)]
+    of_row = row_regularization(weighted, recipe)
+    return [(float(value), np.flatnonzero(of_row == value)) for value in np.unique(of_row)]
+
+
+def _half(
+    model: AlternatingLeastSquares,
+    weighted: csr_matrix,
+    solved: np.ndarray,
+    fixed: np.ndarray,
+    rows_alike: list[tuple[float, np.ndarray | None]],
+) -> None:
+    """Solve rows, in place, given the other side's factors."""
+    for regularization, rows in rows_alike:
+        if rows is None:
+            model.solver(weighted, solved, fixed, regularization, num_threads=model.num_threads)
+        else:
+            part = solved[rows]
+            model.solver(weighted[rows], part, fixed, regularization, num_threads=model.num_threads)
+            solved[rows] = part
+
+
+def aligned(rows: np.ndarray, ids: list[str], new_ids: list[str]) -> np.ndarray:
+    """Rows by id in another order; ids that are new get zeros."""
+    position = {identifier: row for row, identifier in enumerate(ids)}
+    source = np.array([position.get(identifier, -1) for identifier in new_ids], np.int64)
+    result = np.zeros((len(new_ids), rows.shape[1]), np.float32)
+    result[source >= 0] = rows[source[source >= 0]]
+    return result
+
+
+def _model(recipe: Recipe, threads: int) -> AlternatingLeastSquares:
+    return AlternatingLeastSquares(
+        factors=recipe.factors,
+        alpha=recipe.alpha,
+        regularization=recipe.regularization,
+        num_threads=threads,
+    )
+
+
+def _drawn(rng: np.random.Generator, n: int, factors: int, start: np.ndarray | None) -> np.ndarray:
+    """What a fit begins with: around 0, in all directions alike. From implicit's own draw, which is positive, strong
+    regularization leaves nothing but popularity for several iterations."""
+    drawn = rng.standard_normal((n, factors), np.float32)
+    if start is None:
+        return drawn * np.float32(0.1)
+    return np.where(start.any(axis=1, keepdims=True), start, drawn * np.float32(0.01)).astype(np.float32)
+
+
+def _masked(rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.where(known[:, None], rows, np.float32(0)).astype(np.float32)

@@ -1,0 +1,131 @@
+"""Ranked lists: the best items of each user, by factors or by a list that is the same for all."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.core.model.neighbours import Blend
+
+CHUNK = 64
+"""Users scored at a time: a chunk's scores stay in the cache of one core."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """item_idx (n_users, n) int32, -1 behind the end of a list; scores (n_users, n) float32, NaN there; neighbours_unit
+    (n_users,): what one unit of what item neighbours say counts in the scores, None without neighbours."""
+
+    item_idx: np.ndarray
+    scores: np.ndarray
+    neighbours_unit: np.ndarray | None = None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """How many items each list holds."""
+        return np.asarray((self.item_idx >= 0).sum(axis=1))
+
+
+def best_items(
+    user_factors: np.ndarray,
+    item_factors: np.ndarray,
+    n: int,
+    seen: csr_matrix | None,
+    eligible: np.ndarray,
+    threads: int = 1,
+    blend: Blend | None = None,
+) -> Ranked:
+    """The n items with the highest inner product for each user, among eligible items (a mask over items).
+
+    blend: what item neighbours add to the inner products.
+
+    seen: (n_users, n_items), items to leave out of each user's list; None leaves none out. A user whose factors are
+    all zero gets an empty list. Lists hold fewer than n where fewer items remain: a filtered item never comes back.
+    """
+    n_users, n_items = len(user_factors), len(item_factors)
+    item_idx = np.full((n_users, n), -1, np.int32)
+    scores = np.full((n_users, n), np.nan, np.float32)
+    columns = np.flatnonzero(eligible).astype(np.int32)
+    if columns.size == 0 or n_users == 0:
+        return Ranked(item_idx, scores)
+    position = np.full(n_items, -1, np.int32)
+    position[columns] = np.arange(columns.size, dtype=np.int32)
+    known_users = np.asarray(user_factors.any(axis=1))
+    transposed = np.ascontiguousarray(item_factors[columns].T)
+    added = None if blend is None else blend.among(columns)
+    unit = None if blend is None else np.zeros(n_users, np.float32)
+    width = min(n, columns.size)
+
+    def rank(first: int) -> None:
+        last = min(first + CHUNK, n_users)
+        values = user_factors[first:last] @ transposed
+        known = known_users[first:last]
+        if added is not None and unit is not None:
+            unit[first:last] = added.add_to(values, first, last)
+            known = unit[first:last] > 0 if added.weight == 1 else known
+        if seen is not None:
+            begin, end = seen.indptr[first], seen.indptr[last]
+            rows = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
+            places = position[seen.indices[begin:end]]
+            values[rows[places >= 0], places[places >= 0]] = -np.inf
+        if width < columns.size:
+            top = np.argpartition(values, columns.size - width, axis=1)[:, columns.size - width :]
+        else:
+            top = np.broadcast_to(np.arange(columns.size), values.shape)
+        picked = np.take_along_axis(values, top, axis=1)
+        # Equal scores rank by item, so that the order does not hang on how the partition was made.
+        order = np.lexsort((top, -picked), axis=1)
+        top, picked = np.take_along_axis(top, order, axis=1), np.take_along_axis(picked, order, axis=1)
+        kept = np.isfinite(picked) & known[:, None]
+        item_idx[first:last, :width] = np.where(kept, columns[top], -1)
+        scores[first:last, :width] = np.where(kept, picked, np.nan)
+
+    starts = range(0, n_users, CHUNK)
+    if threads == 1:
+        for start in starts:
+            rank(start)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(rank, starts))
+    return Ranked(item_idx, scores, unit)
+
+
+def first_unseen(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> np.ndarray:
+    """The first n items of an order (item_idx, best first) each user has not seen: (n_users, n), padded with -1."""
+    result = np.full((n_users, n), -1, np.int32)
+    for first, last, block in _blocks(order, n, seen, n_users):
+        result[first:last] = block
+    return result
+
+
+def _blocks(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> Iterator[tuple[int, int, np.ndarray]]:
+    if seen is None:
+        row = np.full(n, -1, np.int32)
+        row[: min(n, order.size)] = order[:n]
+        yield 0, n_users, np.broadcast_to(row, (n_users, n))
+        return
+    rank_of: np.ndarray = np.full(seen.shape[1], order.size, np.int64)
+    rank_of[order] = np.arange(order.size, dtype=np.int64)
+    for first in range(0, n_users, 1024):
+        last = min(first + 1024, n_users)
+        counts = np.diff(seen.indptr[first : last + 1])
+        depth = min(order.size, n + (int(counts.max()) if counts.size else 0))
+        free = np.ones((last - first, depth), bool)
+        seen_ranks = rank_of[seen.indices[seen.indptr[first] : seen.indptr[last]]]
+        rows = np.repeat(np.arange(last - first), counts)
+        free[rows[seen_ranks < depth], seen_ranks[seen_ranks < depth]] = False
+        place = np.cumsum(free, axis=1) - 1
+        block = np.full((last - first, n), -1, np.int32)
+        users, ranks = np.nonzero(free & (place < n))
+        block[users, place[users, ranks]] = order[:depth][ranks]
+        yield first, last, block
+
+
+def overlap_at(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean share of the items of each list of `first` (n_users, k) that are in the same user's list of `second`."""
+    if not len(first):
+        return 1.0
+    shared = (first[:, :, None] == second[:, None, :]).any(axis=2) & (first >= 0)
+    return float((shared.sum(axis=1) / np.maximum(1, (first >= 0).sum(axis=1))).mean())

@@ -1,0 +1,1 @@
+"""Rows of the input: parsing, accounting, validation, drift."""

@@ -1,0 +1,132 @@
+"""What the sources' rows, or a source of their own, say about items."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recjobs.core.rows.reason_codes import MAX_ID_BYTES
+from recjobs.core.rows.texts import Texts
+from recjobs.core.rows.validation import Checked, as_ids
+
+ATTRIBUTES = {
+    "title": pa.string(),
+    "categories": pa.list_(pa.string()),
+    "price": pa.float64(),
+    "url": pa.string(),
+    "image": pa.string(),
+    "available": pa.bool_(),
+}
+
+
+class Said:
+    """What the sources' rows say about items, gathered batch by batch."""
+
+    def __init__(self) -> None:
+        self._items, self._titles = Texts(), Texts()
+        self._times: list[np.ndarray] = []
+        self._others: dict[str, list[pa.Array]] = {}
+
+    def add(self, checked: Checked, sound: np.ndarray, raw: dict[str, pa.Array]) -> None:
+        """Take what the sound rows of one batch say; raw holds the mapped columns."""
+        said = [name for name in ATTRIBUTES if name in raw]
+        if not said:
+            return
+        mask = pa.array(sound)
+        self._items.add(checked.item_id.filter(mask))
+        self._times.append(checked.occurred_at[sound])
+        if "title" in raw:
+            self._titles.add(raw["title"].filter(mask).cast(pa.string()))
+        for name in said:
+            if name != "title":
+                self._others.setdefault(name, []).append(raw[name].filter(mask))
+
+    def attributes(self) -> pd.DataFrame:
+        """What the rows say of each item, by item_id: the most frequent title (ties: the first in order), and of
+        everything else the latest row that says something."""
+        item_of_row, item_ids = self._items.finish()
+        frame = pd.DataFrame({"item": item_of_row})
+        result = pd.DataFrame(index=pd.RangeIndex(len(item_ids)))
+        if self._titles.chunks:
+            code, texts = self._titles.finish()
+            blank = pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False)
+            usable = (code >= 0) & ~np.append(blank, True)[code]
+            counts = frame.assign(code=code)[usable].groupby(["item", "code"]).size().reset_index(name="n")
+            best = counts.sort_values(["item", "n", "code"], ascending=[True, False, True]).drop_duplicates("item")
+            titles = texts.take(pa.array(best["code"].to_numpy())).to_pylist()
+            result["title"] = pd.Series(titles, index=best["item"].to_numpy(), dtype=object)
+        at = np.concatenate(self._times) if self._times else np.zeros(0, np.int64)
+        latest = np.argsort(at, kind="stable")
+        for name, chunks in self._others.items():
+            said = pa.chunked_array(chunks)
+            if pa.types.is_string(said.type):
+                said = pc.if_else(pc.equal(pc.utf8_trim_whitespace(said), ""), None, said)
+            values = said.to_pandas(integer_object_nulls=True)
+            last = pd.DataFrame({"item": item_of_row[latest], "value": values.iloc[latest].to_numpy()})
+            result[name] = last.dropna(subset="value").drop_duplicates("item", keep="last").set_index("item")["value"]
+        result.index = pd.Index(item_ids.to_pylist(), dtype=object)
+        return result
+
+
+def of_file(items: pa.Table) -> pd.DataFrame:
+    """What a file says of each item, by item_id; of several rows for one item the last counts."""
+    ids = as_ids(items["item_id"].combine_chunks(), "item_id").to_pylist()
+    frame = pd.DataFrame(
+        {name: items[name].to_pylist() for name in items.column_names if name != "item_id"}, dtype=object
+    )
+    frame.index = pd.Index(ids, dtype=object)
+    return frame[~frame.index.duplicated(keep="last") & frame.index.notna()]
+
+
+def table(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Table:
+    """The items of a night, one row an id, in the order of item_ids."""
+    known = attributes.reindex(pd.Index(item_ids.to_pylist(), dtype=object))
+    columns: dict[str, pa.Array] = {"item_id": item_ids}
+    for name, kind in ATTRIBUTES.items():
+        values = known[name].tolist() if name in known else [None] * len(item_ids)
+        columns[name] = pa.array([_converted(value, name) for value in values], kind)
+    columns["available"] = pc.fill_null(columns["available"], True)
+    return pa.table(columns)
+
+
+def untried(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Array:
+    """The ids of attributes that are not among item_ids, of items that are available and have a title or category."""
+    ids = pa.array(attributes.index, pa.string())
+    length = pc.binary_length(ids)
+    fit = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_ID_BYTES))
+    fit = pc.and_(fit, pc.invert(pc.or_(pc.match_substring(ids, "\0"), pc.is_in(ids, item_ids))))
+    found = table(ids.filter(fit), attributes)
+    said = pc.or_(pc.is_valid(found["title"]), pc.greater(pc.list_value_length(found["categories"]), 0))
+    return found["item_id"].filter(pc.and_(said, found["available"])).combine_chunks()
+
+
+def _converted(value: object, name: str) -> object:
+    if name == "categories":
+        return names_of(value)
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return None
+    if name == "price":
+        try:
+            price = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None
+        return price if np.isfinite(price) and price >= 0 else None
+    if name == "available":
+        return str(value).strip().lower() not in ("false", "0", "0.0", "no", "f", "n", "")
+    return str(value).replace("\0", "").strip() or None
+
+
+def names_of(value: object) -> list[str]:
+    """Several names, from a list or from text with | between them; none where nothing is said."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return []
+    parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split("|")
+    return [name for part in parts if part is not None and (name := str(part).replace("\0", "").strip())]
+
+
+def carried_over(attributes: pd.DataFrame, before: pa.Table) -> pd.DataFrame:
+    """Tonight's attributes, and an earlier night's items where tonight says nothing."""
+    names = [name for name in before.column_names if name != "item_id"]
+    earlier = pd.DataFrame({name: before[name].to_pylist() for name in names}, dtype=object)
+    earlier.index = pd.Index(before["item_id"].to_pylist(), dtype=object)
+    return attributes.astype(object).combine_first(earlier)

@@ -1,0 +1,117 @@
+"""A search for a recipe in one go: within a given time, and kept nowhere."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from recjobs.core.evaluation.exam import Exam
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.search import search
+from recjobs.core.search.folds import Fold, before, folds, random_fold
+from recjobs.core.search.search import Trial
+from recjobs.core.search.space import Space, space_of
+
+ASKED = 4000
+"""Users that a trial asks, drawn by the seed: enough to tell apart what differs by 2%, and to ask all of 30,000 about
+40,000 items takes longer than to fit them."""
+HELD_OUT_DAYS, HELD_OUT_SHARE = 30.0, 0.2
+"""By time, the last days are held out; of a short history that share of it."""
+STARTS: tuple[dict[str, Any], ...] = (
+    {"blend": 0.3},
+    {"alpha": 5.0, "regularization": 50.0, "factors": 128, "blend": 0.3},
+    {"alpha": 5.0, "regularization": 5.0, "frequency_scaling": 0.5, "factors": 128, "blend": 0.3},
+)
+"""Tried after the first recipe, and before anything is drawn: each was good somewhere."""
+
+Told = Callable[[list[Trial]], None]
+"""Is told all trials, after each."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found: the best recipe, every trial, and what they were asked."""
+
+    recipe: Recipe
+    trials: list[Trial]
+    asked: str
+
+
+def brief_search(
+    train: Interactions,
+    first: Recipe,
+    *,
+    has_times: bool,
+    seconds: float,
+    seed: int,
+    threads: int,
+    clock: Callable[[], float],
+    told: Told,
+) -> Found | None:
+    """The best recipe on a part of train that is held out: by time where there are times, else pairs drawn at random.
+
+    Begins with `first`, and is never worse than it there; goes on until the time is up. None: there is nothing to ask.
+    """
+    began, end = clock(), int(train.occurred_at.max(initial=0)) + 1
+    past = before(train, end)
+    span = float(np.ptp(past.occurred_at)) / DAY if has_times and len(past) else 0.0
+    days = round(min(HELD_OUT_DAYS, HELD_OUT_SHARE * span), 1)
+    asked = folds(past, end, days, "discovery", seed) if days else random_fold(past, "discovery", seed)
+    if not asked:
+        return None
+    asked = [_asking_fewer(fold, seed) for fold in asked]
+    space = space_of(past, [first])
+    known = list(dict.fromkeys([first, *(space.recipe(space.params(replace(first, **start))) for start in STARTS)]))
+    trials: list[Trial] = []
+    while clock() - began < seconds or not trials:
+        trial = _trial(space, known, asked, trials, seed, threads, lambda: clock() - began >= seconds)
+        if trial is None:
+            break
+        trials.append(trial)
+        told(trials)
+    best = search.best(trials)
+    return Found(
+        best.recipe if best else first,
+        trials,
+        "; ".join(f"{fold.name}, {fold.questions.users.size:,} users" for fold in asked),
+    )
+
+
+def _trial(
+    space: Space,
+    known: list[Recipe],
+    asked: list[Fold],
+    trials: list[Trial],
+    seed: int,
+    threads: int,
+    is_over: Callable[[], bool],
+) -> Trial | None:
+    """The next trial; None if the time was up before its end. The first one comes to its end in any case."""
+    hopeless = search.hopeless(space, trials)
+
+    def give_up(look: int, value: float) -> bool:
+        if not trials:
+            return False
+        if is_over():
+            raise _TimeIsUp
+        return hopeless(look, value)
+
+    recipe = search.propose(space, known, trials, len(trials), seed)
+    try:
+        return search.attempt(space, recipe, asked, seed, threads, give_up, len(trials))
+    except _TimeIsUp:
+        return None
+
+
+def _asking_fewer(fold: Fold, seed: int) -> Fold:
+    users, seen, holdout = fold.questions.users, fold.questions.seen, fold.questions.holdout
+    if users.size <= ASKED:
+        return fold
+    rows = np.sort(np.random.default_rng(seed).choice(users.size, ASKED, replace=False))
+    return replace(fold, questions=Exam(users[rows], None if seen is None else seen[rows], holdout[rows]))
+
+
+class _TimeIsUp(Exception):
+    """The trial that runs is given up."""

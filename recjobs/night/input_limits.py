@@ -1,0 +1,101 @@
+"""What the input as a whole must look like: the catalog's limits, applied to what tonight was read."""
+
+import pyarrow as pa
+
+from recjobs.core.rows import drift as core_drift
+from recjobs.core.rows import volume
+from recjobs.core.rows.accounting import Tally
+from recjobs.core.rows.drift import Moved, Profile
+from recjobs.core.rows.findings import Finding, of_night
+from recjobs.core.rows.instants import instant
+from recjobs.core.rows.interactions import Interactions
+from recjobs.errors import ModelRefused
+from recjobs.night.night import Night
+
+
+def of_the_night(night: Night, counts: dict[str, int], interactions: Interactions, tally: Tally) -> list[Finding]:
+    """What is wrong with the input as a whole."""
+    catalog, request = night.catalog, night.request
+    limits = catalog.limits
+    found = []
+    worst = "; ".join(
+        f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
+    )
+    usable = counts["accepted"] + counts["carried"]
+    if usable < limits.min_interactions:
+        sentence = (
+            f"{usable} usable interactions of {counts['read']} rows read ({counts['excluded']} excluded by rule, "
+            f"{counts['quarantined']} quarantined{': ' + worst if worst else ''}); at least "
+            f"{limits.min_interactions} are needed"
+        )
+        found.append(of_night("too_few_interactions", "refuse", usable, sentence))
+    offered = counts["read"] - counts["excluded"]
+    if offered and counts["quarantined"] / offered > limits.max_rejected_share:
+        sentence = (
+            f"{counts['quarantined'] / offered:.1%} of the rows are bad, limits.max_rejected_share allows "
+            f"{limits.max_rejected_share:.1%}: {worst}"
+        )
+        found.append(of_night("too_many_rejected", "refuse", counts["quarantined"], sentence))
+    if catalog.items and catalog.items.unknown == "refuse" and "unknown_item" in tally.quarantined:
+        sentence = (
+            f"{tally.quarantined['unknown_item']} rows have an item that {catalog.items.path or 'items.sql'} does not "
+            f"have, such as {tally.places['unknown_item']}"
+        )
+        found.append(of_night("unknown_item", "refuse", tally.quarantined["unknown_item"], sentence))
+    bounds = limits.volume
+    usual = volume.BANDS[catalog.mode]
+    found += volume.of_volume(
+        counts["accepted"],
+        request.as_of,
+        request.history,
+        band=(usual[0] if bounds.low is None else bounds.low, bounds.high or usual[1]),
+        nights=bounds.nights,
+        by_weekday=bounds.by_weekday,
+        action=bounds.action,
+    )
+    if catalog.live:
+        newest = instant(interactions.occurred_at.max()) if len(interactions) else None
+        fresh = limits.freshness
+        found += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
+        found += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
+    return found
+
+
+def earlier_profile(night: Night) -> Profile | None:
+    """What the last accepted night's newest rows looked like; None where there is none, or its files are gone."""
+    if not night.request.history:
+        return None
+    earlier = night.artifacts.of_batch(night.request.history[0].batch_id)
+    try:
+        stored = earlier.load_json("validate", "profile.json")
+        return Profile(
+            stored["n"],
+            stored["histograms"],
+            earlier.load_table("validate", "profile_items.parquet"),
+            earlier.load_table("validate", "users.parquet")["user_id"].combine_chunks(),
+            pa.array([], pa.string()),
+        )
+    except ModelRefused:
+        return None
+
+
+def drift(night: Night, before: Profile, now: Profile) -> list[Moved]:
+    """How far each feature moved; nothing where a window holds too few rows to say."""
+    enough = min(before.n, now.n) >= night.catalog.limits.drift.min_interactions
+    return core_drift.compare(before, now) if enough else []
+
+
+def of_drift(night: Night, moved: list[Moved]) -> list[Finding]:
+    """A finding for each feature that moved further than the catalog allows."""
+    limits = night.catalog.limits.drift
+    return [
+        of_night(
+            f"drift_{one.feature}",
+            limits.action,
+            0,
+            f"{one.feature} moved by {one.value:.3f} in the last {limits.window_days:g} days since "
+            f"{night.request.history[0].batch_id}; limits.drift.{one.feature} allows {getattr(limits, one.feature):g}",
+        )
+        for one in moved
+        if one.value > getattr(limits, one.feature)
+    ]

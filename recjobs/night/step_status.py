@@ -1,0 +1,52 @@
+"""What a night is doing, noted in Postgres for the people who look at the run page. Nothing else depends on it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from recjobs.adapters.postgres import Database
+from recjobs.catalog.file import Catalog
+from recjobs.errors import InputLate, Refused, TryLater
+from recjobs.night.night import Night
+
+CONNECT_SECONDS = 2
+"""A night is not held up for longer by a database that does not answer; libpq counts no shorter time."""
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def noted(step: str, catalog: Catalog, batch_id: str) -> Iterator[None]:
+    """Note that a step of a night begins, and how it ends. Of a night that does not publish nothing is noted."""
+    goes_on = note(step, catalog, batch_id, "running")
+    state = "failed"
+    try:
+        yield
+        state = "done"
+    except InputLate:
+        state = "skipped"
+        raise
+    except Refused:
+        state = "refused"
+        raise
+    except TryLater:
+        state = "waiting"
+        raise
+    finally:
+        if goes_on:
+            note(step, catalog, batch_id, state)
+
+
+def note(step: str, catalog: Catalog, batch_id: str, state: str) -> bool:
+    """Note one state of one step. False: it could not be noted, or is not to be; that fails no night."""
+    try:
+        night = Night.open(catalog, batch_id)
+        if not night.request.publish:
+            return False
+        publisher = Database(night.settings.url_of("publisher"), catalog.name, CONNECT_SECONDS)
+        with publisher.connect() as session:
+            session.rows("note_step", batch_id=batch_id, step=step, state=state)
+    except Exception as error:
+        log.warning("step %s of %s is %s, which could not be noted: %s", step, batch_id, state, error)
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""A study: a search for a better recipe, pinned when it begins. Its trials are small files, one each.
+
+They lie under `<root>/<catalog>/_tune/<study_id>/`: request.json, trial-00000.json, ... Whoever makes a trial reads the
+finished ones first, so that processes may come, go and be killed.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from recjobs.adapters.mlflow_registry import Registry
+from recjobs.adapters.records import Records
+from recjobs.catalog.file import Catalog
+from recjobs.config import Settings, load_settings
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
+from recjobs.core.search.folds import Fold, before, folds
+from recjobs.core.search.search import Trial
+from recjobs.core.search.space import Space
+from recjobs.errors import Misuse
+from recjobs.night.night import Night, registry
+from recjobs.night.request import ChampionPin
+
+
+class StudyRequest(BaseModel):
+    """What a study was asked. All of its trials are of the same input, cut at the same instant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    study_id: str = ""
+    batch_id: str
+    """The night whose validated interactions are searched on."""
+    as_of: datetime
+    data_cutoff: datetime
+    """Nothing from this instant on is seen: it is the gate's."""
+    began_at: datetime
+    publish: bool
+    champion: ChampionPin | None
+    input_hash: str
+    seed: int
+    space: dict[str, Any]
+    code_version: str
+    catalog: Catalog
+    """As its file has it."""
+
+    def named(self) -> "StudyRequest":
+        """The same with its id: a study that is asked the same, of the same input, has the same."""
+        asked = self.model_dump(mode="json", exclude={"study_id", "batch_id", "began_at"})
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return self.model_copy(update={"study_id": f"tune-{self.as_of:%Y%m%dT%H%M%SZ}-{digest[:8]}"})
+
+
+def data_cutoff(as_of: datetime, holdout_days: float, champion: ChampionPin | None) -> datetime:
+    """Where what a search may see ends: before any holdout that the gate may ask about from this night on."""
+    latest = as_of - timedelta(days=holdout_days)
+    return min(latest, champion.data_cutoff) if champion else latest
+
+
+@dataclass
+class Study:
+    """One study, as its request has it, and its trials so far."""
+
+    request: StudyRequest
+    records: Records
+    settings: Settings
+    _run: str | None = field(default=None, init=False)
+
+    @classmethod
+    def open(cls, catalog: Catalog, study_id: str) -> "Study":
+        """The study that was begun under this id. Raises Misuse when none was."""
+        settings = load_settings()
+        records = Records(settings.artifacts, f"{catalog.name}/_tune/{study_id}")
+        stored = records.load("request.json")
+        if stored is None:
+            raise Misuse(f"catalog {catalog.name}: there is no study {study_id!r}; `recjobs tune` begins one")
+        return cls(StudyRequest.model_validate(stored), records, settings)
+
+    @classmethod
+    def begin(cls, request: StudyRequest) -> "Study":
+        """The study of a named request: the one that was begun before, or a new one."""
+        settings = load_settings()
+        records = Records(settings.artifacts, f"{request.catalog.name}/_tune/{request.study_id}")
+        if records.load("request.json") is None:
+            records.save("request.json", request.model_dump(mode="json"))
+        return cls(request, records, settings)
+
+    @property
+    def known(self) -> list[Recipe]:
+        """The recipes that a study begins with: the champion's, and the catalog file's."""
+        champion = self.request.champion
+        recipes = [Recipe.from_json(champion.recipe)] if champion else []
+        return list(dict.fromkeys([*recipes, self.request.catalog.recipe]))
+
+    @property
+    def planned(self) -> list[Recipe]:
+        """What is tried before anything is drawn: the known recipes, then the file's with a blend, which is often good
+        and which chance finds late."""
+        in_file = self.request.catalog.recipe
+        starts = [replace(in_file, blend=0.3), replace(in_file, blend=0.3, frequency_scaling=0.5)]
+        return list(dict.fromkeys([*self.known, *starts]))
+
+    @cached_property
+    def space(self) -> Space:
+        """What may be tried."""
+        return Space.from_json(self.request.space)
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """What every trial is asked."""
+        catalog, until = self.request.catalog, self.request.data_cutoff
+        return folds_of(catalog, load_past(Night.open(catalog, self.request.batch_id), until), until)
+
+    def trials(self) -> list[Trial]:
+        """Every finished trial, by number."""
+        names = [name for name in self.records.names() if name.startswith("trial-")]
+        return [Trial.from_json(stored) for name in names if (stored := self.records.load(name))]
+
+    def save(self, trial: Trial) -> None:
+        """Let a trial count."""
+        self.records.save(f"trial-{trial.number:05}.json", trial.to_json())
+
+    def registry(self) -> Registry:
+        """This catalog's runs in MLflow."""
+        return registry(self.settings, self.request.catalog)
+
+    def log(self, trial: Trial) -> None:
+        """Write a trial to MLflow, under the study's run. Raises SystemAway when it does not answer."""
+        registry = self.registry()
+        self._run = self._run or registry.run_of_study(self.request.study_id)
+        values = {f"ndcg_at_20_fold_{n}": value for n, value in enumerate(trial.folds, 1)}
+        metrics = {"ndcg_at_20": trial.value, "seconds": trial.seconds, **values}
+        described = trial.to_json()
+        registry.log_trial(self._run, trial.number, {**described, "params": described["recipe"], "metrics": metrics})
+
+
+def load_past(night: Night, until: datetime) -> Interactions:
+    """A night's accepted interactions before an instant."""
+    table = night.artifacts.load_table("validate", "interactions.parquet")
+    return before(Interactions.from_table(table), microseconds(until))
+
+
+def folds_of(catalog: Catalog, past: Interactions, until: datetime) -> list[Fold]:
+    """The folds of what `load_past` loaded, as the catalog's gate would ask; empty: there is nothing to ask about."""
+    end = microseconds(until)
+    return folds(past, end, catalog.holdout_days, catalog.view, catalog.seed, after_days=catalog.after_days)

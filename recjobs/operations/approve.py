@@ -1,0 +1,74 @@
+"""Note a person's answer to an inconclusive verdict, for the refit to read; and put the question."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from recjobs.catalog.file import Catalog
+from recjobs.core.evaluation.approval import comparison, is_open
+from recjobs.errors import Misuse
+from recjobs.night.decision import asks, unlike_champion
+from recjobs.night.night import Night
+from recjobs.reports.night import night_page
+
+
+def run(
+    catalog: Catalog,
+    batch_id: str,
+    *,
+    approved: bool,
+    by: str,
+    reason: str,
+    at: str | None = None,
+    timed_out: bool = False,
+) -> dict[str, Any]:
+    """Write answer.json: who approved or refused the candidate, when and why.
+
+    A night that is past its refit went on with the champion; then the same night, run again, begins once more with this
+    answer. Raises Misuse where nothing was asked: the verdict is conclusive, or the catalog asks nobody.
+    """
+    night = Night.open(catalog, batch_id)
+    if not reason.strip():
+        raise Misuse("an answer needs a reason: it is kept with the verdict")
+    verdict = night.artifacts.load_json("gate", "verdict.json")
+    if not is_open(verdict, night.catalog.gate.approval):
+        why = "gate.approval is not `required`" if verdict.get("inconclusive") else f"it is {verdict['verdict']}"
+        raise Misuse(
+            f"nothing to approve in {batch_id}: {why} ({verdict['reason']}). `recjobs promote` puts a registered "
+            "version in charge by hand"
+        )
+    late = any(night.artifacts.is_done(step) for step in ("refit", "report"))
+    answer = {
+        "approved": approved,
+        "by": by,
+        "at": at or datetime.now(UTC).replace(microsecond=0).isoformat(),
+        "reason": reason.strip(),
+        "timed_out": timed_out,
+        "late": late,
+    }
+    known = night.artifacts.load_json("approve", "answer.json") if night.artifacts.is_done("approve") else None
+    if known is None or known | {"late": late} != answer:  # else it was noted before, perhaps in time
+        with night.artifacts.writing("approve") as files:
+            files.save_json("answer.json", answer)
+    goes_on = approved or not late
+    return {
+        "batch_id": batch_id,
+        "answer": "timed out" if timed_out else "approved" if approved else "refused",
+        "by": by,
+        "next": f"recjobs night --catalog {catalog.name}, as it was asked before" if goes_on else "nothing: it is over",
+    }
+
+
+def question(catalog: Catalog, batch_id: str) -> str | None:
+    """What to ask a person, in Markdown; None where nobody is to be asked, or has answered before.
+
+    The report as far as it goes is put where the question links to.
+    """
+    night = Night.open(catalog, batch_id)
+    verdict = night.artifacts.load_json("gate", "verdict.json")
+    if not asks(night):
+        return None
+    with night.database("publisher").connect() as session:
+        session.rows("record_report", batch_id=batch_id, html=night_page(night))
+    link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
+    rows = night.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
+    return comparison(verdict, rows, link, unlike_champion(night), night.catalog.gate.approval_hours)

@@ -1,0 +1,127 @@
+"""Write the live lists into a file, with titles: for mail tools, spreadsheets and whatever else reads files."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from recjobs.catalog.file import Catalog
+from recjobs.config import load_settings
+from recjobs.errors import ListsRefused, Misuse
+from recjobs.night.night import database
+
+CHUNK_ROWS = 20_000
+COLUMNS = {
+    "user_id": pa.string(),
+    "rank": pa.int32(),
+    "item_id": pa.string(),
+    "title": pa.string(),
+    "score": pa.float32(),
+    "source": pa.string(),
+    "batch_id": pa.string(),
+    "url": pa.string(),
+    "image": pa.string(),
+    "price": pa.float64(),
+}
+ENDINGS = (".parquet", ".csv", ".csv.gz")
+
+
+class Writer(Protocol):
+    """What writes tables into a file."""
+
+    def write_table(self, table: pa.Table) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """End the file."""
+
+
+def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False) -> dict[str, Any]:
+    """Write a row per user and rank, the first n of each list (None: all that is served); return how many there are.
+
+    The file is there whole or not at all, and is of one batch. In CSV every text is quoted, and a title that there is
+    not is empty without quotes. Raises Misuse for a file that is there already, unless it may be overwritten, and
+    ListsRefused when nothing is published.
+    """
+    path = Path(to)
+    if not path.name.endswith(ENDINGS):
+        raise Misuse(f"--to {to}: the name says the format; end it in {', '.join(ENDINGS)}")
+    if not path.parent.is_dir():
+        raise Misuse(f"--to {to}: there is no folder {path.parent}")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise Misuse(f"--to {to} is there already; choose another name{'' if path.is_dir() else ' or say --overwrite'}")
+    has = catalog.items.columns.given if catalog.items else {}
+    names = [name for name in COLUMNS if name not in ("url", "image", "price") or name in has]
+    schema = pa.schema([(name, COLUMNS[name]) for name in names])
+    rows, users, batch_id = 0, 0, None
+    with database(load_settings(), catalog, "reader").connect() as session:
+        if session.row("live_batch") is None:
+            raise ListsRefused(f"nothing is published yet in {catalog.name}; run `recjobs night` first")
+        with whole(path, overwrite) as unfinished, _writer(unfinished, path.name, schema) as writer:
+            last = None
+            for chunk in session.stream("served_items", CHUNK_ROWS, n=n):
+                columns = dict(zip(COLUMNS, zip(*chunk, strict=True), strict=True))
+                writer.write_table(pa.table([pa.array(columns[name], COLUMNS[name]) for name in names], schema=schema))
+                ids = columns["user_id"]
+                users += sum(one != before for before, one in zip((last, *ids), ids, strict=False))
+                rows, last, batch_id = rows + len(chunk), ids[-1], columns["batch_id"][-1]
+    return {"file": str(path), "batch_id": batch_id, "users": users, "rows": rows, "columns": names}
+
+
+@contextlib.contextmanager
+def whole(path: Path, overwrite: bool) -> Iterator[Path]:
+    """A name to write to, which becomes the file when all went well; else nothing is left, or what was there before."""
+    unfinished = path.with_name(f".{path.name}.unfinished")  # always this name: what a kill left is written over
+    with _held(unfinished, path) as file:
+        try:
+            yield unfinished
+            os.fsync(file.fileno())
+            if overwrite:
+                unfinished.replace(path)
+            else:
+                try:
+                    os.link(unfinished, path)  # unlike a rename, refuses a file that came meanwhile
+                except FileExistsError:
+                    raise Misuse(f"--to {path} is there by now; choose another name or say --overwrite") from None
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _held(unfinished: Path, path: Path) -> BinaryIO:
+    """A file that nobody else writes until it is closed, and that has no other name."""
+    while True:
+        try:
+            file = os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "ab")
+        except OSError as error:
+            raise Misuse(f"--to {path}: cannot be written ({error.strerror})") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise Misuse(
+                f"--to {path} is being written by another export; wait for it or choose another name"
+            ) from None
+        found = os.fstat(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(found, unfinished.lstat()):
+                if found.st_nlink == 1:
+                    return file
+                unfinished.unlink()  # killed when it had become the file, which is whole
+        file.close()  # another export had just finished it
+
+
+@contextlib.contextmanager
+def _writer(path: Path, name: str, schema: pa.Schema) -> Iterator[Writer]:
+    if name.endswith(".parquet"):
+        with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+            yield writer
+    else:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(pa.output_stream(path, compression="gzip" if name.endswith(".gz") else None))
+            yield stack.enter_context(pyarrow.csv.CSVWriter(file, schema))

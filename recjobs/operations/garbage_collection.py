@@ -1,0 +1,123 @@
+"""What old nights and searches left in the artifact store, and what of it somebody still needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recjobs.adapters.artifact_folders import INPUTS, STUDIES, ArtifactFolders
+from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.postgres import Session
+from recjobs.adapters.records import Records
+from recjobs.catalog.file import Catalog
+from recjobs.config import Settings
+from recjobs.core.retention import ALL, Folder, Going, going
+from recjobs.errors import ModelRefused
+
+_INPUT = ("begin", "validate")
+"""What a night leaves that a later one is added to, or that a search is made on."""
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What goes: of nights, searches and kept results of queries."""
+
+    folders: ArtifactFolders
+    nights: list[Going]
+    studies: list[Going]
+    inputs: list[Going]
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Plain JSON: place, what of it goes, and how many bytes."""
+        places = (("", self.nights), (f"{STUDIES}/", self.studies), (f"{INPUTS}/", self.inputs))
+        return [
+            {
+                "place": f"{self.folders.place}/{within}{each.name}",
+                "parts": "all" if each.whole else " ".join(each.parts),
+                "bytes": each.n_bytes,
+            }
+            for within, of in places
+            for each in of
+        ]
+
+
+def leftovers(session: Session, settings: Settings, catalog: Catalog, also_pruned: set[str]) -> Leftovers:
+    """What may go now. also_pruned: batches that will be pruned, though Postgres does not say so yet."""
+    now = datetime.now(UTC)
+    oldest = now - timedelta(days=catalog.keep.days)
+    folders = ArtifactFolders(settings.artifacts, catalog.name)
+    nights, studies = folders.nights(), folders.studies()
+    artifacts = Artifacts(settings.artifacts, catalog.name, "-")
+    pruned = {row["batch_id"] for row in session.rows("pruned_batches")} | also_pruned
+
+    waiting = {row["study_id"]: ALL for row in session.rows("waiting_studies")}
+    old_studies = list(going(studies, waiting, (), oldest))
+    kept_studies = {study.name for study in studies} - {study.name for study in old_studies}
+
+    needed: dict[str, set[str]] = {}
+    for batch_id, parts in (
+        *needed_by_database(session, also_pruned),
+        *_needed_by_studies(settings, catalog, kept_studies),
+        *_needed_by_unfinished(artifacts, [n for n in nights if n.name not in pruned and not _is_old(n, oldest)]),
+        *_needed_by_the_next(artifacts, nights),
+    ):
+        needed.setdefault(batch_id, set()).update(parts)
+    old_nights = list(going(nights, needed, pruned, oldest))
+
+    begun = {night.name for night in nights} - {night.name for night in old_nights if "begin" in night.parts}
+    inputs = {name: ALL for batch_id in begun for name in _inputs_of(artifacts.of_batch(batch_id))}
+    # A night that is about to begin may have just found one that was there before.
+    old_inputs = list(going(folders.inputs(), inputs, (), min(oldest, now - timedelta(days=1))))
+    return Leftovers(folders, old_nights, old_studies, old_inputs)
+
+
+def needed_by_database(session: Session, also_pruned: set[str]) -> Iterator[tuple[str, set[str]]]:
+    """(night, its parts): of batches whose lists are kept all, of models in charge or published with them `refit`."""
+    for row in session.rows("needed_artifacts", to_prune=sorted(also_pruned)):
+        yield row["batch_id"], {row["part"]}
+
+
+def _needed_by_studies(settings: Settings, catalog: Catalog, studies: set[str]) -> Iterator[tuple[str, set[str]]]:
+    for study in studies:
+        asked = Records(settings.artifacts, f"{catalog.name}/{STUDIES}/{study}").load("request.json")
+        if asked:
+            yield asked["batch_id"], set(_INPUT)
+
+
+def _needed_by_unfinished(artifacts: Artifacts, nights: list[Folder]) -> Iterator[tuple[str, set[str]]]:
+    for night in nights:
+        of_night = artifacts.of_batch(night.name)
+        asked = {} if of_night.is_done("report") else _request_of(of_night)
+        if champion := asked.get("champion"):
+            yield champion["batch_id"], {"refit"}
+        if live := asked.get("live_batch"):
+            yield live["batch_id"], set(ALL)
+        for earlier in (asked.get("base"), *(past["batch_id"] for past in asked.get("history", [])[:1])):
+            if earlier:
+                yield earlier, set(_INPUT)
+
+
+def _needed_by_the_next(artifacts: Artifacts, nights: list[Folder]) -> Iterator[tuple[str, set[str]]]:
+    """An increment is added to the latest night whose input was accepted, published or not."""
+    for night in reversed(nights):
+        if artifacts.of_batch(night.name).is_done("validate"):
+            yield night.name, set(_INPUT)
+            return
+
+
+def _inputs_of(night: Artifacts) -> Iterator[str]:
+    for file in _request_of(night).get("input", {}).get("files", []):
+        yield file["path"].rpartition("/")[2]
+
+
+def _request_of(night: Artifacts) -> dict[str, Any]:
+    """What a night was asked; nothing where it has not begun, or where that cannot be read."""
+    try:
+        found: dict[str, Any] = night.load_json("begin", "request.json")
+    except ModelRefused:
+        return {}
+    return found
+
+
+def _is_old(night: Folder, oldest: datetime) -> bool:
+    return night.newest is None or night.newest < oldest

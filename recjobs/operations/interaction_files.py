@@ -1,0 +1,110 @@
+"""A file of interactions that no catalog describes: user_id, item_id and, where it has them, occurred_at and weight."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.adapters import sources
+from recjobs.adapters.sources import Rows, SourceFile
+from recjobs.catalog.limits import Limits
+from recjobs.catalog.sources import Place
+from recjobs.core.rows.gathering import Collected, Gathered
+from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.reason_codes import QUARANTINE
+from recjobs.core.rows.times import likely_unit
+from recjobs.core.rows.validation import EARLIEST, check, encoded_ids
+from recjobs.errors import DataRefused, Misuse
+
+NEEDED = ("user_id", "item_id")
+OPTIONAL = ("occurred_at", "weight")
+
+
+@dataclass(frozen=True)
+class InteractionFile:
+    """What a file held. n_bad: rows left out, by reason code. Without times all interactions are of the same age."""
+
+    gathered: Gathered
+    has_times: bool
+    n_read: int
+    n_bad: dict[str, int]
+
+    def account(self) -> dict[str, object]:
+        """What was read, for people and for JSON."""
+        rows = self.gathered.interactions
+        return {
+            "read": self.n_read,
+            "bad": self.n_bad,
+            "merged": self.gathered.merged,
+            "interactions": len(rows),
+            "users": rows.n_users,
+            "items": rows.n_items,
+        }
+
+
+def read(path: str, now: datetime, optional: Sequence[str] = OPTIONAL) -> InteractionFile:
+    """Read a Parquet or CSV file (or a folder of such), ids byte for byte.
+
+    optional: columns that are taken where the file has them. Bad rows are left out and counted. Raises Misuse for a
+    file of another format, DataRefused when it is missing, damaged, lacks a column, or too many of its rows are bad.
+    """
+    collected, n_bad, examples, n_read = Collected(), dict[str, int](), dict[str, str](), 0
+    has_times, unit = False, ""
+    for file, rows in _batches(path, optional):
+        raw = rows.columns
+        has_times = "occurred_at" in raw
+        if not has_times:
+            raw["occurred_at"] = pa.repeat(pa.scalar(EARLIEST, pa.timestamp("us", "UTC")), len(raw["user_id"]))
+        unit = unit or likely_unit(raw["occurred_at"])
+        try:
+            ids = {name: encoded_ids(raw[name], name) for name in NEEDED}
+            checked = check(raw | ids, unit, "UTC", microseconds(now), ())
+        except DataRefused as error:
+            raise DataRefused(f"{file.path}: {error}") from None
+        collected.add(checked, checked.reason < 0)
+        for place in np.unique(checked.reason[checked.reason >= 0]).tolist():
+            code, broken = QUARANTINE[place], rows.row[checked.reason == place]
+            n_bad[code] = n_bad.get(code, 0) + broken.size
+            examples.setdefault(code, f"{file.path} row {broken[0]}")
+        n_read += rows.n_read
+    said = "; ".join(f"{n} rows {code}, such as {examples[code]}" for code, n in n_bad.items())
+    if not n_read:
+        raise DataRefused(f"{path}: no rows; see why its export wrote none")
+    if sum(n_bad.values()) > Limits().max_rejected_share * n_read:
+        raise DataRefused(f"{path}: {sum(n_bad.values()) / n_read:.1%} of the rows are bad: {said}")
+    return InteractionFile(collected.finish(), has_times, n_read, n_bad)
+
+
+def _batches(path: str, optional: Sequence[str]) -> Iterator[tuple[SourceFile, Rows]]:
+    columns: list[str] | None = None
+    for file in _files(path):
+        names = _columns(file)
+        found = [name for name in (*NEEDED, *optional) if name in names]
+        if missing := [name for name in columns or NEEDED if name not in names]:
+            raise DataRefused(
+                f"{file.path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}. "
+                f"Rename its columns: {' and '.join(NEEDED)} are needed, {' and '.join(OPTIONAL)} are taken too"
+            )
+        columns = columns or found
+        for rows in sources.read_rows(file, {name: name for name in columns}, {}):
+            yield file, rows
+
+
+def _files(path: str) -> list[SourceFile]:
+    is_local = "://" not in path
+    if is_local and not Path(path).exists():
+        raise DataRefused(f"{Path(path).absolute()}: there is no such file")
+    if is_local and Path(path).is_file() and not sources.known_format(path):
+        raise Misuse(f"{path}: is neither .parquet nor .csv by its name (.gz allowed); rename or convert it")
+    found = sources.find(Path.cwd(), Place(path=path))
+    return [replace(file, delimiter=sources.delimiter_of(file)) for file in found]
+
+
+def _columns(file: SourceFile) -> list[str]:
+    first = next(sources.read(file, None), None)
+    if first is None:
+        raise DataRefused(f"{file.path}: no rows; see why its export wrote none")
+    return list(first.schema.names)

@@ -1,0 +1,124 @@
+"""Lineage: which inputs there were, what one held, and what changed between two. From the artifacts alone, so that it
+works for refused nights and for nights that were not to be published."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recjobs.adapters.artifacts import Artifacts
+from recjobs.catalog.file import Catalog
+from recjobs.config import load_settings
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.night import validated
+
+
+def listed(catalog: Catalog) -> list[dict[str, Any]]:
+    """Every night that was validated, newest first."""
+    artifacts = Artifacts(load_settings().artifacts, catalog.name, "-")
+    nights = (artifacts.of_batch(batch_id).ended("validate") for batch_id in reversed(artifacts.batch_ids()))
+    return [_head(night) for night in nights if night]
+
+
+def shown(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
+    """One night's input: its files, the account of its rows, and what each column holds."""
+    night = validated(catalog, batch_id)
+    request = night.of_batch(night.batch_id).load_json("begin", "request.json")
+    return {
+        **_head(night),
+        "files": request["input"]["files"],
+        "base": request.get("base"),
+        "findings": night.load_json("validate", "findings.json")["findings"],
+        "columns": _columns(night),
+    }
+
+
+def diff(catalog: Catalog, before: str, after: str) -> dict[str, Any]:
+    """What changed between two nights: rows, users and items that came and went, and per column."""
+    nights = [validated(catalog, batch_id) for batch_id in (before, after)]
+    tables = [_named(night) for night in nights]
+    old, new = (np.sort(pd.util.hash_pandas_object(table.to_pandas(), index=False).to_numpy()) for table in tables)
+    kept = int(np.isin(new, old, assume_unique=True).sum())
+    result: dict[str, Any] = {
+        "before": _head(nights[0]),
+        "after": _head(nights[1]),
+        "same_input": _head(nights[0])["input_hash"] == _head(nights[1])["input_hash"],
+        "rows": {"added": int(new.size - kept), "removed": int(old.size - kept), "unchanged": kept},
+    }
+    for name in ("users", "items"):
+        ids = [night.load_table("validate", f"{name}.parquet", [f"{name[:-1]}_id"]).column(0) for night in nights]
+        result[name] = _came_and_went(*(column.combine_chunks() for column in ids))
+    columns = [_columns(night) for night in nights]
+    result["columns"] = {
+        name: {"before": columns[0][name], "after": columns[1][name]}
+        for name in columns[1]
+        if columns[0][name] != columns[1][name]
+    }
+    return result
+
+
+def _head(night: Artifacts) -> dict[str, Any]:
+    found = night.load_json("validate", "findings.json")
+    request = night.of_batch(night.batch_id).load_json("begin", "request.json")
+    stopped = [f for f in found["findings"] if f["action"] in ("refused", "skipped")]
+    return {
+        "batch_id": night.batch_id,
+        "input_hash": request["input"]["hash"],
+        "state": stopped[0]["action"] if stopped else "accepted",
+        "reason": ", ".join(f["reason"] for f in stopped) or None,
+        **found["counts"],
+    }
+
+
+def _came_and_went(old: pa.Array, new: pa.Array) -> dict[str, Any]:
+    added = new.filter(pc.invert(pc.is_in(new, old)))
+    removed = old.filter(pc.invert(pc.is_in(old, new)))
+    return {
+        "added": len(added),
+        "removed": len(removed),
+        "added_such_as": added.slice(0, 5).to_pylist(),
+        "removed_such_as": removed.slice(0, 5).to_pylist(),
+    }
+
+
+def _named(night: Artifacts) -> pa.Table:
+    """The accepted interactions with their ids, which two nights have in common."""
+    rows = Interactions.from_table(night.load_table("validate", "interactions.parquet"))
+    columns = {
+        name: pa.DictionaryArray.from_arrays(
+            pa.array(index), night.load_table("validate", f"{name}s.parquet")[f"{name}_id"].combine_chunks()
+        )
+        for name, index in (("user", rows.user_idx), ("item", rows.item_idx))
+    }
+    kinds = pa.array(rows.kinds, pa.string())
+    kind = pa.DictionaryArray.from_arrays(pa.array(rows.kind.astype(np.int32), mask=rows.kind < 0), kinds)
+    return pa.table({**columns, "at": rows.occurred_at, "weight": rows.weight, "kind": kind})
+
+
+def _columns(night: Artifacts) -> dict[str, Any]:
+    """What each column of interactions and items holds."""
+    rows = Interactions.from_table(night.load_table("validate", "interactions.parquet"))
+    items = night.load_table("validate", "items.parquet")
+    at = pa.array(rows.occurred_at).cast(pa.timestamp("us", "UTC"))
+    result: dict[str, Any] = {"occurred_at": {"oldest": _text(pc.min(at)), "newest": _text(pc.max(at))}}
+    if len(rows):
+        weight = rows.weight
+        quartiles = np.quantile(weight, [0.25, 0.5, 0.75]).round(4).tolist()
+        result["weight"] = {"min": float(weight.min()), "quartiles": quartiles, "max": float(weight.max())}
+    counts = np.bincount(rows.kind + 1, minlength=len(rows.kinds) + 1)[1:].tolist()
+    if rows.kinds:
+        result["kind"] = dict(zip(rows.kinds, counts, strict=True))
+    for name in items.column_names[1:]:
+        values = items[name]
+        empty = pc.list_value_length(values).to_numpy() == 0 if pa.types.is_list(values.type) else values.is_null()
+        result[f"items.{name}"] = {"empty": int(np.asarray(empty).sum())}
+    price = items["price"]
+    if price.null_count < len(price):
+        result["items.price"] |= {"min": pc.min(price).as_py(), "max": pc.max(price).as_py()}
+    return result
+
+
+def _text(value: pa.Scalar) -> str | None:
+    return value.as_py().isoformat() if value.is_valid else None

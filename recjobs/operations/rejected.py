@@ -1,0 +1,25 @@
+"""Show the rows that a night quarantined, also of a night that was refused for them."""
+
+from typing import Any
+
+import pyarrow.compute as pc
+
+from recjobs.catalog.file import Catalog
+from recjobs.core.rows.reason_codes import QUARANTINE
+from recjobs.errors import Misuse
+from recjobs.night.night import validated
+
+
+def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None, limit: int = 20) -> dict[str, Any]:
+    """Return batch_id, how many rows there are by reason, and the first `limit` of them.
+
+    batch_id: None for the night that was validated last. Raises Misuse for a reason that is none.
+    """
+    if reason is not None and reason not in QUARANTINE:
+        raise Misuse(f"--reason {reason}: no reason to quarantine a row; known are {', '.join(QUARANTINE)}")
+    night = validated(catalog, batch_id)
+    rows = night.load_table("validate", "rejected.parquet")
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(rows["reason"]).to_pylist()}
+    if reason is not None:
+        rows = rows.filter(pc.equal(rows["reason"], reason))
+    return {"batch_id": night.batch_id, "counts": counts, "rows": rows.slice(0, limit).to_pylist()}

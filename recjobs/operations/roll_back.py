@@ -1,0 +1,40 @@
+"""Make an earlier batch live again, and the model it was published with the champion, in one transaction."""
+
+from typing import Any
+
+from recjobs.catalog.file import Catalog
+from recjobs.config import load_settings
+from recjobs.core.batch_ids import parse_batch_id
+from recjobs.night.night import database, let_alias_follow
+
+
+def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
+    """Move the pointer as `move` does, then let MLflow's alias follow."""
+    result = move(catalog, batch_id, reason)
+    follow(catalog, result)
+    return result
+
+
+def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str, Any]:
+    """Move the pointer to `batch_id`, or to the batch before the live one; a rerun changes nothing when an id is given.
+
+    Raises ListsRefused when there is no such batch, Locked while a publish moves the pointer.
+    """
+    if batch_id is not None:
+        parse_batch_id(batch_id)
+    with database(load_settings(), catalog, "publisher").connect() as session:
+        before = session.row("live_batch")
+        session.rows("roll_back", batch_id=batch_id, reason=reason)
+        after = session.row("live_batch")
+    assert after is not None  # roll_back raises when nothing is live
+    return {
+        "catalog": catalog.name,
+        "live": after["batch_id"],
+        "was": before["batch_id"] if before else None,
+        "champion": after["champion_version"],
+    }
+
+
+def follow(catalog: Catalog, moved: dict[str, Any]) -> None:
+    """Let MLflow's alias follow; apart from `move`, because importing MLflow takes longer than all the rest."""
+    let_alias_follow(load_settings(), catalog, moved["champion"])

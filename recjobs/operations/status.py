@@ -1,0 +1,31 @@
+"""Say what runs where, and what is live."""
+
+import json
+from typing import Any
+
+from recjobs.adapters.local_platform import running
+from recjobs.catalog.files import load_catalogs
+from recjobs.config import load_settings
+from recjobs.errors import BadConfiguration, RecjobsError
+from recjobs.night.night import database
+
+
+def run() -> dict[str, Any]:
+    """Processes of the local platform with ports, URLs and process ids; each catalog's live batch, and the recipe that
+    was found last, with what became of it."""
+    settings = load_settings()
+    catalogs: dict[str, Any] = {}
+    for catalog in load_catalogs(settings).values():
+        try:
+            with database(settings, catalog, "publisher").connect() as session:
+                row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
+            catalogs[catalog.name] = {"live": _plain(row), "challenger": _plain(challenger)}
+        except BadConfiguration:
+            catalogs[catalog.name] = {"live": None}
+        except RecjobsError as error:
+            catalogs[catalog.name] = {"live": None, "error": str(error)}
+    return {"platform": running(settings.state), "catalogs": catalogs}
+
+
+def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    return json.loads(json.dumps(row, default=str)) if row else None

@@ -1,0 +1,72 @@
+"""Say why an item is in a user's list, or why not: what the database knows, and from the night's artifacts the rest."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from recjobs.catalog.file import Catalog
+from recjobs.config import load_settings
+from recjobs.errors import Misuse, RecjobsError
+from recjobs.night.night import Night, database
+from recjobs.night.scoring import Scoring
+
+
+def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
+    """Return user_id, item_id, batch_id, `answer` (one of listed, seen, blocked, ineligible, unknown_item, below) with
+    what belongs to it, and `text`, which says it in words.
+
+    A rank behind the stored list is that of the batch before any rule, computed anew; without the batch's artifacts
+    it is left out. Raises Misuse while nothing is published.
+    """
+    with database(load_settings(), catalog, "reader").connect() as session:
+        row = session.row("trace", user_id=user_id, item_id=item_id)
+    if row is None:
+        raise Misuse(f"catalog {catalog.name}: nothing is published yet, so nobody has a list")
+    if (row["answer"] == "below" and row["rank"] is None) or (row["answer"] == "seen" and row["seen_at"] is None):
+        row |= _from_artifacts(catalog, row, user_id, item_id)
+    found = {name: value for name, value in row.items() if value is not None}
+    return {"user_id": user_id, "item_id": item_id, **found, "text": in_words(row, user_id, item_id)}
+
+
+def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
+    try:
+        scoring = Scoring(Night.open(catalog, row["batch_id"]))
+        item, user = pc.index(scoring.item_ids, item_id).as_py(), pc.index(scoring.user_ids, user_id).as_py()
+        if row["answer"] == "seen":
+            rows = scoring.interactions
+            at = rows.occurred_at[(rows.user_idx == user) & (rows.item_idx == item)].max()
+            return {"seen_at": datetime.fromtimestamp(at / 1e6, UTC), "seen_before": None}
+        order = scoring.ladder.overall.order
+        if row["is_known_user"]:
+            order = scoring.lists(user, user + 1, len(scoring.item_ids)).ranked.item_idx[0]
+        place = np.flatnonzero(order == item)
+    except (RecjobsError, ValueError):  # pruned by now, or left by another version
+        return {}
+    # Rounding may differ from the night's own, never so far that the item would have been stored.
+    return {"rank": max(int(place[0]) + 1, row["list_length"] + 1)} if place.size else {}
+
+
+def in_words(row: dict[str, Any], user_id: str, item_id: str) -> str:
+    """The answer as a sentence."""
+    of = f"the list of {user_id}" if row["is_known_user"] else f"the popular list, which {user_id} gets as a stranger"
+    match row["answer"]:
+        case "listed":
+            because = f", because of {', '.join(row['because'])}" if row["because"] else ""
+            return f"{item_id} is in {of} at rank {row['rank']} with score {row['score']:g} ({row['source']}){because}"
+        case "unknown_item":
+            return f"{item_id} is not in the catalogue of batch {row['batch_id']}"
+        case "seen":
+            when = f"on {row['seen_at']:%Y-%m-%d}" if row["seen_at"] else "already"
+            if not row["seen_at"] and row["seen_before"]:
+                when = f"before {row['seen_before']:%Y-%m-%d}"
+            return f"{item_id} is not in {of}: seen {when}"
+        case "blocked":
+            note = f": {row['note']}" if row["note"] else ""
+            return f"{item_id} is not in {of}: rule {row['rule_id']} ({row['rule_kind']}) takes it out{note}"
+        case "ineligible":
+            return f"{item_id} is not in {of}: {row['reason']}"
+        case _:
+            at = f"at rank {row['rank']}" if row["rank"] else f"below rank {row['list_length']}"
+            return f"{item_id} is not in {of}: below the cut, {at}"

@@ -1,0 +1,1 @@
+"""Self-contained HTML pages about a night, a comparison and a search, with their plots and templates."""

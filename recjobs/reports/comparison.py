@@ -1,0 +1,111 @@
+"""The part of the page that sets the candidate beside the model it was held against."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.core.evaluation.side_by_side import Moved, drawn, movers, places, places_of_categories
+from recjobs.night.night import Night
+
+CHECKS = {
+    "sound": "factors",
+    "holdout": "holdout",
+    "popularity": "popular lists",
+    "neighbours": "item neighbours",
+    "coverage": "coverage",
+    "gini": "Gini",
+    "better": "better than the champion",
+    "not_worse": "not worse than the champion",
+    "drop": "size of the drop",
+    "segment_light": "light users",
+    "segment_medium": "medium users",
+    "segment_heavy": "heavy users",
+    "coverage_drop": "coverage against the champion",
+    "novelty_drop": "novelty against the champion",
+    "gini_rise": "Gini against the champion",
+}
+"""What the gate's checks are called on the page."""
+
+PARTS = {
+    "How well": {"ndcg_at_20": "NDCG@20", "recall_at_20": "recall@20", "map_at_20": "MAP@20", "hit_at_20": "hit rate"},
+    "For whom (NDCG@20)": {"light": "light users", "medium": "medium users", "heavy": "heavy users"},
+    "What the lists show": {
+        "coverage": "coverage",
+        "gini": "Gini",
+        "novelty": "novelty (bits)",
+        "fallback_share": "by fallback",
+    },
+}
+"""Tables of metrics, with the names of their columns."""
+
+
+def tables(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """view -> table of PARTS -> model -> its cells in order; a cell is a row of evaluations, or None."""
+    found = {(r["view"], r["model"], r["segment"], r["metric"]): r for r in rows}
+    views = dict.fromkeys(r["view"] for r in rows)
+    return {
+        view: {
+            part: {
+                model: [
+                    found.get((view, model, *(("all", key) if part != "For whom (NDCG@20)" else (key, "ndcg_at_20"))))
+                    for key in columns
+                ]
+                for model in dict.fromkeys(r["model"] for r in rows if r["view"] == view)
+            }
+            for part, columns in PARTS.items()
+        }
+        for view in views
+    }
+
+
+def side_by_side(night: Night) -> dict[str, Any] | None:
+    """Who gained and lost places, and twenty users' lists; None where nobody was asked.
+
+    The candidate is set beside the champion, on a first night beside the popular list.
+    """
+    lists = night.artifacts.load_table("evaluate", "lists.parquet").combine_chunks()
+    if not lists.num_rows:
+        return None
+    other = "champion" if "champion" in lists.column_names else "popularity_30d"
+    items = night.artifacts.load_table("validate", "items.parquet", ["item_id", "title", "categories"]).combine_chunks()
+    titles = [
+        title or item_id for item_id, title in zip(*(items[c].to_pylist() for c in ("item_id", "title")), strict=True)
+    ]
+    before, after = (places(_column(lists, name), items.num_rows) for name in (other, "candidate"))
+    categories = [places_of_categories(counts, _column(items, "categories")) for counts in (before, after)]
+    of_items = np.flatnonzero(before != after)
+    both = (lists[name].to_pylist() for name in (other, "candidate"))
+    return {
+        "other": other,
+        "users": lists.num_rows,
+        "same": float(np.mean([one == two for one, two in zip(*both, strict=True)])),
+        "shown": {"before": int((before > 0).sum()), "after": int((after > 0).sum())},
+        "items": movers([Moved(titles[i], int(before[i]), int(after[i])) for i in of_items]),
+        "categories": movers([Moved(name, categories[0][name], categories[1][name]) for name in categories[0]]),
+        "examples": _examples(night, lists, other, titles),
+    }
+
+
+def _examples(night: Night, lists: pa.Table, other: str, titles: list[str]) -> list[dict[str, Any]]:
+    user_ids = night.ids("users")
+    examples = []
+    for row in drawn(lists.num_rows, night.request.seed):
+        one = {name: lists[name][row].as_py() for name in ("user_idx", "taken", other, "candidate")}
+        taken = set(one["taken"])
+        both = set(one[other]) & set(one["candidate"])
+        examples.append(
+            {
+                "user_id": user_ids[one["user_idx"]],
+                "took": [titles[i] for i in one["taken"]],
+                "lists": {
+                    side: [{"title": titles[i], "hit": i in taken, "shared": i in both} for i in one[name]]
+                    for side, name in (("before", other), ("after", "candidate"))
+                },
+            }
+        )
+    return examples
+
+
+def _column(table: pa.Table, name: str) -> pa.ListArray:
+    return table[name].combine_chunks()

@@ -1,0 +1,125 @@
+"""One HTML page about a night, self-contained and without script: the data, the metrics, the verdict, the lists."""
+
+from typing import Any
+
+import numpy as np
+
+from recjobs.core.lists.bands import BANDS
+from recjobs.core.rows.interactions import Interactions
+from recjobs.night.decision import asks, final, kept_batch, unlike_champion
+from recjobs.night.night import Night
+from recjobs.reports import comparison, plots
+from recjobs.reports.page import page
+
+N_EXAMPLES = 12
+NAMES = {
+    "popularity_30d": "popular, last 30 days",
+    "popularity_all": "popular, all time",
+    "neighbours": "item neighbours",
+}
+"""What models are called on the page, where it is not as in the tables."""
+VIEWS = {
+    "discovery": "Discovery: what a user had already is neither shown nor counted",
+    "repeats": "With repeats: nothing is filtered",
+    "after_days": "As served: what a user had lately is neither shown nor counted",
+}
+
+
+def night_page(night: Night) -> str:
+    """The page of a night that got as far as the gate, or further."""
+    metrics = night.artifacts.load_json("evaluate", "evaluation.json")
+    verdict, kept = final(night), kept_batch(night, "report") if night.request.publish else None
+    published = night.artifacts.is_done("inspect") and not kept
+    chosen = night.artifacts.load_json("refit", "model.json") if night.artifacts.is_done("refit") else None
+    return page(
+        "report.html.jinja",
+        night=night,
+        request=night.request,
+        catalog=night.catalog,
+        view=night.view,
+        cutoff=night.cutoff(),
+        train=night.artifacts.load_json("train", "train.json"),
+        data=night.artifacts.load_json("validate", "findings.json"),
+        verdict=verdict,
+        chosen=chosen,
+        kept=kept,
+        asks=asks(night) and not chosen and not kept,
+        unlike=unlike_champion(night),
+        holdout_users=metrics["users"],
+        metrics=comparison.tables(metrics["metrics"]),
+        headings=comparison.PARTS,
+        checks=comparison.CHECKS,
+        views=VIEWS,
+        beside=comparison.side_by_side(night),
+        names=NAMES,
+        percent=_percent,
+        number=_number,
+        bands=BANDS,
+        inspection=night.artifacts.load_json("inspect", "inspection.json") if published else None,
+        examples=_examples(night) if published else [],
+        weeks=_weeks(night),
+        drift=_drift(night),
+        bars={view: _bars(metrics["metrics"], view) for view in metrics["users"] if metrics["users"][view]},
+    )
+
+
+def _percent(share: float | None) -> str:
+    """A relative difference; without bound where the baseline found nothing."""
+    return "no bound" if share is None else f"{100 * share:+.1f}%"
+
+
+def _number(value: float | None) -> str:
+    """A number of a check; nothing where there is none."""
+    return "" if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
+
+
+def _drift(night: Night) -> dict[str, Any]:
+    found = night.artifacts.load_json("validate", "drift.json")
+    allowed = night.catalog.limits.drift
+    features = [
+        {
+            **moved,
+            "allowed": getattr(allowed, moved["feature"]),
+            "plot": plots.before_and_now(moved["bins"], moved["feature"].replace("_", " ")) if moved["bins"] else "",
+        }
+        for moved in found["features"]
+    ]
+    return {"compared_with": found["compared_with"], "features": features}
+
+
+def _weeks(night: Night) -> str:
+    at = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet")).occurred_at
+    days = at.view("datetime64[us]").astype("datetime64[D]").astype(np.int64)
+    monday = days - (days + 3) % 7  # 1970-01-01 was a Thursday
+    weeks, counts = np.unique(monday, return_counts=True)
+    return plots.interactions_by_week(weeks.astype("datetime64[D]"), counts, night.cutoff().at)
+
+
+def _bars(rows: list[dict[str, Any]], view: str) -> str:
+    found = [r for r in rows if (r["view"], r["segment"], r["metric"]) == (view, "all", "ndcg_at_20")]
+    return plots.metric_bars(
+        [NAMES.get(r["model"], r["model"]) for r in found],
+        [r["value"] for r in found],
+        [r["low"] for r in found],
+        [r["high"] for r in found],
+        "NDCG@20, with its 95% interval",
+    )
+
+
+def _examples(night: Night) -> list[dict[str, Any]]:
+    """What some users took lately and what they are shown; the users are drawn by the night's seed."""
+    items = night.artifacts.load_table("score", "items.parquet", ["item_id", "title"]).to_pydict()
+    title = {i: t or i for i, t in zip(items["item_id"], items["title"], strict=True)}
+    lists = night.artifacts.load_table("score", "top_n-00000.parquet", ["user_id", "item_ids", "source"])
+    history = night.artifacts.load_table("score", "history.parquet")
+    rng = np.random.default_rng(night.request.seed)
+    rows = np.sort(rng.choice(lists.num_rows, min(N_EXAMPLES, lists.num_rows), replace=False))
+    return [
+        {
+            "user_id": lists["user_id"][row].as_py(),
+            "source": lists["source"][row].as_py(),
+            "took": [title[i] for i in history["item_ids"][row].as_py()[:8]],
+            "shown": [title[i] for i in lists["item_ids"][row].as_py()[:8]],
+        }
+        for row in rows.tolist()
+    ]

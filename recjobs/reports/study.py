@@ -1,0 +1,61 @@
+"""The page of a study: best value against time, what mattered, every trial, and the best recipe against the file's."""
+
+from typing import Any
+
+import numpy as np
+
+from recjobs.core.recipe import Recipe
+from recjobs.core.search import search
+from recjobs.core.search.search import Trial
+from recjobs.night.study import Study
+from recjobs.reports import plots
+from recjobs.reports.page import page
+
+SHOWN = 200
+"""Trials in the table, the best first."""
+
+
+def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | None, *, is_challenger: bool) -> str:
+    """The HTML of a study, self-contained and without script."""
+    request = study.request
+    weighed = search.importance(study.space, trials)
+    return page(
+        "study.html.jinja",
+        request=request,
+        catalog=request.catalog,
+        folds=[(fold.name, len(fold.train), len(fold.questions.users)) for fold in study.folds],
+        trials=sorted(trials, key=lambda t: (t.state != "complete", -t.value))[:SHOWN],
+        n_trials=len(trials),
+        n_complete=sum(trial.state == "complete" for trial in trials),
+        minutes=search.spent(trials) / 60,
+        best=best,
+        top=search.best(trials) or best,
+        in_file=in_file,
+        is_challenger=is_challenger,
+        is_known=best.recipe in study.known,
+        against_time=_against_time(trials, in_file),
+        importance=plots.shares(list(weighed), list(weighed.values()), "share (%)") if weighed else "",
+        names=[*study.space.params(best.recipe)],
+        shown=_shown,
+        rows=_side_by_side(request.catalog.recipe, best.recipe),
+    )
+
+
+def _against_time(trials: list[Trial], in_file: float | None) -> str:
+    ended = sorted(trials, key=lambda trial: trial.began_at + trial.seconds)
+    minutes = [search.spent(ended[: n + 1]) / 60 for n in range(len(ended))]
+    values, complete = [trial.value for trial in ended], [trial.state == "complete" for trial in ended]
+    return plots.best_against_time(minutes, values, complete, in_file, "NDCG@20")
+
+
+def _side_by_side(base: Recipe, best: Recipe) -> list[tuple[str, str, str]]:
+    found = best.to_json()
+    return [(name, _shown(value), _shown(found[name])) for name, value in base.to_json().items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{kind} {weight:g}" for kind, weight in value.items()) or "none"
+    if value is None:
+        return "none"
+    return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
