@@ -49,11 +49,10 @@ class World:
     @classmethod
     def of(cls, name: str) -> "World":
         """As a night would accept them; nothing is published."""
-        artifacts = looks.validated(name)
-        items = artifacts.load_table("validate", "items.parquet")
+        night = looks.validated(name)
+        items = night.items()
         titles, categories = (items[column].combine_chunks() for column in ("title", "categories"))
-        rows = Interactions.from_table(artifacts.load_table("validate", "interactions.parquet"))
-        return cls(rows, titles, categories, load_catalog(name).recipe)
+        return cls(night.interactions(), titles, categories, load_catalog(name).recipe)
 
 
 class Past:

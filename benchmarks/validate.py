@@ -102,13 +102,15 @@ def _child(arguments: argparse.Namespace) -> None:
             for batch in source.iter_batches(1 << 20, columns=columns):
                 out.write_batch(batch.select(columns))
     else:
+        from recjobs.night.night import Night
         from recjobs.steps import begin, extract, validate
 
         catalog, began = load_catalog("bench"), time.perf_counter()
         if arguments.child == "begin":
             result = {"batch_id": begin.run(catalog, publish=False)["batch_id"]}
         else:
-            done = {"extract": extract, "validate": validate}[arguments.child].run(catalog, arguments.batch_id)
+            night = Night.open(catalog, arguments.batch_id)
+            done = {"extract": extract, "validate": validate}[arguments.child].run(night)
             result = {"rows": done["read"]}
     print(json.dumps({"seconds": time.perf_counter() - began, **result}))
 

@@ -1,4 +1,4 @@
-"""The artifact store: what one step of a night leaves for the next, on a disk or in S3.
+"""The files of one night: what a step leaves for the next, on a disk or in S3.
 
 Files lie under `<root>/<catalog>/<batch_id>/<step>/`. A file counts only once the step's `manifest.json` names
 it with its SHA-256; the manifest is written last, so a killed step has left nothing.
@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from recjobs.adapters.object_store import Store, file_system
-from recjobs.core.batch_ids import is_batch_id, parse_batch_id
+from recjobs.adapters.object_store import Store
 from recjobs.core.model import npz
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
 
@@ -104,37 +104,23 @@ class StepFiles:
         self._system.write_whole(f"{self._folder}/{name}", content.encode())
 
 
-class Artifacts:
-    """One night's folder."""
+@dataclass(frozen=True)
+class NightFiles:
+    """One night's folder, `<root>/<catalog>/<batch_id>`, with a folder for each step."""
 
-    def __init__(self, root: str, catalog: str, batch_id: str) -> None:
-        self.batch_id = batch_id
-        system, path = file_system(root)
-        self._system = Store(system, root)
-        self._catalog_folder = f"{path.rstrip('/')}/{catalog}"
-        self.folder = f"{self._catalog_folder}/{batch_id}"
-        self._local = isinstance(system, fs.LocalFileSystem)
-        self._names = "manifest.json"
+    system: Store
+    folder: str
+    manifests: tuple[str, ...] = ("manifest.json",)
+    """Names of the files that make a step's files count."""
 
-    def of_batch(self, batch_id: str) -> "Artifacts":
-        """The folder of another night of the same catalog."""
-        other = object.__new__(Artifacts)
-        other.__dict__.update(self.__dict__, batch_id=batch_id, folder=f"{self._catalog_folder}/{batch_id}")
-        return other
+    @property
+    def batch_id(self) -> str:
+        """The night's batch id: the folder's name."""
+        return self.folder.rpartition("/")[2]
 
-    def ended(self, step: str) -> "Artifacts | None":
-        """These artifacts, to read what a step left: if it is done, or if it ended in a refusal; else None."""
-        if self.is_done(step):
-            return self
-        refused = self.of_batch(self.batch_id)
-        refused._names = "refused.json"
-        return refused if refused.is_done(step) else None
-
-    def batch_ids(self) -> list[str]:
-        """Every night that has a folder, in order."""
-        selector = fs.FileSelector(self._catalog_folder, allow_not_found=True)
-        names = [info.base_name for info in self._system.get_file_info(selector) if info.type == fs.FileType.Directory]
-        return sorted((name for name in names if is_batch_id(name)), key=parse_batch_id)
+    def with_refused(self) -> "NightFiles":
+        """The same files, where a step that ended in a refusal counts as done: what it wrote may be read."""
+        return replace(self, manifests=("manifest.json", "refused.json"))
 
     def where(self, step: str, name: str) -> str:
         """The place of a file, for messages and links."""
@@ -150,18 +136,18 @@ class Artifacts:
         folder = f"{self.folder}/{step}"
         kept = self._finished_files(step, resume_key) if resume_key else {}
         try:
-            self._system.create_dir(folder, recursive=True)
+            self.system.create_dir(folder, recursive=True)
         except OSError as error:
             raise BadConfiguration(f"{folder} cannot be made ({error}); see to RECJOBS_ARTIFACTS") from None
         # First of all: a step that is being written again is not done, wherever it is killed.
         with suppress(FileNotFoundError):
-            self._system.delete_file(self.where(step, "manifest.json"))
+            self.system.delete_file(self.where(step, "manifest.json"))
         with suppress(FileNotFoundError):
-            self._system.delete_file(self.where(step, "refused.json"))
+            self.system.delete_file(self.where(step, "refused.json"))
         if not kept:
-            self._system.delete_dir_contents(folder, missing_dir_ok=True)
-            self._system.create_dir(folder, recursive=True)
-        files = StepFiles(self._system, folder, kept, resume_key)
+            self.system.delete_dir_contents(folder, missing_dir_ok=True)
+            self.system.create_dir(folder, recursive=True)
+        files = StepFiles(self.system, folder, kept, resume_key)
         try:
             yield files
         except (Refused, InputLate):
@@ -171,7 +157,7 @@ class Artifacts:
 
     def _finished_files(self, step: str, key: str) -> dict[str, str]:
         try:
-            with self._system.open_input_stream(self.where(step, "checkpoint.json")) as file:
+            with self.system.open_input_stream(self.where(step, "checkpoint.json")) as file:
                 checkpoint = json.loads(file.read())
             noted = checkpoint["files"] if checkpoint["key"] == key else {}
             return {name: digest for name, digest in noted.items() if self._digest(self.where(step, name)) == digest}
@@ -179,23 +165,27 @@ class Artifacts:
             return {}
 
     def _digest(self, path: str) -> str:
-        with self._system.open_input_file(path) as file:
+        with self.system.open_input_file(path) as file:
             return hashlib.sha256(file.read_buffer()).hexdigest()
 
     def is_done(self, step: str) -> bool:
-        """Whether a step's manifest is there."""
-        return bool(self._system.get_file_info(self.where(step, self._names)).type == fs.FileType.File)
+        """Whether a step's manifest exists."""
+        paths = [self.where(step, name) for name in self.manifests]
+        return any(info.type == fs.FileType.File for info in self.system.get_file_info(paths))
 
     def manifest(self, step: str) -> dict[str, str]:
         """SHA-256 of each file of a finished step."""
-        path = self.where(step, self._names)
-        try:
-            with self._system.open_input_stream(path) as file:
-                named = dict(json.loads(file.read())["files"])
-        except FileNotFoundError:
+        for path in (self.where(step, name) for name in self.manifests):
+            with suppress(FileNotFoundError), self.system.open_input_stream(path) as file:
+                content = file.read()
+                break
+        else:
+            path = self.where(step, self.manifests[0])
             raise ModelRefused(
                 f"{self.batch_id} has no finished {step!r} step ({path} is not there): run that step first"
-            ) from None
+            )
+        try:
+            named = dict(json.loads(content)["files"])
         except (ValueError, KeyError, TypeError):
             raise ModelRefused(f"{path} is damaged: run the {step!r} step again") from None
         for name in named:
@@ -213,13 +203,13 @@ class Artifacts:
         if expected is None:
             raise ModelRefused(f"{path} is not named by its manifest: run the {step!r} step again")
         # What a link leads to may be another file by the time it is read again.
-        if self._local and any(Path(place).is_symlink() for place in (path, self.where(step, "."))):
+        if self.system.is_local and any(Path(place).is_symlink() for place in (path, self.where(step, "."))):
             raise ModelRefused(f"{path} is a link, not the file that was written: run the {step!r} step again")
         try:
-            if self._local:
+            if self.system.is_local:
                 content = pa.memory_map(path).read_buffer()
             else:
-                with self._system.answers(), self._system.open_input_file(path) as file:
+                with self.system.answers(), self.system.open_input_file(path) as file:
                     content = file.read_buffer()
         except FileNotFoundError:
             raise ModelRefused(f"{path} is missing: run the {step!r} step again") from None
@@ -240,7 +230,7 @@ class Artifacts:
     def open_table(self, step: str, name: str) -> pq.ParquetFile:
         """A Parquet file, to be read batch by batch."""
         content = self.load_bytes(step, name)
-        if not self._local:
+        if not self.system.is_local:
             return pq.ParquetFile(pa.BufferReader(content))
         del content  # hashed; a mapped file that is read at leisure would count as memory until it is closed
         return pq.ParquetFile(self.where(step, name))

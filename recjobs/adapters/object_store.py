@@ -28,6 +28,7 @@ class Store:
 
     def __init__(self, system: fs.FileSystem, root: str) -> None:
         self._system, self._root = system, root
+        self.is_local = isinstance(system, fs.LocalFileSystem)
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._system, name)

@@ -50,7 +50,7 @@ def run_night(
 def _is_done(catalog: Catalog, batch_id: str, step: str) -> bool:
     from recjobs.night.night import Night
 
-    return Night.open(catalog, batch_id).artifacts.is_done(step)
+    return Night.open(catalog, batch_id).is_done(step)
 
 
 def run_comparison(catalog: Catalog, said: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What a night decided in the end: the gate's verdict, a person's answer to it, the refit's, and what follows."""
 
+from dataclasses import replace
 from typing import Any
 
-from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation.approval import is_open
+from recjobs.core.evaluation.gate import Verdict
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
 
@@ -17,23 +18,22 @@ def kept_batch(night: Night, step: str) -> str | None:
     request = night.request
     if night.catalog.gate.on_refused != "keep" or request.force or not (request.champion and request.live_batch):
         return None
-    refused = final(night, step)["verdict"] == "refused"
-    return request.live_batch.batch_id if refused else None
+    return None if final(night, step).promoted else request.live_batch.batch_id
 
 
-def final(night: Night, step: str = "report") -> dict[str, Any]:
-    """The verdict that counts when a step begins: that of the gate and of whoever was asked; after the refit its own
-    word, too."""
+def final(night: Night, step: str = "report") -> Verdict:
+    """The verdict that counts when a step begins: that of the gate and of the person who was asked; after the refit
+    the refit's own."""
     verdict = night.verdict()
-    if step != "refit" and verdict["verdict"] == "promoted" and night.artifacts.is_done("refit"):
-        chosen = night.artifacts.load_json("refit", "model.json")
-        verdict |= {"verdict": chosen["verdict"], "reason": chosen["reason"]}
+    if step != "refit" and verdict.promoted and night.is_done("refit"):
+        chosen = night.chosen_model()
+        verdict = replace(verdict, verdict=chosen.verdict, reason=chosen.reason)
     return verdict
 
 
 def asks(night: Night) -> bool:
     """Whether a person is asked about tonight's candidate, and has not answered."""
-    return is_open(night.verdict(), night.catalog.gate.approval) and not night.artifacts.is_done("approve")
+    return is_open(night.verdict(), night.catalog.gate.approval) and not night.is_done("approve")
 
 
 def unlike_champion(night: Night) -> str:
@@ -46,18 +46,14 @@ def record(night: Night, session: Any) -> None:
     """Store the verdict and all metrics of the night in the database, and let the challenger that made tonight's recipe
     follow; a second time changes nothing."""
     kept = kept_batch(night, "publish")
-    promotion = final(night) | {
+    promotion = final(night).to_json() | {
         "decided_at": night.request.began_at,
         "as_of": night.request.as_of,
         "cutoff": night.cutoff().at,
         "kept_batch": kept,
     }
-    session.rows(
-        "record_night",
-        batch_id=night.batch_id,
-        promotion=promotion,
-        metrics=night.artifacts.load_json("evaluate", "evaluation.json")["metrics"],
-    )
+    metrics = night.evaluation().metrics
+    session.rows("record_night", batch_id=night.batch_id, promotion=promotion, metrics=metrics)
     challenger, champion = night.request.challenger, night.request.champion
     if challenger:
         session.rows(
@@ -67,8 +63,3 @@ def record(night: Night, session: Any) -> None:
             verdict=promotion["verdict"],
             contested=champion is None or Recipe.from_json(champion.recipe) != night.catalog.recipe,
         )
-
-
-def left_out(step: str, catalog: Catalog, batch_id: str) -> str | None:
-    """`kept_batch` of a night by its id."""
-    return kept_batch(Night.open(catalog, batch_id), step)

@@ -1,7 +1,5 @@
 """What the input as a whole must look like: the catalog's limits, applied to what tonight was read."""
 
-import pyarrow as pa
-
 from recjobs.core.rows import drift as core_drift
 from recjobs.core.rows import volume
 from recjobs.core.rows.accounting import Tally
@@ -65,16 +63,8 @@ def earlier_profile(night: Night) -> Profile | None:
     """What the last accepted night's newest rows looked like; None where there is none, or its files are gone."""
     if not night.request.history:
         return None
-    earlier = night.artifacts.of_batch(night.request.history[0].batch_id)
     try:
-        stored = earlier.load_json("validate", "profile.json")
-        return Profile(
-            stored["n"],
-            stored["histograms"],
-            earlier.load_table("validate", "profile_items.parquet"),
-            earlier.load_table("validate", "users.parquet")["user_id"].combine_chunks(),
-            pa.array([], pa.string()),
-        )
+        return night.of_batch(night.request.history[0].batch_id).profile()
     except ModelRefused:
         return None
 

@@ -1,22 +1,23 @@
-"""A night as every step sees it: what it was asked to do, pinned when it began, and its artifacts."""
+"""A night as every step sees it: its request, pinned when it began, and what its steps have left so far."""
 
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.mlflow_registry import Registry
 from recjobs.adapters.postgres import Database
 from recjobs.catalog.file import Catalog
 from recjobs.config import ROOT, Settings, load_settings
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.evaluation.approval import decided, is_open
-from recjobs.core.evaluation.split import Cutoff
+from recjobs.core.evaluation.gate import Verdict
 from recjobs.errors import Misuse, ModelRefused, SystemAway
+from recjobs.night.handovers import Handovers
 from recjobs.night.request import ChampionPin, Request
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ Role = Literal["owner", "loader", "publisher", "reader", "editor"]
 
 
 @dataclass(frozen=True)
-class Night:
-    """One batch in the making."""
+class Night(Handovers):
+    """One batch in the making: its request, what its steps have left so far, and the catalog's other nights."""
 
     request: Request
-    artifacts: Artifacts
+    store: ArtifactStore
     settings: Settings
 
     @classmethod
@@ -39,8 +40,23 @@ class Night:
         """The night that `begin` began. Raises ModelRefused when it did not."""
         parse_batch_id(batch_id)
         settings = load_settings()
-        artifacts = Artifacts(settings.artifacts, catalog.name, batch_id)
-        return cls(Request.model_validate(artifacts.load_json("begin", "request.json")), artifacts, settings)
+        store = ArtifactStore(settings.artifacts, catalog.name)
+        night = Handovers(store.night(batch_id))
+        return cls(night.files, Request.model_validate(night.stored_request()), store, settings)
+
+    def of_batch(self, batch_id: str) -> Handovers:
+        """What another night of the catalog left."""
+        return Handovers(self.store.night(batch_id))
+
+    def base(self) -> Handovers | None:
+        """The night whose accepted interactions tonight's increment is added to."""
+        return self.of_batch(self.request.base) if self.request.base else None
+
+    def live(self) -> Handovers | None:
+        """The night whose batch was live when this one began, if its lists are still there."""
+        pin = self.request.live_batch
+        live = self.of_batch(pin.batch_id) if pin and pin.batch_id != self.batch_id else None
+        return live if live and live.is_done("score") else None
 
     @property
     def catalog(self) -> Catalog:
@@ -62,25 +78,10 @@ class Night:
         """How long a seen item is kept out; None: for ever, or not at all."""
         return self.catalog.after_days
 
-    def cutoff(self) -> Cutoff:
-        """Where `split` cut."""
-        stored = self.artifacts.load_json("split", "cutoff.json")
-        return Cutoff(datetime.fromisoformat(stored["at"]), stored["rule"], stored["why"])
-
     def champion_model(self) -> "StoredModel":
         """The pinned champion's model. Raises ModelRefused unless it is the very file that was registered."""
-        from recjobs.core.model.stored import StoredModel
-
-        pin = self.request.champion
-        assert pin is not None
-        artifacts = registered(self.artifacts, pin)
-        return StoredModel.from_arrays(artifacts.load_arrays("refit", "model.npz"))
-
-    def candidate(self) -> "StoredModel":
-        """Tonight's candidate. Raises ModelUnreadable when the file that `train` wrote holds no model."""
-        from recjobs.core.model.stored import StoredModel
-
-        return StoredModel.from_arrays(self.artifacts.load_arrays("train", "candidate.npz"))
+        assert self.request.champion is not None
+        return registered(self.store, self.request.champion).refit_model()
 
     def aligned_champion(self) -> "Factors":
         """The pinned champion's factors in tonight's order of users and items; rows it does not know are zeros."""
@@ -92,18 +93,11 @@ class Night:
             aligned(model.factors.item_factors, model.item_ids, self.ids("items")),
         )
 
-    def ids(self, of: Literal["users", "items"]) -> list[str]:
-        """Tonight's user or item ids, by index."""
-        table = self.artifacts.load_table("validate", f"{of}.parquet", [f"{of[:-1]}_id"])
-        return list(table.column(0).to_pylist())
-
-    def verdict(self) -> dict[str, Any]:
-        """The gate's verdict, with the answer of whoever was asked."""
-        verdict: dict[str, Any] = self.artifacts.load_json("gate", "verdict.json")
-        if not is_open(verdict, self.catalog.gate.approval) or not self.artifacts.is_done("approve"):
-            return verdict
-        answer = self.artifacts.load_json("approve", "answer.json")
-        return decided(verdict, None if answer["late"] else answer)
+    def verdict(self) -> Verdict:
+        """The gate's verdict, with the answer of the person who was asked."""
+        verdict = self.gate_verdict()
+        answer = self.answer() if is_open(verdict, self.catalog.gate.approval) else None
+        return decided(verdict, None if answer is None or answer.late else answer)
 
     def registry(self) -> Registry:
         """This catalog's runs and model versions in MLflow."""
@@ -114,41 +108,36 @@ class Night:
         request, run_id = self.request, registry.run_of(self.batch_id)
         metrics = {
             ".".join((row["model"], row["view"], row["metric"])): row["value"]
-            for row in self.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
+            for row in self.evaluation().metrics
             if row["segment"] == "all" and row["value"] is not None
         }
         verdict = self.verdict()
         registry.log(
             run_id,
             params={**self.catalog.recipe.to_json(), "seed": request.seed, "as_of": request.as_of.isoformat()},
-            metrics=metrics | {k: v for k, v in verdict.items() if isinstance(v, int | float)},
+            metrics=metrics | {k: v for k, v in verdict.to_json().items() if isinstance(v, int | float)},
             tags={
-                "verdict": verdict["verdict"],
-                "reason": verdict["reason"],
+                "verdict": verdict.verdict,
+                "reason": verdict.reason,
                 "input_hash": request.input["hash"],
                 "code_version": request.code_version,
             },
         )
         return run_id
 
-    @property
-    def batch_id(self) -> str:
-        """This night's batch."""
-        return self.request.batch_id
-
     def database(self, role: Role) -> Database:
         """Postgres as one role, with this catalog's schema as the search path."""
         return database(self.settings, self.catalog, role)
 
 
-def registered(artifacts: Artifacts, pin: ChampionPin) -> Artifacts:
-    """The artifacts that a champion's model lies in. Raises ModelRefused unless it is the one that was registered."""
-    found = artifacts.of_batch(pin.batch_id)
-    if found.manifest("refit").get("model.npz") != pin.sha256:
+def registered(store: ArtifactStore, pin: ChampionPin) -> Handovers:
+    """The night that a champion's model was fit in. Raises ModelRefused unless it is the one that was registered."""
+    files = store.night(pin.batch_id)
+    if files.manifest("refit").get("model.npz") != pin.sha256:
         raise ModelRefused(
-            f"{found.where('refit', 'model.npz')} is not the model registered as version {pin.model_version}"
+            f"{files.where('refit', 'model.npz')} is not the model registered as version {pin.model_version}"
         )
-    return found
+    return Handovers(files)
 
 
 def database(settings: Settings, catalog: Catalog, role: Role) -> Database:
@@ -166,8 +155,8 @@ def registry(settings: Settings, catalog: Catalog) -> Registry:
 def let_alias_follow(
     settings: Settings, catalog: Catalog, champion: str | None, was: str | None = None
 ) -> dict[str, int]:
-    """Move MLflow's alias champion. The database is the truth: an alias that lags is mended by the next night, so a
-    registry that does not answer fails nothing.
+    """Move MLflow's alias champion. The database is the truth: the next night moves an alias that lags, so a registry
+    that does not answer fails nothing.
 
     Returns {"alias_mismatch": 1} where the alias named another version than `was`, the champion until now, else 0;
     nothing where the registry does not answer.
@@ -179,19 +168,27 @@ def let_alias_follow(
         return {}
 
 
-def validated(catalog: Catalog, batch_id: str | None = None) -> Artifacts:
-    """The artifacts of a night whose input was validated, accepted or not; without a batch_id the last such night.
+def begun(store: ArtifactStore) -> list[Handovers]:
+    """Every night that got as far as a request, in order."""
+    return [Handovers(files) for files in store.nights() if files.is_done("begin")]
 
-    Raises Misuse when there is none.
-    """
-    artifacts = Artifacts(load_settings().artifacts, catalog.name, "-")
+
+def validated_nights(catalog: Catalog, batch_id: str | None = None) -> Iterator[Handovers]:
+    """The nights whose input was validated, accepted or not, newest first; with a batch_id no other than that one."""
+    store = ArtifactStore(load_settings().artifacts, catalog.name)
+    nights = [store.night(batch_id)] if batch_id else reversed(store.nights())
+    return (Handovers(files) for files in (night.with_refused() for night in nights) if files.is_done("validate"))
+
+
+def validated(catalog: Catalog, batch_id: str | None = None) -> Handovers:
+    """The first of `validated_nights`. Raises Misuse when there is none."""
     if batch_id is not None:
         parse_batch_id(batch_id)
-    for found in [batch_id] if batch_id else reversed(artifacts.batch_ids()):
-        if night := artifacts.of_batch(found).ended("validate"):
-            return night
-    which = f"{batch_id} was not" if batch_id else "no night was"
-    raise Misuse(f"catalog {catalog.name}: {which} validated yet; see `recjobs data list`")
+    night = next(validated_nights(catalog, batch_id), None)
+    if night is None:
+        which = f"{batch_id} was not" if batch_id else "no night was"
+        raise Misuse(f"catalog {catalog.name}: {which} validated yet; see `recjobs data list`")
+    return night
 
 
 def code_version() -> str:

@@ -21,19 +21,22 @@ def begin_night(catalog: Catalog, **asked: Any) -> dict[str, Any]:
 
 
 def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
-    """Run one of the eleven steps.
+    """Open a night and run one of the eleven steps on it.
 
     Of a night whose candidate was refused and whose catalog says `gate.on_refused: keep`, the steps that make lists do
     nothing and return `kept`, the live batch that stays.
     """
-    from recjobs.night.decision import left_out
+    from recjobs.night.decision import kept_batch
+    from recjobs.night.night import Night
     from recjobs.night.step_status import note, noted
 
-    if name in LISTS and (kept := left_out(name, catalog, batch_id)):
-        note(name, catalog, batch_id, "left_out")
-        return {"kept": kept}
-    with measured(name, catalog) as metrics, noted(name, catalog, batch_id):
-        result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(catalog, batch_id)
+    with counted(name, catalog) as metrics:
+        night = Night.open(catalog, batch_id)
+        if name in LISTS and (kept := kept_batch(night, name)):
+            note(night, name, "left_out")
+            return {"kept": kept}
+        with timed(metrics), noted(night, name):
+            result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(night)
         for key, value in result.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.gauge(key, value)
@@ -43,9 +46,15 @@ def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
 @contextmanager
 def measured(name: str, catalog: Catalog) -> Iterator[Metrics]:
     """Send how long a block took, or count that it was refused, skipped or failed: what alerts depend on."""
+    with counted(name, catalog) as metrics, timed(metrics):
+        yield metrics
+
+
+@contextmanager
+def counted(name: str, catalog: Catalog) -> Iterator[Metrics]:
+    """Count that a block was refused, skipped or failed, or has to wait."""
     settings = load_settings()
     metrics = Metrics(settings.statsd_host, settings.statsd_port, catalog.name, name)
-    began = time.monotonic()
     try:
         yield metrics
     except InputLate:
@@ -60,4 +69,11 @@ def measured(name: str, catalog: Catalog) -> Iterator[Metrics]:
     except Exception:
         metrics.count("failed")
         raise
+
+
+@contextmanager
+def timed(metrics: Metrics) -> Iterator[None]:
+    """Send how long a block took that ended without an error."""
+    began = time.monotonic()
+    yield
     metrics.timing("duration", (time.monotonic() - began) * 1000)

@@ -18,7 +18,6 @@ from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.fold_in import FoldIn, blocks
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.ranking import Ranked, best_items
-from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
@@ -56,9 +55,9 @@ class Scoring:
 
     def __init__(self, night: Night) -> None:
         self.night = night
-        self.interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
-        self.items = night.artifacts.load_table("validate", "items.parquet")
-        users = night.artifacts.load_table("validate", "users.parquet")
+        self.interactions = night.interactions()
+        self.items = night.items()
+        users = night.users()
         self.user_ids = users["user_id"].combine_chunks()
         self.item_ids = self.items["item_id"].combine_chunks()
         self.eligible = self.items["available"].to_numpy()
@@ -144,13 +143,13 @@ def _ladder(interactions: Interactions, users: pa.Table, items: pa.Table, popula
 
 
 def _model_of(night: Night, user_ids: list[str], item_ids: list[str]) -> _Model | None:
-    chosen = night.artifacts.load_json("refit", "model.json")
-    if chosen["source"] == "none":
+    chosen = night.chosen_model()
+    if chosen.source == "none":
         return None
-    if chosen["source"] == "champion":
+    if chosen.source == "champion":
         stored, recipe = night.champion_model(), Recipe.from_json(_champion_recipe(night))
     else:
-        stored = StoredModel.from_arrays(night.artifacts.load_arrays("refit", "model.npz"))
+        stored = night.refit_model()
         recipe = night.catalog.recipe
     users = set(stored.user_ids)
     return _Model(

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recjobs.adapters.postgres import Database
-from recjobs.catalog.file import Catalog
 from recjobs.errors import InputLate, Refused, TryLater
 from recjobs.night.night import Night
 
@@ -16,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def noted(step: str, catalog: Catalog, batch_id: str) -> Iterator[None]:
+def noted(night: Night, step: str) -> Iterator[None]:
     """Note that a step of a night begins, and how it ends. Of a night that does not publish nothing is noted."""
-    goes_on = note(step, catalog, batch_id, "running")
+    goes_on = note(night, step, "running")
     state = "failed"
     try:
         yield
@@ -34,19 +33,18 @@ def noted(step: str, catalog: Catalog, batch_id: str) -> Iterator[None]:
         raise
     finally:
         if goes_on:
-            note(step, catalog, batch_id, state)
+            note(night, step, state)
 
 
-def note(step: str, catalog: Catalog, batch_id: str, state: str) -> bool:
+def note(night: Night, step: str, state: str) -> bool:
     """Note one state of one step. False: it could not be noted, or is not to be; that fails no night."""
+    if not night.request.publish:
+        return False
     try:
-        night = Night.open(catalog, batch_id)
-        if not night.request.publish:
-            return False
-        publisher = Database(night.settings.url_of("publisher"), catalog.name, CONNECT_SECONDS)
+        publisher = Database(night.settings.url_of("publisher"), night.catalog.name, CONNECT_SECONDS)
         with publisher.connect() as session:
-            session.rows("note_step", batch_id=batch_id, step=step, state=state)
+            session.rows("note_step", batch_id=night.batch_id, step=step, state=state)
     except Exception as error:
-        log.warning("step %s of %s is %s, which could not be noted: %s", step, batch_id, state, error)
+        log.warning("step %s of %s is %s, which could not be noted: %s", step, night.batch_id, state, error)
         return False
     return True

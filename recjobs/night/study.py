@@ -141,8 +141,7 @@ class Study:
 
 def load_past(night: Night, until: datetime) -> Interactions:
     """A night's accepted interactions before an instant."""
-    table = night.artifacts.load_table("validate", "interactions.parquet")
-    return before(Interactions.from_table(table), microseconds(until))
+    return before(night.interactions(), microseconds(until))
 
 
 def folds_of(catalog: Catalog, past: Interactions, until: datetime) -> list[Fold]:

@@ -1,10 +1,11 @@
 """Note a person's answer to an inconclusive verdict, for the refit to read; and put the question."""
 
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from recjobs.catalog.file import Catalog
-from recjobs.core.evaluation.approval import comparison, is_open
+from recjobs.core.evaluation.approval import Answer, comparison, is_open
 from recjobs.errors import Misuse
 from recjobs.night.decision import asks, unlike_champion
 from recjobs.night.night import Night
@@ -29,26 +30,20 @@ def run(
     night = Night.open(catalog, batch_id)
     if not reason.strip():
         raise Misuse("an answer needs a reason: it is kept with the verdict")
-    verdict = night.artifacts.load_json("gate", "verdict.json")
+    verdict = night.gate_verdict()
     if not is_open(verdict, night.catalog.gate.approval):
-        why = "gate.approval is not `required`" if verdict.get("inconclusive") else f"it is {verdict['verdict']}"
+        why = "gate.approval is not `required`" if verdict.inconclusive else f"it is {verdict.verdict}"
         raise Misuse(
-            f"nothing to approve in {batch_id}: {why} ({verdict['reason']}). `recjobs promote` puts a registered "
+            f"nothing to approve in {batch_id}: {why} ({verdict.reason}). `recjobs promote` puts a registered "
             "version in charge by hand"
         )
-    late = any(night.artifacts.is_done(step) for step in ("refit", "report"))
-    answer = {
-        "approved": approved,
-        "by": by,
-        "at": at or datetime.now(UTC).replace(microsecond=0).isoformat(),
-        "reason": reason.strip(),
-        "timed_out": timed_out,
-        "late": late,
-    }
-    known = night.artifacts.load_json("approve", "answer.json") if night.artifacts.is_done("approve") else None
-    if known is None or known | {"late": late} != answer:  # else it was noted before, perhaps in time
-        with night.artifacts.writing("approve") as files:
-            files.save_json("answer.json", answer)
+    late = any(night.is_done(step) for step in ("refit", "report"))
+    at = at or datetime.now(UTC).replace(microsecond=0).isoformat()
+    answer = Answer(approved, by, at, reason.strip(), timed_out, late)
+    known = night.answer()
+    if known is None or replace(known, late=late) != answer:  # else it was noted before, perhaps in time
+        with night.writing("approve") as files:
+            files.save_json("answer.json", asdict(answer))
     goes_on = approved or not late
     return {
         "batch_id": batch_id,
@@ -64,11 +59,11 @@ def question(catalog: Catalog, batch_id: str) -> str | None:
     The report as far as it goes is put where the question links to.
     """
     night = Night.open(catalog, batch_id)
-    verdict = night.artifacts.load_json("gate", "verdict.json")
+    verdict = night.gate_verdict()
     if not asks(night):
         return None
     with night.database("publisher").connect() as session:
         session.rows("record_report", batch_id=batch_id, html=night_page(night))
     link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
-    rows = night.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
+    rows = night.evaluation().metrics
     return comparison(verdict, rows, link, unlike_champion(night), night.catalog.gate.approval_hours)

@@ -16,7 +16,6 @@ from recjobs.core.evaluation.exam import VIEWS, Contestant, answer, exam, with_n
 from recjobs.core.model import als
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import DataRefused, Misuse
 from recjobs.night.night import Night, database, registry
 
@@ -94,9 +93,7 @@ def run(
 
 
 def _date(date: str, night: Night, asked: Sequence[Recipe]) -> _Date:
-    train, holdout = (
-        Interactions.from_table(night.artifacts.load_table("split", f"{part}.parquet")) for part in ("train", "holdout")
-    )
+    train, holdout = night.train(), night.holdout()
     now, seed = microseconds(night.cutoff().at), night.request.seed
     if not len(train):
         raise DataRefused(f"{date}: nothing to learn from before {night.cutoff().at:%Y-%m-%d}; say a later date")

@@ -5,11 +5,12 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.core.rows.reason_codes import REASONS
 from recjobs.errors import InputLate
+from recjobs.night.night import begun
 from recjobs.night.runner import measured
 
 
@@ -27,13 +28,9 @@ def _begun_in_time(catalog: Catalog, at: datetime) -> str:
     assert schedule.deadline
     local = at.astimezone(ZoneInfo(schedule.timezone))
     before: datetime = croniter(schedule.deadline, local).get_prev(datetime)
-    artifacts = Artifacts(load_settings().artifacts, catalog.name, "-")
-    for batch_id in reversed(artifacts.batch_ids()):
-        night = artifacts.of_batch(batch_id)
-        if night.is_done("begin"):
-            began_at = datetime.fromisoformat(night.load_json("begin", "request.json")["began_at"])
-            if before.astimezone(UTC) <= began_at:
-                return batch_id
+    for night in reversed(begun(ArtifactStore(load_settings().artifacts, catalog.name))):
+        if before.astimezone(UTC) <= datetime.fromisoformat(night.stored_request()["began_at"]):
+            return night.batch_id
     raise InputLate(
         f"catalog {catalog.name}: the asset {schedule.asset} was not updated between {before:%Y-%m-%d %H:%M} and the "
         f"deadline {local:%Y-%m-%d %H:%M %Z}. {REASONS['late_input'].how}"

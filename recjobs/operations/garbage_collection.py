@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from recjobs.adapters.artifact_folders import INPUTS, STUDIES, ArtifactFolders
-from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.artifact_store import INPUTS, STUDIES, ArtifactStore
 from recjobs.adapters.postgres import Session
 from recjobs.adapters.records import Records
 from recjobs.catalog.file import Catalog
 from recjobs.config import Settings
 from recjobs.core.retention import ALL, Folder, Going, going
 from recjobs.errors import ModelRefused
+from recjobs.night.handovers import Handovers
 
 _INPUT = ("begin", "validate")
 """What a night leaves that a later one is added to, or that a search is made on."""
@@ -22,7 +22,7 @@ _INPUT = ("begin", "validate")
 class Leftovers:
     """What goes: of nights, searches and kept results of queries."""
 
-    folders: ArtifactFolders
+    store: ArtifactStore
     nights: list[Going]
     studies: list[Going]
     inputs: list[Going]
@@ -32,7 +32,7 @@ class Leftovers:
         places = (("", self.nights), (f"{STUDIES}/", self.studies), (f"{INPUTS}/", self.inputs))
         return [
             {
-                "place": f"{self.folders.place}/{within}{each.name}",
+                "place": f"{self.store.place}/{within}{each.name}",
                 "parts": "all" if each.whole else " ".join(each.parts),
                 "bytes": each.n_bytes,
             }
@@ -45,9 +45,8 @@ def leftovers(session: Session, settings: Settings, catalog: Catalog, also_prune
     """What may go now. also_pruned: batches that will be pruned, though Postgres does not say so yet."""
     now = datetime.now(UTC)
     oldest = now - timedelta(days=catalog.keep.days)
-    folders = ArtifactFolders(settings.artifacts, catalog.name)
-    nights, studies = folders.nights(), folders.studies()
-    artifacts = Artifacts(settings.artifacts, catalog.name, "-")
+    store = ArtifactStore(settings.artifacts, catalog.name)
+    nights, studies = store.night_folders(), store.study_folders()
     pruned = {row["batch_id"] for row in session.rows("pruned_batches")} | also_pruned
 
     waiting = {row["study_id"]: ALL for row in session.rows("waiting_studies")}
@@ -58,17 +57,17 @@ def leftovers(session: Session, settings: Settings, catalog: Catalog, also_prune
     for batch_id, parts in (
         *needed_by_database(session, also_pruned),
         *_needed_by_studies(settings, catalog, kept_studies),
-        *_needed_by_unfinished(artifacts, [n for n in nights if n.name not in pruned and not _is_old(n, oldest)]),
-        *_needed_by_the_next(artifacts, nights),
+        *_needed_by_unfinished(store, [n for n in nights if n.name not in pruned and not _is_old(n, oldest)]),
+        *_needed_by_the_next(store, nights),
     ):
         needed.setdefault(batch_id, set()).update(parts)
     old_nights = list(going(nights, needed, pruned, oldest))
 
     begun = {night.name for night in nights} - {night.name for night in old_nights if "begin" in night.parts}
-    inputs = {name: ALL for batch_id in begun for name in _inputs_of(artifacts.of_batch(batch_id))}
+    inputs = {name: ALL for batch_id in begun for name in _inputs_of(Handovers(store.night(batch_id)))}
     # A night that is about to begin may have just found one that was there before.
-    old_inputs = list(going(folders.inputs(), inputs, (), min(oldest, now - timedelta(days=1))))
-    return Leftovers(folders, old_nights, old_studies, old_inputs)
+    old_inputs = list(going(store.input_folders(), inputs, (), min(oldest, now - timedelta(days=1))))
+    return Leftovers(store, old_nights, old_studies, old_inputs)
 
 
 def needed_by_database(session: Session, also_pruned: set[str]) -> Iterator[tuple[str, set[str]]]:
@@ -84,39 +83,38 @@ def _needed_by_studies(settings: Settings, catalog: Catalog, studies: set[str]) 
             yield asked["batch_id"], set(_INPUT)
 
 
-def _needed_by_unfinished(artifacts: Artifacts, nights: list[Folder]) -> Iterator[tuple[str, set[str]]]:
-    for night in nights:
-        of_night = artifacts.of_batch(night.name)
-        asked = {} if of_night.is_done("report") else _request_of(of_night)
-        if champion := asked.get("champion"):
+def _needed_by_unfinished(store: ArtifactStore, folders: list[Folder]) -> Iterator[tuple[str, set[str]]]:
+    for folder in folders:
+        night = Handovers(store.night(folder.name))
+        request = {} if night.is_done("report") else _request_of(night)
+        if champion := request.get("champion"):
             yield champion["batch_id"], {"refit"}
-        if live := asked.get("live_batch"):
+        if live := request.get("live_batch"):
             yield live["batch_id"], set(ALL)
-        for earlier in (asked.get("base"), *(past["batch_id"] for past in asked.get("history", [])[:1])):
+        for earlier in (request.get("base"), *(past["batch_id"] for past in request.get("history", [])[:1])):
             if earlier:
                 yield earlier, set(_INPUT)
 
 
-def _needed_by_the_next(artifacts: Artifacts, nights: list[Folder]) -> Iterator[tuple[str, set[str]]]:
+def _needed_by_the_next(store: ArtifactStore, folders: list[Folder]) -> Iterator[tuple[str, set[str]]]:
     """An increment is added to the latest night whose input was accepted, published or not."""
-    for night in reversed(nights):
-        if artifacts.of_batch(night.name).is_done("validate"):
-            yield night.name, set(_INPUT)
+    for folder in reversed(folders):
+        if store.night(folder.name).is_done("validate"):
+            yield folder.name, set(_INPUT)
             return
 
 
-def _inputs_of(night: Artifacts) -> Iterator[str]:
+def _inputs_of(night: Handovers) -> Iterator[str]:
     for file in _request_of(night).get("input", {}).get("files", []):
         yield file["path"].rpartition("/")[2]
 
 
-def _request_of(night: Artifacts) -> dict[str, Any]:
+def _request_of(night: Handovers) -> dict[str, Any]:
     """What a night was asked; nothing where it has not begun, or where that cannot be read."""
     try:
-        found: dict[str, Any] = night.load_json("begin", "request.json")
+        return night.stored_request()
     except ModelRefused:
         return {}
-    return found
 
 
 def _is_old(night: Folder, oldest: datetime) -> bool:

@@ -8,29 +8,25 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.adapters.artifacts import Artifacts
 from recjobs.catalog.file import Catalog
-from recjobs.config import load_settings
-from recjobs.core.rows.interactions import Interactions
-from recjobs.night.night import validated
+from recjobs.night.handovers import Handovers
+from recjobs.night.night import validated, validated_nights
 
 
 def listed(catalog: Catalog) -> list[dict[str, Any]]:
     """Every night that was validated, newest first."""
-    artifacts = Artifacts(load_settings().artifacts, catalog.name, "-")
-    nights = (artifacts.of_batch(batch_id).ended("validate") for batch_id in reversed(artifacts.batch_ids()))
-    return [_head(night) for night in nights if night]
+    return [_head(night) for night in validated_nights(catalog)]
 
 
 def shown(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
     """One night's input: its files, the account of its rows, and what each column holds."""
     night = validated(catalog, batch_id)
-    request = night.of_batch(night.batch_id).load_json("begin", "request.json")
+    request = night.stored_request()
     return {
         **_head(night),
         "files": request["input"]["files"],
         "base": request.get("base"),
-        "findings": night.load_json("validate", "findings.json")["findings"],
+        "findings": night.input_account().findings,
         "columns": _columns(night),
     }
 
@@ -47,9 +43,8 @@ def diff(catalog: Catalog, before: str, after: str) -> dict[str, Any]:
         "same_input": _head(nights[0])["input_hash"] == _head(nights[1])["input_hash"],
         "rows": {"added": int(new.size - kept), "removed": int(old.size - kept), "unchanged": kept},
     }
-    for name in ("users", "items"):
-        ids = [night.load_table("validate", f"{name}.parquet", [f"{name[:-1]}_id"]).column(0) for night in nights]
-        result[name] = _came_and_went(*(column.combine_chunks() for column in ids))
+    result["users"] = _came_and_went(*(night.users()["user_id"].combine_chunks() for night in nights))
+    result["items"] = _came_and_went(*(night.items()["item_id"].combine_chunks() for night in nights))
     columns = [_columns(night) for night in nights]
     result["columns"] = {
         name: {"before": columns[0][name], "after": columns[1][name]}
@@ -59,16 +54,15 @@ def diff(catalog: Catalog, before: str, after: str) -> dict[str, Any]:
     return result
 
 
-def _head(night: Artifacts) -> dict[str, Any]:
-    found = night.load_json("validate", "findings.json")
-    request = night.of_batch(night.batch_id).load_json("begin", "request.json")
-    stopped = [f for f in found["findings"] if f["action"] in ("refused", "skipped")]
+def _head(night: Handovers) -> dict[str, Any]:
+    account = night.input_account()
+    stopped = [f for f in account.findings if f["action"] in ("refused", "skipped")]
     return {
         "batch_id": night.batch_id,
-        "input_hash": request["input"]["hash"],
+        "input_hash": night.stored_request()["input"]["hash"],
         "state": stopped[0]["action"] if stopped else "accepted",
         "reason": ", ".join(f["reason"] for f in stopped) or None,
-        **found["counts"],
+        **account.counts,
     }
 
 
@@ -83,24 +77,22 @@ def _came_and_went(old: pa.Array, new: pa.Array) -> dict[str, Any]:
     }
 
 
-def _named(night: Artifacts) -> pa.Table:
+def _named(night: Handovers) -> pa.Table:
     """The accepted interactions with their ids, which two nights have in common."""
-    rows = Interactions.from_table(night.load_table("validate", "interactions.parquet"))
+    rows = night.interactions()
     columns = {
-        name: pa.DictionaryArray.from_arrays(
-            pa.array(index), night.load_table("validate", f"{name}s.parquet")[f"{name}_id"].combine_chunks()
-        )
-        for name, index in (("user", rows.user_idx), ("item", rows.item_idx))
+        "user": pa.DictionaryArray.from_arrays(rows.user_idx, night.users()["user_id"].combine_chunks()),
+        "item": pa.DictionaryArray.from_arrays(rows.item_idx, night.items()["item_id"].combine_chunks()),
     }
     kinds = pa.array(rows.kinds, pa.string())
     kind = pa.DictionaryArray.from_arrays(pa.array(rows.kind.astype(np.int32), mask=rows.kind < 0), kinds)
     return pa.table({**columns, "at": rows.occurred_at, "weight": rows.weight, "kind": kind})
 
 
-def _columns(night: Artifacts) -> dict[str, Any]:
+def _columns(night: Handovers) -> dict[str, Any]:
     """What each column of interactions and items holds."""
-    rows = Interactions.from_table(night.load_table("validate", "interactions.parquet"))
-    items = night.load_table("validate", "items.parquet")
+    rows = night.interactions()
+    items = night.items()
     at = pa.array(rows.occurred_at).cast(pa.timestamp("us", "UTC"))
     result: dict[str, Any] = {"occurred_at": {"oldest": _text(pc.min(at)), "newest": _text(pc.max(at))}}
     if len(rows):

@@ -7,7 +7,6 @@ import pandas as pd
 
 from recjobs.catalog.files import load_catalog
 from recjobs.config import load_settings
-from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import Misuse
 from recjobs.night.night import Night, database
 from recjobs.night.request import ChampionPin
@@ -25,7 +24,7 @@ class Live:
 
         Ids and kinds are pandas categories of strings: twenty million rows take half a gigabyte.
         """
-        rows = Interactions.from_table(self.night.artifacts.load_table("validate", "interactions.parquet"))
+        rows = self.night.interactions()
         return pd.DataFrame(
             {
                 "user_id": pd.Categorical.from_codes(rows.user_idx, pd.Index(self.night.ids("users"), dtype=str)),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.night.night import database, let_alias_follow, registered
@@ -19,6 +19,6 @@ def run(catalog: Catalog, model_version: str, reason: str) -> dict[str, Any]:
         session.rows("promote_model", model_version=model_version, reason=reason)
         champion = session.row("champion")
         assert champion is not None
-        registered(Artifacts(settings.artifacts, catalog.name, "-"), ChampionPin(**champion))
+        registered(ArtifactStore(settings.artifacts, catalog.name), ChampionPin(**champion))
     let_alias_follow(settings, catalog, model_version)
     return {"catalog": catalog.name, "champion": model_version}

@@ -42,13 +42,13 @@ def _prune(catalog: Catalog, dry_run: bool) -> dict[str, Any]:
         if not dry_run:
             batches = [batch_id for batch_id in batches if _prune_lists(session, batch_id)]
         # Files of a batch go once Postgres calls it pruned: what may be rolled back to is never half there.
-        found = leftovers(session, settings, catalog, set(batches))
+        unneeded = leftovers(session, settings, catalog, set(batches))
         if not dry_run:
-            _prune_artifacts(session, found)
+            _prune_artifacts(session, unneeded)
         verb = "count_old_records" if dry_run else "delete_old_records"
         nights = dict.fromkeys(RECORDS, catalog.keep.records) | {"rejected_records": catalog.keep.rejected_rows}
         records = {table: _records(session, verb, table, kept) for table, kept in nights.items()}
-    gone = found.listed()
+    gone = unneeded.listed()
     return {
         "catalog": catalog.name,
         "dry_run": dry_run,
@@ -75,23 +75,23 @@ def _prune_lists(session: Session, batch_id: str) -> bool:
     return True
 
 
-def _prune_artifacts(session: Session, found: Leftovers) -> None:
-    for night in found.nights:
-        if "refit" not in night.parts or _give_up_model(session, found, night.name):
-            found.folders.remove_night(night)
-    for study in found.studies:
-        found.folders.remove_study(study.name)
-    for result in found.inputs:
-        found.folders.remove_input(result.name)
+def _prune_artifacts(session: Session, unneeded: Leftovers) -> None:
+    for night in unneeded.nights:
+        if "refit" not in night.parts or _give_up_model(session, unneeded, night.name):
+            unneeded.store.remove_night(night)
+    for study in unneeded.studies:
+        unneeded.store.remove_study(study.name)
+    for result in unneeded.inputs:
+        unneeded.store.remove_input(result.name)
 
 
-def _give_up_model(session: Session, found: Leftovers, batch_id: str) -> bool:
+def _give_up_model(session: Session, unneeded: Leftovers, batch_id: str) -> bool:
     """Let a night's model be no file to put in charge, unless somebody has done that just now."""
     with session.transaction():
         session.rows("take_turn")
         if any(night == batch_id and parts & {"refit", *ALL} for night, parts in needed_by_database(session, set())):
             return False
-        found.folders.undo_step(batch_id, "refit")
+        unneeded.store.undo_step(batch_id, "refit")
     return True
 
 

@@ -18,7 +18,7 @@ def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None
     if reason is not None and reason not in QUARANTINE:
         raise Misuse(f"--reason {reason}: no reason to quarantine a row; known are {', '.join(QUARANTINE)}")
     night = validated(catalog, batch_id)
-    rows = night.load_table("validate", "rejected.parquet")
+    rows = night.rejected_rows()
     counts = {row["values"]: row["counts"] for row in pc.value_counts(rows["reason"]).to_pylist()}
     if reason is not None:
         rows = rows.filter(pc.equal(rows["reason"], reason))

@@ -213,7 +213,7 @@ def begin_study(catalog: Catalog, *, as_of: str | None, publish: bool) -> dict[s
     with measured("tune", catalog):
         batch_id = begin_night(catalog, as_of=as_of, publish=False)["batch_id"]
         for step in ("extract", "validate"):
-            if not Night.open(catalog, batch_id).artifacts.is_done(step):
+            if not Night.open(catalog, batch_id).is_done(step):
                 run_step(step, catalog, batch_id)
         return begin(catalog, batch_id, publish=publish)
 

@@ -64,11 +64,11 @@ def side_by_side(night: Night) -> dict[str, Any] | None:
 
     The candidate is set beside the champion, on a first night beside the popular list.
     """
-    lists = night.artifacts.load_table("evaluate", "lists.parquet").combine_chunks()
+    lists = night.holdout_lists().combine_chunks()
     if not lists.num_rows:
         return None
     other = "champion" if "champion" in lists.column_names else "popularity_30d"
-    items = night.artifacts.load_table("validate", "items.parquet", ["item_id", "title", "categories"]).combine_chunks()
+    items = night.items(["item_id", "title", "categories"]).combine_chunks()
     titles = [
         title or item_id for item_id, title in zip(*(items[c].to_pylist() for c in ("item_id", "title")), strict=True)
     ]

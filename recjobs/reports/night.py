@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from recjobs.core.lists.bands import BANDS
-from recjobs.core.rows.interactions import Interactions
 from recjobs.night.decision import asks, final, kept_batch, unlike_champion
 from recjobs.night.night import Night
 from recjobs.reports import comparison, plots
@@ -27,10 +26,10 @@ VIEWS = {
 
 def night_page(night: Night) -> str:
     """The page of a night that got as far as the gate, or further."""
-    metrics = night.artifacts.load_json("evaluate", "evaluation.json")
+    evaluation = night.evaluation()
     verdict, kept = final(night), kept_batch(night, "report") if night.request.publish else None
-    published = night.artifacts.is_done("inspect") and not kept
-    chosen = night.artifacts.load_json("refit", "model.json") if night.artifacts.is_done("refit") else None
+    published = night.is_done("inspect") and not kept
+    chosen = night.chosen_model() if night.is_done("refit") else None
     return page(
         "report.html.jinja",
         night=night,
@@ -38,15 +37,15 @@ def night_page(night: Night) -> str:
         catalog=night.catalog,
         view=night.view,
         cutoff=night.cutoff(),
-        train=night.artifacts.load_json("train", "train.json"),
-        data=night.artifacts.load_json("validate", "findings.json"),
+        train=night.training(),
+        data=night.input_account(),
         verdict=verdict,
         chosen=chosen,
         kept=kept,
         asks=asks(night) and not chosen and not kept,
         unlike=unlike_champion(night),
-        holdout_users=metrics["users"],
-        metrics=comparison.tables(metrics["metrics"]),
+        holdout_users=evaluation.users,
+        metrics=comparison.tables(evaluation.metrics),
         headings=comparison.PARTS,
         checks=comparison.CHECKS,
         views=VIEWS,
@@ -55,11 +54,11 @@ def night_page(night: Night) -> str:
         percent=_percent,
         number=_number,
         bands=BANDS,
-        inspection=night.artifacts.load_json("inspect", "inspection.json") if published else None,
+        inspection=night.inspection() if published else None,
         examples=_examples(night) if published else [],
         weeks=_weeks(night),
         drift=_drift(night),
-        bars={view: _bars(metrics["metrics"], view) for view in metrics["users"] if metrics["users"][view]},
+        bars={view: _bars(evaluation.metrics, view) for view, users in evaluation.users.items() if users},
     )
 
 
@@ -74,7 +73,7 @@ def _number(value: float | None) -> str:
 
 
 def _drift(night: Night) -> dict[str, Any]:
-    found = night.artifacts.load_json("validate", "drift.json")
+    drift = night.drift()
     allowed = night.catalog.limits.drift
     features = [
         {
@@ -82,13 +81,13 @@ def _drift(night: Night) -> dict[str, Any]:
             "allowed": getattr(allowed, moved["feature"]),
             "plot": plots.before_and_now(moved["bins"], moved["feature"].replace("_", " ")) if moved["bins"] else "",
         }
-        for moved in found["features"]
+        for moved in drift["features"]
     ]
-    return {"compared_with": found["compared_with"], "features": features}
+    return {"compared_with": drift["compared_with"], "features": features}
 
 
 def _weeks(night: Night) -> str:
-    at = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet")).occurred_at
+    at = night.interactions().occurred_at
     days = at.view("datetime64[us]").astype("datetime64[D]").astype(np.int64)
     monday = days - (days + 3) % 7  # 1970-01-01 was a Thursday
     weeks, counts = np.unique(monday, return_counts=True)
@@ -96,22 +95,22 @@ def _weeks(night: Night) -> str:
 
 
 def _bars(rows: list[dict[str, Any]], view: str) -> str:
-    found = [r for r in rows if (r["view"], r["segment"], r["metric"]) == (view, "all", "ndcg_at_20")]
+    shown = [r for r in rows if (r["view"], r["segment"], r["metric"]) == (view, "all", "ndcg_at_20")]
     return plots.metric_bars(
-        [NAMES.get(r["model"], r["model"]) for r in found],
-        [r["value"] for r in found],
-        [r["low"] for r in found],
-        [r["high"] for r in found],
+        [NAMES.get(r["model"], r["model"]) for r in shown],
+        [r["value"] for r in shown],
+        [r["low"] for r in shown],
+        [r["high"] for r in shown],
         "NDCG@20, with its 95% interval",
     )
 
 
 def _examples(night: Night) -> list[dict[str, Any]]:
     """What some users took lately and what they are shown; the users are drawn by the night's seed."""
-    items = night.artifacts.load_table("score", "items.parquet", ["item_id", "title"]).to_pydict()
+    items = night.scored("items").read(["item_id", "title"]).to_pydict()
     title = {i: t or i for i, t in zip(items["item_id"], items["title"], strict=True)}
-    lists = night.artifacts.load_table("score", "top_n-00000.parquet", ["user_id", "item_ids", "source"])
-    history = night.artifacts.load_table("score", "history.parquet")
+    lists = next(night.list_chunks()).read(["user_id", "item_ids", "source"])
+    history = night.scored("history").read()
     rng = np.random.default_rng(night.request.seed)
     rows = np.sort(rng.choice(lists.num_rows, min(N_EXAMPLES, lists.num_rows), replace=False))
     return [

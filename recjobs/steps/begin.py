@@ -1,24 +1,27 @@
 """Begin a night: pin what it was asked to do, what it reads and which champion it is held against."""
 
 import hashlib
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from recjobs.adapters import migrations, sources
-from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.sources import SourceFile, query
 from recjobs.catalog.file import AnyPlace, Catalog, sets_recipe
 from recjobs.catalog.sources import Source, named
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
+from recjobs.core.evaluation.approval import Answer
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.validation import EARLIEST, as_microseconds
 from recjobs.core.rows.volume import PastNight
 from recjobs.core.search.challengers import in_force
 from recjobs.errors import DataRefused, Misuse, Superseded
-from recjobs.night.night import code_version, data_folder, database
+from recjobs.night.handovers import Handovers
+from recjobs.night.night import begun, code_version, data_folder, database
 from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
 
 
@@ -42,9 +45,9 @@ def run(
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
-    found = {key: _files(effective, settings, key, place) for key, place in effective.places.items()}
+    inputs = {key: _files(effective, settings, key, place) for key, place in effective.places.items()}
     today = effective.live and not as_of
-    at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, found, began_at)
+    at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, inputs, began_at)
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog is a new file and nothing else: its schema comes with its first night.
         migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
@@ -58,9 +61,9 @@ def run(
         challenger = ChallengerPin(**{key: row[key] for key in ChallengerPin.model_fields})
         effective = effective.with_recipe(Recipe.from_json(challenger.recipe))
 
-    artifacts = Artifacts(settings.artifacts, effective.name, "-")
-    earlier_nights = _nights(artifacts)
-    attempts = [*recorded] + [attempt for begun, attempt, _ in earlier_nights if begun == at]
+    store = ArtifactStore(settings.artifacts, effective.name)
+    earlier_nights = [(*parse_batch_id(night.batch_id), night) for night in begun(store)]
+    attempts = [*recorded] + [attempt for instant, attempt, _ in earlier_nights if instant == at]
     request = Request(
         batch_id=batch_id_of(at, max(attempts, default=0) + 1),
         as_of=at,
@@ -74,21 +77,22 @@ def run(
         live_batch=live_batch,
         history=history,
         base=_base(earlier_nights, at, history) if effective.mode == "increment" else None,
-        input=_described(found),
+        input=_described(inputs),
         code_version=code_version(),
         catalog=effective,
     )
-    approval: dict[str, Any] | None = None
-    for begun, attempt, earlier in reversed(earlier_nights):
+    approval: Answer | None = None
+    for instant, attempt, earlier in reversed(earlier_nights):
         # A live source's night without an as_of is as of now: on the same day it is the same night.
-        if (begun.date() != at.date() if today else begun != at) or (begun == at and recorded.get(attempt)):
+        is_other = instant.date() != at.date() if today else instant != at
+        if is_other or (instant == at and recorded.get(attempt)):
             continue
-        pinned = earlier.load_json("begin", "request.json")
+        pinned = earlier.stored_request()
         if pinned["publish"] != publish:  # a look with --no-publish comes between no night and its rerun
             continue
         known = {_version(pinned["champion"])}
         if earlier.is_done("refit"):
-            known.add(earlier.load_json("refit", "model.json")["champion_version"])
+            known.add(earlier.chosen_model().champion_version)
         if _version(champion) in known and request.asks_the_same_as(pinned):
             finished = earlier.is_done("report")
             if finished and (approval := _late_approval(earlier)):
@@ -97,19 +101,19 @@ def run(
         break
     if publish and force is None:
         _must_not_be_late(live_batch, request)
-    night = artifacts.of_batch(request.batch_id)
+    night = Handovers(store.night(request.batch_id))
     if approval:
         with night.writing("approve") as files:  # first: a night that has begun goes on as it was begun
-            files.save_json("answer.json", approval | {"late": False})
+            files.save_json("answer.json", asdict(replace(approval, late=False)))
     with night.writing("begin") as files:
         files.save_json("request.json", request.model_dump(mode="json"))
     return {"batch_id": request.batch_id, "resumed": False, "nothing_new": False}
 
 
-def _late_approval(night: Artifacts) -> dict[str, Any] | None:
+def _late_approval(night: Handovers) -> Answer | None:
     """The approval of a candidate that came when its night had gone on with the champion; None: there is none."""
-    answer: dict[str, Any] = night.load_json("approve", "answer.json") if night.is_done("approve") else {}
-    return answer if answer.get("late") and answer["approved"] else None
+    answer = night.answer()
+    return answer if answer and answer.late and answer.approved else None
 
 
 def _version(champion: ChampionPin | dict[str, Any] | None) -> str | None:
@@ -145,20 +149,14 @@ def _must_not_be_late(live: LivePin | None, request: Request) -> None:
         )
 
 
-def _nights(artifacts: Artifacts) -> list[tuple[datetime, int, Artifacts]]:
-    """(as_of, attempt, folder) of every night that got as far as a request, in order."""
-    nights = [(*parse_batch_id(batch_id), artifacts.of_batch(batch_id)) for batch_id in artifacts.batch_ids()]
-    return [night for night in nights if night[2].is_done("begin")]
-
-
-def _base(nights: list[tuple[datetime, int, Artifacts]], at: datetime, history: tuple[PastNight, ...]) -> str | None:
+def _base(nights: list[tuple[datetime, int, Handovers]], at: datetime, history: tuple[PastNight, ...]) -> str | None:
     """The latest earlier batch whose input was accepted, whatever became of its lists: nothing good gets lost.
 
     Raises DataRefused where Postgres knows of a later one, or the folders only of nights from `at` on: then what came
     before was pruned, and an increment alone would pass for all there is.
     """
-    accepted = [(begun, night.batch_id) for begun, _, night in nights if night.is_done("validate")]
-    earlier = [found for found in accepted if found[0] < at]
+    accepted = [(as_of, night.batch_id) for as_of, _, night in nights if night.is_done("validate")]
+    earlier = [(as_of, batch_id) for as_of, batch_id in accepted if as_of < at]
     if (history and (not earlier or earlier[-1][0] < history[0].as_of)) or (accepted and not earlier):
         missing = history[0].batch_id if history else "any night"
         raise DataRefused(
@@ -177,21 +175,21 @@ def _files(catalog: Catalog, settings: Settings, key: str, place: AnyPlace) -> l
     return [query.pin(place, key, url, f"{settings.artifacts}/{catalog.name}/_inputs", catalog.mapping(place))]
 
 
-def _described(found: dict[str, list[SourceFile]]) -> dict[str, Any]:
-    """What was found, for the request: every file with the key of the catalog that names it, and a hash of it all."""
+def _described(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
+    """The input, for the request: every file with the key of the catalog that names it, and a hash of it all."""
     listed = [
         {"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256}
-        for key, files in found.items()
+        for key, files in inputs.items()
         for f in files
     ]
     digest = hashlib.sha256("\n".join(str(file["sha256"]) for file in listed).encode()).hexdigest()
     return {"hash": digest, "files": listed}
 
 
-def _after_newest(catalog: Catalog, found: dict[str, list[SourceFile]], now: datetime) -> datetime:
+def _after_newest(catalog: Catalog, inputs: dict[str, list[SourceFile]], now: datetime) -> datetime:
     """The second after the newest interaction that is not in the future."""
     limit = int(now.timestamp() * 1_000_000)
-    files = [(source, found[f"sources.{index}"]) for index, source in enumerate(catalog.sources)]
+    files = [(source, inputs[f"sources.{index}"]) for index, source in enumerate(catalog.sources)]
     counted = [_newest(source, of_source, limit) for source, of_source in files]
     if not any(n_read for n_read, _ in counted):
         names = ", ".join(source.path or f"the query of {source.connection}" for source in catalog.sources)

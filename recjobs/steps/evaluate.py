@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.exam import VIEWS, Answer, Contestant, Rows, answer, exam, measure, with_neighbours
 from recjobs.core.evaluation.gate import segments_by_activity
 from recjobs.core.evaluation.side_by_side import kept_lists
-from recjobs.core.model.als import Factors
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
@@ -18,19 +16,18 @@ from recjobs.errors import ModelUnreadable
 from recjobs.night.night import Night
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, float | int]:
+def run(night: Night) -> dict[str, float | int]:
     """Write each metric of each model and view with its interval, and of each holdout user; and what speaks against
     the candidate's factors, whatever their metrics."""
-    night = Night.open(catalog, batch_id)
-    train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
-    holdout = Interactions.from_table(night.artifacts.load_table("split", "holdout.parquet"))
+    train = night.train()
+    holdout = night.holdout()
     now = microseconds(night.cutoff().at)
     candidate, found = _candidate(night, train, holdout)
     contestants = [with_neighbours(asked, train, now, night.threads) for asked in _contestants(night, candidate)]
 
     rows: Rows = []
     smallest: dict[str, int] = {}
-    with night.artifacts.writing("evaluate") as files:
+    with night.writing("evaluate") as files:
         for view in dict.fromkeys((*VIEWS, night.view)):
             questions = exam(train, holdout, view, night.request.seed, now=now, after_days=night.after_days)
             activity = np.bincount(train.user_idx, minlength=train.n_users)[questions.users]
@@ -93,7 +90,7 @@ def _contestants(night: Night, candidate: np.ndarray) -> list[Contestant]:
         elif recipe == night.catalog.recipe:
             found.append(Contestant("champion", found[0].item_factors, recipe))
         else:
-            again = Factors(**night.artifacts.load_arrays("train", "champion_recipe.npz"))
+            again = night.champion_recipe_factors()
             found.append(Contestant("champion", np.nan_to_num(again.item_factors), recipe))
     return [
         *found,

@@ -9,29 +9,28 @@ import pyarrow.parquet as pq
 from recjobs.adapters import sources
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog.file import AnyPlace, Catalog
+from recjobs.catalog.file import AnyPlace
 from recjobs.catalog.sources import Source
 from recjobs.errors import DataRefused
 from recjobs.night.night import Night, data_folder
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
+def run(night: Night) -> dict[str, int]:
     """Copy mapped columns under their canonical names to `source-<i>.parquet`, `items.parquet` and `users.parquet`,
     each row with its file and number, values untouched.
 
     Raises DataRefused when a file is missing, damaged, lacks a column, or changed since the night began.
     """
-    night = Night.open(catalog, batch_id)
     n_read, n_excluded = 0, 0
-    with night.artifacts.writing("extract") as files:
+    with night.writing("extract") as files:
         described: list[dict[str, Any]] = []
         for key, place in night.catalog.places.items():
-            found = _pinned(night, key, place)
+            source_files = _pinned(night, key, place)
             if not isinstance(place, Source):
-                _copy(files, f"{key}.parquet", found, night.catalog.mapping(place), place)
+                _copy(files, f"{key}.parquet", source_files, night.catalog.mapping(place), place)
                 continue
             name = f"source-{len(described):03d}.parquet"
-            counts = _copy(files, name, found, night.catalog.mapping(place), place)
+            counts = _copy(files, name, source_files, night.catalog.mapping(place), place)
             described.append(counts)
             n_read += counts["read"]
             n_excluded += sum(counts["excluded"].values())
@@ -42,23 +41,23 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
 def _pinned(night: Night, key: str, place: AnyPlace) -> list[SourceFile]:
     """The files of a place, which must be those that the night began with."""
     pinned = {f["path"]: f["sha256"] for f in night.request.input["files"] if f["of"] == key}
-    found = [query.pinned(path) for path in pinned] if place.sql else sources.find(data_folder(night.settings), place)
-    for file in found:
+    files = [query.pinned(path) for path in pinned] if place.sql else sources.find(data_folder(night.settings), place)
+    for file in files:
         if pinned.pop(file.path, None) != file.sha256:
             raise DataRefused(f"{file.path}: changed while the night was running; begin the night again")
     if pinned:
         raise DataRefused(f"{next(iter(pinned))}: went away while the night was running; begin the night again")
-    return found
+    return files
 
 
 def _copy(
-    files: StepFiles, name: str, found: list[SourceFile], mapping: dict[str, str], place: AnyPlace
+    files: StepFiles, name: str, source_files: list[SourceFile], mapping: dict[str, str], place: AnyPlace
 ) -> dict[str, Any]:
     where = place.where if isinstance(place, Source) else {}
     n_read, excluded = 0, dict.fromkeys(where, 0)
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
-        for index, file in enumerate(found):
+        for index, file in enumerate(source_files):
             for rows in sources.read_rows(file, mapping, where):
                 n_read += rows.n_read
                 for rule, n in rows.excluded.items():
@@ -74,10 +73,10 @@ def _copy(
                     changed = next(a.name for a, b in zip(batch.schema, writer.schema, strict=True) if a != b)
                     raise DataRefused(
                         f"{file.path}: column {mapping.get(changed, changed)!r} is {batch.schema.field(changed).type}, "
-                        f"in the files before it ({found[0].path}) {writer.schema.field(changed).type}; files of one "
-                        "source must agree"
+                        f"in the files before it ({source_files[0].path}) {writer.schema.field(changed).type}; files "
+                        "of one source must agree"
                     )
                 writer.write_batch(batch)
         if writer is None:
-            raise DataRefused(f"{', '.join(f.path for f in found)}: no rows; see why its export wrote none")
-    return {"files": [f.path for f in found], "read": n_read, "excluded": excluded}
+            raise DataRefused(f"{', '.join(f.path for f in source_files)}: no rows; see why its export wrote none")
+    return {"files": [f.path for f in source_files], "read": n_read, "excluded": excluded}

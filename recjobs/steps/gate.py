@@ -4,17 +4,15 @@ from dataclasses import fields
 
 import numpy as np
 
-from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, float | str | None]:
+def run(night: Night) -> dict[str, float | str | None]:
     """Write the Verdict. A refused candidate is a result: the night goes on with the champion."""
-    night = Night.open(catalog, batch_id)
-    each = night.artifacts.load_table("evaluate", f"{night.view}.parquet")
-    rows = night.artifacts.load_json("evaluate", "evaluation.json")["metrics"]
+    each = night.user_metrics(night.view)
+    rows = night.evaluation().metrics
     champion = night.request.champion
 
     def shown(model: str) -> Shown:
@@ -32,11 +30,11 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, float | str | None]:
         },
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
         segments={name: each[f"is_{name}"].to_numpy().astype(bool) for name in SEGMENTS},
-        defect=night.artifacts.load_json("evaluate", "integrity.json")["defect"],
+        defect=night.candidate_defect(),
         bounds=Bounds(**{field.name: bounds[field.name] for field in fields(Bounds)}),
         seed=night.request.seed,
     )
-    with night.artifacts.writing("gate") as files:
+    with night.writing("gate") as files:
         files.save_json("verdict.json", verdict.to_json())
     return {
         "verdict": verdict.verdict,

@@ -1,40 +1,38 @@
 """Check the finished lists, not the model, before anything reaches Postgres."""
 
-import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.adapters.artifacts import Artifacts
-from recjobs.catalog.file import Catalog
 from recjobs.core.lists.bands import BANDS, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.lists.contract import Broken, World, check_ids, check_lists, check_other_lists
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import DAY
+from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.errors import ListsRefused, ModelRefused
+from recjobs.night.handovers import Handovers
 from recjobs.night.night import Night
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
+def run(night: Night) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused, naming check, value, band and ten users,
     unless the night was forced."""
-    night = Night.open(catalog, batch_id)
     world, active, taken = _world(night)
     broken, shape, listed, digests = Broken(), Shape(world.item_ids, night.catalog.top_n.served), [], []
-    for chunk in _chunks(night.artifacts):
-        listed.append(check_lists(chunk, world, broken))
-        shape.add(chunk)
-        digests.append(list_digests(chunk))
+    for chunk in night.list_chunks():
+        lists = chunk.read()
+        listed.append(check_lists(lists, world, broken))
+        shape.add(lists)
+        digests.append(list_digests(lists))
     users = np.concatenate([*listed, np.zeros(0, np.int64)])
     counted = np.bincount(users[users >= 0], minlength=len(world.user_ids))
     broken.note("user_twice", world.user_ids, counted > 1)
     broken.note("user_without_list", world.user_ids, counted == 0)
     _check_the_rest(night, world, broken)
     checksum = total(digests)
-    live = _live(night)
+    live = night.live()
     by_model = any(n.any() for n in shape.n_model)
     if live and by_model and _is_of_another_night(night, live, checksum):
         broken.note("lists_of_another_night", world.user_ids, np.ones(len(world.user_ids), bool))
@@ -54,7 +52,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
         "checksum": checksum,
         "users": int((counted > 0).sum()),
         "filled": int(sum((length > 0).sum() for length in shape.length)),
-        "values": {name: found.value for name, found in measured.items()},
+        "values": {name: each.value for name, each in measured.items()},
         "bands": night.catalog.inspect.model_dump(),
         "broken": broken.counts,
         "examples": broken.users | {name: measured[name].users for name in outside},
@@ -62,28 +60,26 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
         "live_batch": live.batch_id if live else None,
         "forced": night.request.force,
     }
-    with night.artifacts.writing("inspect") as files:
+    with night.writing("inspect") as files:
         files.save_json("inspection.json", result)
         files.save_table("exposure.parquet", shape.exposure())
         if (outside or broken.counts) and night.request.force is None:
             raise ListsRefused(_message(night, broken, outside, measured))
-    values = {name: round(found.value, 4) for name, found in measured.items() if found.value is not None}
+    values = {name: round(each.value, 4) for name, each in measured.items() if each.value is not None}
     return {"users": result["users"], "checksum": checksum, **values}
 
 
 def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
     """What the lists are held against, and the users and (a mask) the items that have an interaction."""
-    items = night.artifacts.load_table("validate", "items.parquet")
-    rows = night.artifacts.load_table("validate", "interactions.parquet")
-    user_ids = night.artifacts.load_table("validate", "users.parquet")["user_id"].combine_chunks()
-    user_idx = rows["user_idx"].to_numpy()
-    pairs = user_idx.astype(np.int64) * items.num_rows + rows["item_idx"].to_numpy()
+    items, rows = night.items(), night.interactions()
+    user_ids = night.users()["user_id"].combine_chunks()
+    pairs = rows.user_idx.astype(np.int64) * items.num_rows + rows.item_idx
     kept_out: np.ndarray | None = pairs
     if night.view != "discovery":
         kept_out = _disliked(night, rows, pairs)
     if night.after_days is not None:
-        lately = microseconds(night.request.as_of) - int(night.after_days * DAY)
-        recent = pairs[rows["occurred_at"].cast(pa.int64()).to_numpy() >= lately]
+        since = microseconds(night.request.as_of) - int(night.after_days * DAY)
+        recent = pairs[rows.occurred_at >= since]
         kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
     taken = _sorted(pairs)
     world = World(
@@ -94,53 +90,36 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         taken,
         night.catalog.top_n.stored,
     )
-    active = user_ids.filter(pa.array(np.bincount(user_idx, minlength=len(user_ids)) > 0))
-    return world, active, np.bincount(rows["item_idx"].to_numpy(), minlength=items.num_rows) > 0
+    active = user_ids.filter(pa.array(np.bincount(rows.user_idx, minlength=len(user_ids)) > 0))
+    return world, active, np.bincount(rows.item_idx, minlength=items.num_rows) > 0
 
 
 def _sorted(pairs: np.ndarray) -> np.ndarray:
     return np.array(pc.unique(pa.array(np.sort(pairs))))
 
 
-def _disliked(night: Night, rows: pa.Table, pairs: np.ndarray) -> np.ndarray | None:
+def _disliked(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray | None:
     """The pairs whose latest interaction is of a negative kind: they are kept out whatever `seen` says."""
-    kinds = json.loads(rows.schema.metadata[b"kinds"])
-    negative = [place for place, kind in enumerate(kinds) if night.catalog.kinds.get(kind, 1) < 0]
+    negative = [place for place, kind in enumerate(rows.kinds) if night.catalog.kinds.get(kind, 1) < 0]
     if not negative:
         return None
-    order = np.lexsort((rows["occurred_at"].cast(pa.int64()).to_numpy(), pairs))
+    order = np.lexsort((rows.occurred_at, pairs))
     last = order[np.append(pairs[order][1:] != pairs[order][:-1], True)]
-    return np.asarray(pairs[last[np.isin(rows["kind"].to_numpy()[last], negative)]])
-
-
-def _chunks(artifacts: Artifacts) -> list[pa.Table]:
-    names = sorted(name for name in artifacts.manifest("score") if name.startswith("top_n-"))
-    return [artifacts.load_table("score", name) for name in names]
+    return np.asarray(pairs[last[np.isin(rows.kind[last], negative)]])
 
 
 def _check_the_rest(night: Night, world: World, broken: Broken) -> None:
-    similar, popular, items, history = (
-        night.artifacts.load_table("score", f"{name}.parquet") for name in ("similar", "popular", "items", "history")
-    )
-    check_other_lists(similar, "item_id", world, broken, eligible_only=True)
-    check_other_lists(popular, "segment", world, broken, eligible_only=True)
-    check_ids(items["item_id"].combine_chunks(), world.item_ids, "items_differ", broken)
-    check_ids(history["user_id"].combine_chunks(), world.user_ids, "history_of_other_users", broken)
+    check_other_lists(night.scored("similar").read(), "item_id", world, broken, eligible_only=True)
+    check_other_lists(night.scored("popular").read(), "segment", world, broken, eligible_only=True)
+    item_ids, user_ids = night.scored("items").read(["item_id"]), night.scored("history").read(["user_id"])
+    check_ids(item_ids["item_id"].combine_chunks(), world.item_ids, "items_differ", broken)
+    check_ids(user_ids["user_id"].combine_chunks(), world.user_ids, "history_of_other_users", broken)
 
 
-def _live(night: Night) -> Artifacts | None:
-    """The lists of the batch that was live when the night began, if they are still there."""
-    pin = night.request.live_batch
-    if pin is None or pin.batch_id == night.batch_id:
-        return None
-    artifacts = night.artifacts.of_batch(pin.batch_id)
-    return artifacts if artifacts.is_done("score") else None
-
-
-def _live_tops(live: Artifacts, item_ids: pa.Array) -> tuple[pa.Array, np.ndarray] | None:
+def _live_tops(live: Handovers, item_ids: pa.Array) -> tuple[pa.Array, np.ndarray] | None:
     """The live batch's users and the first items of each; None if no model made them."""
     try:
-        chunks = _chunks(live)
+        chunks = [chunk.read() for chunk in live.list_chunks()]
     except ModelRefused:  # damaged or half pruned: nothing to compare with
         return None
     if not any(chunk["n_model"].to_numpy().any() for chunk in chunks):
@@ -149,20 +128,19 @@ def _live_tops(live: Artifacts, item_ids: pa.Array) -> tuple[pa.Array, np.ndarra
     return users, np.concatenate([top_items(chunk, item_ids) for chunk in chunks])
 
 
-def _is_of_another_night(night: Night, live: Artifacts, checksum: str) -> bool:
+def _is_of_another_night(night: Night, live: Handovers, checksum: str) -> bool:
     """Whether these are the live batch's very lists, although tonight's interactions are others."""
     pin = night.request.live_batch
     if pin is None or pin.checksum != checksum or not live.is_done("validate"):
         return False
-    before, now = (_pairs(found) for found in (live, night.artifacts))
-    return not before.equals(now)
+    return not _pairs(live).equals(_pairs(night))
 
 
-def _pairs(night: Artifacts) -> pa.Table:
+def _pairs(night: Handovers) -> pa.Table:
     """Who took what, whenever: the ids of every interaction."""
-    rows = night.load_table("validate", "interactions.parquet", ["user_idx", "item_idx"])
-    ids = {of: night.load_table("validate", f"{of}s.parquet")[f"{of}_id"] for of in ("user", "item")}
-    return pa.table({of: ids[of].take(rows[f"{of}_idx"]) for of in ids})
+    rows = night.interactions()
+    user_ids, item_ids = night.users()["user_id"], night.items(["item_id"])["item_id"]
+    return pa.table({"user": user_ids.take(pa.array(rows.user_idx)), "item": item_ids.take(pa.array(rows.item_idx))})
 
 
 def _outside(night: Night, measured: dict[str, Measured], world: World) -> dict[str, float]:

@@ -1,32 +1,31 @@
 """Load the finished lists as a new batch, check them in SQL, then move pointer and champion in one transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recjobs.adapters.postgres import Session
-from recjobs.catalog.file import Catalog
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.lists import copy_format
 from recjobs.errors import ListsRefused, Locked
 from recjobs.night.decision import record
+from recjobs.night.handovers import ChosenModel, Inspection
 from recjobs.night.night import Night, let_alias_follow
 
 ROWS = 8192
 """Lists encoded at a time."""
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
+def run(night: Night) -> dict[str, Any]:
     """Publish a batch. Doing it again changes nothing.
 
     Raises Locked while another process loads a batch of this catalog, Superseded when a newer batch or another champion
     is in charge by now, ListsRefused when Postgres holds other lists than were inspected.
     """
-    night = Night.open(catalog, batch_id)
-    inspection = night.artifacts.load_json("inspect", "inspection.json")
-    chosen = night.artifacts.load_json("refit", "model.json")
-    request = night.request
+    inspection, chosen = night.inspection(), night.chosen_model()
+    request, batch_id = night.request, night.batch_id
 
     with night.database("loader").connect() as loader:
         turn = loader.row("publish_lock")
@@ -49,52 +48,51 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
             )
             champion = publisher.row("champion")
         alias = let_alias_follow(night.settings, night.catalog, _version(champion), _version(before))
-        with night.artifacts.writing("publish") as files:
-            files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen["model_version"]})
-    return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection["users"], **alias}
+        with night.writing("publish") as files:
+            files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen.model_version})
+    return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection.users, **alias}
 
 
 def _version(champion: dict[str, Any] | None) -> str | None:
     return champion["model_version"] if champion else None
 
 
-def _record(night: Night, chosen: dict[str, Any], inspection: dict[str, Any]) -> dict[str, Any]:
-    counts = night.artifacts.load_json("validate", "findings.json")["counts"]
+def _record(night: Night, chosen: ChosenModel, inspection: Inspection) -> dict[str, Any]:
+    counts = night.input_account().counts
     request, top_n = night.request, night.catalog.top_n
     return {
         "batch_id": request.batch_id,
         "as_of": request.as_of,
         "attempt": parse_batch_id(request.batch_id)[1],
         "computed_at": request.began_at,
-        "model_version": chosen["model_version"],
-        "champion_version": chosen["champion_version"],
+        "model_version": chosen.model_version,
+        "champion_version": chosen.champion_version,
         "n_users": counts["users"],
         "n_items": counts["items"],
         "n_interactions": counts["accepted"] + counts["carried"],
         "top_n_stored": top_n.stored,
         "top_n_served": top_n.served,
         "input_hash": request.input["hash"],
-        "checksum": inspection["checksum"],
+        "checksum": inspection.checksum,
         "code_version": request.code_version,
     }
 
 
 def _load(night: Night, loader: Session) -> None:
-    lists = [name for name in sorted(night.artifacts.manifest("score")) if name.startswith("top_n-")]
-    for table, names in (
-        ("top_n", lists),
-        ("similar_lists", ["similar.parquet"]),
-        ("popular_lists", ["popular.parquet"]),
-        ("item_records", ["items.parquet"]),
-        ("history_lists", ["history.parquet"]),
+    for table, parts in (
+        ("top_n", night.list_chunks()),
+        ("similar_lists", [night.scored("similar")]),
+        ("popular_lists", [night.scored("popular")]),
+        ("item_records", [night.scored("items")]),
+        ("history_lists", [night.scored("history")]),
     ):
-        chunks = copy_format.stream(_encoded(night, names))
+        chunks = copy_format.stream(_encoded(night.batch_id, parts))
         loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
 
 
 def _exposure(night: Night) -> dict[str, list[Any]]:
     """In how many lists each item is; counted by `inspect`, so that the flip need not wait for it."""
-    columns: dict[str, list[Any]] = night.artifacts.load_table("inspect", "exposure.parquet").to_pydict()
+    columns: dict[str, list[Any]] = night.exposure().to_pydict()
     return columns
 
 
@@ -103,12 +101,12 @@ def partition(table: str, batch_id: str) -> str:
     return f"{table}_{batch_id.replace('-', '_').lower()}"
 
 
-def _encoded(night: Night, names: list[str]) -> Iterator[memoryview]:
-    batch_id = copy_format.constant_text(night.batch_id)
-    for name in names:
-        for batch in night.artifacts.open_table("score", name).iter_batches(ROWS):
+def _encoded(batch_id: str, parts: Iterable[pq.ParquetFile]) -> Iterator[memoryview]:
+    first = copy_format.constant_text(batch_id)
+    for part in parts:
+        for batch in part.iter_batches(ROWS):
             fields = [field(column) for column in batch.columns]
-            yield copy_format.rows([batch_id, *fields], batch.num_rows)
+            yield copy_format.rows([first, *fields], batch.num_rows)
 
 
 def field(column: pa.Array) -> pa.Array:
@@ -126,11 +124,11 @@ def field(column: pa.Array) -> pa.Array:
     return copy_format.number(column, {pa.int16(): ">i2", pa.int32(): ">i4", pa.float64(): ">f8"}[kind])
 
 
-def _must_be_what_was_inspected(night: Night, loader: Session, inspection: dict[str, Any]) -> None:
-    found = loader.row("list_checksum", {"partition": partition("top_n", night.batch_id)})
-    expected = {"n_users": inspection["users"], "n_filled": inspection["filled"], "checksum": inspection["checksum"]}
-    if found != expected:
+def _must_be_what_was_inspected(night: Night, loader: Session, inspection: Inspection) -> None:
+    loaded = loader.row("list_checksum", {"partition": partition("top_n", night.batch_id)})
+    expected = {"n_users": inspection.users, "n_filled": inspection.filled, "checksum": inspection.checksum}
+    if loaded != expected:
         raise ListsRefused(
-            f"Postgres holds other lists of {night.batch_id} than were inspected: {found} instead of {expected}. "
+            f"Postgres holds other lists of {night.batch_id} than were inspected: {loaded} instead of {expected}. "
             "The pointer was not moved"
         )

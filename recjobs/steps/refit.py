@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation.exam import Contestant, exam, lists_of
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.evaluation.refit import defect_of_refit
@@ -14,18 +13,16 @@ from recjobs.core.model import als
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import Interactions
 from recjobs.night.night import Night
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
+def run(night: Night) -> dict[str, Any]:
     """Write and register the model that tonight's lists are made of: a version, not yet in charge."""
-    night = Night.open(catalog, batch_id)
     verdict = night.verdict()
     champion = night.request.champion
-    refused = None if verdict["verdict"] == "promoted" else verdict["reason"]
+    refused = None if verdict.promoted else verdict.reason
 
-    with night.artifacts.writing("refit") as files:
+    with night.writing("refit") as files:
         version = champion.model_version if champion else None
         if refused is None:
             factors, defect = _refit(night)
@@ -34,11 +31,11 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
             else:
                 model = StoredModel(factors, night.ids("users"), night.ids("items"))
                 files.save_arrays("model.npz", **model.to_arrays())
-                version = _register(night, files.hashes["model.npz"], files.read("model.npz"), verdict)
+                version = _register(night, files.hashes["model.npz"], files.read("model.npz"))
         source = "none" if version is None else "refit" if refused is None else "champion"
         summary = {
             "verdict": "promoted" if refused is None else "refused",
-            "reason": verdict["reason"] if refused is None else refused,
+            "reason": verdict.reason if refused is None else refused,
             "source": source,
             "model_version": version,
             "champion_version": version,
@@ -49,15 +46,15 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
 
 def _refit(night: Night) -> tuple[als.Factors, str | None]:
     recipe, threads = night.catalog.recipe, night.threads
-    interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
+    interactions = night.interactions()
     candidate = night.candidate().factors
     now = microseconds(night.request.as_of)
     factors = als.fit(interactions.confidence(recipe, now), recipe, night.request.seed, threads, start=candidate)
     if found := factors.defect():
         return factors, found
 
-    train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
-    holdout = Interactions.from_table(night.artifacts.load_table("split", "holdout.parquet"))
+    train = night.train()
+    holdout = night.holdout()
     questions = exam(train, holdout, "repeats", night.request.seed)
     before, _ = lists_of(
         Contestant("candidate", candidate.item_factors, recipe),
@@ -83,7 +80,7 @@ def _ndcg(lists: np.ndarray, holdout: Any) -> float:
     return float(np.nanmean(per_user(lists, holdout, 20)["ndcg"])) if len(lists) else 0.0
 
 
-def _register(night: Night, sha256: str, content: bytes, verdict: dict[str, Any]) -> str:
+def _register(night: Night, sha256: str, content: bytes) -> str:
     assert hashlib.sha256(content).hexdigest() == sha256
     registry = night.registry()
     tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version}
@@ -93,7 +90,7 @@ def _register(night: Night, sha256: str, content: bytes, verdict: dict[str, Any]
             "register_model",
             model_version=version,
             batch_id=night.request.batch_id,
-            uri=night.artifacts.where("refit", "model.npz"),
+            uri=night.files.where("refit", "model.npz"),
             sha256=sha256,
             data_cutoff=night.request.as_of,
             recipe=night.catalog.recipe.to_json(),

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from recjobs.catalog.file import Catalog
 from recjobs.night.decision import kept_batch, record
 from recjobs.night.night import Night, let_alias_follow
 from recjobs.reports.night import night_page
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
+def run(night: Night) -> dict[str, Any]:
     """Write report.html, self-contained and without script, and hand it to the web app and to MLflow."""
-    night = Night.open(catalog, batch_id)
     html = night_page(night)
     alias: dict[str, int] = {}
     if night.request.publish:
@@ -18,7 +16,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
         with night.database("publisher").connect() as session:
             if kept:
                 record(night, session)
-            session.rows("record_report", batch_id=batch_id, html=html)
+            session.rows("record_report", batch_id=night.batch_id, html=html)
             champion = session.row("champion")
         if kept and champion:
             alias = let_alias_follow(night.settings, night.catalog, *[champion["model_version"]] * 2)
@@ -26,12 +24,12 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, Any]:
     run_id = night.mlflow_run(registry)
     registry.attach(run_id, "report.html", html)
     registry.finish(run_id)
-    with night.artifacts.writing("report") as files:
+    with night.writing("report") as files:
         files.save_text("report.html", html)
         files.save_json("report.json", {"mlflow_run": run_id})
-    link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
+    link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{night.batch_id}"
     return {
-        "report": link if night.request.publish else night.artifacts.where("report", "report.html"),
+        "report": link if night.request.publish else night.files.where("report", "report.html"),
         "mlflow_run": run_id,
         **alias,
     }

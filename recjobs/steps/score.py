@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters.artifacts import StepFiles
-from recjobs.catalog.file import Catalog
 from recjobs.core.lists.ladder import as_lists, latest, similar
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
@@ -21,12 +20,11 @@ MIN_POPULAR = 200
 """Popular items kept of everybody and of each segment, at least: what rules empty is filled from them."""
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, int]:
+def run(night: Night) -> dict[str, int]:
     """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
-    night = Night.open(catalog, batch_id)
     scoring = Scoring(night)
     n_users, n = len(scoring.user_ids), night.catalog.top_n.stored
-    with night.artifacts.writing("score", resume_key=_key(night)) as files:
+    with night.writing("score", resume_key=_key(night)) as files:
         for number, first in enumerate(range(0, n_users, CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name not in files.hashes:
@@ -60,7 +58,7 @@ def _table(scoring: Scoring, first: int, last: int, n: int) -> pa.Table:
 
 def _key(night: Night) -> str:
     """What finished chunks hang on: equal key, equal chunks."""
-    made_from = [night.artifacts.manifest(step) for step in ("begin", "validate", "refit")]
+    made_from = [night.files.manifest(step) for step in ("begin", "validate", "refit")]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 

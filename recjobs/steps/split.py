@@ -1,15 +1,12 @@
 """Cut tonight's interactions at one instant: before it we train, from it on we measure."""
 
-from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation.split import choose_cutoff, split_at
-from recjobs.core.rows.interactions import Interactions
 from recjobs.night.night import Night
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, int | str]:
+def run(night: Night) -> dict[str, int | str]:
     """Write train, holdout, and the instant between them with the rule that chose it."""
-    night = Night.open(catalog, batch_id)
-    interactions = Interactions.from_table(night.artifacts.load_table("validate", "interactions.parquet"))
+    interactions = night.interactions()
     champion = night.request.champion
 
     cutoff = choose_cutoff(
@@ -21,7 +18,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | str]:
     )
     train, holdout = split_at(interactions, cutoff.at)
 
-    with night.artifacts.writing("split") as files:
+    with night.writing("split") as files:
         files.save_table("train.parquet", train.to_table())
         files.save_table("holdout.parquet", holdout.to_table())
         files.save_json("cutoff.json", {"at": cutoff.at.isoformat(), "rule": cutoff.rule, "why": cutoff.why})

@@ -2,23 +2,20 @@
 
 import numpy as np
 
-from recjobs.catalog.file import Catalog
 from recjobs.core.model import als
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import Interactions
 from recjobs.night.night import Night
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, int | bool]:
+def run(night: Night) -> dict[str, int | bool]:
     """Write the candidate's factors, and the champion's recipe fit on the same part where the champion itself has
     seen the holdout and its recipe differs.
 
     Degenerate data can give factors that are not finite; the gate refuses those.
     """
-    night = Night.open(catalog, batch_id)
-    train = Interactions.from_table(night.artifacts.load_table("split", "train.parquet"))
+    train = night.train()
     cutoff = night.cutoff()
     recipe, champion = night.catalog.recipe, night.request.champion
     now = microseconds(cutoff.at)
@@ -28,7 +25,7 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | bool]:
         start = night.aligned_champion()
     warm = start is not None
     candidate = als.fit(train.confidence(recipe, now), recipe, night.request.seed, night.threads, start)
-    with night.artifacts.writing("train") as files:
+    with night.writing("train") as files:
         model = StoredModel(candidate, night.ids("users"), night.ids("items"))
         files.save_arrays("candidate.npz", **model.to_arrays())
         if champion and champion.data_cutoff > cutoff.at and Recipe.from_json(champion.recipe) != recipe:

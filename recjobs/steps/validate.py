@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters.artifacts import StepFiles
-from recjobs.catalog.file import Catalog
 from recjobs.catalog.sources import Source, named
 from recjobs.core.rows import items as core_items
 from recjobs.core.rows import users as core_users
@@ -30,14 +29,13 @@ REJECTED = pa.schema(
 )
 
 
-def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
+def run(night: Night) -> dict[str, int | float]:
     """Write interactions (numbers), users and items (ids and attributes, in order of id), rejected rows and findings.
 
     read = excluded + accepted + merged + quarantined, exactly. Raises DataRefused or InputLate when the
     catalog's limits say so; what was found is written down and recorded in SQL all the same.
     """
-    night = Night.open(catalog, batch_id)
-    with night.artifacts.writing("validate") as files, ThreadPoolExecutor(1) as writer:
+    with night.writing("validate") as files, ThreadPoolExecutor(1) as writer:
         tally, said, known = Tally(), core_items.Said(), _items_of_a_file(night)
         gathered = _gather(night, files, tally, said, known)
         whole, attributes = gathered, None
@@ -71,29 +69,25 @@ def run(catalog: Catalog, batch_id: str) -> dict[str, int | float]:
 
 def _items_of_a_file(night: Night) -> pa.Table | None:
     items = night.catalog.items
-    return night.artifacts.load_table("extract", "items.parquet") if items and items.is_given else None
+    return night.described_rows("items") if items and items.is_given else None
 
 
 def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said, known: pa.Table | None) -> Gathered:
     collected = Collected()
-    if night.request.base:
-        base = night.artifacts.of_batch(night.request.base)
-        collected.carry(
-            Interactions.from_table(base.load_table("validate", "interactions.parquet")),
-            base.load_table("validate", "users.parquet")["user_id"].combine_chunks(),
-            base.load_table("validate", "items.parquet")["item_id"].combine_chunks(),
-        )
+    if base := night.base():
+        user_ids, item_ids = base.users()["user_id"], base.items(["item_id"])["item_id"]
+        collected.carry(base.interactions(), user_ids.combine_chunks(), item_ids.combine_chunks())
     items = night.catalog.items
     known_items = None
     if known is not None and items and items.unknown != "accept":
         known_items = as_ids(known["item_id"].combine_chunks(), "item_id")
-    extracted = night.artifacts.load_json("extract", "extract.json")
+    extracted = night.extracted_sources()
     with files.writer("rejected.parquet", REJECTED) as rejected:
         for index, source in enumerate(night.catalog.sources):
-            described = extracted["sources"][index]
+            described = extracted[index]
             for rule, n in described["excluded"].items():
                 tally.exclude(rule, n)
-            parquet = night.artifacts.open_table("extract", f"source-{index:03d}.parquet")
+            parquet = night.source_rows(index)
             with named(source, described["files"]):
                 for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
                     bad = _take(batch, ids, source, night, tally, collected, said, described["files"], known_items)
@@ -127,7 +121,7 @@ def _read_ahead(batches: _Coming) -> _Coming:
 
 
 def _users_of_a_file(night: Night) -> pa.Table:
-    return core_users.sound(night.artifacts.load_table("extract", "users.parquet"))
+    return core_users.sound(night.described_rows("users"))
 
 
 def _take(
@@ -176,9 +170,8 @@ def _take(
 
 
 def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
-    extracted = night.artifacts.load_json("extract", "extract.json")
     return {
-        "read": sum(source["read"] for source in extracted["sources"]),
+        "read": sum(source["read"] for source in night.extracted_sources()),
         "excluded": sum(tally.excluded.values()),
         "quarantined": sum(tally.quarantined.values()),
         "merged": gathered.merged,
@@ -203,10 +196,8 @@ def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Mov
 
 
 def _carried_over(night: Night, attributes: Any) -> Any:
-    if not night.request.base:
-        return attributes
-    base = night.artifacts.of_batch(night.request.base)
-    return core_items.carried_over(attributes, base.load_table("validate", "items.parquet"))
+    base = night.base()
+    return core_items.carried_over(attributes, base.items()) if base else attributes
 
 
 def _save_people_and_things(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from recjobs.catalog.files import load_catalog
 from recjobs.core.rows.interactions import Interactions
+from recjobs.night.night import Night
 from recjobs.steps import begin, extract, validate
 
 IDS = ["a", "A", "007", "7", "NA", "null", " ", "\\N", "caf\u00e9", "cafe\u0301", "", None, "x" * 257, "ü" * 128]
@@ -102,8 +103,9 @@ def test_every_row_of_a_file_is_accounted_for_and_the_right_ones_are_accepted(
         write(folder, files, as_csv)
         catalog = load_catalog("shop")
         batch_id = str(begin.run(catalog, as_of=AS_OF.isoformat(), publish=False)["batch_id"])
-        extract.run(catalog, batch_id)
-        counts = validate.run(catalog, batch_id)
+        night = Night.open(catalog, batch_id)
+        extract.run(night)
+        counts = validate.run(night)
         left = folder / "shop" / batch_id / "validate"
         findings = json.loads((left / "findings.json").read_text())["findings"]
         accepted = Interactions.from_table(pq.read_table(left / "interactions.parquet"))

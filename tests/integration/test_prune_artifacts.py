@@ -17,7 +17,7 @@ from tests.s3_server import running
 from tests.worlds import EARLIER, MakeWorld, World
 
 ABSURD = ("--set", "factors=1", "--set", "regularization=1.0e+9", "--set", "alpha=1.0e-3")
-FOLDERS = "recjobs.adapters.artifact_folders:ArtifactFolders"
+FOLDERS = "recjobs.adapters.artifact_store:ArtifactStore"
 
 
 def lying(world: World, within: str = "") -> dict[str, set[str]]:

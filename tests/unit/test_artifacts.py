@@ -9,15 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.adapters.artifacts import Artifacts
+from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.errors import BadConfiguration, ModelRefused
 
 BATCH = "20240601T120000Z-1"
 
 
 @pytest.fixture
-def night(tmp_path):
-    return Artifacts(str(tmp_path / "artifacts"), "shop", BATCH)
+def store(tmp_path):
+    return ArtifactStore(str(tmp_path / "artifacts"), "shop")
+
+
+@pytest.fixture
+def night(store):
+    return store.night(BATCH)
 
 
 def write(night, **texts):
@@ -197,23 +202,23 @@ def test_a_pickle_in_the_place_of_arrays_is_refused_even_with_its_manifest(night
     assert not (tmp_path / "exploded").exists()
 
 
-def test_nights_of_a_catalog_are_listed_and_do_not_see_each_other(night):
-    assert night.batch_ids() == []
+def test_nights_of_a_catalog_are_listed_and_do_not_see_each_other(store, night):
+    assert store.nights() == []
     write(night, x="one")
-    other = night.of_batch("20240602T120000Z-1")
+    other = store.night("20240602T120000Z-1")
     write(other, x="two")
-    assert night.batch_ids() == [BATCH, "20240602T120000Z-1"]
+    assert [each.batch_id for each in store.nights()] == [BATCH, "20240602T120000Z-1"]
     assert night.load_bytes("score", "x").to_pybytes() == b"one"
     assert other.load_bytes("score", "x").to_pybytes() == b"two"
     assert other.batch_id == "20240602T120000Z-1"
 
 
 def test_a_root_may_be_a_uri(tmp_path):
-    night = Artifacts(f"file://{tmp_path}/there", "shop", BATCH)
+    night = ArtifactStore(f"file://{tmp_path}/there", "shop").night(BATCH)
     write(night, x="abc")
     assert (tmp_path / "there" / "shop" / BATCH / "score" / "x").read_text() == "abc"
 
 
 def test_a_root_of_an_unknown_kind_names_its_setting():
     with pytest.raises(BadConfiguration, match="RECJOBS_ARTIFACTS=gopher://x"):
-        Artifacts("gopher://x", "shop", BATCH)
+        ArtifactStore("gopher://x", "shop")

@@ -1,51 +1,65 @@
 """A person's answer to an inconclusive verdict."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
+from recjobs.core.evaluation.gate import Verdict
 
-def is_open(verdict: dict[str, Any], asked: str) -> bool:
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person answered, as answer.json has it. at: ISO; late: the night had gone on with the champion by then."""
+
+    approved: bool
+    by: str
+    at: str
+    reason: str
+    timed_out: bool
+    late: bool
+
+
+def is_open(verdict: Verdict, asked: str) -> bool:
     """Whether a person decides: the verdict hangs on nothing but an interval with 0 inside, and the catalog asks
     (`gate.approval` is `required`)."""
-    return bool(verdict.get("inconclusive")) and asked == "required"
+    return verdict.inconclusive and asked == "required"
 
 
-def decided(verdict: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
-    """verdict.json with the answer to it: approved, the candidate is promoted; else it is refused as it was.
+def decided(verdict: Verdict, answer: Answer | None) -> Verdict:
+    """Return the verdict with the answer to it: approved, the candidate is promoted; else it is refused as it was.
 
-    answer: approved, by, at, reason, timed_out; None where nobody was asked, or has answered.
+    answer: None where nobody was asked, or nobody answered.
     """
     if answer is None:
         return verdict
-    who, why = answer["by"], answer["reason"]
-    noted = {
-        "approval": "timed out" if answer["timed_out"] else "approved" if answer["approved"] else "refused",
-        "approved_by": who,
-        "approved_at": answer["at"],
-        "approval_reason": why,
-    }
-    if answer["approved"]:
-        noted |= {"verdict": "promoted", "reason": f"approved by {who} ({why}); the gate said: {verdict['reason']}"}
-    elif answer["timed_out"]:
-        noted |= {"reason": f"{verdict['reason']}; nobody answered in time"}
-    else:
-        noted |= {"reason": f"{verdict['reason']}; refused by {who} ({why})"}
-    return verdict | noted
+    outcome, reason = verdict.verdict, f"{verdict.reason}; refused by {answer.by} ({answer.reason})"
+    if answer.approved:
+        outcome = "promoted"
+        reason = f"approved by {answer.by} ({answer.reason}); the gate said: {verdict.reason}"
+    elif answer.timed_out:
+        reason = f"{verdict.reason}; nobody answered in time"
+    return replace(
+        verdict,
+        verdict=outcome,
+        reason=reason,
+        approval="timed out" if answer.timed_out else "approved" if answer.approved else "refused",
+        approved_by=answer.by,
+        approved_at=answer.at,
+        approval_reason=answer.reason,
+    )
 
 
-def comparison(
-    verdict: dict[str, Any], rows: list[dict[str, Any]], report: str | None, changed: str, hours: float
-) -> str:
+def comparison(verdict: Verdict, rows: list[dict[str, Any]], report: str | None, changed: str, hours: float) -> str:
     """What a person needs to see to decide, in Markdown.
 
     rows: of the evaluations view; changed: where the recipe differs from the champion's; hours: until it is too late.
     """
     cells = {(r["model"], r["view"]): r for r in rows if (r["segment"], r["metric"]) == ("all", "ndcg_at_20")}
     views = list(dict.fromkeys(view for _, view in cells))
-    rise = verdict["smallest_rise"]
+    rise = verdict.smallest_rise
     lines = [
-        f"The candidate has a **changed recipe** (`{changed}`). Against the champion on {verdict['n_users']:,} users "
-        f"of the holdout it is at **{_percent(verdict['diff'])}** (95%: {_percent(verdict['diff_low'])} to "
-        f"{_percent(verdict['diff_high'])}). Zero lies inside, so the gate cannot tell. Without an answer within "
+        f"The candidate has a **changed recipe** (`{changed}`). Against the champion on {verdict.n_users:,} users "
+        f"of the holdout it is at **{_percent(verdict.diff)}** (95%: {_percent(verdict.diff_low)} to "
+        f"{_percent(verdict.diff_high)}). Zero lies inside, so the gate cannot tell. Without an answer within "
         f"{hours:g} hours the champion stays.",
         "",
         f"| NDCG@20 | {' | '.join(views)} |",
@@ -57,7 +71,7 @@ def comparison(
         "",
         "What else was asked:",
         "",
-        *(f"- {check['sentence']}" for check in verdict["checks"] if check["name"] != "better"),
+        *(f"- {check.sentence}" for check in verdict.checks if check.name != "better"),
         *([] if rise is None else [f"- this holdout tells an improvement of {rise:.1%} from none four times in five"]),
     ]
     return "\n".join([*lines, "", f"[The report]({report}) shows whose lists would change, and how." if report else ""])

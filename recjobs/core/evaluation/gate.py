@@ -1,6 +1,6 @@
 """The gate: which recipe is in charge after tonight. A Verdict is a result, never an exception."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,9 @@ class Check:
 
     name: str
     passed: bool
-    value: float | None
-    bound: float | None
-    sentence: str
+    value: float | None = None
+    bound: float | None = None
+    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,27 +38,32 @@ class Verdict:
     diff: relative difference of candidate and champion (baseline where there is no champion), with its 95% interval;
     lift: that of candidate and baseline. smallest_drop, smallest_rise: the smallest relative change that this holdout
     would tell from none four times in five. inconclusive: refused for nothing but an interval with 0 inside.
+    approval: `approved`, `refused` or `timed out` where a person was asked, with who answered, when (ISO) and why.
     """
 
     verdict: str
     reason: str
-    metric: str
-    candidate: float | None
-    champion: float | None
-    baseline_name: str
-    baseline: float | None
-    strongest: str
-    diff: float | None
-    diff_low: float | None
-    diff_high: float | None
-    lift: float | None
-    lift_low: float | None
-    lift_high: float | None
-    smallest_drop: float | None
-    smallest_rise: float | None
-    n_users: int
-    inconclusive: bool
-    checks: tuple[Check, ...]
+    metric: str = METRIC
+    candidate: float | None = None
+    champion: float | None = None
+    baseline_name: str = ""
+    baseline: float | None = None
+    strongest: str = ""
+    diff: float | None = None
+    diff_low: float | None = None
+    diff_high: float | None = None
+    lift: float | None = None
+    lift_low: float | None = None
+    lift_high: float | None = None
+    smallest_drop: float | None = None
+    smallest_rise: float | None = None
+    n_users: int = 0
+    inconclusive: bool = False
+    checks: tuple[Check, ...] = ()
+    approval: str | None = None
+    approved_by: str | None = None
+    approved_at: str | None = None
+    approval_reason: str | None = None
 
     @property
     def promoted(self) -> bool:
@@ -69,6 +74,12 @@ class Verdict:
         """Plain JSON; infinite numbers become null."""
         plain = {key: _finite(value) for key, value in asdict(self).items()}
         return plain | {"checks": [{k: _finite(v) for k, v in asdict(check).items()} for check in self.checks]}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Verdict":
+        """Return what `to_json` wrote, also an older version of it: unknown keys are ignored, missing ones default."""
+        checks = tuple(Check(**_known(Check, check)) for check in stored.get("checks", ()))
+        return cls(**_known(cls, stored) | {"checks": checks})
 
 
 @dataclass(frozen=True)
@@ -246,6 +257,10 @@ def _guardrails_against(candidate: Shown, champion: Shown, bounds: Bounds) -> li
     rise, allowed = candidate.gini - champion.gini, bounds.max_gini_rise
     says = f"the Gini of its lists is {candidate.gini:.3f}, the champion's {champion.gini:.3f}: {allowed:.3f} more"
     return [*checks, Check("gini_rise", rise <= allowed, rise, allowed, f"{says} is allowed")]
+
+
+def _known(of: type[Check | Verdict], stored: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: stored[field.name] for field in fields(of) if field.name in stored}
 
 
 def _finite(value: Any) -> Any:

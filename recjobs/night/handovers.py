@@ -1,0 +1,225 @@
+"""What the steps of a night leave for each other: every file's name and format, read by one typed method each.
+
+All of them raise ModelRefused where the step has not finished, or where a file is missing or was changed.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from recjobs.adapters.artifacts import NightFiles, StepFiles
+from recjobs.core.evaluation.approval import Answer
+from recjobs.core.evaluation.gate import Verdict
+from recjobs.core.evaluation.split import Cutoff
+from recjobs.core.rows.drift import Profile
+from recjobs.core.rows.interactions import Interactions
+
+if TYPE_CHECKING:
+    from recjobs.core.model.als import Factors
+    from recjobs.core.model.stored import StoredModel
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class InputAccount(_Stored):
+    """Where the rows that were read went (`counts`), and the broken rules of the data, each as `Finding.to_json`."""
+
+    counts: dict[str, int]
+    findings: list[dict[str, Any]]
+
+
+class Evaluation(_Stored):
+    """metrics: rows as the view `evaluations` has them; users: how many were asked, by view."""
+
+    metrics: list[dict[str, Any]]
+    users: dict[str, int]
+
+
+class ChosenModel(_Stored):
+    """What the lists are made with. source: `refit`, `champion` or `none` (popular lists only)."""
+
+    verdict: str
+    reason: str
+    source: str
+    model_version: str | None
+    champion_version: str | None
+
+
+class Inspection(_Stored):
+    """The finished lists' checksum, how many there are, how many are not empty, and what was measured of them."""
+
+    checksum: str
+    users: int
+    filled: int
+    values: dict[str, float | None] = {}
+    bands: dict[str, Any] = {}
+    broken: dict[str, int] = {}
+    outside: list[str] = []
+    forced: str | None = None
+
+
+@dataclass(frozen=True)
+class Handovers:
+    """The files of one night, finished or not."""
+
+    files: NightFiles
+
+    @property
+    def batch_id(self) -> str:
+        """The night's batch."""
+        return self.files.batch_id
+
+    def is_done(self, step: str) -> bool:
+        """Whether a step has finished."""
+        return self.files.is_done(step)
+
+    def writing(self, step: str, *, resume_key: str | None = None) -> AbstractContextManager[StepFiles]:
+        """The files of the step that runs; see `NightFiles.writing`."""
+        return self.files.writing(step, resume_key=resume_key)
+
+    def stored_request(self) -> dict[str, Any]:
+        """The request as JSON: that of an older version of this code may be no `Request`."""
+        request: dict[str, Any] = self.files.load_json("begin", "request.json")
+        return request
+
+    def extracted_sources(self) -> list[dict[str, Any]]:
+        """Of each source its `files`, how many rows were `read`, and how many each rule `excluded`."""
+        sources: list[dict[str, Any]] = self.files.load_json("extract", "extract.json")["sources"]
+        return sources
+
+    def source_rows(self, index: int) -> pq.ParquetFile:
+        """The rows of one source, as they came."""
+        return self.files.open_table("extract", f"source-{index:03d}.parquet")
+
+    def described_rows(self, of: Literal["users", "items"]) -> pa.Table:
+        """The rows of the catalog's own file of users or items, as they came."""
+        return self.files.load_table("extract", f"{of}.parquet")
+
+    def interactions(self) -> Interactions:
+        """All accepted interactions."""
+        return Interactions.from_table(self.files.load_table("validate", "interactions.parquet"))
+
+    def users(self) -> pa.Table:
+        """A row a user, by index: id and attributes."""
+        return self.files.load_table("validate", "users.parquet")
+
+    def items(self, columns: list[str] | None = None) -> pa.Table:
+        """A row an item, by index: id and attributes."""
+        return self.files.load_table("validate", "items.parquet", columns)
+
+    def ids(self, of: Literal["users", "items"]) -> list[str]:
+        """User or item ids, by index."""
+        table = self.files.load_table("validate", f"{of}.parquet", [f"{of[:-1]}_id"])
+        return list(table.column(0).to_pylist())
+
+    def rejected_rows(self) -> pa.Table:
+        """The quarantined rows: source, row, reason, and the raw values as text."""
+        return self.files.load_table("validate", "rejected.parquet")
+
+    def input_account(self) -> InputAccount:
+        """What became of the rows that were read."""
+        return InputAccount.model_validate(self.files.load_json("validate", "findings.json"))
+
+    def profile(self) -> Profile:
+        """The profile of the newest rows; which users are active in it is not kept."""
+        stored = self.files.load_json("validate", "profile.json")
+        items = self.files.load_table("validate", "profile_items.parquet")
+        user_ids = self.users()["user_id"].combine_chunks()
+        return Profile(stored["n"], stored["histograms"], items, user_ids, pa.array([], pa.string()))
+
+    def drift(self) -> dict[str, Any]:
+        """`compared_with`: the earlier batch, or None; `features`: how far each moved since, as `Moved.to_json`."""
+        drift: dict[str, Any] = self.files.load_json("validate", "drift.json")
+        return drift
+
+    def train(self) -> Interactions:
+        """The interactions before the cutoff."""
+        return Interactions.from_table(self.files.load_table("split", "train.parquet"))
+
+    def holdout(self) -> Interactions:
+        """The interactions from the cutoff on."""
+        return Interactions.from_table(self.files.load_table("split", "holdout.parquet"))
+
+    def cutoff(self) -> Cutoff:
+        """The instant of the cut, and why it is that one."""
+        stored = self.files.load_json("split", "cutoff.json")
+        return Cutoff(datetime.fromisoformat(stored["at"]), stored["rule"], stored["why"])
+
+    def candidate(self) -> "StoredModel":
+        """The candidate. Raises ModelUnreadable when the file that `train` wrote holds no model."""
+        return self._model("train", "candidate.npz")
+
+    def champion_recipe_factors(self) -> "Factors":
+        """Factors of the champion's recipe, fit on the train part: left where the champion has seen the holdout."""
+        from recjobs.core.model.als import Factors
+
+        return Factors(**self.files.load_arrays("train", "champion_recipe.npz"))
+
+    def training(self) -> dict[str, Any]:
+        """`recipe`, `warm` (whether the fit began with the champion's factors), `iterations`, `interactions`."""
+        training: dict[str, Any] = self.files.load_json("train", "train.json")
+        return training
+
+    def evaluation(self) -> Evaluation:
+        """What the models were worth on the holdout."""
+        return Evaluation.model_validate(self.files.load_json("evaluate", "evaluation.json"))
+
+    def user_metrics(self, view: str) -> pa.Table:
+        """A row a user of the holdout: `<model>.<metric>`, and whether the user is in each segment."""
+        return self.files.load_table("evaluate", f"{view}.parquet")
+
+    def holdout_lists(self) -> pa.Table:
+        """What the users of the holdout would have been served by each model, as `kept_lists` made it."""
+        return self.files.load_table("evaluate", "lists.parquet")
+
+    def candidate_defect(self) -> str | None:
+        """What is wrong with the candidate's factors, whatever their metrics."""
+        defect: str | None = self.files.load_json("evaluate", "integrity.json")["defect"]
+        return defect
+
+    def gate_verdict(self) -> Verdict:
+        """The verdict as the gate left it, whatever a person answered."""
+        return Verdict.from_json(self.files.load_json("gate", "verdict.json"))
+
+    def answer(self) -> Answer | None:
+        """What a person answered to an inconclusive verdict; None: nothing yet."""
+        return Answer(**self.files.load_json("approve", "answer.json")) if self.is_done("approve") else None
+
+    def chosen_model(self) -> ChosenModel:
+        """The model that the lists are made with."""
+        return ChosenModel.model_validate(self.files.load_json("refit", "model.json"))
+
+    def refit_model(self) -> "StoredModel":
+        """The model that was fit on everything: left where the candidate was promoted."""
+        return self._model("refit", "model.npz")
+
+    def list_chunks(self) -> Iterator[pq.ParquetFile]:
+        """The finished lists, a row a user, as the table top_n has them; in chunks, in order."""
+        for name in sorted(self.files.manifest("score")):
+            if name.startswith("top_n-"):
+                yield self.files.open_table("score", name)
+
+    def scored(self, of: Literal["similar", "popular", "items", "history"]) -> pq.ParquetFile:
+        """What is published beside the lists: similar items, popular lists, the items, users' latest interactions."""
+        return self.files.open_table("score", f"{of}.parquet")
+
+    def inspection(self) -> Inspection:
+        """What was found when the lists were checked."""
+        return Inspection.model_validate(self.files.load_json("inspect", "inspection.json"))
+
+    def exposure(self) -> pa.Table:
+        """In how many lists each item is."""
+        return self.files.load_table("inspect", "exposure.parquet")
+
+    def _model(self, step: str, name: str) -> "StoredModel":
+        from recjobs.core.model.stored import StoredModel
+
+        return StoredModel.from_arrays(self.files.load_arrays(step, name))
