@@ -1,4 +1,5 @@
-"""Everything that can go wrong, in one tree. A class answers two questions: which exit code, and may a retry help?
+"""Everything that can go wrong, in one tree. A class answers three questions: which exit code, may a retry help, and
+how does the step end?
 
     RecjobsError
     ├── Misuse            64   the command line asks for something that cannot be
@@ -24,6 +25,8 @@ class RecjobsError(Exception):
 
     exit_code = 70
     retry = False
+    outcome = "failed"
+    """How a step ends that raises it: what is counted, and what the page about the nights shows."""
 
 
 class Misuse(RecjobsError):
@@ -36,6 +39,7 @@ class Refused(RecjobsError):
     """Something is not fit to go on; running it again changes nothing."""
 
     exit_code = 65
+    outcome = "refused"
 
 
 class DataRefused(Refused):
@@ -62,6 +66,7 @@ class TryLater(RecjobsError):
     """Nothing is wrong for ever."""
 
     exit_code = 75
+    outcome = "waiting"
 
 
 class SystemAway(TryLater):
@@ -82,6 +87,8 @@ class Superseded(TryLater):
 
 class InputLate(TryLater):
     """The input is late or stale."""
+
+    outcome = "skipped"
 
 
 class BadConfiguration(RecjobsError):

@@ -151,7 +151,7 @@ class NightFiles:
         try:
             yield files
         except (Refused, InputLate):
-            files.put("refused.json")  # the step is not done, but what it found wrong may be read
+            files.put("refused.json")  # the step is not done, but the reasons may be read
             raise
         files.put("manifest.json")
 
@@ -194,7 +194,7 @@ class NightFiles:
         return named
 
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
-        """A file's content, once its hash was found to be the manifest's.
+        """A file's content, whose hash is the manifest's.
 
         Raises ModelRefused when the file is missing, unnamed or changed.
         """
@@ -219,9 +219,9 @@ class NightFiles:
             )
         return content
 
-    def load_json(self, step: str, name: str) -> Any:
-        """A JSON file."""
-        return json.loads(self.load_bytes(step, name).to_pybytes())
+    def load_json(self, step: str, name: str) -> dict[str, Any]:
+        """A JSON file that holds an object."""
+        return dict(json.loads(self.load_bytes(step, name).to_pybytes()))
 
     def load_table(self, step: str, name: str, columns: list[str] | None = None) -> pa.Table:
         """A Parquet file."""

@@ -87,8 +87,7 @@ class Handovers:
 
     def stored_request(self) -> dict[str, Any]:
         """The request as JSON: that of an older version of this code may be no `Request`."""
-        request: dict[str, Any] = self.files.load_json("begin", "request.json")
-        return request
+        return self.files.load_json("begin", "request.json")
 
     def extracted_sources(self) -> list[dict[str, Any]]:
         """Of each source its `files`, how many rows were `read`, and how many each rule `excluded`."""
@@ -137,8 +136,7 @@ class Handovers:
 
     def drift(self) -> dict[str, Any]:
         """`compared_with`: the earlier batch, or None; `features`: how far each moved since, as `Moved.to_json`."""
-        drift: dict[str, Any] = self.files.load_json("validate", "drift.json")
-        return drift
+        return self.files.load_json("validate", "drift.json")
 
     def train(self) -> Interactions:
         """The interactions before the cutoff."""
@@ -165,8 +163,7 @@ class Handovers:
 
     def training(self) -> dict[str, Any]:
         """`recipe`, `warm` (whether the fit began with the champion's factors), `iterations`, `interactions`."""
-        training: dict[str, Any] = self.files.load_json("train", "train.json")
-        return training
+        return self.files.load_json("train", "train.json")
 
     def evaluation(self) -> Evaluation:
         """What the models were worth on the holdout."""
@@ -177,7 +174,7 @@ class Handovers:
         return self.files.load_table("evaluate", f"{view}.parquet")
 
     def holdout_lists(self) -> pa.Table:
-        """What the users of the holdout would have been served by each model, as `kept_lists` made it."""
+        """The list of each holdout user by each model, as `kept_lists` returns them."""
         return self.files.load_table("evaluate", "lists.parquet")
 
     def candidate_defect(self) -> str | None:
@@ -212,11 +209,11 @@ class Handovers:
         return self.files.open_table("score", f"{of}.parquet")
 
     def inspection(self) -> Inspection:
-        """What was found when the lists were checked."""
+        """The outcome of checking the finished lists."""
         return Inspection.model_validate(self.files.load_json("inspect", "inspection.json"))
 
     def exposure(self) -> pa.Table:
-        """In how many lists each item is."""
+        """In how many lists each item is: counted before the flip, which need not wait for it."""
         return self.files.load_table("inspect", "exposure.parquet")
 
     def _model(self, step: str, name: str) -> "StoredModel":

@@ -15,7 +15,7 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
     """What is wrong with the input as a whole."""
     catalog, request = night.catalog, night.request
     limits = catalog.limits
-    found = []
+    findings = []
     worst = "; ".join(
         f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
     )
@@ -26,23 +26,23 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
             f"{counts['quarantined']} quarantined{': ' + worst if worst else ''}); at least "
             f"{limits.min_interactions} are needed"
         )
-        found.append(of_night("too_few_interactions", "refuse", usable, sentence))
+        findings.append(of_night("too_few_interactions", "refuse", usable, sentence))
     offered = counts["read"] - counts["excluded"]
     if offered and counts["quarantined"] / offered > limits.max_rejected_share:
         sentence = (
             f"{counts['quarantined'] / offered:.1%} of the rows are bad, limits.max_rejected_share allows "
             f"{limits.max_rejected_share:.1%}: {worst}"
         )
-        found.append(of_night("too_many_rejected", "refuse", counts["quarantined"], sentence))
+        findings.append(of_night("too_many_rejected", "refuse", counts["quarantined"], sentence))
     if catalog.items and catalog.items.unknown == "refuse" and "unknown_item" in tally.quarantined:
         sentence = (
             f"{tally.quarantined['unknown_item']} rows have an item that {catalog.items.path or 'items.sql'} does not "
             f"have, such as {tally.places['unknown_item']}"
         )
-        found.append(of_night("unknown_item", "refuse", tally.quarantined["unknown_item"], sentence))
+        findings.append(of_night("unknown_item", "refuse", tally.quarantined["unknown_item"], sentence))
     bounds = limits.volume
     usual = volume.BANDS[catalog.mode]
-    found += volume.of_volume(
+    findings += volume.of_volume(
         counts["accepted"],
         request.as_of,
         request.history,
@@ -54,9 +54,9 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
     if catalog.live:
         newest = instant(interactions.occurred_at.max()) if len(interactions) else None
         fresh = limits.freshness
-        found += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
-        found += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
-    return found
+        findings += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
+        findings += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
+    return findings
 
 
 def earlier_profile(night: Night) -> Profile | None:

@@ -10,7 +10,6 @@ from recjobs import LISTS
 from recjobs.adapters.statsd import Metrics
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
-from recjobs.errors import InputLate, Refused, TryLater
 
 
 def begin_night(catalog: Catalog, **asked: Any) -> dict[str, Any]:
@@ -57,17 +56,8 @@ def counted(name: str, catalog: Catalog) -> Iterator[Metrics]:
     metrics = Metrics(settings.statsd_host, settings.statsd_port, catalog.name, name)
     try:
         yield metrics
-    except InputLate:
-        metrics.count("skipped")
-        raise
-    except Refused:
-        metrics.count("refused")
-        raise
-    except TryLater:
-        metrics.count("waiting")
-        raise
-    except Exception:
-        metrics.count("failed")
+    except Exception as error:
+        metrics.count(getattr(error, "outcome", "failed"))
         raise
 
 

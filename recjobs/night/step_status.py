@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recjobs.adapters.postgres import Database
-from recjobs.errors import InputLate, Refused, TryLater
+from recjobs.errors import RecjobsError
 from recjobs.night.night import Night
 
 CONNECT_SECONDS = 2
@@ -22,14 +22,8 @@ def noted(night: Night, step: str) -> Iterator[None]:
     try:
         yield
         state = "done"
-    except InputLate:
-        state = "skipped"
-        raise
-    except Refused:
-        state = "refused"
-        raise
-    except TryLater:
-        state = "waiting"
+    except RecjobsError as error:
+        state = error.outcome
         raise
     finally:
         if goes_on:

@@ -1,5 +1,5 @@
-"""Let go of what old nights left: lists, then artifacts, then records. The latest five published batches stay, and the
-live one however old; the models that they and the champion are of; and what the catalog's `keep` says."""
+"""Remove what old nights left: lists, then artifacts, then records. The latest five published batches stay, and the
+live one however old; their models and the champion's; and what the catalog's `keep` says."""
 
 from typing import Any
 
@@ -86,7 +86,7 @@ def _prune_artifacts(session: Session, unneeded: Leftovers) -> None:
 
 
 def _give_up_model(session: Session, unneeded: Leftovers, batch_id: str) -> bool:
-    """Let a night's model be no file to put in charge, unless somebody has done that just now."""
+    """Make a night's model no longer promotable, unless it was put in charge just now."""
     with session.transaction():
         session.rows("take_turn")
         if any(night == batch_id and parts & {"refit", *ALL} for night, parts in needed_by_database(session, set())):

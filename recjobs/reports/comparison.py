@@ -42,13 +42,13 @@ PARTS = {
 
 def tables(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """view -> table of PARTS -> model -> its cells in order; a cell is a row of evaluations, or None."""
-    found = {(r["view"], r["model"], r["segment"], r["metric"]): r for r in rows}
+    cells = {(r["view"], r["model"], r["segment"], r["metric"]): r for r in rows}
     views = dict.fromkeys(r["view"] for r in rows)
     return {
         view: {
             part: {
                 model: [
-                    found.get((view, model, *(("all", key) if part != "For whom (NDCG@20)" else (key, "ndcg_at_20"))))
+                    cells.get((view, model, *(("all", key) if part != "For whom (NDCG@20)" else (key, "ndcg_at_20"))))
                     for key in columns
                 ]
                 for model in dict.fromkeys(r["model"] for r in rows if r["view"] == view)

@@ -21,21 +21,17 @@ def run(night: Night) -> dict[str, int]:
 
     Raises DataRefused when a file is missing, damaged, lacks a column, or changed since the night began.
     """
-    n_read, n_excluded = 0, 0
+    counts = list[dict[str, Any]]()
     with night.writing("extract") as files:
-        described: list[dict[str, Any]] = []
         for key, place in night.catalog.places.items():
-            source_files = _pinned(night, key, place)
-            if not isinstance(place, Source):
-                _copy(files, f"{key}.parquet", source_files, night.catalog.mapping(place), place)
-                continue
-            name = f"source-{len(described):03d}.parquet"
-            counts = _copy(files, name, source_files, night.catalog.mapping(place), place)
-            described.append(counts)
-            n_read += counts["read"]
-            n_excluded += sum(counts["excluded"].values())
-        files.save_json("extract.json", {"input_hash": night.request.input["hash"], "sources": described})
-    return {"read": n_read, "excluded": n_excluded}
+            is_source = isinstance(place, Source)
+            name = f"source-{len(counts):03d}.parquet" if is_source else f"{key}.parquet"
+            count = _copy(files, name, _pinned(night, key, place), night.catalog.mapping(place), place)
+            if is_source:
+                counts.append(count)
+        files.save_json("extract.json", {"input_hash": night.request.input["hash"], "sources": counts})
+    excluded = sum(n for count in counts for n in count["excluded"].values())
+    return {"read": sum(count["read"] for count in counts), "excluded": excluded}
 
 
 def _pinned(night: Night, key: str, place: AnyPlace) -> list[SourceFile]:

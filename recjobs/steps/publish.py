@@ -35,7 +35,7 @@ def run(night: Night) -> dict[str, Any]:
         if state and state["state"] == "staged":
             _load(night, loader)
             loader.rows("seal_batch", batch_id=batch_id)
-            loader.rows("record_exposure", batch_id=batch_id, counts=_exposure(night))
+            loader.rows("record_exposure", batch_id=batch_id, counts=night.exposure().to_pydict())
             _must_be_what_was_inspected(night, loader, inspection)
         with night.database("publisher").connect() as publisher:
             record(night, publisher)
@@ -88,12 +88,6 @@ def _load(night: Night, loader: Session) -> None:
     ):
         chunks = copy_format.stream(_encoded(night.batch_id, parts))
         loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
-
-
-def _exposure(night: Night) -> dict[str, list[Any]]:
-    """In how many lists each item is; counted by `inspect`, so that the flip need not wait for it."""
-    columns: dict[str, list[Any]] = night.exposure().to_pydict()
-    return columns
 
 
 def partition(table: str, batch_id: str) -> str:

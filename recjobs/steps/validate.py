@@ -33,11 +33,11 @@ def run(night: Night) -> dict[str, int | float]:
     """Write interactions (numbers), users and items (ids and attributes, in order of id), rejected rows and findings.
 
     read = excluded + accepted + merged + quarantined, exactly. Raises DataRefused or InputLate when the
-    catalog's limits say so; what was found is written down and recorded in SQL all the same.
+    catalog's limits say so; the findings are written and recorded in SQL all the same.
     """
     with night.writing("validate") as files, ThreadPoolExecutor(1) as writer:
-        tally, said, known = Tally(), core_items.Said(), _items_of_a_file(night)
-        gathered = _gather(night, files, tally, said, known)
+        tally, stated, known = Tally(), core_items.Said(), _items_of_a_file(night)
+        gathered = _gather(night, files, tally, stated, known)
         whole, attributes = gathered, None
         if known is not None:
             attributes = _carried_over(night, core_items.of_file(known))
@@ -58,7 +58,7 @@ def run(night: Night) -> dict[str, int | float]:
         )
         files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
         if attributes is None:
-            attributes = _carried_over(night, said.attributes())
+            attributes = _carried_over(night, stated.attributes())
         _save_people_and_things(night, files, whole, attributes)
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
@@ -72,7 +72,7 @@ def _items_of_a_file(night: Night) -> pa.Table | None:
     return night.described_rows("items") if items and items.is_given else None
 
 
-def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said, known: pa.Table | None) -> Gathered:
+def _gather(night: Night, files: StepFiles, tally: Tally, stated: core_items.Said, known: pa.Table | None) -> Gathered:
     collected = Collected()
     if base := night.base():
         user_ids, item_ids = base.users()["user_id"], base.items(["item_id"])["item_id"]
@@ -90,7 +90,7 @@ def _gather(night: Night, files: StepFiles, tally: Tally, said: core_items.Said,
             parquet = night.source_rows(index)
             with named(source, described["files"]):
                 for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
-                    bad = _take(batch, ids, source, night, tally, collected, said, described["files"], known_items)
+                    bad = _take(batch, ids, source, night, tally, collected, stated, described["files"], known_items)
                     if bad.num_rows:
                         rejected.write_table(bad)
                         tally.quarantine(bad)
@@ -112,7 +112,7 @@ def _with_ids(batches: Iterator[pa.RecordBatch], source: Source) -> _Coming:
 
 
 def _read_ahead(batches: _Coming) -> _Coming:
-    """The same, the next one made while the last is worked on."""
+    """The same batches, the next one read while the last is checked."""
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, batches, None)
         while (batch := coming.result()) is not None:
@@ -131,7 +131,7 @@ def _take(
     night: Night,
     tally: Tally,
     collected: Collected,
-    said: core_items.Said,
+    stated: core_items.Said,
     names: list[str],
     known_items: pa.Array | None,
 ) -> pa.Table:
@@ -150,7 +150,7 @@ def _take(
     tally.exclude("rating_too_low", int(too_low.sum()))
     sound &= ~late & ~too_low
     collected.add(checked, sound)
-    said.add(checked, sound, raw)
+    stated.add(checked, sound, raw)
 
     bad = pa.array(checked.reason >= 0)
     files = pa.DictionaryArray.from_arrays(raw["file"].filter(bad).cast(pa.int32()), pa.array(names))

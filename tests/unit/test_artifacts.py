@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from recjobs.adapters.artifact_store import ArtifactStore
-from recjobs.errors import BadConfiguration, ModelRefused
+from recjobs.errors import BadConfiguration, DataRefused, ModelRefused
 
 BATCH = "20240601T120000Z-1"
 
@@ -176,6 +176,25 @@ def test_json_without_sense_is_not_written(night):
     with pytest.raises(ValueError, match="not JSON compliant"), night.writing("score") as files:
         files.save_json("j", {"x": float("nan")})
     assert not night.is_done("score")
+
+
+def write_and_refuse(night):
+    with night.writing("validate") as files:
+        files.save_json("findings.json", {"counts": {}})
+        raise DataRefused
+
+
+def test_what_a_refused_step_wrote_may_be_read_and_the_step_is_not_done(night):
+    write(night, x="before")
+    with pytest.raises(DataRefused):
+        write_and_refuse(night)
+    assert not night.is_done("validate")
+    with pytest.raises(ModelRefused, match="no finished 'validate' step"):
+        night.load_json("validate", "findings.json")
+    refused = night.with_refused()
+    assert refused.is_done("validate")
+    assert refused.load_json("validate", "findings.json") == {"counts": {}}
+    assert refused.load_bytes("score", "x").to_pybytes() == b"before"
 
 
 class Bomb:

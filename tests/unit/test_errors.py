@@ -1,4 +1,4 @@
-"""The tree of errors is the one its module draws, and every class answers its two questions."""
+"""The tree of errors is the one its module draws, and every class answers its three questions."""
 
 import re
 
@@ -40,3 +40,11 @@ def test_exit_codes_are_those_of_the_contract():
     assert codes["Defect"] == 70
     assert codes["SystemAway"] == codes["Locked"] == codes["Superseded"] == codes["InputLate"] == 75
     assert codes["BadConfiguration"] == 78
+
+
+def test_a_step_ends_as_the_error_it_raised_says():
+    outcomes = {kind.__name__: kind.outcome for kind in classes()}
+    assert outcomes["DataRefused"] == outcomes["ModelUnreadable"] == outcomes["ListsRefused"] == "refused"
+    assert outcomes["SystemAway"] == outcomes["Locked"] == outcomes["Superseded"] == "waiting"
+    assert outcomes["InputLate"] == "skipped"
+    assert outcomes["Misuse"] == outcomes["Defect"] == outcomes["BadConfiguration"] == "failed"

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.evaluation.gate import Bounds, Shown, decide, segments_by_activity
+from recjobs.core.evaluation.approval import Answer, decided
+from recjobs.core.evaluation.gate import Bounds, Check, Shown, Verdict, decide, segments_by_activity
 
 N = 400
 NOISE = np.random.default_rng(1).normal(0, 0.02, (3, N))
@@ -271,6 +272,35 @@ def test_a_verdict_is_plain_json_with_null_for_what_is_infinite():
         "name": "popularity", "passed": True, "value": None, "bound": 0.0,
         "sentence": "better than popularity_30d beyond doubt: without bound (95%: without bound to without bound)",
     }  # fmt: skip
+
+
+def test_a_verdict_that_is_stored_comes_back():
+    stored = verdict(same_recipe=False)
+    assert Verdict.from_json(json.loads(json.dumps(stored.to_json()))) == stored
+
+
+def test_the_verdict_of_an_older_night_comes_back_with_defaults_and_without_what_is_unknown():
+    check = {"name": "sound", "passed": True, "colour": "red"}
+    older = {"verdict": "refused", "reason": "worse", "n_users": 3, "checks": [check], "p_value": 0.2}
+    assert Verdict.from_json(older) == Verdict("refused", "worse", n_users=3, checks=(Check("sound", True),))
+    assert not Verdict.from_json({"verdict": "promoted", "reason": "better"}).inconclusive
+
+
+@pytest.mark.parametrize(
+    ("approved", "timed_out", "outcome", "approval", "reason"),
+    [
+        (True, False, "promoted", "approved", "approved by ann (fresher); the gate said: unsure"),
+        (False, False, "refused", "refused", "unsure; refused by ann (fresher)"),
+        (False, True, "refused", "timed out", "unsure; nobody answered in time"),
+    ],
+)
+def test_an_answer_decides_and_is_kept_in_the_verdict(approved, timed_out, outcome, approval, reason):
+    open_one = Verdict("refused", "unsure", inconclusive=True)
+    answered = decided(open_one, Answer(approved, "ann", "2025-06-01T08:00:00+00:00", "fresher", timed_out, late=False))
+    assert (answered.verdict, answered.approval, answered.reason) == (outcome, approval, reason)
+    assert (answered.approved_by, answered.approval_reason) == ("ann", "fresher")
+    assert Verdict.from_json(answered.to_json()) == answered
+    assert decided(open_one, None) == open_one
 
 
 def test_of_changed_recipes_that_change_nothing_at_most_about_one_in_twenty_is_promoted():
