@@ -76,7 +76,7 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
     )
     confidence = world.confidence(RECIPE, 0)
     model = als.fit(confidence, RECIPE, 7)
-    users = als.fold_in(confidence, model.item_factors, RECIPE)
+    users = model.user_factors
     eligible, seen = model.knows_items(), world.pairs()
 
     items = np.ascontiguousarray(model.item_factors.T)

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,9 +20,10 @@ from recjobs.config import load_settings  # first: one BLAS thread, which must b
 import numpy as np  # isort: skip
 
 from benchmarks import looks  # isort: skip
-from recjobs.core.model import als  # isort: skip
 from recjobs.core.evaluation.bootstrap import Interval, geometric_mean_difference, relative_difference  # isort: skip
-from recjobs.core.evaluation.exam import Contestant, answer, exam  # isort: skip
+from recjobs.core.evaluation.exam import answer, exam  # isort: skip
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past  # isort: skip
+from recjobs.core.model.engine import Cpu  # isort: skip
 from recjobs.core.rows.interactions import Interactions  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.instants import microseconds  # isort: skip
@@ -86,12 +86,12 @@ def _ask(shop: Interactions, date: str, tuned: Recipe, in_file: Recipe) -> dict[
     now = microseconds(cutoff)
     train, holdout = split_at(shop.where(shop.occurred_at < microseconds(as_of)), cutoff)
     questions = exam(train, holdout, "discovery", SEED)
-    contestants = [Contestant("popular", None, None, 30), Contestant("neighbours", None, replace(in_file, blend=0.0))]
+    past, known = Past(train, now, Cpu(THREADS)), Knowledge.of_train(train)
+    models: dict[str, Model | None] = {"popular": None, "neighbours": Model(None, in_file)}
     for name, recipe in (("catalog file", in_file), ("tuned", tuned)):
-        factors = als.fit(train.confidence(recipe, now), recipe, SEED, THREADS)
-        contestants.append(Contestant(name, factors.item_factors, recipe))
-    answers = (answer(contestant, train, now, questions, THREADS) for contestant in contestants)
-    return {given.name: given.per_user["ndcg"] for given in answers}
+        models[name] = Model(past.engine.fit(past.confidence(recipe), recipe, SEED).item_factors, recipe)
+    makers = {name: ListMaker(past, known, model, questions.kept_out) for name, model in models.items()}
+    return {name: answer(name, maker, questions).per_user["ndcg"] for name, maker in makers.items()}
 
 
 def _text(difference: Interval) -> str:

@@ -22,8 +22,14 @@ from recjobs.core.model import als  # isort: skip
 from recjobs.core.evaluation import integrity, metrics  # isort: skip
 from recjobs.core.model.als import Factors  # isort: skip
 from recjobs.core.evaluation.bootstrap import interval, relative_difference, resampled_means  # isort: skip
-from recjobs.core.evaluation.exam import Answer, Contestant, Exam, answer, exam  # isort: skip
-from recjobs.core.evaluation.gate import SEEN, Bounds, Shown, Verdict, decide, segments_by_activity  # isort: skip
+from recjobs.core.evaluation.exam import Answer, Exam, answer, exam  # isort: skip
+from recjobs.core.lists.choice import ListChoice  # isort: skip
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past  # isort: skip
+from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS  # isort: skip
+from recjobs.core.model.engine import Cpu  # isort: skip
+from recjobs.core.evaluation.gate import SEEN, SEGMENTS, Bounds, Shown, decide
+
+from recjobs.core.evaluation.verdict import Verdict  # isort: skip
 from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.model.stored import StoredModel  # isort: skip
 from recjobs.core.lists.popularity import popularity  # isort: skip
@@ -60,17 +66,24 @@ class Night:
     @cached_property
     def popular(self) -> dict[str, Answer]:
         """The two popular lists."""
-        return {name: self.asked(None, name, days) for name, days in (("popularity_30d", 30), ("popularity_all", None))}
+        return {name: self.asked(None, name) for name in WINDOWS}
 
     def fitted(self, seed: int, data: Interactions | None = None, now: int | None = None, **options: object) -> Factors:
         """The recipe's fit on the train part, or on other data."""
         data, now = data or self.train, now or self.now
         return als.fit(data.confidence(self.recipe, now), self.recipe, seed, THREADS, **options)  # type: ignore[arg-type]
 
-    def asked(self, factors: Factors | None, name: str = "candidate", days: float | None = 30) -> Answer:
-        """What a model, or the popular list, would have served."""
-        contestant = Contestant(name, factors and factors.item_factors, self.recipe if factors else None, days)
-        return answer(contestant, self.train, self.now, self.questions, THREADS)
+    @cached_property
+    def past(self) -> Past:
+        """What all lists are made of."""
+        return Past(self.train, self.now, Cpu(THREADS))
+
+    def asked(self, factors: Factors | None, name: str = DEFAULT_WINDOW) -> Answer:
+        """What a model, or a popular list, would have served."""
+        known, model = Knowledge.of_train(self.train), Model(factors.item_factors, self.recipe) if factors else None
+        return answer(
+            name, ListMaker(self.past, known, model, self.questions.kept_out, ListChoice(name)), self.questions
+        )
 
     def shown(self, given: Answer) -> Shown:
         """As the gate takes it."""
@@ -94,13 +107,14 @@ class Night:
     def verdict(self, candidate: Factors, champion: Factors) -> Verdict:
         """What the gate makes of a retrain."""
         activity = np.bincount(self.train.user_idx, minlength=self.train.n_users)[self.questions.users]
+        groups = ListChoice.from_activity(activity).groups(activity)
         bounds = self.catalog.gate.model_dump() | {"min_holdout_users": self.catalog.min_holdout_users}
         return decide(
             self.shown(self.asked(candidate)),
             self.shown(self.asked(champion)),
             {name: given.per_user["ndcg"] for name, given in self.popular.items()},
             same_recipe=True,
-            segments=segments_by_activity(activity),
+            segments={name: groups[name] for name in SEGMENTS},
             defect=self.looked_at(StoredModel(candidate, *_ids(self.train)))[0],
             bounds=Bounds(**{field.name: bounds[field.name] for field in fields(Bounds)}),
             seed=7,

@@ -21,7 +21,9 @@ from benchmarks import looks  # isort: skip
 from recjobs.core.model import als  # isort: skip
 from recjobs.core.evaluation import metrics  # isort: skip
 from recjobs.core.model.attributes import completed, features, held_down  # isort: skip
-from recjobs.core.evaluation.exam import blend_of  # isort: skip
+from recjobs.core.lists import maker  # isort: skip
+from recjobs.core.model.engine import Cpu  # isort: skip
+from recjobs.core.model.fold_in import FoldIn  # isort: skip
 from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.lists.popularity import popularity  # isort: skip
 from recjobs.core.model.ranking import best_items, first_unseen  # isort: skip
@@ -76,8 +78,11 @@ class Past:
         self.later = _nonzero(later - later.multiply(self.seen > 0))
         confidence = self.train.confidence(world.recipe, self.cutoff)
         fitted = als.fit(confidence, world.recipe, 7, THREADS)
-        self.vectors = als.fold_in(confidence, fitted.item_factors, world.recipe, THREADS)
-        self.item_factors, self.blend = fitted.item_factors, blend_of(confidence, world.recipe, THREADS)
+        self.vectors = FoldIn(fitted.item_factors, world.recipe, THREADS).of(confidence)[0]
+        self.item_factors, self.blend = (
+            fitted.item_factors,
+            maker.Past(self.train, self.cutoff, Cpu(THREADS)).blend(world.recipe),
+        )
         self.found = completed(fitted.item_factors, world.titles, world.categories, world.recipe.blend)
 
 

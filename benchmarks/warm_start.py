@@ -19,7 +19,9 @@ import numpy as np  # isort: skip
 
 from benchmarks import generate, looks  # isort: skip
 from recjobs.core.model import als  # isort: skip
-from recjobs.core.evaluation.exam import Contestant, answer, exam  # isort: skip
+from recjobs.core.evaluation.exam import answer, exam  # isort: skip
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past  # isort: skip
+from recjobs.core.model.engine import Cpu  # isort: skip
 from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.instants import microseconds  # isort: skip
@@ -60,13 +62,18 @@ def _table(name: str, world: Interactions, end: int, recipe: Recipe) -> None:
     questions = exam(train, holdout, "discovery", 7)
     confidence = train.confidence(recipe, cutoff)
     known = np.diff(confidence.tocsc().indptr) > 0
+    past, eligible = Past(train, cutoff, Cpu(THREADS)), Knowledge.of_train(train)
+
+    def ndcg(model: Model | None) -> float:
+        maker = ListMaker(past, eligible, model, questions.kept_out)
+        return float(answer("fit", maker, questions).per_user["ndcg"].mean())
 
     def course(start: als.Factors | None, iterations: int) -> tuple[list[float], int, float]:
         found: list[float] = []
 
         def watch(_: int, users: np.ndarray, item_factors: np.ndarray) -> None:
-            contestant = Contestant("fit", np.where(known[:, None], item_factors, np.float32(0)), recipe)
-            found.append(float(answer(contestant, train, cutoff, questions, THREADS).per_user["ndcg"].mean()))
+            model = Model(np.where(known[:, None], item_factors, np.float32(0)), recipe)
+            found.append(ndcg(model))
 
         settled, als.SETTLED = als.SETTLED, 2.0  # to see what would have come
         als.fit(confidence, replace(recipe, iterations=iterations), 7, THREADS, start, watch)
@@ -75,7 +82,7 @@ def _table(name: str, world: Interactions, end: int, recipe: Recipe) -> None:
         ended = als.fit(confidence, replace(recipe, iterations=iterations), 7, THREADS, start)
         return found, ended.iterations, time.perf_counter() - began
 
-    popular = answer(Contestant("popular", None, None, 30), train, cutoff, questions, THREADS).per_user["ndcg"].mean()
+    popular = ndcg(None)
     cold = course(None, COLD)
     reference = cold[0][-1]
     print(

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from recjobs.core.lists.popularity import DEFAULT_WINDOW
+
 
 def of_comparison(result: dict[str, Any]) -> Iterator[str]:
     """What `recjobs compare` prints, line by line."""
@@ -22,7 +24,7 @@ def of_comparison(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _compared(what: str, users: str, of: dict[str, Any]) -> str:
-    means = "".join(_number(of[name], 9, 4) for name in ("a", "b", "popularity_30d", "neighbours"))
+    means = "".join(_number(of[name], 9, 4) for name in ("a", "b", DEFAULT_WINDOW, "neighbours"))
     bounds = [("no bound" if v is None else f"{v:+.1%}") for v in (of["difference"] or {}).values()]
     said = f"{bounds[0]} ({bounds[1]} to {bounds[2]})" if bounds else "nobody asked"
     return f"{what:24}{users:>7}{means}   {said}"

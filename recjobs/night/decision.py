@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from recjobs.core.evaluation.approval import is_open
-from recjobs.core.evaluation.gate import Verdict
+from recjobs.core.evaluation.verdict import Verdict
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
 

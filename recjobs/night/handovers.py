@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from recjobs.adapters.artifacts import NightFiles, StepFiles
 from recjobs.core.evaluation.approval import Answer
-from recjobs.core.evaluation.gate import Verdict
 from recjobs.core.evaluation.split import Cutoff
+from recjobs.core.evaluation.verdict import Verdict
 from recjobs.core.rows.drift import Profile
 from recjobs.core.rows.interactions import Interactions
 
@@ -41,6 +41,8 @@ class Evaluation(_Stored):
 
     metrics: list[dict[str, Any]]
     users: dict[str, int]
+    lists: dict[str, Any] = {}
+    """`ListChoice` of candidate and champion."""
 
 
 class ChosenModel(_Stored):

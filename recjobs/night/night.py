@@ -15,13 +15,16 @@ from recjobs.catalog.file import Catalog
 from recjobs.config import ROOT, Settings, load_settings
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.evaluation.approval import decided, is_open
-from recjobs.core.evaluation.gate import Verdict
+from recjobs.core.evaluation.verdict import Verdict
+from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import Misuse, ModelRefused, SystemAway
 from recjobs.night.handovers import Handovers
 from recjobs.night.request import ChampionPin, Request
 
 if TYPE_CHECKING:
+    from recjobs.core.lists.maker import Knowledge
     from recjobs.core.model.als import Factors
+    from recjobs.core.model.engine import Engine
     from recjobs.core.model.stored import StoredModel
 
 Role = Literal["owner", "loader", "publisher", "reader", "editor"]
@@ -67,6 +70,19 @@ class Night(Handovers):
     def threads(self) -> int:
         """Threads for training and scoring."""
         return self.settings.threads or os.cpu_count() or 1
+
+    @property
+    def engine(self) -> "Engine":
+        """What fits and ranks tonight's models."""
+        from recjobs.core.model.engine import Cpu
+
+        return Cpu(self.threads)
+
+    def known_at_cutoff(self, train: Interactions) -> "Knowledge":
+        """What an evaluation may know of users and items: nothing that is only known tonight."""
+        from recjobs.core.lists.maker import Knowledge
+
+        return Knowledge.of_train(train, self.users()["segment"].to_pylist())
 
     @property
     def view(self) -> str:

@@ -11,16 +11,18 @@ import numpy as np
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.recipes import recipe_of
 from recjobs.config import load_settings
+from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.bootstrap import Interval, geometric_mean_difference, relative_difference
-from recjobs.core.evaluation.exam import VIEWS, Contestant, answer, exam, with_neighbours
-from recjobs.core.model import als
+from recjobs.core.evaluation.exam import VIEWS, exam
+from recjobs.core.lists.maker import Model, Past
+from recjobs.core.lists.popularity import DEFAULT_WINDOW
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.errors import DataRefused, Misuse
 from recjobs.night.night import Night, database, registry
 
 SIDES = ("a", "b")
-BASELINES = ("popularity_30d", "neighbours")
+BASELINES = (DEFAULT_WINDOW, "neighbours")
 
 
 def recipes(catalog: Catalog, said: Sequence[str]) -> list[Recipe]:
@@ -97,22 +99,23 @@ def _date(date: str, night: Night, asked: Sequence[Recipe]) -> _Date:
     now, seed = microseconds(night.cutoff().at), night.request.seed
     if not len(train):
         raise DataRefused(f"{date}: nothing to learn from before {night.cutoff().at:%Y-%m-%d}; say a later date")
-    contestants, seconds = list[Contestant](), dict[str, float]()
+    past, known = Past(train, now, night.engine), night.known_at_cutoff(train)
+    models, seconds = dict[str, Model](), dict[str, float]()
     for side, recipe in zip(SIDES, asked, strict=True):
         began = time.monotonic()
-        if contestants and recipe == asked[0]:  # several threads would not give the very same factors again
-            contestants.append(Contestant(side, contestants[0].item_factors, recipe))
+        if models and recipe == asked[0]:  # several threads would not give the very same factors again
+            models[side] = models[SIDES[0]]
         else:
-            factors = als.fit(train.confidence(recipe, now), recipe, seed, night.threads)
-            contestants.append(Contestant(side, np.nan_to_num(factors.item_factors), recipe))
+            factors = past.engine.fit(past.confidence(recipe), recipe, seed)
+            models[side] = Model(np.nan_to_num(factors.item_factors), recipe)
         seconds[side] = time.monotonic() - began
-    contestants += [Contestant("popularity_30d", None, None, 30), Contestant("neighbours", None, night.catalog.recipe)]
-    contestants = [with_neighbours(one, train, now, night.threads) for one in contestants]
-    views, ndcg = dict[str, Any](), dict[str, dict[str, np.ndarray]]()
-    for view in dict.fromkeys((*VIEWS, night.view)):
+    baselines = {"neighbours": Model(None, night.catalog.recipe)}
+    views, ndcg, choices = dict[str, Any](), dict[str, dict[str, np.ndarray]](), None
+    for view in dict.fromkeys((night.view, *VIEWS)):
         questions = exam(train, holdout, view, seed, now=now, after_days=night.after_days)
-        answers = (answer(one, train, now, questions, night.threads) for one in contestants)
-        ndcg[view] = {given.name: given.per_user["ndcg"] for given in answers}
+        outcome = contest(past, known, questions, models, baselines, seed, choices)
+        choices = outcome.choices
+        ndcg[view] = {name: outcome.answers[name].per_user["ndcg"] for name in (*SIDES, *BASELINES)}
         views[view] = {"users": questions.users.size, **_values(ndcg[view], seed)}
     result = {
         "date": date,

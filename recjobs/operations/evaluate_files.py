@@ -17,10 +17,13 @@ from recjobs.catalog.file import Catalog
 from recjobs.catalog.recipes import recipe_with
 from recjobs.config import load_settings
 from recjobs.core.evaluation import baselines
-from recjobs.core.evaluation.exam import Contestant, K, filled_up, ranked_of
+from recjobs.core.evaluation.exam import K
 from recjobs.core.evaluation.given_split import GivenSplit, given_split
 from recjobs.core.evaluation.metrics import per_user
-from recjobs.core.model import als
+from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.lists.popularity import WINDOWS
+from recjobs.core.model.engine import Cpu
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import BadConfiguration, DataRefused, Misuse
@@ -68,19 +71,22 @@ def run(
     end, search = int(split.train.occurred_at.max()) + 1_000_000, None
     if tune:
         search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, say)
-    entries = _contestants(split, recipe, end, has_times, seed, threads)
+    past = Past(split.train, end, Cpu(threads))
+    known = Knowledge.of_train(split.train)
+    choice = ListChoice(next(name for name, days in WINDOWS.items() if has_times or days is None))
+    entries = _contenders(past, recipe, has_times, seed)
     models: dict[str, dict[str, float]] = {}
-    for number, (name, make) in enumerate(entries.items()):
+    for number, (name, (model, window)) in enumerate(entries.items()):
         say(f"asking {name}", number / len(entries))
         since = time.monotonic()
-        contestant = make()
-        ranked = ranked_of(contestant, split.train, end, split.questions, K, threads)
-        given = filled_up(ranked, contestant, split.train, end, split.questions)
-        each = per_user(given, split.questions.holdout, K)
+        maker = ListMaker(past, known, model(), split.questions.kept_out, ListChoice(window) if window else choice)
+        ranked, _ = maker.rank(split.questions.users, K)
+        finished = maker.finish(ranked, split.questions.users).ranked.item_idx
+        each = per_user(finished, split.questions.holdout, K)
         means = {f"{metric}_at_{K}": float(np.nanmean(each[metric])) for metric in ("recall", "ndcg")}
         models[name] = means | {"seconds": time.monotonic() - since}
         if name == "recipe" and lists:
-            _write(lists, split, given, baselines.falling_scores(ranked, given))
+            _write(lists, split, finished, baselines.falling_scores(ranked, finished))
     return {
         "models": models,
         "recipe": recipe.to_json(),
@@ -147,30 +153,26 @@ def _search(
     }, found.recipe
 
 
-def _contestants(
-    split: GivenSplit, recipe: Recipe, now: int, has_times: bool, seed: int, threads: int
-) -> dict[str, Callable[[], Contestant]]:
-    """Who is asked, by name; each is fit when its turn comes."""
-    days = 30 if has_times else None
-    train = split.train
+def _contenders(
+    past: Past, recipe: Recipe, has_times: bool, seed: int
+) -> dict[str, tuple[Callable[[], Model | None], str | None]]:
+    """Who is asked, by name: what fits the model when its turn comes, or the window of a popular list."""
+    engine = past.engine
 
-    def of_recipe() -> Contestant:
-        factors = als.fit(train.confidence(recipe, now), recipe, seed, threads)
-        return Contestant("recipe", np.nan_to_num(factors.item_factors), recipe, days)
+    def of_recipe() -> Model:
+        return Model(np.nan_to_num(engine.fit(past.confidence(recipe), recipe, seed).item_factors), recipe)
 
-    def of_implicit() -> Contestant:
-        item_factors, defaults = baselines.implicit_defaults(train.pairs(), seed, threads)
-        return Contestant("implicit_defaults", np.nan_to_num(item_factors), defaults, days)
+    def of_implicit() -> Model:
+        item_factors, defaults = baselines.implicit_defaults(past.interactions.pairs(), seed, engine.threads)
+        return Model(np.nan_to_num(item_factors), defaults)
 
-    entries: dict[str, Callable[[], Contestant]] = {
-        "recipe": of_recipe,
-        "implicit_defaults": of_implicit,
-        "neighbours": lambda: Contestant("neighbours", None, recipe, days),
+    windows = [name for name, days in WINDOWS.items() if has_times or days is None]
+    return {
+        "recipe": (of_recipe, None),
+        "implicit_defaults": (of_implicit, None),
+        "neighbours": (lambda: Model(None, recipe), None),
+        **{window: (lambda: None, window) for window in windows},
     }
-    if has_times:
-        entries["popularity_30d"] = lambda: Contestant("popularity_30d", None, None, 30)
-    entries["popularity_all"] = lambda: Contestant("popularity_all", None, None, None)
-    return entries
 
 
 def _write(path: str, split: GivenSplit, lists: np.ndarray, scores: np.ndarray) -> None:

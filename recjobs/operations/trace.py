@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.errors import Misuse, RecjobsError
+from recjobs.night.lists import NightLists
 from recjobs.night.night import Night, database
-from recjobs.night.scoring import Scoring
 
 
 def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
@@ -32,15 +32,15 @@ def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
 
 def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
     try:
-        scoring = Scoring(Night.open(catalog, row["batch_id"]))
-        item, user = pc.index(scoring.item_ids, item_id).as_py(), pc.index(scoring.user_ids, user_id).as_py()
+        lists = NightLists(Night.open(catalog, row["batch_id"]))
+        item, user = pc.index(lists.item_ids, item_id).as_py(), pc.index(lists.user_ids, user_id).as_py()
         if row["answer"] == "seen":
-            rows = scoring.interactions
+            rows = lists.past.interactions
             at = rows.occurred_at[(rows.user_idx == user) & (rows.item_idx == item)].max()
             return {"seen_at": datetime.fromtimestamp(at / 1e6, UTC), "seen_before": None}
-        order = scoring.ladder.overall.order
+        order = lists.maker.ladder.overall.order
         if row["is_known_user"]:
-            order = scoring.lists(user, user + 1, len(scoring.item_ids)).ranked.item_idx[0]
+            order = lists.maker.lists(np.array([user]), len(lists.item_ids)).ranked.item_idx[0]
         place = np.flatnonzero(order == item)
     except (RecjobsError, ValueError):  # pruned by now, or left by another version
         return {}

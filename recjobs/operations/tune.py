@@ -12,6 +12,7 @@ from typing import Any
 from recjobs.adapters import migrations
 from recjobs.catalog.file import Catalog
 from recjobs.config import Settings, load_settings
+from recjobs.core.model.engine import Cpu
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import search
 from recjobs.core.search.search import Trial
@@ -116,7 +117,7 @@ def trial(study: Study, number: int, budget: Budget, threads: int = 0) -> Trial 
     threads = threads or study.settings.threads or os.cpu_count() or 1
     clock = {"began_at": began_at, "seconds": 0.0}
     try:
-        made = search.attempt(study.space, recipe, study.folds, study.request.seed, threads, give_up, number)
+        made = search.attempt(study.space, recipe, study.folds, study.request.seed, Cpu(threads), give_up, number)
     except _TimeIsUp:
         return None
     clock["seconds"] = time.monotonic() - began

@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.core.evaluation.side_by_side import Moved, drawn, movers, places, places_of_categories
+from recjobs.core.lists.popularity import DEFAULT_WINDOW
 from recjobs.night.night import Night
 
 CHECKS = {
     "sound": "factors",
     "holdout": "holdout",
+    "answers": "users the model answers",
     "popularity": "popular lists",
     "neighbours": "item neighbours",
     "coverage": "coverage",
@@ -29,7 +31,14 @@ CHECKS = {
 
 PARTS = {
     "How well": {"ndcg_at_20": "NDCG@20", "recall_at_20": "recall@20", "map_at_20": "MAP@20", "hit_at_20": "hit rate"},
-    "For whom (NDCG@20)": {"light": "light users", "medium": "medium users", "heavy": "heavy users"},
+    "For whom (NDCG@20)": {
+        "model": "answered by the model",
+        "ladder": "by a popular list",
+        "unknown": "unknown users",
+        "light": "light users",
+        "medium": "medium users",
+        "heavy": "heavy users",
+    },
     "What the lists show": {
         "coverage": "coverage",
         "gini": "Gini",
@@ -67,7 +76,7 @@ def side_by_side(night: Night) -> dict[str, Any] | None:
     lists = night.holdout_lists().combine_chunks()
     if not lists.num_rows:
         return None
-    other = "champion" if "champion" in lists.column_names else "popularity_30d"
+    other = "champion" if "champion" in lists.column_names else DEFAULT_WINDOW
     items = night.items(["item_id", "title", "categories"]).combine_chunks()
     titles = [
         title or item_id for item_id, title in zip(*(items[c].to_pylist() for c in ("item_id", "title")), strict=True)

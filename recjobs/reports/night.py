@@ -5,17 +5,14 @@ from typing import Any
 import numpy as np
 
 from recjobs.core.lists.bands import BANDS
+from recjobs.core.lists.popularity import WINDOWS, title
 from recjobs.night.decision import asks, final, kept_batch, unlike_champion
 from recjobs.night.night import Night
 from recjobs.reports import comparison, plots
 from recjobs.reports.page import page
 
 N_EXAMPLES = 12
-NAMES = {
-    "popularity_30d": "popular, last 30 days",
-    "popularity_all": "popular, all time",
-    "neighbours": "item neighbours",
-}
+NAMES = {"neighbours": "item neighbours"} | {window: title(window) for window in WINDOWS}
 """What models are called on the page, where it is not as in the tables."""
 VIEWS = {
     "discovery": "Discovery: what a user had already is neither shown nor counted",

@@ -1,14 +1,19 @@
-"""Ask the candidate, the champion, item neighbours and popularity about the same unseen interactions."""
+"""Ask the candidate, the champion, item neighbours and popularity about the same unseen interactions, each by the lists
+that would have been served; and choose which list each group of users is served."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from recjobs.core.evaluation import integrity
-from recjobs.core.evaluation.exam import VIEWS, Answer, Contestant, Rows, answer, exam, measure, with_neighbours
-from recjobs.core.evaluation.gate import segments_by_activity
+from recjobs.core.evaluation.as_served import contest
+from recjobs.core.evaluation.exam import VIEWS, Answer, Rows, exam, measure
 from recjobs.core.evaluation.side_by_side import kept_lists
+from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.maker import Model, Past
+from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
@@ -17,49 +22,48 @@ from recjobs.night.night import Night
 
 
 def run(night: Night) -> dict[str, float | int]:
-    """Write each metric of each model and view with its interval, and of each holdout user; and what speaks against
-    the candidate's factors, whatever their metrics."""
-    train = night.train()
-    holdout = night.holdout()
-    now = microseconds(night.cutoff().at)
-    candidate, found = _candidate(night, train, holdout)
-    contestants = [with_neighbours(asked, train, now, night.threads) for asked in _contestants(night, candidate)]
+    """Write each metric of each model and view with its interval, and of each holdout user; the list choice of each
+    model; and what is wrong with the candidate's factors, whatever their metrics."""
+    train, holdout, seed = night.train(), night.holdout(), night.request.seed
+    past = Past(train, microseconds(night.cutoff().at), night.engine)
+    known = night.known_at_cutoff(train)
+    item_factors, findings = _candidate(night, train, holdout)
+    models, baselines = _models(night, item_factors), {"neighbours": Model(None, night.catalog.recipe)}
 
-    rows: Rows = []
-    smallest: dict[str, int] = {}
+    rows: dict[str, Rows] = {}
+    n_users: dict[str, int] = {}
+    choices: dict[str, ListChoice] | None = None
     with night.writing("evaluate") as files:
-        for view in dict.fromkeys((*VIEWS, night.view)):
-            questions = exam(train, holdout, view, night.request.seed, now=now, after_days=night.after_days)
-            activity = np.bincount(train.user_idx, minlength=train.n_users)[questions.users]
-            segments = segments_by_activity(activity)
-            answers = [answer(contestant, train, now, questions, night.threads) for contestant in contestants]
-            rows += measure(answers, view, train, segments, night.request.seed)
+        for view in dict.fromkeys((night.view, *VIEWS)):  # the deciding view first: it makes the choices
+            questions = exam(train, holdout, view, seed, now=past.now, after_days=night.after_days)
+            outcome = contest(past, known, questions, models, baselines, seed, choices)
+            answers, choices = outcome.answers, outcome.choices
+            activity = past.activity[questions.users]
+            answered = answers["candidate"].n_model > 0
+            segments = choices["candidate"].groups(activity) | {"model": answered, "ladder": ~answered}
+            rows[view] = measure(list(answers.values()), view, train, segments, seed)
             columns: dict[str, np.ndarray] = {"user_idx": questions.users.astype(np.int32)}
-            for given in answers:
-                columns |= {f"{given.name}.{metric}": values for metric, values in given.per_user.items()}
+            for answer in answers.values():
+                columns |= {f"{answer.name}.{metric}": values for metric, values in answer.per_user.items()}
             columns |= {f"is_{name}": mask for name, mask in segments.items()}
             files.save_table(f"{view}.parquet", pa.table(columns))
             if view == night.view:
-                files.save_table("lists.parquet", kept_lists(questions, {given.name: given.lists for given in answers}))
-                share = _popular_share(answers, activity > 0, train.n_items)
-                if "trace" in found:  # else its rows are at fault already, and all lists are the popular ones
-                    found |= {"popular": share, "defect": integrity.defect_of_lists(share) or found["defect"]}
-            smallest[view] = len(questions.users)
-        files.save_json("evaluation.json", {"metrics": [_finite(row) for row in rows], "users": smallest})
-        files.save_json("integrity.json", found)
-    deciding = {
-        r["model"]: r["value"]
-        for r in rows
-        if (r["segment"], r["view"], r["metric"]) == ("all", night.view, "ndcg_at_20")
-    }
-    return {
-        "users": smallest[night.view],
-        **{f"ndcg_at_20.{k}": round(v, 5) for k, v in deciding.items() if np.isfinite(v)},
-    }
+                files.save_table("lists.parquet", kept_lists(questions, {n: one.lists for n, one in answers.items()}))
+                share = _popular_share(answers, answered, train.n_items)
+                if "trace" in findings:  # else its rows are at fault already, and all lists are the popular ones
+                    findings |= {"popular": share, "defect": integrity.defect_of_lists(share) or findings["defect"]}
+            n_users[view] = len(questions.users)
+        metrics = [_finite(row) for view in dict.fromkeys((*VIEWS, night.view)) for row in rows[view]]
+        lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
+        files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
+        files.save_json("integrity.json", findings)
+    deciding = (row for row in rows[night.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))
+    ndcg = {f"ndcg_at_20.{row['model']}": round(row["value"], 5) for row in deciding if np.isfinite(row["value"])}
+    return {"users": n_users[night.view], **ndcg}
 
 
 def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[np.ndarray, dict[str, Any]]:
-    """(item factors to ask, what was found out about them). One whose rows cannot be told apart knows no item."""
+    """(the candidate's item factors, what integrity checks say of them); a candidate with broken rows knows no item."""
     recipe, sides = night.catalog.recipe, (night.ids("users"), night.ids("items"))
     unknown = np.zeros((len(sides[1]), recipe.factors), np.float32)
     try:
@@ -75,29 +79,24 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
     return model.factors.item_factors, {"defect": defect, "trace": trace.to_json()}
 
 
-def _popular_share(answers: list[Answer], known: np.ndarray, n_items: int) -> float | None:
-    lists = {given.name: given.lists[known] for given in answers}
-    return integrity.popular_share(lists["candidate"], [lists["popularity_30d"], lists["popularity_all"]], n_items)
+def _popular_share(answers: dict[str, Answer], answered: np.ndarray, n_items: int) -> float | None:
+    """How much of the model's own lists the popular ones hold."""
+    popular = [answers[window].lists[answered] for window in WINDOWS]
+    return integrity.popular_share(answers["candidate"].lists[answered], popular, n_items)
 
 
-def _contestants(night: Night, candidate: np.ndarray) -> list[Contestant]:
-    found = [Contestant("candidate", candidate, night.catalog.recipe)]
-    champion = night.request.champion
-    if champion:
+def _models(night: Night, candidate: np.ndarray) -> dict[str, Model]:
+    models = {"candidate": Model(candidate, night.catalog.recipe)}
+    if champion := night.request.champion:
         recipe = Recipe.from_json(champion.recipe)
         if champion.data_cutoff <= night.cutoff().at:
-            found.append(Contestant("champion", night.aligned_champion().item_factors, recipe))
+            item_factors = night.aligned_champion().item_factors
         elif recipe == night.catalog.recipe:
-            found.append(Contestant("champion", found[0].item_factors, recipe))
+            item_factors = candidate
         else:
-            again = night.champion_recipe_factors()
-            found.append(Contestant("champion", np.nan_to_num(again.item_factors), recipe))
-    return [
-        *found,
-        Contestant("neighbours", None, night.catalog.recipe),
-        Contestant("popularity_30d", None, None, 30),
-        Contestant("popularity_all", None, None, None),
-    ]
+            item_factors = np.nan_to_num(night.champion_recipe_factors().item_factors)
+        models["champion"] = Model(item_factors, recipe)
+    return models
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:

@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from recjobs.core.evaluation.gate import NEIGHBOURS, POPULAR, SEGMENTS, Bounds, Shown, decide
+from recjobs.core.evaluation.gate import NEIGHBOURS, SEGMENTS, Bounds, Shown, decide
+from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
 
@@ -12,7 +13,8 @@ from recjobs.night.night import Night
 def run(night: Night) -> dict[str, float | str | None]:
     """Write the Verdict. A refused candidate is a result: the night goes on with the champion."""
     each = night.user_metrics(night.view)
-    rows = night.evaluation().metrics
+    evaluation = night.evaluation()
+    rows = evaluation.metrics
     champion = night.request.champion
 
     def shown(model: str) -> Shown:
@@ -25,7 +27,7 @@ def run(night: Night) -> dict[str, float | str | None]:
         shown("champion") if champion else None,
         {
             name: each[f"{name}.ndcg"].to_numpy()
-            for name in (*POPULAR, NEIGHBOURS)
+            for name in (*WINDOWS, NEIGHBOURS)
             if f"{name}.ndcg" in each.column_names
         },
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
@@ -33,6 +35,8 @@ def run(night: Night) -> dict[str, float | str | None]:
         defect=night.candidate_defect(),
         bounds=Bounds(**{field.name: bounds[field.name] for field in fields(Bounds)}),
         seed=night.request.seed,
+        answered=each["is_model"].to_numpy().astype(bool),
+        lists=evaluation.lists,
     )
     with night.writing("gate") as files:
         files.save_json("verdict.json", verdict.to_json())

@@ -70,7 +70,8 @@ def run(night: Night) -> dict[str, Any]:
 
 
 def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
-    """What the lists are held against, and the users and (a mask) the items that have an interaction."""
+    """What the lists are held against; the users with an interaction, of whom a model should have made the lists; and
+    (a mask) the items that have an interaction."""
     items, rows = night.items(), night.interactions()
     user_ids = night.users()["user_id"].combine_chunks()
     pairs = rows.user_idx.astype(np.int64) * items.num_rows + rows.item_idx
@@ -90,8 +91,10 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         taken,
         night.catalog.top_n.stored,
     )
-    active = user_ids.filter(pa.array(np.bincount(rows.user_idx, minlength=len(user_ids)) > 0))
-    return world, active, np.bincount(rows.item_idx, minlength=items.num_rows) > 0
+    activity = np.bincount(rows.user_idx, minlength=len(user_ids))
+    source = "champion" if night.chosen_model().source == "champion" else "candidate"
+    by_model = (activity > 0) & ~night.verdict().list_choice(source).replaced(activity)
+    return world, user_ids.filter(pa.array(by_model)), np.bincount(rows.item_idx, minlength=items.num_rows) > 0
 
 
 def _sorted(pairs: np.ndarray) -> np.ndarray:

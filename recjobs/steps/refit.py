@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from recjobs.core.evaluation.exam import Contestant, exam, lists_of
+from recjobs.core.evaluation.exam import K, exam
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.evaluation.refit import defect_of_refit
+from recjobs.core.lists.maker import ListMaker, Model, Past
 from recjobs.core.model import als
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
@@ -45,39 +46,35 @@ def run(night: Night) -> dict[str, Any]:
 
 
 def _refit(night: Night) -> tuple[als.Factors, str | None]:
-    recipe, threads = night.catalog.recipe, night.threads
-    interactions = night.interactions()
+    recipe, seed, engine = night.catalog.recipe, night.request.seed, night.engine
     candidate = night.candidate().factors
-    now = microseconds(night.request.as_of)
-    factors = als.fit(interactions.confidence(recipe, now), recipe, night.request.seed, threads, start=candidate)
-    if found := factors.defect():
-        return factors, found
+    past = Past(night.interactions(), microseconds(night.request.as_of), engine)
+    factors = engine.fit(past.confidence(recipe), recipe, seed, start=candidate)
+    if defect := factors.defect():
+        return factors, defect
 
     train = night.train()
-    holdout = night.holdout()
-    questions = exam(train, holdout, "repeats", night.request.seed)
-    before, _ = lists_of(
-        Contestant("candidate", candidate.item_factors, recipe),
-        train,
-        microseconds(night.cutoff().at),
-        questions,
-        20,
-        threads,
-    )
-    after, _ = lists_of(Contestant("refit", factors.item_factors, recipe), interactions, now, questions, 20, threads)
+    questions = exam(train, night.holdout(), "repeats", seed)
+    before = Past(train, microseconds(night.cutoff().at), engine)
+    lists = [
+        ListMaker(of, night.known_at_cutoff(of.interactions), Model(item_factors, recipe), questions.kept_out)
+        .lists(questions.users, K)
+        .ranked.item_idx
+        for of, item_factors in ((before, candidate.item_factors), (past, factors.item_factors))
+    ]
     champion = night.aligned_champion().item_factors if night.request.champion else None
     return factors, defect_of_refit(
         factors,
         champion,
-        ndcg_refit=_ndcg(after, questions.holdout),
-        ndcg_candidate=_ndcg(before, questions.holdout),
-        overlap=overlap_at(before, after),
+        ndcg_refit=_ndcg(lists[1], questions.holdout),
+        ndcg_candidate=_ndcg(lists[0], questions.holdout),
+        overlap=overlap_at(*lists),
         min_overlap=night.catalog.gate.min_overlap_after_refit,
     )
 
 
 def _ndcg(lists: np.ndarray, holdout: Any) -> float:
-    return float(np.nanmean(per_user(lists, holdout, 20)["ndcg"])) if len(lists) else 0.0
+    return float(np.nanmean(per_user(lists, holdout, K)["ndcg"])) if len(lists) else 0.0
 
 
 def _register(night: Night, sha256: str, content: bytes) -> str:

@@ -10,8 +10,8 @@ from recjobs.adapters.artifacts import StepFiles
 from recjobs.core.lists.ladder import as_lists, latest, similar
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
+from recjobs.night.lists import NightLists
 from recjobs.night.night import Night
-from recjobs.night.scoring import Scoring
 
 CHUNK_USERS = 20_000
 N_SIMILAR = 50
@@ -22,56 +22,57 @@ MIN_POPULAR = 200
 
 def run(night: Night) -> dict[str, int]:
     """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
-    scoring = Scoring(night)
-    n_users, n = len(scoring.user_ids), night.catalog.top_n.stored
+    lists = NightLists(night)
+    n_users, n = len(lists.user_ids), night.catalog.top_n.stored
     with night.writing("score", resume_key=_key(night)) as files:
         for number, first in enumerate(range(0, n_users, CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name not in files.hashes:
-                files.save_table(name, _table(scoring, first, min(first + CHUNK_USERS, n_users), n))
+                files.save_table(name, _table(lists, np.arange(first, min(first + CHUNK_USERS, n_users)), n))
                 files.checkpoint()
-        _save_rest(files, scoring)
-    found = scoring.found
-    predicted = int((found.predicted & scoring.eligible).sum()) if found else 0
-    return {"users": n_users, "items": len(scoring.item_ids), "predicted": predicted, "n": n}
+        _save_rest(files, lists)
+    completed = lists.maker.completed
+    predicted = int((completed.predicted & lists.maker.known.eligible).sum()) if completed else 0
+    return {"users": n_users, "items": len(lists.item_ids), "predicted": predicted, "n": n}
 
 
-def _table(scoring: Scoring, first: int, last: int, n: int) -> pa.Table:
+def _table(lists: NightLists, users: np.ndarray, n: int) -> pa.Table:
     """A row is one user's list, as the table top_n has it."""
-    found = scoring.lists(first, last, n)
-    ids, scores = as_lists(found.ranked, scoring.item_ids)
+    finished = lists.of(users, n)
+    ids, scores = as_lists(finished.ranked, lists.item_ids)
     table = {
-        "user_id": scoring.user_ids.slice(first, last - first),
+        "user_id": lists.user_ids.take(pa.array(users)),
         "item_ids": ids,
         "scores": scores,
-        "source": pa.array(found.source),
-        "n_model": pa.array(found.n_model.astype(np.int16)),
-        "n_category": pa.array(found.n_category.astype(np.int16)),
-        "segment": pa.array(scoring.ladder.segments[first:last], pa.string()),
+        "source": lists.sources(users, finished),
+        "n_model": pa.array(finished.n_model.astype(np.int16)),
+        "n_category": pa.array(finished.n_category.astype(np.int16)),
+        "segment": pa.array([lists.maker.ladder.segments[user] for user in users.tolist()], pa.string()),
     }
-    if found.because is None:
-        reasons, positions = (pa.nulls(last - first, pa.list_(kind)) for kind in (pa.string(), pa.int32()))
+    if finished.because is None:
+        reasons, positions = (pa.nulls(users.size, pa.list_(kind)) for kind in (pa.string(), pa.int32()))
     else:
-        reasons, positions = as_columns(found.because, found.ranked.lengths, scoring.item_ids)
+        reasons, positions = as_columns(finished.because, finished.ranked.lengths, lists.item_ids)
     return pa.table({**table, "reasons": reasons, "because": positions})
 
 
 def _key(night: Night) -> str:
-    """What finished chunks hang on: equal key, equal chunks."""
-    made_from = [night.files.manifest(step) for step in ("begin", "validate", "refit")]
+    """What finished chunks depend on: equal key, equal chunks."""
+    made_from = [night.files.manifest(step) for step in ("begin", "validate", "gate", "refit")]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
-def _save_rest(files: StepFiles, scoring: Scoring) -> None:
-    night, found, item_ids, interactions = scoring.night, scoring.found, scoring.item_ids, scoring.interactions
-    if found is not None:
-        alike = similar(found.item_factors, N_SIMILAR, scoring.eligible, night.threads, found.trusted())
+def _save_rest(files: StepFiles, lists: NightLists) -> None:
+    night, maker, item_ids = lists.night, lists.maker, lists.item_ids
+    interactions, completed = lists.past.interactions, maker.completed
+    if completed is not None:
+        alike = similar(completed.item_factors, N_SIMILAR, maker.known.eligible, night.threads, completed.trusted())
         ids, scores = as_lists(alike, item_ids)
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     files.save_table("similar.parquet", pa.table({"item_id": item_ids, "item_ids": ids, "scores": scores}))
 
-    ladder, n = scoring.ladder, night.catalog.top_n.stored
+    ladder, n = maker.ladder, night.catalog.top_n.stored
     segments = {"all": (ladder.overall, max(n, MIN_POPULAR))}
     segments |= {f"category:{name}": (popular, n) for name, popular in ladder.by_category.items()}
     segments |= {f"segment:{name}": (popular, max(n, MIN_POPULAR)) for name, popular in ladder.by_segment.items()}
@@ -85,7 +86,7 @@ def _save_rest(files: StepFiles, scoring: Scoring) -> None:
     ]
     shape = pa.schema({"segment": pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
     files.save_table("popular.parquet", pa.Table.from_pylist(rows, shape))
-    items = scoring.items.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
+    items = lists.items.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
     files.save_table(
         "items.parquet", items.append_column("item_idx", pa.array(np.arange(len(item_ids), dtype=np.int32)))
     )
@@ -95,18 +96,18 @@ def _save_rest(files: StepFiles, scoring: Scoring) -> None:
         np.concatenate([[0], np.cumsum(np.bincount(users, minlength=interactions.n_users))]).astype(np.int32)
     )
     history = {
-        "user_id": scoring.user_ids,
+        "user_id": lists.user_ids,
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
         "occurred_at": pa.ListArray.from_arrays(offsets, pa.array(at).cast(pa.timestamp("us", "UTC"))),
-        "seen": _seen(scoring),
+        "seen": _seen(lists),
     }
     files.save_table("history.parquet", pa.table(history))
 
 
-def _seen(scoring: Scoring) -> pa.Array:
+def _seen(lists: NightLists) -> pa.Array:
     """What is kept out of each user's list, as item_idx; null: nothing is."""
-    seen = scoring.seen
+    seen = lists.maker.seen
     if seen is None:
-        return pa.nulls(len(scoring.user_ids), pa.list_(pa.int32()))
+        return pa.nulls(len(lists.user_ids), pa.list_(pa.int32()))
     offsets, none = pa.array(seen.indptr.astype(np.int32)), pa.array(np.diff(seen.indptr) == 0)
     return pa.ListArray.from_arrays(offsets, pa.array(seen.indices.astype(np.int32)), mask=none)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from recjobs.core.model import als
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
@@ -24,13 +23,13 @@ def run(night: Night) -> dict[str, int | bool]:
     if champion and champion.data_cutoff <= cutoff.at and Recipe.from_json(champion.recipe).factors == recipe.factors:
         start = night.aligned_champion()
     warm = start is not None
-    candidate = als.fit(train.confidence(recipe, now), recipe, night.request.seed, night.threads, start)
+    candidate = night.engine.fit(train.confidence(recipe, now), recipe, night.request.seed, start)
     with night.writing("train") as files:
         model = StoredModel(candidate, night.ids("users"), night.ids("items"))
         files.save_arrays("candidate.npz", **model.to_arrays())
         if champion and champion.data_cutoff > cutoff.at and Recipe.from_json(champion.recipe) != recipe:
             other = Recipe.from_json(champion.recipe)
-            again = als.fit(train.confidence(other, now), other, night.request.seed, night.threads)
+            again = night.engine.fit(train.confidence(other, now), other, night.request.seed)
             files.save_arrays("champion_recipe.npz", user_factors=again.user_factors, item_factors=again.item_factors)
         files.save_json(
             "train.json",

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recjobs.core.model.als import Factors, aligned, fit, fold_in, known_rows, row_regularization
+from recjobs.core.model.als import Factors, aligned, fit, known_rows, row_regularization
 from recjobs.core.model.neighbours import Blend, similarity_of
 from recjobs.core.model.ranking import best_items
 from recjobs.core.recipe import Recipe
-from tests.unit.worlds import NOW, checkerboard, interactions, sets
+from tests.unit.worlds import NOW, checkerboard, fold_in, interactions, sets
 
 SMALL = Recipe(factors=2, alpha=10.0, regularization=0.1, iterations=10)
 

@@ -9,12 +9,12 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.reasons import BITS, MAX_PLACES, as_columns, because, joined
-from recjobs.core.model.als import fit, fold_in
+from recjobs.core.model.als import fit
 from recjobs.core.model.fold_in import FoldIn, blocks
 from recjobs.core.model.neighbours import Blend, similarity_of
 from recjobs.core.model.ranking import Ranked, best_items
 from recjobs.core.recipe import Recipe
-from tests.unit.worlds import sets
+from tests.unit.worlds import fold_in_by_implicit, sets
 
 RECIPE = Recipe(factors=8, alpha=5.0, regularization=0.7, iterations=5)
 
@@ -77,7 +77,7 @@ def test_the_shares_of_a_users_items_add_up_to_the_vector_that_implicit_solves_f
     user_items, item_factors = some_world(2, recipe=recipe)
     item_factors[7] = 0
     vectors, shares = FoldIn(item_factors, recipe).of(user_items)
-    np.testing.assert_allclose(vectors, fold_in(user_items, item_factors, recipe, threads=1), atol=2e-5)
+    np.testing.assert_allclose(vectors, fold_in_by_implicit(user_items, item_factors, recipe), atol=2e-5)
     assert sorted(np.concatenate([part.rows for part in shares])) == [user for user in range(40) if user != 3]
     assert not vectors[3].any()
     for part in shares:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from recjobs.core.evaluation import exam as evaluation
-from recjobs.core.evaluation.exam import Contestant, answer, exam, filled, lists_of, measure
-from recjobs.core.evaluation.gate import segments_by_activity
+from recjobs.core.evaluation.exam import answer, exam, measure
+from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.model.engine import Cpu
 from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, interactions
 
@@ -17,6 +19,20 @@ HOLDOUT = interactions([(0, 1, 1), (0, 3, 1), (0, 3, 1), (1, 1, 1), (4, 0, 1)], 
 # Two tastes: items 0 1 2 and items 3 4 5.
 ITEMS = np.array([[1, 0], [1, 0.1], [1, 0.2], [0, 1], [0.1, 1], [0.2, 1]], np.float32)
 RECIPE = Recipe(factors=2, alpha=20, regularization=0.1)
+
+
+MODEL = Model(ITEMS, RECIPE)
+KNOWN = Knowledge(np.ones(6, bool))
+
+
+def maker(model, questions, window="popularity_30d"):
+    return ListMaker(Past(TRAIN, NOW, Cpu()), KNOWN, model, questions.kept_out, ListChoice(window))
+
+
+def lists_of(model, questions, n, window="popularity_30d"):
+    """The lists, and the share of users whom the model gave nothing."""
+    lists = maker(model, questions, window).lists(questions.users, n)
+    return lists.ranked.item_idx, float((lists.n_model == 0).mean())
 
 
 def taken(questions):
@@ -50,7 +66,7 @@ def test_too_many_users_are_drawn_by_the_seed(monkeypatch):
 
 def test_a_known_user_gets_the_models_items_and_an_unknown_one_the_popular_list():
     questions = exam(TRAIN, HOLDOUT, "discovery", 1)
-    lists, fallback = lists_of(Contestant("m", ITEMS, RECIPE), TRAIN, NOW, questions, 3, 1)
+    lists, fallback = lists_of(MODEL, questions, 3)
     assert lists[0, 0] == 2
     assert set(lists[0]) <= {2, 3, 4, 5}
     assert lists[1].tolist() == [1, 0, 2]
@@ -61,42 +77,36 @@ def test_popularity_is_that_of_the_train_part():
     # everybody takes item 5 later; nobody did before
     later = interactions([(user, 5, 1) for user in range(5)], **SIZE)
     questions = exam(TRAIN, later, "repeats", 1)
-    lists, fallback = lists_of(Contestant("popular", None, None, None), TRAIN, NOW, questions, 6, 1)
+    lists, fallback = lists_of(None, questions, 6, "popularity_all")
     assert lists.tolist() == [[1, 0, 2, 3, 4, 5]] * 5
     assert fallback == 1.0
 
 
 def test_vectors_are_folded_in_from_the_train_part():
     questions = exam(TRAIN, HOLDOUT, "discovery", 1)
-    model = Contestant("m", ITEMS, RECIPE)
-    same, _ = lists_of(model, TRAIN, NOW, questions, 4, 1)
+    same, _ = lists_of(MODEL, questions, 4)
     # user 0 moves over to the other taste, in the holdout only: what is served must not change
     moved = interactions([(0, 3, 1), (0, 4, 1), (0, 5, 1), (4, 0, 1)], **SIZE)
     questions_moved = exam(TRAIN, moved, "discovery", 1)
-    assert lists_of(model, TRAIN, NOW, questions_moved, 4, 1)[0].tolist() == same.tolist()
+    assert lists_of(MODEL, questions_moved, 4)[0].tolist() == same.tolist()
 
 
 def test_nobody_to_ask_gives_no_lists():
     questions = exam(TRAIN, interactions([], **SIZE), "discovery", 1)
-    for contestant in (Contestant("m", ITEMS, RECIPE), Contestant("popular", None, None)):
-        given = answer(contestant, TRAIN, NOW, questions, 1)
+    for model in (MODEL, None):
+        given = answer("m", maker(model, questions), questions)
         assert given.lists.shape == (0, evaluation.K)
         assert given.per_user["ndcg"].size == 0
-
-
-def test_lists_are_filled_without_repeating_what_they_hold():
-    lists = np.array([[3, 1, -1, -1], [0, 1, 2, 3], [-1, -1, -1, -1]])
-    fallback = np.array([[1, 0, 3, 2], [9, 9, 9, 9], [5, -1, -1, -1]])
-    assert filled(lists, fallback).tolist() == [[3, 1, 0, 2], [0, 1, 2, 3], [5, -1, -1, -1]]
 
 
 def rows_of(view):
     questions = exam(TRAIN, HOLDOUT, view, 1)
     answers = [
-        answer(Contestant("candidate", ITEMS, RECIPE), TRAIN, NOW, questions, 1),
-        answer(Contestant("popularity_all", None, None, None), TRAIN, NOW, questions, 1),
+        answer("candidate", maker(MODEL, questions), questions),
+        answer("popularity_all", maker(None, questions, "popularity_all"), questions),
     ]
-    segments = segments_by_activity(np.bincount(TRAIN.user_idx, minlength=5)[questions.users])
+    activity = np.bincount(TRAIN.user_idx, minlength=5)[questions.users]
+    segments = ListChoice.from_activity(activity).groups(activity)
     return measure(answers, view, TRAIN, segments, seed=1), answers
 
 
@@ -116,14 +126,14 @@ def test_every_metric_of_every_model_is_reported_with_its_interval(view):
 
 def test_a_segment_is_measured_on_its_own_users():
     rows, [candidate, _] = rows_of("discovery")
-    light = next(r for r in rows if (r["model"], r["segment"]) == ("candidate", "light"))
-    assert light["value"] == pytest.approx(candidate.per_user["ndcg"][1])
+    unknown = next(r for r in rows if (r["model"], r["segment"]) == ("candidate", "unknown"))
+    assert unknown["value"] == pytest.approx(candidate.per_user["ndcg"][1])
 
 
 def test_an_empty_exam_reports_no_metric_of_users():
     questions = exam(TRAIN, interactions([], **SIZE), "discovery", 1)
-    given = answer(Contestant("candidate", ITEMS, RECIPE), TRAIN, NOW, questions, 1)
-    rows = measure([given], "discovery", TRAIN, segments_by_activity(np.zeros(0)), seed=1)
+    given = answer("candidate", maker(MODEL, questions), questions)
+    rows = measure([given], "discovery", TRAIN, ListChoice().groups(np.zeros(0)), seed=1)
     assert {r["metric"] for r in rows} == {"coverage", "gini", "novelty", "fallback_share"}
 
 

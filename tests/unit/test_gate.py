@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from recjobs.core.evaluation.approval import Answer, decided
-from recjobs.core.evaluation.gate import Bounds, Check, Shown, Verdict, decide, segments_by_activity
+from recjobs.core.evaluation.gate import Bounds, Shown, decide
+from recjobs.core.evaluation.verdict import Check, Verdict
+from recjobs.core.lists.choice import ListChoice
 
 N = 400
 NOISE = np.random.default_rng(1).normal(0, 0.02, (3, N))
@@ -321,9 +323,14 @@ def test_of_honest_retrains_more_than_nine_in_ten_are_promoted():
     assert np.mean(promoted) >= 0.9
 
 
+def groups(activity):
+    return ListChoice.from_activity(activity).groups(activity)
+
+
 def test_segments_are_thirds_by_activity_with_ties_to_the_lighter():
-    found = segments_by_activity(np.array([1, 1, 1, 1, 5, 9]))
+    found = groups(np.array([1, 1, 1, 1, 5, 9]))
     assert {name: np.flatnonzero(mask).tolist() for name, mask in found.items()} == {
+        "unknown": [],
         "light": [0, 1, 2, 3],
         "medium": [],
         "heavy": [4, 5],
@@ -332,5 +339,5 @@ def test_segments_are_thirds_by_activity_with_ties_to_the_lighter():
 
 @pytest.mark.parametrize("activity", [[], [3], [2, 2, 2], [1, 2, 3, 4, 5, 6, 7]])
 def test_every_user_is_in_exactly_one_segment(activity):
-    masks = segments_by_activity(np.array(activity, int)).values()
+    masks = groups(np.array(activity, int)).values()
     assert (np.sum([*masks], axis=0) == 1).all()

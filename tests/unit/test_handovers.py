@@ -4,7 +4,7 @@ import pytest
 
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.core.evaluation.approval import Answer
-from recjobs.core.evaluation.gate import Verdict
+from recjobs.core.evaluation.verdict import Verdict
 from recjobs.errors import ModelRefused
 from recjobs.night.handovers import ChosenModel, Handovers
 

@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
+from recjobs.core.model.als import row_regularization
+from recjobs.core.model.fold_in import FoldIn
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.rows.validation import Checked
@@ -63,3 +66,23 @@ def batches(rows, *sizes, **raw):
         )
         yield checked, np.ones(size, bool), {name: values.slice(first, size) for name, values in raw.items()}
         first += size
+
+
+def fold_in(user_items, item_factors, recipe, threads=1):
+    """The vector of each user, as lists are made with it."""
+    return FoldIn(item_factors, recipe, threads).of(user_items)[0]
+
+
+def fold_in_by_implicit(user_items, item_factors, recipe):
+    """The same by implicit's own solver, user by user."""
+    user_items = user_items.copy()
+    user_items.data[~item_factors.any(axis=1)[user_items.indices]] = 0
+    user_items.eliminate_zeros()
+    weighted = user_items * recipe.alpha
+    model = AlternatingLeastSquares(factors=recipe.factors, alpha=recipe.alpha, num_threads=1)
+    model.item_factors = item_factors
+    vectors = []
+    for user, regularization in enumerate(row_regularization(weighted, recipe)):
+        model.regularization = float(regularization)
+        vectors.append(model.recalculate_user(np.array([0]), user_items[[user]])[0])
+    return np.where(np.diff(user_items.indptr)[:, None] > 0, np.array(vectors), 0)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from recjobs.core.evaluation.gate import Verdict
+from recjobs.core.evaluation.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What each model would have served on the holdout, and how good that was."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,38 +9,47 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation import metrics
 from recjobs.core.evaluation.bootstrap import mean_intervals
-from recjobs.core.lists.popularity import popular_order, popularity
-from recjobs.core.model.als import fold_in, known_rows
-from recjobs.core.model.neighbours import Blend, similarity_of
-from recjobs.core.model.ranking import Ranked, best_items, first_unseen
-from recjobs.core.recipe import Recipe
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.lists.maker import ListMaker, Lists
+from recjobs.core.lists.popularity import popularity
+from recjobs.core.lists.seen import kept_out_of
+from recjobs.core.rows.interactions import Interactions
 
 K = 20
 MAX_USERS = 20_000
 Rows = list[dict[str, Any]]
 """Rows of the evaluations view, without their batch."""
 VIEWS = ("discovery", "repeats")
-"""discovery: items already seen are neither recommended nor counted; repeats: only what they gave back is filtered.
-The third view, after_days, is asked of catalogs that have it: as discovery, of items seen lately."""
+"""discovery: items already seen are neither recommended nor counted; repeats: only what was given back is filtered.
+The third view, after_days, is asked of catalogs that have it: as discovery, of items seen in the last days."""
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The holdout users of one view, row by row: what is kept out of their lists, and what they took afterwards (and
-    did not give back)."""
+    """The holdout users of one view and, row by row, what they took afterwards (and did not give back).
+
+    kept_out: (all users, n_items), what is kept out of lists; None: nothing.
+    """
 
     users: np.ndarray
-    seen: csr_matrix | None
+    kept_out: csr_matrix | None
     holdout: csr_matrix
+
+    @cached_property
+    def seen(self) -> csr_matrix | None:
+        """The rows of kept_out of these users."""
+        return None if self.kept_out is None else self.kept_out[self.users]
+
+    def rows(self, rows: np.ndarray) -> "Exam":
+        """The same of some of the users."""
+        return Exam(self.users[rows], self.kept_out, self.holdout[rows])
 
 
 def exam(
     train: Interactions, holdout: Interactions, view: str, seed: int, *, now: int = 0, after_days: float | None = None
 ) -> Exam:
-    """The users with something to be found in the holdout, at most MAX_USERS of them, drawn by the seed.
+    """The users with something to find in the holdout, at most MAX_USERS of them, drawn by the seed.
 
-    now (microseconds, the cutoff) and after_days: what the view after_days calls lately.
+    now (microseconds, the cutoff) and after_days: for the view after_days.
     """
     taken, kept_out = holdout.liked().pairs(), kept_out_of(train, view, now, after_days)
     taken = _without(taken, holdout.disliked_pairs())
@@ -48,18 +58,7 @@ def exam(
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     if users.size > MAX_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
-    return Exam(users, None if kept_out is None else kept_out[users], taken[users])
-
-
-def kept_out_of(interactions: Interactions, view: str, now: int, after_days: float | None) -> csr_matrix | None:
-    """user_items above 0 where an item is not to be listed; None: nothing is kept out."""
-    if view == "discovery":
-        return interactions.pairs()
-    disliked = interactions.disliked_pairs()
-    if view == "repeats" or after_days is None:
-        return disliked
-    lately = interactions.where(interactions.occurred_at >= now - int(after_days * DAY)).pairs()
-    return lately if disliked is None else (lately + disliked).tocsr()
+    return Exam(users, kept_out, taken[users])
 
 
 def _without(pairs: csr_matrix, others: csr_matrix | None) -> csr_matrix:
@@ -71,102 +70,32 @@ def _without(pairs: csr_matrix, others: csr_matrix | None) -> csr_matrix:
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model that is asked: item_factors (n_items, factors) and their recipe; a recipe alone: item neighbours;
-    neither: an order of popularity. Neighbours are made of the train part each time, by the recipe."""
-
-    name: str
-    item_factors: np.ndarray | None
-    recipe: Recipe | None
-    popular_days: float | None = 30
-    blend: Blend | None = None
-    """What `blend_of` made of the same part and recipe, where that was done before."""
-
-
-def lists_of(
-    contestant: Contestant, train: Interactions, now: int, questions: Exam, n: int, threads: int
-) -> tuple[np.ndarray, float]:
-    """(n items for each user of the exam, -1 behind the end; share of users served by the fallback alone)."""
-    ranked = ranked_of(contestant, train, now, questions, n, threads)
-    lists = filled_up(ranked, contestant, train, now, questions)
-    return lists, float((ranked.lengths == 0).mean()) if ranked.lengths.size else 0.0
-
-
-def ranked_of(contestant: Contestant, train: Interactions, now: int, questions: Exam, n: int, threads: int) -> Ranked:
-    """What a model or item neighbours rank for each user of the exam; an order of popularity ranks nothing."""
-    recipe, item_factors = contestant.recipe, contestant.item_factors
-    if recipe is None:
-        shape = (len(questions.users), n)
-        return Ranked(np.full(shape, -1, np.int32), np.full(shape, np.nan, np.float32))
-    confidence = train.confidence(recipe, now)
-    rows = confidence[questions.users]
-    if item_factors is None:
-        item_factors = (np.bincount(confidence.indices, minlength=train.n_items) > 0)[:, None].astype(np.float32)
-        vectors = np.zeros((len(questions.users), 1), np.float32)
-    else:
-        vectors = fold_in(rows, item_factors, recipe, threads)
-    blend = with_neighbours(contestant, train, now, threads).blend
-    return best_items(
-        vectors,
-        item_factors,
-        n,
-        questions.seen,
-        known_rows(item_factors),
-        threads,
-        None if blend is None else blend.of(questions.users),
-    )
-
-
-def filled_up(ranked: Ranked, contestant: Contestant, train: Interactions, now: int, questions: Exam) -> np.ndarray:
-    """The lists that are served: what was ranked, filled up from what was popular in the contestant's days."""
-    order, _ = popular_order(train, now, contestant.popular_days)
-    return filled(ranked.item_idx, first_unseen(order, ranked.item_idx.shape[1], questions.seen, len(questions.users)))
-
-
-def with_neighbours(contestant: Contestant, train: Interactions, now: int, threads: int) -> Contestant:
-    """A contestant whose neighbours are found already, so that several exams need not do it again."""
-    recipe = contestant.recipe
-    if contestant.blend or recipe is None:
-        return contestant
-    if contestant.item_factors is None:
-        recipe = replace(recipe, blend=1.0)
-    return replace(contestant, blend=blend_of(train.confidence(recipe, now), recipe, threads))
-
-
-def blend_of(confidence: csr_matrix, recipe: Recipe, threads: int) -> Blend | None:
-    """What item neighbours add to every user's scores; None where the recipe has none."""
-    if not recipe.blend:
-        return None
-    return Blend(confidence, similarity_of(confidence, recipe.neighbours, threads), recipe.blend)
-
-
-def filled(lists: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    """Lists filled to their width from another of the same shape, less what they hold already."""
-    short = np.flatnonzero((lists < 0).any(axis=1))
-    result = lists.copy()
-    for row in short:
-        own = lists[row][lists[row] >= 0]
-        rest = fallback[row][~np.isin(fallback[row], own) & (fallback[row] >= 0)]
-        joined = np.concatenate([own, rest])[: lists.shape[1]]
-        result[row] = -1
-        result[row, : joined.size] = joined
-    return result
-
-
-@dataclass(frozen=True)
 class Answer:
-    """What one contestant would have served in one exam."""
+    """The lists that one contender would have served in one exam, and their metrics user by user.
+
+    lists: (n_users, K) item_idx, -1 behind the end; n_model: (n_users,), how many items of each are the model's.
+    """
 
     name: str
     lists: np.ndarray
-    fallback_share: float
+    n_model: np.ndarray
     per_user: dict[str, np.ndarray]
 
+    @classmethod
+    def of(cls, name: str, lists: Lists, questions: Exam) -> "Answer":
+        """Count the hits of lists that were made for the users of an exam."""
+        item_idx = lists.ranked.item_idx
+        return cls(name, item_idx, lists.n_model, metrics.per_user(item_idx, questions.holdout, K))
 
-def answer(contestant: Contestant, train: Interactions, now: int, questions: Exam, threads: int) -> Answer:
-    """Ask one contestant; the lists are K long."""
-    lists, fallback = lists_of(contestant, train, now, questions, K, threads)
-    return Answer(contestant.name, lists, fallback, metrics.per_user(lists, questions.holdout, K))
+    @property
+    def fallback_share(self) -> float:
+        """Share of the users to whom the model gave nothing."""
+        return float((self.n_model == 0).mean()) if self.n_model.size else 0.0
+
+
+def answer(name: str, maker: ListMaker, questions: Exam) -> Answer:
+    """Ask one contender; the lists are K long."""
+    return Answer.of(name, maker.lists(questions.users, K), questions)
 
 
 def measure(answers: list[Answer], view: str, train: Interactions, segments: dict[str, np.ndarray], seed: int) -> Rows:
@@ -192,20 +121,20 @@ def measure(answers: list[Answer], view: str, train: Interactions, segments: dic
         )
 
     keys, columns = [], []
-    for given in answers:
+    for one in answers:
         for metric in metrics.PER_USER:
-            keys.append((given.name, "all", f"{metric}_at_{K}"))
-            columns.append(given.per_user[metric])
+            keys.append((one.name, "all", f"{metric}_at_{K}"))
+            columns.append(one.per_user[metric])
         for segment, mask in segments.items():
             if mask.any():
-                keys.append((given.name, segment, f"ndcg_at_{K}"))
-                columns.append(np.where(mask, given.per_user["ndcg"], np.nan))
+                keys.append((one.name, segment, f"ndcg_at_{K}"))
+                columns.append(np.where(mask, one.per_user["ndcg"], np.nan))
     if columns and len(columns[0]):
-        for key, found in zip(keys, mean_intervals(np.column_stack(columns), seed), strict=True):
-            add(*key, found.value, found.low, found.high)
+        for key, estimate in zip(keys, mean_intervals(np.column_stack(columns), seed), strict=True):
+            add(*key, estimate.value, estimate.low, estimate.high)
     popular = popularity(train)
-    for given in answers:
-        for metric, value in metrics.of_lists(given.lists, popular, popular > 0).items():
-            add(given.name, "all", metric, value)
-        add(given.name, "all", "fallback_share", given.fallback_share)
+    for one in answers:
+        for metric, value in metrics.of_lists(one.lists, popular, popular > 0).items():
+            add(one.name, "all", metric, value)
+        add(one.name, "all", "fallback_share", one.fallback_share)
     return rows

@@ -1,85 +1,20 @@
 """The gate: which recipe is in charge after tonight. A Verdict is a result, never an exception."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recjobs.core.evaluation.bootstrap import Interval, relative_difference, relative_differences
+from recjobs.core.evaluation.verdict import METRIC, Check, Part, Verdict
+from recjobs.core.lists.popularity import WINDOWS
 
-METRIC = "ndcg_at_20"
 SEGMENTS = ("light", "medium", "heavy")
-POPULAR = ("popularity_30d", "popularity_all")
-"""The popular lists, of which a candidate must beat the stronger one beyond doubt."""
 NEIGHBOURS = "neighbours"
 """The baseline that a candidate may equal, but not be much worse than beyond doubt."""
 SEEN = 1.43
 """Half-widths of a 95% interval that a true difference must have for its interval to leave 0 out four times in five:
 (1.960 + 0.842) / 1.960."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was asked of the candidate. value: what was found; bound: what was allowed (None where the answer
-    is only yes or no); sentence: both in words."""
-
-    name: str
-    passed: bool
-    value: float | None = None
-    bound: float | None = None
-    sentence: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The gate's answer: promoted or refused, why, and the numbers it hangs on.
-
-    baseline: the stronger popular list; strongest: the best of all simple baselines, neighbours among them.
-    diff: relative difference of candidate and champion (baseline where there is no champion), with its 95% interval;
-    lift: that of candidate and baseline. smallest_drop, smallest_rise: the smallest relative change that this holdout
-    would tell from none four times in five. inconclusive: refused for nothing but an interval with 0 inside.
-    approval: `approved`, `refused` or `timed out` where a person was asked, with who answered, when (ISO) and why.
-    """
-
-    verdict: str
-    reason: str
-    metric: str = METRIC
-    candidate: float | None = None
-    champion: float | None = None
-    baseline_name: str = ""
-    baseline: float | None = None
-    strongest: str = ""
-    diff: float | None = None
-    diff_low: float | None = None
-    diff_high: float | None = None
-    lift: float | None = None
-    lift_low: float | None = None
-    lift_high: float | None = None
-    smallest_drop: float | None = None
-    smallest_rise: float | None = None
-    n_users: int = 0
-    inconclusive: bool = False
-    checks: tuple[Check, ...] = ()
-    approval: str | None = None
-    approved_by: str | None = None
-    approved_at: str | None = None
-    approval_reason: str | None = None
-
-    @property
-    def promoted(self) -> bool:
-        """Whether the candidate's recipe is in charge."""
-        return self.verdict == "promoted"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON; infinite numbers become null."""
-        plain = {key: _finite(value) for key, value in asdict(self).items()}
-        return plain | {"checks": [{k: _finite(v) for k, v in asdict(check).items()} for check in self.checks]}
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "Verdict":
-        """Return what `to_json` wrote, also an older version of it: unknown keys are ignored, missing ones default."""
-        checks = tuple(Check(**_known(Check, check)) for check in stored.get("checks", ()))
-        return cls(**_known(cls, stored) | {"checks": checks})
 
 
 @dataclass(frozen=True)
@@ -118,16 +53,28 @@ def decide(
     defect: str | None,
     bounds: Bounds,
     seed: int,
+    answered: np.ndarray | None = None,
+    lists: dict[str, Any] | None = None,
 ) -> Verdict:
     """Decide by the deciding metric of each holdout user; all arrays are over the same users.
 
-    champion: None on a first night. baselines: those of POPULAR, and NEIGHBOURS if it was asked. segments: masks over
-    the users. defect: what is wrong with the candidate's factors. The candidate is refused with the first check that
-    it does not pass; a check that cannot be asked (no champion, nobody in a segment) is left out.
+    champion: None on a first night. baselines: those of `popularity.WINDOWS`, and NEIGHBOURS if it was asked. segments:
+    masks over the users. defect: what is wrong with the candidate's factors. answered: the users who are served the
+    model's list (None: all), on whom it is held against the baselines: the others have a popular list on either side.
+    lists: kept in the verdict. The candidate is refused with the first check that it does not pass; a check that cannot
+    be asked (no champion, nobody in a segment) is left out.
     """
     n_users = int(candidate.ndcg.size)
-    strength = {name: _mean(values) or 0.0 for name, values in baselines.items()}
-    baseline = max((name for name in POPULAR if name in baselines), key=lambda name: strength[name])
+    by_model = np.ones(n_users, bool) if answered is None else answered
+    strength = {name: _mean(values[by_model]) or 0.0 for name, values in baselines.items()}
+    baseline = max((name for name in WINDOWS if name in baselines), key=lambda name: strength[name])
+
+    who = "" if by_model.all() else f", for the {by_model.sum():,} of {n_users:,} users whom the model answers"
+
+    def part(users: np.ndarray) -> Part:
+        means = (_mean(of[users]) for of in (candidate.ndcg, baselines[baseline]))
+        return Part(int(users.sum()), next(means), _mean(champion.ndcg[users]) if champion else None, next(means))
+
     lift: Interval | None = None
     diff: Interval | None = None
 
@@ -137,15 +84,14 @@ def decide(
     if defect is None:
         checks.append(_somebody(n_users))
     if all(check.passed for check in checks):
-        others = [baselines[baseline], *([champion.ndcg] if champion else [])]
-        neighbours = baselines.get(NEIGHBOURS)
-        lift, *found = relative_differences(
-            candidate.ndcg, [*others, *([] if neighbours is None else [neighbours])], seed
-        )
-        diff = found.pop(0) if champion else lift
-        checks.append(_better("popularity", baseline, lift, "not better than"))
-        if found:
-            checks.append(_not_much_worse("neighbours", "than item neighbours", found[0], bounds.max_neighbours_drop))
+        checks.append(_answers(int(by_model.sum())))
+    if all(check.passed for check in checks):
+        simple = [baselines[name] for name in (baseline, NEIGHBOURS) if name in baselines]
+        lift, *others = relative_differences(candidate.ndcg[by_model], [one[by_model] for one in simple], seed)
+        diff = relative_difference(candidate.ndcg, champion.ndcg, seed) if champion else lift
+        checks.append(_better("popularity", baseline, lift, "not better than", who))
+        for one in others:
+            checks.append(_not_much_worse("neighbours", "than item neighbours", one, bounds.max_neighbours_drop))
         checks += _guardrails(candidate, bounds)
         if champion:
             checks += _against_champion(diff, same_recipe, n_users, bounds)
@@ -157,7 +103,7 @@ def decide(
     if failed:
         reason = failed[0].sentence
     elif champion is None:
-        reason = f"no champion yet, and better than {baseline}: {_text(lift)}"
+        reason = f"no champion yet, and better than {baseline}: {_text(lift)}{who}"
     else:
         reason = f"{kind}, against the champion: {_text(diff)}"
     return Verdict(
@@ -180,13 +126,10 @@ def decide(
         n_users,
         [check.name for check in failed] == ["better"] and diff is not None and diff.high >= 0,
         tuple(checks),
+        by_model=part(by_model),
+        by_ladder=part(~by_model),
+        lists=lists or {},
     )
-
-
-def segments_by_activity(n_train: np.ndarray) -> dict[str, np.ndarray]:
-    """Masks of light, medium and heavy users: thirds by the number of train interactions, ties to the lighter."""
-    low, high = np.quantile(n_train, [1 / 3, 2 / 3]) if n_train.size else (0, 0)
-    return {"light": n_train <= low, "medium": (n_train > low) & (n_train <= high), "heavy": n_train > high}
 
 
 def _somebody(n_users: int) -> Check:
@@ -194,11 +137,19 @@ def _somebody(n_users: int) -> Check:
     return Check("holdout", n_users > 0, n_users, 1, f"{n_users:,} users in the holdout" if n_users else nobody)
 
 
-def _better(name: str, than: str, found: Interval, otherwise: str) -> Check:
-    passed = found.low > 0
-    return Check(
-        name, passed, found.low, 0.0, f"{'better than' if passed else otherwise} {than} beyond doubt: {_text(found)}"
+def _answers(n_users: int) -> Check:
+    says = (
+        f"the model answers {n_users:,} users of the holdout"
+        if n_users
+        else ("the model answers nobody in the holdout: to each user it gives nothing, or less than a popular list")
     )
+    return Check("answers", n_users > 0, n_users, 1, says)
+
+
+def _better(name: str, than: str, found: Interval, otherwise: str, who: str = "") -> Check:
+    passed = found.low > 0
+    says = f"{'better than' if passed else otherwise} {than} beyond doubt: {_text(found)}{who}"
+    return Check(name, passed, found.low, 0.0, says)
 
 
 def _not_much_worse(name: str, whom: str, found: Interval, most: float) -> Check:
@@ -257,14 +208,6 @@ def _guardrails_against(candidate: Shown, champion: Shown, bounds: Bounds) -> li
     rise, allowed = candidate.gini - champion.gini, bounds.max_gini_rise
     says = f"the Gini of its lists is {candidate.gini:.3f}, the champion's {champion.gini:.3f}: {allowed:.3f} more"
     return [*checks, Check("gini_rise", rise <= allowed, rise, allowed, f"{says} is allowed")]
-
-
-def _known(of: type[Check | Verdict], stored: dict[str, Any]) -> dict[str, Any]:
-    return {field.name: stored[field.name] for field in fields(of) if field.name in stored}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -45,7 +45,7 @@ def given_split(train: Gathered, test: Gathered) -> GivenSplit:
     holdout = csr_matrix((np.ones(to_find.size, np.float32), (to_find // n_items, to_find % n_items)), shape=shape)
     return GivenSplit(
         known,
-        Exam(users, known.pairs()[users], holdout[users]),
+        Exam(users, known.pairs(), holdout[users]),
         user_ids,
         item_ids,
         n_users_without_train=int((users >= len(train.user_ids)).sum()),

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.core.evaluation.exam import Exam
+from recjobs.core.lists.popularity import DEFAULT_WINDOW
 
-MODELS = ("candidate", "champion", "popularity_30d")
+MODELS = ("candidate", "champion", DEFAULT_WINDOW)
 """Whose lists are kept after a night's exam, where they were asked."""
 
 

@@ -1,9 +1,11 @@
 """Finished lists: the model's items, then the ladder, until a list is full or the catalogue is through."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import csr_matrix, identity
 
 from recjobs.core.model.ranking import Ranked, best_items, first_unseen
@@ -45,6 +47,34 @@ class Ladder:
     by_segment: dict[str, PopularList]
     prefers: list[list[str]]
     segments: list[str | None]
+
+    @classmethod
+    def of(
+        cls,
+        overall: PopularList,
+        categories: pa.Array | None,
+        segments: list[str | None] | None,
+        prefers: list[list[str]] | None,
+        among: Callable[[np.ndarray], PopularList],
+        n_users: int,
+    ) -> "Ladder":
+        """The ladder from what is known: each item's categories, each user's segment and preferred categories (None:
+        nothing is known); among: what is popular among some users (a mask)."""
+        by_category = {}
+        if categories is not None:
+            item_of_name = np.repeat(
+                np.arange(len(categories)), pc.list_value_length(categories).to_numpy(zero_copy_only=False)
+            )
+            names = categories.flatten().dictionary_encode()
+            for place, name in sorted(enumerate(names.dictionary.to_pylist()), key=lambda pair: pair[1]):
+                mask = np.zeros(len(categories), bool)
+                mask[item_of_name[names.indices.to_numpy() == place]] = True
+                by_category[name] = overall.restricted_to(mask)
+        segments = segments or [None] * n_users
+        by_segment = {}
+        for name in sorted({segment for segment in segments if segment is not None}):
+            by_segment[name] = among(np.array([segment == name for segment in segments])).before(overall)
+        return cls(overall, by_category, by_segment, prefers or [[]] * n_users, segments)
 
     def rungs_of(self, user: int) -> tuple[tuple[str, ...], str | None]:
         """The categories and the segment that count for a user."""

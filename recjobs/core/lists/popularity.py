@@ -4,6 +4,17 @@ import numpy as np
 
 from recjobs.core.rows.interactions import DAY, Interactions
 
+WINDOWS: dict[str, float | None] = {"popularity_30d": 30, "popularity_all": None}
+"""The popular lists by name: how many days back each counts, None: all time. The first is used where nothing tells
+which is better; a further one needs nothing but a line here."""
+DEFAULT_WINDOW = next(iter(WINDOWS))
+
+
+def title(window: str) -> str:
+    """What people call a window's list."""
+    days = WINDOWS[window]
+    return "popular, all time" if days is None else f"popular, last {days:g} days"
+
 
 def popularity(interactions: Interactions, since: int | None = None) -> np.ndarray:
     """How many users liked each item, from `since` (microseconds) on or ever; shape (n_items,), int64."""
@@ -15,11 +26,12 @@ def popularity(interactions: Interactions, since: int | None = None) -> np.ndarr
 def popular_order(interactions: Interactions, now: int, days: float | None = 30) -> tuple[np.ndarray, np.ndarray]:
     """Items by popularity of the last `days` days, best first, and each one's score in that order.
 
-    Items that were as popular lately rank by popularity of all time, then by index. The score is users lately plus
-    a fraction below 1 for all time, so it falls along the list; days=None ranks by all time alone.
+    Items that were equally popular in the window rank by popularity of all time, then by index. The score is the
+    number of users in the window plus a fraction below 1 for all time, so it falls along the list; days=None ranks by
+    all time alone.
     """
     ever = popularity(interactions)
-    lately = popularity(interactions, int(now - days * DAY)) if days else np.zeros_like(ever)
-    score = lately + ever / (1.0 + ever.max(initial=0)) if days else ever.astype(np.float64)
+    recent = popularity(interactions, int(now - days * DAY)) if days else np.zeros_like(ever)
+    score = recent + ever / (1.0 + ever.max(initial=0)) if days else ever.astype(np.float64)
     order = np.lexsort((np.arange(score.size), -score)).astype(np.int32)
     return order, score[order].astype(np.float32)

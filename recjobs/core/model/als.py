@@ -100,25 +100,6 @@ def fit(
     return Fitted(_masked(users, np.diff(weighted.indptr) > 0), _masked(items, known_items), taken)
 
 
-def fold_in(user_items: csr_matrix, item_factors: np.ndarray, recipe: Recipe, threads: int = 0) -> np.ndarray:
-    """The vector of each user (row of user_items) given fixed item factors: one exact solve.
-
-    A user without an interaction in a known item gets zeros. The result hangs on no other user in user_items.
-    """
-    known = known_rows(item_factors)
-    usable = user_items.copy()
-    usable.data = np.where(known[usable.indices], usable.data, 0).astype(np.float32)
-    usable.eliminate_zeros()
-    model = _model(recipe, threads)
-    model.item_factors = np.ascontiguousarray(item_factors, np.float32)
-    vectors = np.zeros((usable.shape[0], recipe.factors), np.float32)
-    for regularization, alike in _rows_alike(recipe.alpha * usable, recipe):
-        rows = np.arange(usable.shape[0]) if alike is None else alike
-        model.regularization = regularization
-        vectors[rows] = model.recalculate_user(rows, usable if alike is None else usable[rows])
-    return _masked(vectors, np.diff(usable.indptr) > 0)
-
-
 def row_regularization(weighted: csr_matrix, recipe: Recipe) -> np.ndarray:
     """lambda of each row of a matrix of alpha x confidence, float64, rounded to a power of 1.1.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -26,6 +26,24 @@ class Ranked:
     def lengths(self) -> np.ndarray:
         """How many items each list holds."""
         return np.asarray((self.item_idx >= 0).sum(axis=1))
+
+    @classmethod
+    def joined(cls, parts: list["Ranked"], n: int) -> "Ranked":
+        """Lists of n items of several users behind each other."""
+        parts = [cls(np.zeros((0, n), np.int32), np.zeros((0, n), np.float32)), *parts]
+        return cls(np.concatenate([p.item_idx for p in parts]), np.concatenate([p.scores for p in parts]))
+
+    def rows(self, rows: np.ndarray) -> "Ranked":
+        """The lists of some of the users."""
+        return Ranked(self.item_idx[rows], self.scores[rows])
+
+    def without(self, users: np.ndarray) -> "Ranked":
+        """The same with empty lists where `users` (a mask) is true."""
+        return replace(
+            self,
+            item_idx=np.where(users[:, None], np.int32(-1), self.item_idx),
+            scores=np.where(users[:, None], np.float32(np.nan), self.scores),
+        )
 
 
 def best_items(
@@ -60,7 +78,12 @@ def best_items(
 
     def rank(first: int) -> None:
         last = min(first + CHUNK, n_users)
-        values = user_factors[first:last] @ transposed
+        chunk = user_factors[first:last]
+        if last - first < CHUNK:
+            # BLAS multiplies a matrix of few rows by other routines, whose last bits differ: a user's list would
+            # depend on who else was asked for.
+            chunk = np.vstack([chunk, np.zeros((CHUNK - len(chunk), chunk.shape[1]), chunk.dtype)])
+        values = (chunk @ transposed)[: last - first]
         known = known_users[first:last]
         if added is not None and unit is not None:
             unit[first:last] = added.add_to(values, first, last)

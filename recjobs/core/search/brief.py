@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recjobs.core.evaluation.exam import Exam
+from recjobs.core.model.engine import Cpu
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search import search
@@ -100,17 +100,17 @@ def _trial(
 
     recipe = search.propose(space, known, trials, len(trials), seed)
     try:
-        return search.attempt(space, recipe, asked, seed, threads, give_up, len(trials))
+        return search.attempt(space, recipe, asked, seed, Cpu(threads), give_up, len(trials))
     except _TimeIsUp:
         return None
 
 
 def _asking_fewer(fold: Fold, seed: int) -> Fold:
-    users, seen, holdout = fold.questions.users, fold.questions.seen, fold.questions.holdout
-    if users.size <= ASKED:
+    n_users = fold.questions.users.size
+    if n_users <= ASKED:
         return fold
-    rows = np.sort(np.random.default_rng(seed).choice(users.size, ASKED, replace=False))
-    return replace(fold, questions=Exam(users[rows], None if seen is None else seen[rows], holdout[rows]))
+    rows = np.sort(np.random.default_rng(seed).choice(n_users, ASKED, replace=False))
+    return replace(fold, questions=fold.questions.rows(rows))
 
 
 class _TimeIsUp(Exception):

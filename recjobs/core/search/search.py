@@ -14,9 +14,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from recjobs.core.evaluation.exam import Contestant, answer, blend_of
-from recjobs.core.model import als
-from recjobs.core.model.neighbours import Blend
+from recjobs.core.evaluation.exam import answer
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.search.folds import Fold
 from recjobs.core.search.space import Range, Space
@@ -112,7 +112,7 @@ def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
 
 
 def attempt(
-    space: Space, recipe: Recipe, folds: Sequence[Fold], seed: int, threads: int, give_up: GiveUp, number: int = 0
+    space: Space, recipe: Recipe, folds: Sequence[Fold], seed: int, engine: Engine, give_up: GiveUp, number: int = 0
 ) -> Trial:
     """Fit a recipe to each fold and ask it, as the gate will; give up where `give_up` says so.
 
@@ -127,10 +127,9 @@ def attempt(
         return Trial(number, recipe, space.params(recipe), state, value, looks, tuple(values), defect)
 
     for index, fold in enumerate(folds):
-        confidence = fold.train.confidence(recipe, fold.now)
-        asked = _Asked(
-            fold, recipe, threads, np.diff(confidence.tocsc().indptr) > 0, blend_of(confidence, recipe, threads)
-        )
+        past = Past(fold.train, fold.now, engine)
+        confidence = past.confidence(recipe)
+        asked = _Asked(fold, recipe, past, Knowledge.of_train(fold.train))
 
         def watch(iteration: int, _: np.ndarray, items: np.ndarray, asked: _Asked = asked) -> None:
             if iteration in LOOKS and iteration < recipe.iterations and np.isfinite(items).all():
@@ -139,7 +138,7 @@ def attempt(
                     raise _Hopeless
 
         try:
-            factors = als.fit(confidence, recipe, seed, threads, watch=None if index else watch)
+            factors = engine.fit(confidence, recipe, seed, watch=None if index else watch)
         except _Hopeless:
             return ended("pruned")
         if defect := factors.defect():
@@ -154,20 +153,19 @@ def attempt(
 
 @dataclass(frozen=True)
 class _Asked:
-    """One recipe in one fold, to be asked about its item factors as they become."""
+    """One recipe in one fold, to be asked about its item factors while they are fit."""
 
     fold: Fold
     recipe: Recipe
-    threads: int
-    known: np.ndarray
-    blend: Blend | None
+    past: Past
+    known: Knowledge
 
     def about(self, item_factors: np.ndarray) -> float:
         """NDCG@20 in the deciding view."""
-        known = np.where(self.known[:, None], item_factors, np.float32(0))
-        contestant, fold = Contestant("trial", known, self.recipe, blend=self.blend), self.fold
-        given = answer(contestant, fold.train, fold.now, fold.questions, self.threads)
-        return float(np.mean(given.per_user["ndcg"]))
+        questions = self.fold.questions
+        factors = np.where(self.known.eligible[:, None], item_factors, np.float32(0))
+        maker = ListMaker(self.past, self.known, Model(factors, self.recipe), questions.kept_out)
+        return float(np.mean(answer("trial", maker, questions).per_user["ndcg"]))
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:

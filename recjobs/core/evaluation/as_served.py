@@ -1,0 +1,111 @@
+"""Which list each group of users is served: chosen on one half of the holdout's users, judged on the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recjobs.core.evaluation.bootstrap import relative_difference
+from recjobs.core.evaluation.exam import Answer, Exam, K, answer
+from recjobs.core.lists.choice import UNKNOWN, ListChoice
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
+
+MIN_USERS = 50
+"""Users of a group in a half, fewer of whom tell nothing."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What every contender would have served to the users of one exam, and the list choice of each model."""
+
+    answers: dict[str, Answer]
+    choices: dict[str, ListChoice]
+
+
+def contest(
+    past: Past,
+    known: Knowledge,
+    questions: Exam,
+    models: Mapping[str, Model],
+    baselines: Mapping[str, Model],
+    seed: int,
+    choices: Mapping[str, ListChoice] | None = None,
+) -> Contest:
+    """Ask models as they would be served, baselines as they are, and the popular list of every window.
+
+    choices: those of another view of the same holdout; None: they are made here. All are filled from the same ladder.
+    """
+    users = questions.users
+    popular = {
+        window: answer(window, ListMaker(past, known, None, questions.kept_out, ListChoice(window)), questions)
+        for window in WINDOWS
+    }
+    ndcg = {window: one.per_user["ndcg"] for window, one in popular.items()}
+    activity, deciding = past.activity[users], deciding_half(users.size, seed)
+    base = ListChoice.from_activity(activity, best_window(ndcg, activity == 0, deciding, seed))
+    answers, made = dict[str, Answer](), dict[str, ListChoice]()
+    for name, model in models.items():
+        maker = ListMaker(past, known, model, questions.kept_out, base)
+        ranked, _ = maker.rank(users, K)
+        answers[name] = Answer.of(name, maker.finish(ranked, users), questions)
+        made[name] = (
+            choices[name] if choices else choose(base, answers[name].per_user["ndcg"], ndcg, activity, deciding, seed)
+        )
+        if made[name] != base:
+            maker = ListMaker(past, known, model, questions.kept_out, made[name])
+            served = ranked.without(made[name].replaced(activity))
+            answers[name] = Answer.of(name, maker.finish(served, users), questions)
+    base = next(iter(made.values()), base)
+    for name, model in baselines.items():
+        maker = ListMaker(past, known, model, questions.kept_out, ListChoice(base.popular))
+        answers[name] = answer(name, maker, questions)
+    return Contest(answers | popular, made)
+
+
+def deciding_half(n_users: int, seed: int) -> np.ndarray:
+    """A mask of the half of the users that judges what was chosen on the others; drawn by the seed."""
+    half = np.zeros(n_users, bool)
+    half[np.random.default_rng(seed).permutation(n_users)[: n_users // 2]] = True
+    return half
+
+
+def best_window(ndcg: Mapping[str, np.ndarray], unknown: np.ndarray, deciding: np.ndarray, seed: int) -> str:
+    """The popular list for users whom no model knows; ndcg: window -> NDCG of each user.
+
+    The best one of the choosing half, unless the deciding half shows beyond doubt that another is better; asked of
+    `unknown` users, of all where those are fewer than MIN_USERS, and the default where all are.
+    """
+    asked = unknown if (unknown & ~deciding).sum() >= MIN_USERS else np.ones(unknown.size, bool)
+    if (asked & ~deciding).sum() < MIN_USERS:
+        return DEFAULT_WINDOW
+    best = _best(ndcg, asked & ~deciding)
+    rival = _best(ndcg, asked & deciding) if (asked & deciding).sum() >= MIN_USERS else best
+    return rival if _is_better(ndcg[rival], ndcg[best], asked & deciding, seed) else best
+
+
+def choose(
+    base: ListChoice,
+    model: np.ndarray,
+    popular: Mapping[str, np.ndarray],
+    activity: np.ndarray,
+    deciding: np.ndarray,
+    seed: int,
+) -> ListChoice:
+    """The choice in which every group whose best popular list (of the choosing half) is better than the model beyond
+    doubt (in the deciding half, with at least MIN_USERS of them) gets that list. model, popular: NDCG of each user."""
+    instead = {}
+    for group, mask in base.groups(activity).items():
+        if group != UNKNOWN and (mask & deciding).sum() >= MIN_USERS and (mask & ~deciding).any():
+            window = _best(popular, mask & ~deciding)
+            if _is_better(popular[window], model, mask & deciding, seed):
+                instead[group] = window
+    return replace(base, instead=instead)
+
+
+def _best(ndcg: Mapping[str, np.ndarray], users: np.ndarray) -> str:
+    return max(ndcg, key=lambda window: float(ndcg[window][users].mean()))
+
+
+def _is_better(first: np.ndarray, second: np.ndarray, users: np.ndarray, seed: int) -> bool:
+    return bool(users.any()) and relative_difference(first[users], second[users], seed).low > 0

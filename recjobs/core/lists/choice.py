@@ -1,0 +1,60 @@
+"""Which list each group of users is served: the model's, or a popular one that the evaluation found to be better."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
+
+UNKNOWN = "unknown"
+GROUPS = (UNKNOWN, "light", "medium", "heavy")
+"""Users by how many interactions they have: none, and thirds of the others."""
+
+
+@dataclass(frozen=True)
+class ListChoice:
+    """What the evaluation chose, as a verdict stores it.
+
+    popular: the window (of `popularity.WINDOWS`) of the list that users unknown to the model get, and that short lists
+    are filled from. light, medium: the most interactions that a user of the group has; who has more is heavy. instead:
+    group -> window, for the groups that are served a popular list in place of the model's.
+    """
+
+    popular: str = DEFAULT_WINDOW
+    light: float = 0.0
+    medium: float = 0.0
+    instead: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_activity(cls, activity: np.ndarray, popular: str = DEFAULT_WINDOW) -> "ListChoice":
+        """Thirds of the users who have an interaction, ties to the lighter; activity: (n_users,) interactions."""
+        active = activity[activity > 0]
+        light, medium = np.quantile(active, [1 / 3, 2 / 3]).tolist() if active.size else (0.0, 0.0)
+        return cls(popular, light, medium)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any] | None) -> "ListChoice":
+        """The choice that a verdict holds; of a verdict without one, or with a window of other code, the default."""
+        if stored is None or not {stored["popular"], *stored["instead"].values()} <= set(WINDOWS):
+            return cls()
+        return cls(**stored)
+
+    def groups(self, activity: np.ndarray) -> dict[str, np.ndarray]:
+        """Masks over users, by group; each user is in exactly one."""
+        light = (activity > 0) & (activity <= self.light)
+        medium = (activity > self.light) & (activity <= self.medium)
+        return dict(zip(GROUPS, (activity == 0, light, medium, ~((activity == 0) | light | medium)), strict=True))
+
+    def replaced(self, activity: np.ndarray) -> np.ndarray:
+        """Whether each user is served a popular list in place of the model's."""
+        masks = self.groups(activity)
+        return np.asarray(sum((masks[group] for group in self.instead), np.zeros(activity.size, bool)))
+
+    def windows(self, activity: np.ndarray) -> dict[str, np.ndarray]:
+        """window -> mask of the users whose lists are filled from it."""
+        masks = self.groups(activity)
+        result = {self.popular: ~self.replaced(activity)}
+        for group, window in self.instead.items():
+            result[window] = result.get(window, np.zeros(activity.size, bool)) | masks[group]
+        return result

@@ -1,0 +1,228 @@
+"""The one maker of lists: ranking, what is kept out, the ladder, predicted items and reasons.
+
+Whatever is judged and whatever is served is made here: the evaluation, the refit's check, comparisons, the search,
+`score` and `trace`, for any set of users. A user's list does not depend on who else is asked for.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.ladder import Ladder, PopularList, fill_up
+from recjobs.core.lists.popularity import WINDOWS, popular_order
+from recjobs.core.lists.reasons import Because, because, joined
+from recjobs.core.model.als import known_rows
+from recjobs.core.model.attributes import Completed, completed, held_down
+from recjobs.core.model.engine import Engine
+from recjobs.core.model.fold_in import blocks
+from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.ranking import Ranked
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import Interactions
+
+SAMPLE_USERS = 1000
+"""Users whose lists show how many places new items would take."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """item_factors (n_items, factors) in the order of the interactions' items (None: item neighbours alone), and their
+    recipe."""
+
+    item_factors: np.ndarray | None
+    recipe: Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What is known of users and items when lists are made.
+
+    eligible: (n_items,), what may be listed. items: a table with `title` and `categories`; segments, prefers: each
+    user's segment or None, and categories; None: nothing is known. max_new_share: the most that items without factors
+    may take, predicted from what `items` says, of the first `served` places; None: they are not listed.
+    """
+
+    eligible: np.ndarray
+    items: pa.Table | None = None
+    segments: list[str | None] | None = None
+    prefers: list[list[str]] | None = None
+    max_new_share: float | None = None
+    served: int = 20
+
+    @classmethod
+    def of_train(cls, train: Interactions, segments: list[str | None] | None = None) -> "Knowledge":
+        """What an evaluation may know: the items that somebody took before the cutoff, and whose segment is which.
+
+        Availability, preferences and new items are tonight's; nobody knows how they were at the cutoff.
+        """
+        return cls(np.bincount(train.item_idx, minlength=train.n_items) > 0, segments=segments)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Some users' lists. ranked: filled down the ladder, of which the first n_model items of each are the model's and
+    the next n_category come from categories. because: reasons of the model's items, None where none were asked for."""
+
+    ranked: Ranked
+    n_model: np.ndarray
+    n_category: np.ndarray
+    because: Because | None = None
+
+
+class Past:
+    """Interactions before an instant (`now`, microseconds), and what is derived from them once for all their lists."""
+
+    def __init__(self, interactions: Interactions, now: int, engine: Engine) -> None:
+        self.interactions, self.now, self.engine = interactions, now, engine
+        self._confidence: dict[Recipe, csr_matrix] = {}
+        self._blend: dict[Recipe, Blend | None] = {}
+        self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
+
+    @cached_property
+    def activity(self) -> np.ndarray:
+        """How many interactions each user has, (n_users,)."""
+        return np.bincount(self.interactions.user_idx, minlength=self.interactions.n_users)
+
+    def confidence(self, recipe: Recipe) -> csr_matrix:
+        """user_items by a recipe, see `Interactions.confidence`."""
+        if recipe not in self._confidence:
+            self._confidence[recipe] = self.interactions.confidence(recipe, self.now)
+        return self._confidence[recipe]
+
+    def blend(self, recipe: Recipe) -> Blend | None:
+        """What item neighbours add to every user's scores; None where the recipe has none."""
+        if recipe not in self._blend:
+            rows = self.confidence(recipe)
+            similarity = similarity_of(rows, recipe.neighbours, self.engine.threads) if recipe.blend else None
+            self._blend[recipe] = None if similarity is None else Blend(rows, similarity, recipe.blend)
+        return self._blend[recipe]
+
+    def ladder(self, known: Knowledge, window: str) -> Ladder:
+        """What lists are filled from, by the popularity of one window."""
+        key = (known, window)
+        if key not in self._ladders:
+            days = WINDOWS[window]
+            overall = PopularList(*popular_order(self.interactions, self.now, days)).restricted_to(known.eligible)
+
+            def among(users: np.ndarray) -> PopularList:
+                rows = self.interactions.where(users[self.interactions.user_idx])
+                return PopularList(*popular_order(rows, self.now, days))
+
+            categories = None if known.items is None else known.items["categories"].combine_chunks()
+            self._ladders[key] = Ladder.of(
+                overall, categories, known.segments, known.prefers, among, self.interactions.n_users
+            )
+        return self._ladders[key]
+
+
+class ListMaker:
+    """Makes lists of a model (None: of the ladder alone) from what is past and known.
+
+    seen: (n_users, n_items), what is kept out of each user's list; None: nothing. choice: whom the evaluation found to
+    be served better by a popular list.
+    """
+
+    def __init__(
+        self,
+        past: Past,
+        known: Knowledge,
+        model: Model | None,
+        seen: csr_matrix | None,
+        choice: ListChoice | None = None,
+    ) -> None:
+        self.past, self.known, self.seen = past, known, seen
+        self.choice = choice or ListChoice()
+        if model is not None and model.item_factors is None:
+            model = replace(model, recipe=replace(model.recipe, blend=1.0))
+        self.model = model
+
+    @property
+    def ladder(self) -> Ladder:
+        """What the lists of users are filled from to whom no other window was given."""
+        return self.past.ladder(self.known, self.choice.popular)
+
+    @cached_property
+    def completed(self) -> Completed | None:
+        """The item factors that lists are made with, predicted ones of new items included; None without a model."""
+        if self.model is None:
+            return None
+        factors, recipe = self.model.item_factors, self.model.recipe
+        if factors is None:
+            taken = np.bincount(self.past.confidence(recipe).indices, minlength=self.past.interactions.n_items)
+            factors = (taken > 0)[:, None].astype(np.float32)
+        if self.known.max_new_share is None or self.known.items is None:
+            return Completed(factors, np.zeros(len(factors), bool))
+        titles, categories = (self.known.items[name].combine_chunks() for name in ("title", "categories"))
+        result = completed(factors, titles, categories, recipe.blend)
+        return self._held_down(result, factors) if result.predicted.any() else result
+
+    def _held_down(self, result: Completed, factors: np.ndarray) -> Completed:
+        """Users are folded in without predicted items: these are no reason for a list to look otherwise."""
+        assert self.model is not None
+        assert self.known.max_new_share is not None
+        recipe, engine = self.model.recipe, self.past.engine
+        confidence, blend = self.past.confidence(recipe), self.past.blend(recipe)
+        users = np.flatnonzero(np.diff(confidence.indptr) > 0)
+        users = users[:: -(-users.size // SAMPLE_USERS) or 1]
+        vectors, _ = engine.fold_in(factors, recipe).of(confidence[users])
+        held = held_down(
+            result,
+            vectors,
+            self.known.served,
+            None if self.seen is None else self.seen[users],
+            self.known.eligible,
+            self.known.max_new_share,
+            engine.threads,
+            None if blend is None else blend.of(users),
+        )
+        return replace(result, item_factors=held)
+
+    def lists(self, users: np.ndarray, n: int, reasons: int = 0) -> Lists:
+        """The lists of n items of these users (user_idx), with reasons for the first `reasons` places."""
+        ranked, explained = self.rank(users, n, reasons)
+        return replace(self.finish(ranked, users), because=explained)
+
+    def rank(self, users: np.ndarray, n: int, reasons: int = 0) -> tuple[Ranked, Because | None]:
+        """What the model alone ranks for these users; nothing for those whom the choice gives a popular list."""
+        if self.model is None or self.completed is None:
+            nothing = np.full((users.size, n), -1, np.int32)
+            return Ranked(nothing, np.full(nothing.shape, np.nan, np.float32)), None
+        recipe, engine, item_factors = self.model.recipe, self.past.engine, self.completed.item_factors
+        confidence, blend = self.past.confidence(recipe), self.past.blend(recipe)
+        fold_in = None if self.model.item_factors is None else engine.fold_in(self.model.item_factors, recipe)
+        usable = self.known.eligible & known_rows(item_factors)
+        replaced = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
+        parts, explained = [], []
+        rows = confidence[users]
+        for block in blocks(rows, 0, users.size, item_factors.shape[1]):
+            some = users[block]
+            vectors, shares = fold_in.of(rows[block]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
+            seen = None if self.seen is None else self.seen[some]
+            added = None if blend is None else blend.of(some)
+            part = engine.rank(vectors, item_factors, n, seen, usable, added)
+            if replaced is not None:
+                part = part.without(replaced[block])
+            parts.append(part)
+            if reasons:
+                explained.append(because(part, reasons, item_factors, shares, engine.threads, added))
+        return Ranked.joined(parts, n), joined(explained) if explained else None
+
+    def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
+        """Lists that `rank` ranked, filled down the ladder."""
+        n_items, width = self.past.interactions.n_items, ranked.item_idx.shape[1]
+        item_idx, scores = np.empty((users.size, width), np.int32), np.empty((users.size, width), np.float32)
+        n_category = np.zeros(users.size, np.int64)
+        for window, mask in self.choice.windows(self.past.activity[users]).items():
+            rows = np.flatnonzero(mask)
+            if rows.size:
+                some = users[rows]
+                seen = None if self.seen is None else self.seen[some]
+                lists, _, n_category[rows] = fill_up(
+                    ranked.rows(rows), self.past.ladder(self.known, window), some, seen, n_items
+                )
+                item_idx[rows], scores[rows] = lists.item_idx, lists.scores
+        return Lists(Ranked(item_idx, scores), ranked.lengths, n_category)

@@ -1,0 +1,83 @@
+"""The engine: the one door through which models are fit, users folded in and items ranked.
+
+What computes (a processor, a graphics card, a cluster) is the catalog's and no part of the recipe: a model of another
+engine is judged like the same recipe on fresh data. Every engine gives the same lists for the same factors.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.core.model import als
+from recjobs.core.model.fold_in import FoldIn
+from recjobs.core.model.neighbours import Blend
+from recjobs.core.model.ranking import Ranked, best_items
+from recjobs.core.recipe import Recipe
+
+
+class Engine(Protocol):
+    """What a model needs of the machine."""
+
+    @property
+    def threads(self) -> int:
+        """How many cores it uses."""
+
+    def fit(
+        self,
+        user_items: csr_matrix,
+        recipe: Recipe,
+        seed: int,
+        start: als.Factors | None = None,
+        watch: als.Watch | None = None,
+    ) -> als.Fitted:
+        """Fit a recipe to user_items (n_users, n_items; confidence before alpha), as `als.fit` explains."""
+
+    def fold_in(self, item_factors: np.ndarray, recipe: Recipe) -> FoldIn:
+        """What gives users a vector each for fixed item_factors (n_items, factors), with each interaction's share."""
+
+    def rank(
+        self,
+        user_factors: np.ndarray,
+        item_factors: np.ndarray,
+        n: int,
+        seen: csr_matrix | None,
+        eligible: np.ndarray,
+        blend: Blend | None = None,
+    ) -> Ranked:
+        """The n eligible items that score highest for each user, as `best_items` explains."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """implicit's solvers and BLAS on the processor; threads: how many of its cores."""
+
+    threads: int = 1
+
+    def fit(
+        self,
+        user_items: csr_matrix,
+        recipe: Recipe,
+        seed: int,
+        start: als.Factors | None = None,
+        watch: als.Watch | None = None,
+    ) -> als.Fitted:
+        """Alternate, see `als.fit`."""
+        return als.fit(user_items, recipe, seed, self.threads, start, watch)
+
+    def fold_in(self, item_factors: np.ndarray, recipe: Recipe) -> FoldIn:
+        """One exact solve a user, see `FoldIn`."""
+        return FoldIn(item_factors, recipe, self.threads)
+
+    def rank(
+        self,
+        user_factors: np.ndarray,
+        item_factors: np.ndarray,
+        n: int,
+        seen: csr_matrix | None,
+        eligible: np.ndarray,
+        blend: Blend | None = None,
+    ) -> Ranked:
+        """Inner products in chunks of users, see `best_items`."""
+        return best_items(user_factors, item_factors, n, seen, eligible, self.threads, blend)

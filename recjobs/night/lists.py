@@ -1,0 +1,64 @@
+"""The lists of a night: the one maker, with tonight's model and all that is known tonight."""
+
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
+from recjobs.core.lists.seen import kept_out_of
+from recjobs.core.model.als import aligned
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.instants import microseconds
+from recjobs.night.night import Night
+
+SPARE = 10
+"""Places behind those that are served whose items have reasons too: rules may bring them forward."""
+
+
+class NightLists:
+    """Makes a night's lists for any of its users: `score` for all, `trace` for one."""
+
+    def __init__(self, night: Night) -> None:
+        self.night, self.items, users = night, night.items(), night.users()
+        self.user_ids, self.item_ids = users["user_id"].combine_chunks(), self.items["item_id"].combine_chunks()
+        self.past = Past(night.interactions(), microseconds(night.request.as_of), night.engine)
+        settings = night.catalog.items
+        known = Knowledge(
+            self.items["available"].to_numpy(),
+            self.items,
+            users["segment"].to_pylist(),
+            users["prefers"].to_pylist(),
+            settings.max_new_share if settings and settings.new == "predict" else None,
+            night.catalog.top_n.served,
+        )
+        source = night.chosen_model().source
+        seen = kept_out_of(self.past.interactions, night.view, self.past.now, night.after_days)
+        choice = night.verdict().list_choice("champion" if source == "champion" else "candidate")
+        self.maker = ListMaker(self.past, known, self._model(source), seen, choice)
+
+    def _model(self, source: str) -> Model | None:
+        if source == "none":
+            return None
+        champion = self.night.request.champion
+        stored = self.night.champion_model() if source == "champion" else self.night.refit_model()
+        recipe = Recipe.from_json(champion.recipe) if champion and source == "champion" else self.night.catalog.recipe
+        self._fit_on = stored.user_ids
+        return Model(aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist()), recipe)
+
+    @cached_property
+    def _knew_user(self) -> np.ndarray:
+        users = set(self._fit_on)
+        return np.array([user_id in users for user_id in self.user_ids.to_pylist()], bool)
+
+    def of(self, users: np.ndarray, n: int) -> Lists:
+        """The lists of n items of these users (user_idx), with reasons."""
+        return self.maker.lists(users, n, min(n, self.night.catalog.top_n.served + SPARE))
+
+    def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
+        """Where the model's part of each list comes from: `als`, `foldin` (the user came after the fit); `popular`
+        where it has none."""
+        if self.maker.model is None:
+            return pa.array(np.full(users.size, "popular"))
+        known = np.where(self._knew_user[users], "als", "foldin")
+        return pa.array(np.where(lists.n_model > 0, known, "popular"))
