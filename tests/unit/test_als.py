@@ -183,6 +183,40 @@ def test_all_zeros_and_constant_items_are_defects():
     assert "every item" in replace(GOOD, item_factors=constant).defect()
 
 
+@pytest.mark.parametrize("scale", [1e-20, 1e-8])
+@pytest.mark.parametrize("part", ["user_factors", "item_factors"])
+def test_factors_whose_scores_all_vanish_are_a_defect(part, scale):
+    defect = replace(GOOD, **{part: getattr(GOOD, part) * np.float32(scale)}).defect()
+    assert defect is not None
+    assert "regularization outweighs the data" in defect
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-4, 1e4, 1e20])
+def test_only_the_product_of_both_sides_has_a_scale(scale):
+    scaled = Factors(GOOD.user_factors / np.float32(scale), GOOD.item_factors * np.float32(scale))
+    assert scaled.defect() is None
+
+
+@pytest.mark.parametrize(("difference", "is_constant"), [(1e-7, True), (1e-3, False)])
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+def test_items_that_differ_by_rounding_alone_are_constant(scale, difference, is_constant):
+    rows = np.array([[1, 2], [0, 0], [1, 2 + difference]], np.float32) * np.float32(scale)
+    defect = replace(GOOD, item_factors=rows).defect()
+    assert (defect == "every item has the same factors") == is_constant
+
+
+@pytest.mark.parametrize("factors", [1, 8])
+@pytest.mark.parametrize(
+    ("alpha", "regularization", "vanishes"),
+    [(1e-3, 1e-3, False), (0.1, 0.1, False), (10, 30, False), (10, 1e3, True), (1e-3, 1e9, True)],
+)
+def test_weak_alpha_and_strong_regularization_are_sound_until_factors_vanish(factors, alpha, regularization, vanishes):
+    recipe = Recipe(factors=factors, alpha=alpha, regularization=regularization)
+    withheld = {(user, user % 10) for user in range(30)}
+    fitted = fit(interactions(checkerboard(30, 10, withheld), 30, 10).confidence(recipe, NOW), recipe, 3, 1)
+    assert (fitted.defect() is not None) == vanishes
+
+
 def test_a_catalogue_of_one_item_is_not_taken_for_a_constant_model():
     assert replace(GOOD, item_factors=np.array([[1, 2]], np.float32)).defect() is None
 

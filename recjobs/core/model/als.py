@@ -14,6 +14,11 @@ SAMPLE, SETTLED = 500, 0.95
 """Users whose lists say whether a fit goes on, and the share of their items that stays the same when it need not."""
 Watch = Callable[[int, np.ndarray, np.ndarray], None]
 """Is told iteration (from 1), user_factors and item_factors."""
+MIN_SCALE = 1e-6
+"""What the largest score must reach, and the largest difference between items relative to their largest value. ALS fits
+scores towards a preference of 1. Where regularization outweighs the data, the exact solution is zero; how far above it
+a fit stops is up to rounding in BLAS. On two worlds of 80 and 150 users, with 1 to 64 factors and alpha from 0.001 to
+1000, such fits ended at 6e-11 or below and all others at 1e-3 or above."""
 _STEP = 1.1
 """Rows whose regularization differs by less are solved together."""
 
@@ -36,8 +41,11 @@ class Factors:
                 return f"{name} holds values that are not finite"
             if not rows.any():
                 return f"{name} is all zeros"
+        largest = _longest(self.user_factors) * _longest(self.item_factors)
+        if largest < MIN_SCALE:
+            return f"no score can exceed {largest:.0e}, where 1 is a preference: regularization outweighs the data"
         known = self.item_factors[self.knows_items()]
-        if len(known) > 1 and np.ptp(known, axis=0).max() == 0:
+        if len(known) > 1 and np.ptp(known, axis=0).max() <= MIN_SCALE * np.abs(known).max():
             return "every item has the same factors"
         return None
 
@@ -52,6 +60,11 @@ class Fitted(Factors):
 def known_rows(factors: np.ndarray) -> np.ndarray:
     """Which rows are not all zeros."""
     return np.asarray(factors.any(axis=1))
+
+
+def _longest(rows: np.ndarray) -> float:
+    """The largest norm of a row. In double precision, where no square of a float32 vanishes or overflows."""
+    return float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
 
 
 def fit(
