@@ -4,6 +4,7 @@ Importing this module is cheap: Airflow does so at every parse of the DAG folder
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ for _name, _value in {
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout (or image folder) this code lies in; relative settings start here."""
+
+ROLES = ("owner", "loader", "publisher", "reader", "editor")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -87,12 +90,14 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Settings from the environment, else `.env`, else what the local platform wrote.
 
+    A role's own URL wins over RECJOBS_DATABASE_URL within one of these places, not over that of a more explicit one.
+
     Raises BadConfiguration with the setting's name when one is wrong.
     """
     try:
         dotenv = ROOT / ".env"
-        state = Settings(_env_file=dotenv).state
-        settings = Settings(_env_file=(state / "env", dotenv))
+        explicit = Settings(_env_file=None), Settings(_env_file=dotenv)
+        settings = Settings(_env_file=(explicit[1].state / "env", dotenv))
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]
@@ -106,8 +111,15 @@ def load_settings() -> Settings:
             "data": data,
             "artifacts": artifacts,
             "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
+            **{f"{role}_url": _url_of(role, (*explicit, settings)) for role in ROLES},
         }
     )
+
+
+def _url_of(role: str, places: Sequence[Settings]) -> str:
+    """The URL of a role, or that for everything, from the most explicit place that names either."""
+    urls = (getattr(place, f"{role}_url") or place.database_url for place in places)
+    return next((str(url) for url in urls if url), "")
 
 
 def connection_url(name: str) -> str:

@@ -2,7 +2,8 @@
 
 A setting comes from the environment, else from `.env` beside the code, else from `env` in the state folder, which
 the embedded platform writes. Hashes of credentials may also stand in a file that `<setting>_FILE` names. The database
-is the first of these places that names `RECJOBS_READER_URL`, or failing that `RECJOBS_DATABASE_URL`.
+is that of the first of these places that names `RECJOBS_READER_URL` or `RECJOBS_DATABASE_URL`; the former wins within
+one place. `RECJOBS_EDITOR_URL` counts unless a place before its own names `RECJOBS_DATABASE_URL`.
 """
 
 import os
@@ -124,13 +125,20 @@ class Settings(BaseModel):
         environ = os.environ if environ is None else environ
         local = _read_env_file(root / ".env")
         state = Path(environ.get("RECJOBS_STATE") or local.get("RECJOBS_STATE") or ".local")
-        places = [environ, local, _read_env_file(root / state / "env")]
+        places: list[Mapping[str, str | None]] = [environ, local, _read_env_file(root / state / "env")]
 
         aliases = [field.alias for field in cls.model_fields.values() if field.alias]
         values: dict[str, Any] = {}
         for place in reversed(places):
             values.update({alias: place[alias] for alias in aliases if place.get(alias)})
-        values["database_url"] = _database_url(places)
+        own, for_everything = _url_of("RECJOBS_READER_URL", places)
+        if not (own or for_everything):
+            raise SettingsError(
+                "RECJOBS_READER_URL is not set: start the embedded platform (`make up`), "
+                "or set it, or RECJOBS_DATABASE_URL, to a Postgres URL"
+            )
+        values["database_url"] = own or for_everything
+        values["RECJOBS_EDITOR_URL"] = _url_of("RECJOBS_EDITOR_URL", places)[0] or None
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -140,15 +148,10 @@ class Settings(BaseModel):
             raise SettingsError(f"{shown}{first['msg'].removeprefix('Value error, ')}") from None
 
 
-def _database_url(places: Sequence[Mapping[str, str]]) -> str:
-    for place in places:
-        url = place.get("RECJOBS_READER_URL") or place.get("RECJOBS_DATABASE_URL")
-        if url:
-            return url
-    raise SettingsError(
-        "RECJOBS_READER_URL is not set: start the embedded platform (`make up`), "
-        "or set it, or RECJOBS_DATABASE_URL, to a Postgres URL"
-    )
+def _url_of(setting: str, places: Sequence[Mapping[str, str | None]]) -> tuple[str | None, str | None]:
+    """(the role's own URL, that for everything) of the first place that names either."""
+    pairs = ((place.get(setting), place.get("RECJOBS_DATABASE_URL")) for place in places)
+    return next((pair for pair in pairs if any(pair)), (None, None))
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

@@ -29,6 +29,23 @@ def test_the_nearest_place_that_names_a_database_wins(tmp_path: Path, environ, d
     assert Settings.load(environ, tmp_path).database_url == expected
 
 
+@pytest.mark.parametrize(
+    ("environ", "dotenv", "state", "expected"),
+    [
+        ({"RECJOBS_READER_URL": "r"}, "", "RECJOBS_DATABASE_URL=all\nRECJOBS_EDITOR_URL=e", "e"),
+        ({"RECJOBS_DATABASE_URL": "all"}, "", "RECJOBS_EDITOR_URL=e", None),
+        ({}, "RECJOBS_DATABASE_URL=all", "RECJOBS_EDITOR_URL=e", None),
+        ({"RECJOBS_EDITOR_URL": "e"}, "RECJOBS_DATABASE_URL=all", "", "e"),
+    ],
+)
+def test_an_editor_is_never_of_a_database_that_a_nearer_place_replaces(
+    tmp_path: Path, environ, dotenv, state, expected
+):
+    write(tmp_path / ".env", dotenv)
+    write(tmp_path / ".local/env", state)
+    assert Settings.load({"RECJOBS_DATABASE_URL": ""} | environ, tmp_path).editor_url == expected
+
+
 def test_the_state_folder_is_where_the_setting_says(tmp_path: Path):
     write(tmp_path / "elsewhere/env", "RECJOBS_READER_URL=x")
     assert Settings.load({"RECJOBS_STATE": str(tmp_path / "elsewhere")}, tmp_path).database_url == "x"

@@ -84,6 +84,28 @@ def test_each_role_has_its_own_url_or_that_for_everything():
     assert (settings.url_of("loader"), settings.url_of("publisher")) == ("its own", "all")
 
 
+@pytest.mark.parametrize(
+    ("environ", "dotenv", "platform", "loader", "publisher"),
+    [
+        ({"RECJOBS_DATABASE_URL": "all"}, "", "RECJOBS_LOADER_URL=its-own", "all", "all"),
+        ({"RECJOBS_DATABASE_URL": "all"}, "RECJOBS_LOADER_URL=its-own", "", "all", "all"),
+        ({}, "RECJOBS_DATABASE_URL=all", "RECJOBS_LOADER_URL=its-own", "all", "all"),
+        ({"RECJOBS_LOADER_URL": "its-own"}, "RECJOBS_DATABASE_URL=all", "", "its-own", "all"),
+        ({}, "", "RECJOBS_LOADER_URL=its-own\nRECJOBS_DATABASE_URL=all", "its-own", "all"),
+    ],
+)
+def test_the_most_explicit_place_that_names_a_database_wins(
+    machine, tmp_path, environ, dotenv, platform, loader, publisher
+):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "env").write_text(platform)
+    (tmp_path / ".env").write_text(dotenv)
+    for name, url in environ.items():
+        machine.setenv(name, url)
+    settings = load_settings()
+    assert (settings.url_of("loader"), settings.url_of("publisher")) == (loader, publisher)
+
+
 def test_without_any_database_the_message_says_what_to_do(machine):
     with pytest.raises(BadConfiguration, match=r"RECJOBS_DATABASE_URL .* `make up`"):
         load_settings().url_of("owner")
