@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from dotenv import dotenv_values
 from limits import RateLimitItem, parse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
@@ -123,9 +124,9 @@ class Settings(BaseModel):
     def load(cls, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Self:
         """Read the settings; raises `SettingsError` naming the first one that is missing or wrong."""
         environ = os.environ if environ is None else environ
-        local = _read_env_file(root / ".env")
+        local = dotenv_values(root / ".env")
         state = Path(environ.get("RECJOBS_STATE") or local.get("RECJOBS_STATE") or ".local")
-        places: list[Mapping[str, str | None]] = [environ, local, _read_env_file(root / state / "env")]
+        places: list[Mapping[str, str | None]] = [environ, local, dotenv_values(root / state / "env")]
 
         aliases = [field.alias for field in cls.model_fields.values() if field.alias]
         values: dict[str, Any] = {}
@@ -152,18 +153,3 @@ def _url_of(setting: str, places: Sequence[Mapping[str, str | None]]) -> tuple[s
     """(the role's own URL, that for everything) of the first place that names either."""
     pairs = ((place.get(setting), place.get("RECJOBS_DATABASE_URL")) for place in places)
     return next((pair for pair in pairs if any(pair)), (None, None))
-
-
-def _read_env_file(path: Path) -> dict[str, str]:
-    """KEY=VALUE lines; blank lines and comments are skipped, one pair of quotes around a value is taken off."""
-    if not path.is_file():
-        return {}
-    values = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        key, equals, value = line.strip().partition("=")
-        if equals and not key.startswith("#"):
-            value = value.strip()
-            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-                value = value[1:-1]
-            values[key.removeprefix("export ").strip()] = value
-    return values
