@@ -1,6 +1,9 @@
 """The JSON Schema of a catalog file says of a file what `recjobs` says of it, as far as a schema can."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +119,15 @@ def test_what_recjobs_refuses_is_marked(path: str, value: Any):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_catalog_file_names_its_schema(path):
     assert path.read_text().startswith("# yaml-language-server: $schema=.schema.json\n")
+
+
+def test_make_writes_the_schema_anew_when_anything_it_is_made_of_changes():
+    code = "import sys, recjobs.catalog.file; print(*(m.__file__ for n, m in sys.modules.items() if 'recjobs.c' in n))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    sources = {Path(file).relative_to(ROOT) for file in loaded.stdout.split()} - {Path("recjobs/core/__init__.py")}
+    assert Path("recjobs/core/recipe.py") in sources
+    command = ["make", "--dry-run", "--print-data-base", "catalogs/.schema.json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rule = next(line for line in done.stdout.splitlines() if line.startswith("catalogs/.schema.json:"))
+    expected = {*map(str, sources), "recjobs/cli/serving.py", "requirements.txt"}
+    assert expected <= set(rule.split()[1:])
