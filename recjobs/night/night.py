@@ -207,12 +207,17 @@ def validated(catalog: Catalog, batch_id: str | None = None) -> Handovers:
     return night
 
 
-def code_version() -> str:
-    """The package's version and a hash of its sources: equal code, equal string."""
+def code_version(root: Path = ROOT) -> str:
+    """The package's version and a hash of what decides a night's result: Python, templates, SQL and locked packages.
+
+    Equal code, equal string, wherever it lies. SQL that only the web app or a person runs does not count.
+    """
+    patterns = ("recjobs/**/*.py", "recjobs/**/*.jinja", "sql/**/*.sql", "requirements.txt")
+    paths = {path.relative_to(root).as_posix(): path for pattern in patterns for path in root.glob(pattern)}
     digest = hashlib.sha256()
-    for folder, pattern in ((ROOT / "recjobs", "*.py"), (ROOT / "sql", "*.sql")):
-        for path in sorted(folder.rglob(pattern)):
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    for name, path in sorted(paths.items()):
+        if not name.startswith(("sql/examples.sql", "sql/queries/webapp/")):
+            digest.update(name.encode() + b"\0" + path.read_bytes())
     return f"{_version()}+{digest.hexdigest()[:12]}"
 
 
