@@ -19,6 +19,8 @@ def running(state: Path) -> dict[str, Any]:
 def _runs(entry: dict[str, Any]) -> bool:
     try:
         process = psutil.Process(int(entry["pid"]))
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        # A recycled number is no running program. State without a start time is of a version that did not note it.
+        is_same = abs(process.create_time() - entry.get("started", process.create_time())) < 1
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, KeyError, TypeError, ValueError):
         return False

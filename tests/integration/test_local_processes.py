@@ -1,5 +1,6 @@
 """Programs in the background: found again by the next command, stopped with all they started, nobody else touched."""
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import pytest
 from local import health, ports, processes
 from local.errors import LocalError, NotHealthy
 from local.processes import Record, Running, Service
+from recjobs.adapters.local_platform import running
 
 FAMILY = """
 import subprocess, sys, time
@@ -98,6 +100,15 @@ def test_the_record_survives_the_command_that_wrote_it(tmp_path: Path) -> None:
     assert running.process() == psutil.Process()
     record.forget("ours")
     assert Record(tmp_path).load() == {}
+
+
+def test_status_takes_a_recycled_number_for_no_running_program(tmp_path: Path) -> None:
+    record, ours = Record(tmp_path), Running.of(psutil.Process(), tmp_path / "log")
+    record.add("ours", ours)
+    record.add("recycled", replace(ours, started=ours.started - 3600))
+    assert {name: entry["running"] for name, entry in running(tmp_path).items()} == {"ours": True, "recycled": False}
+    record.path.write_text(json.dumps({"noted without a start": {"pid": ours.pid}}))
+    assert running(tmp_path)["noted without a start"]["running"]
 
 
 def test_a_damaged_record_is_a_clear_message(tmp_path: Path) -> None:
