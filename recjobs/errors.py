@@ -5,6 +5,7 @@ how does the step end?
     ├── Misuse            64   the command line asks for something that cannot be
     ├── Refused           65   the data, a file or the lists are not fit to go on
     │   ├── DataRefused        ... what came in
+    │   │   └── ColumnRefused   ... one column of it
     │   ├── ModelRefused       ... a model or artifact that is missing, damaged or not the one that was registered
     │   │   └── ModelUnreadable ... the file that was written, but no model: of a candidate a `Verdict` is made of it
     │   └── ListsRefused       ... what would have gone out
@@ -44,6 +45,18 @@ class Refused(RecjobsError):
 
 class DataRefused(Refused):
     """The input is missing, damaged or not what the catalog says."""
+
+
+class ColumnRefused(DataRefused):
+    """A column holds what it cannot hold. `column` is its name, which a caller that knows another may replace."""
+
+    def __init__(self, why: str, column: str | None = None) -> None:
+        super().__init__(why)
+        self.column = column
+
+    def __str__(self) -> str:
+        why = super().__str__()
+        return f"column {self.column!r} {why}" if self.column else why
 
 
 class ModelRefused(Refused):

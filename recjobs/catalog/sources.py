@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from recjobs.catalog.scalars import Positive, Share, Timezone
-from recjobs.errors import DataRefused
+from recjobs.errors import ColumnRefused, DataRefused
 
 
 class Part(BaseModel):
@@ -179,11 +179,10 @@ class Users(Place):
 
 @contextmanager
 def named(source: Source, files: list[str]) -> Iterator[None]:
-    """Say of what is wrong with a column in which files, and by the source's own name for it."""
+    """Say in which files something is wrong, and name a column as the source does."""
     try:
         yield
     except DataRefused as error:
-        said = str(error)
-        for ours, theirs in source.columns.model_dump().items():
-            said = said.replace(f"column {ours!r}", f"column {theirs!r}")
-        raise DataRefused(f"{', '.join(files[:3])}{' and more' if len(files) > 3 else ''}: {said}") from None
+        if isinstance(error, ColumnRefused) and error.column:
+            error.column = source.columns.given.get(error.column, error.column)
+        raise DataRefused(f"{', '.join(files[:3])}{' and more' if len(files) > 3 else ''}: {error}") from None

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from recjobs.catalog.file import Catalog, explain
+from recjobs.catalog.sources import Source, named
 from recjobs.core.recipe import Recipe
-from recjobs.errors import Misuse
+from recjobs.errors import ColumnRefused, DataRefused, Misuse
 
 SMALLEST = {
     "name": "shop",
@@ -194,3 +195,21 @@ def test_a_catalog_and_back_by_json_is_the_same():
 def test_a_schedule_is_a_cron_expression():
     assert catalog(schedule={"cron": "0 3 * * *"}).schedule.cron == "0 3 * * *"
     assert mistake(schedule={"cron": "every day"}).startswith("schedule.cron: 'every day' is no cron expression")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ColumnRefused("has type list, which holds no numbers", "weight"), "column 'item_id' has type list"),
+        (ColumnRefused("is no column 'weight'", "kind"), "column 'what' is no column 'weight'"),
+        (DataRefused("column 'item_id' holds ids that are not UTF-8 text"), "column 'item_id' holds ids"),
+        (DataRefused("the line that begins with column 'kind' is cut"), "begins with column 'kind'"),
+    ],
+)
+def test_a_column_has_the_sources_name_in_a_message_and_other_text_stays_as_it_is(error, said):
+    columns = {"user_id": "weight", "item_id": "user_id", "occurred_at": "kind", "weight": "item_id", "kind": "what"}
+    source = Source.model_validate({"path": "a.csv", "columns": columns})
+    with pytest.raises(DataRefused) as caught, named(source, ["a.csv"]):
+        raise error
+    assert str(caught.value).startswith("a.csv: ")
+    assert said in str(caught.value)

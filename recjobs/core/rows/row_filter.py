@@ -5,7 +5,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.errors import DataRefused
+from recjobs.errors import ColumnRefused
 
 
 class Condition(Protocol):
@@ -58,7 +58,7 @@ def meets(values: pa.Array, rule: Condition) -> pa.Array:
 def as_numbers(values: pa.Array, column: str) -> pa.Array:
     """Values as float64; null where there is none or the text is no number.
 
-    Raises DataRefused for a type, such as a timestamp, that is no number at all.
+    Raises ColumnRefused for a type, such as a timestamp, that is no number at all.
     """
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         import pandas as pd
@@ -67,4 +67,4 @@ def as_numbers(values: pa.Array, column: str) -> pa.Array:
     try:
         return values.cast(pa.float64(), safe=False)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        raise DataRefused(f"column {column!r} has type {values.type}, which holds no numbers") from None
+        raise ColumnRefused(f"has type {values.type}, which holds no numbers", column) from None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from recjobs.core.rows.reason_codes import MAX_ID_BYTES, QUARANTINE
 from recjobs.core.rows.row_filter import as_numbers
-from recjobs.errors import DataRefused
+from recjobs.errors import ColumnRefused, DataRefused
 
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1e6)
 _STARTS_WITH_YEAR = r"^\s*\d{4}"
@@ -74,13 +74,11 @@ def encoded_ids(values: pa.Array, column: str) -> pa.DictionaryArray:
 
 
 def as_text(values: pa.Array, column: str, what: str) -> pa.Array:
-    """Values as text. Raises DataRefused for a type, such as a list, that is no text, and for bytes that are not."""
+    """Values as text. Raises ColumnRefused for a type, such as a list, that is no text, and for bytes that are not."""
     try:
         return values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        raise DataRefused(
-            f"column {column!r} has type {values.type}, which holds no {what}: export it as text"
-        ) from None
+        raise ColumnRefused(f"has type {values.type}, which holds no {what}: export it as text", column) from None
 
 
 def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
