@@ -156,27 +156,28 @@ class Catalog(Part):
             }
         )
 
-    def with_overrides(self, overrides: dict[str, Any]) -> "Catalog":
+    def with_overrides(self, overrides: dict[str, Any], origin: str = "--set") -> "Catalog":
         """This catalog with `{"model.factors": 32, ...}` set; a bare name means a key of `model` or `recency`.
 
-        Raises Misuse when a key or value cannot be.
+        origin: where the overrides were asked for, which a message begins with. Raises Misuse when a key or value
+        cannot be.
         """
         tree = self.model_dump(mode="json")
         for dotted, value in overrides.items():
             path = _path_of(dotted)
             *branches, leaf = path.split(".")
             if path == "name":
-                raise Misuse("--set name: a catalog is named by its file")
+                raise Misuse(f"{origin} name: a catalog is named by its file")
             node: Any = tree
             for branch in branches:
                 node = node.get(branch) if isinstance(node, dict) else None
             if not isinstance(node, dict):
-                raise Misuse(f"--set {dotted}: there is no such key")
+                raise Misuse(f"{origin} {dotted}: there is no such key")
             node[leaf] = value
         try:
             return Catalog.model_validate(tree)
         except ValidationError as error:
-            raise Misuse(f"--set: {'; '.join(explain(error))}") from None
+            raise Misuse(f"{origin} {'; '.join(explain(error))}") from None
 
 
 def sets_recipe(overrides: dict[str, Any]) -> bool:

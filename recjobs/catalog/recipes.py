@@ -1,6 +1,5 @@
 """A recipe as somebody says it: keys of a catalog, a file, or the name of one that is kept."""
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 
 
-def recipe_with(catalog: Catalog, overrides: dict[str, Any]) -> Recipe:
-    """The catalog's recipe with other values for keys of `model`, `recency` and `kinds`. Raises Misuse."""
-    changed = catalog.with_overrides(overrides)
+def recipe_with(catalog: Catalog, overrides: dict[str, Any], origin: str = "--set") -> Recipe:
+    """The catalog's recipe with other values for keys of `model`, `recency` and `kinds`. Raises Misuse, whose message
+    begins with the origin of the overrides."""
+    changed = catalog.with_overrides(overrides, origin)
     if key := next((key for key in overrides if not sets_recipe({key: None})), None):
         raise Misuse(
-            f"--set {key}: is no part of a recipe: those are keys of model, recency and kinds, such as factors"
+            f"{origin} {key}: is no part of a recipe: those are keys of model, recency and kinds, such as factors"
         )
     return changed.recipe
 
@@ -38,10 +38,7 @@ def recipe_of(catalog: Catalog, said: str, kept: Mapping[str, Callable[[], Recip
     for key, value in tree.items():
         nested = value if key in ("model", "recency") and isinstance(value, dict) else None
         flat |= {str(key): value} if nested is None else {f"{key}.{leaf}": v for leaf, v in nested.items()}
-    try:
-        return recipe_with(catalog, flat)
-    except Misuse as error:
-        raise Misuse(f"recipe {said}: {re.sub('^--set:? ', '', str(error))}") from None
+    return recipe_with(catalog, flat, f"recipe {said}:")
 
 
 def _text(said: str, kept: Mapping[str, Any]) -> str:
