@@ -9,7 +9,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.search import brief
 from tests.unit.worlds import interactions
 
-BAD = Recipe(factors=1, alpha=0.5, regularization=500, iterations=3)
+BAD = Recipe(factors=1, alpha=0.5, regularization=1, iterations=3)
 
 
 def tastes(n_users=60, n_items=40, spread_days=100.0):
