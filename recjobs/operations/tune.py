@@ -5,18 +5,18 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from recjobs.adapters import migrations
 from recjobs.catalog.file import Catalog
 from recjobs.config import Settings, load_settings
-from recjobs.core.model.engine import Cpu
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import search
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import space_of
+from recjobs.core.search.trials import run_trial
 from recjobs.errors import DataRefused, SystemAway
 from recjobs.night.night import Night, code_version, database
 from recjobs.night.request import ChampionPin
@@ -39,10 +39,6 @@ class Budget:
         if self.trials is not None and len(trials) >= self.trials:
             return True
         return self.seconds is not None and search.spent(trials) + running >= self.seconds
-
-
-class _TimeIsUp(Exception):
-    """The trial that runs is given up: the study's time is over."""
 
 
 def begin(catalog: Catalog, batch_id: str, *, publish: bool = True) -> dict[str, Any]:
@@ -104,24 +100,19 @@ def trial(study: Study, number: int, budget: Budget, threads: int = 0) -> Trial 
         return None
     study.folds  # noqa: B018  loaded now, which is no time of the trial's
     began_at, began = time.time(), time.monotonic()
-    recipe = search.propose(study.space, study.planned, finished, number, study.request.seed)
-    hopeless = search.hopeless(study.space, finished)
-
-    def give_up(look: int, value: float) -> bool:
-        if first:
-            return False
-        if budget.is_spent(finished, time.monotonic() - began):
-            raise _TimeIsUp
-        return hopeless(look, value)
-
-    threads = threads or study.settings.threads or os.cpu_count() or 1
-    clock = {"began_at": began_at, "seconds": 0.0}
-    try:
-        made = search.attempt(study.space, recipe, study.folds, study.request.seed, Cpu(threads), give_up, number)
-    except _TimeIsUp:
+    made = run_trial(
+        study.space,
+        study.planned,
+        study.folds,
+        finished,
+        number,
+        seed=study.request.seed,
+        threads=threads or study.settings.threads or os.cpu_count() or 1,
+        is_over=None if first else lambda: budget.is_spent(finished, time.monotonic() - began),
+    )
+    if made is None:
         return None
-    clock["seconds"] = time.monotonic() - began
-    made = Trial(**{**vars(made), **clock})
+    made = replace(made, began_at=began_at, seconds=time.monotonic() - began)
     study.save(made)
     try:
         study.log(made)

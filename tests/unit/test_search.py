@@ -10,6 +10,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.search.folds import folds
 from recjobs.core.search.search import FOLD, Trial, attempt, best, chosen, hopeless, importance, propose, spent
 from recjobs.core.search.space import space_of
+from recjobs.core.search.trials import run_trial
 from tests.unit.worlds import NOW, interactions
 
 SOUND = Recipe(factors=4, alpha=10, regularization=1, iterations=6)
@@ -191,3 +192,10 @@ def test_time_in_which_several_trials_ran_counts_once(world):
     trials = [trial(space, n, SOUND, 0.1, began_at=at, seconds=took) for n, (at, took) in enumerate(times)]
     assert spent(trials) == 20
     assert spent([]) == 0
+
+
+@pytest.mark.parametrize(("is_over", "state"), [(None, "complete"), (lambda: False, "complete"), (lambda: True, None)])
+def test_a_trial_ends_when_its_search_is_over_unless_it_must_come_to_its_end(world, is_over, state):
+    space, held_out = world
+    made = run_trial(space, [SOUND], held_out, [], 0, seed=1, threads=1, is_over=is_over)
+    assert (made and made.state) == state

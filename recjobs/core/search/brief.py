@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from recjobs.core.model.engine import Cpu
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search import search
 from recjobs.core.search.folds import Fold, before, folds, random_fold
 from recjobs.core.search.search import Trial
-from recjobs.core.search.space import Space, space_of
+from recjobs.core.search.space import space_of
+from recjobs.core.search.trials import run_trial
 
 ASKED = 4000
 """Users that a trial asks, drawn by the seed: enough to tell apart what differs by 2%, and to ask all of 30,000 about
@@ -66,7 +66,8 @@ def brief_search(
     known = list(dict.fromkeys([first, *(space.recipe(space.params(replace(first, **start))) for start in STARTS)]))
     trials: list[Trial] = []
     while clock() - began < seconds or not trials:
-        trial = _trial(space, known, asked, trials, seed, threads, lambda: clock() - began >= seconds)
+        is_over = (lambda: clock() - began >= seconds) if trials else None
+        trial = run_trial(space, known, asked, trials, len(trials), seed=seed, threads=threads, is_over=is_over)
         if trial is None:
             break
         trials.append(trial)
@@ -79,39 +80,9 @@ def brief_search(
     )
 
 
-def _trial(
-    space: Space,
-    known: list[Recipe],
-    asked: list[Fold],
-    trials: list[Trial],
-    seed: int,
-    threads: int,
-    is_over: Callable[[], bool],
-) -> Trial | None:
-    """The next trial; None if the time was up before its end. The first one comes to its end in any case."""
-    hopeless = search.hopeless(space, trials)
-
-    def give_up(look: int, value: float) -> bool:
-        if not trials:
-            return False
-        if is_over():
-            raise _TimeIsUp
-        return hopeless(look, value)
-
-    recipe = search.propose(space, known, trials, len(trials), seed)
-    try:
-        return search.attempt(space, recipe, asked, seed, Cpu(threads), give_up, len(trials))
-    except _TimeIsUp:
-        return None
-
-
 def _asking_fewer(fold: Fold, seed: int) -> Fold:
     n_users = fold.questions.users.size
     if n_users <= ASKED:
         return fold
     rows = np.sort(np.random.default_rng(seed).choice(n_users, ASKED, replace=False))
     return replace(fold, questions=fold.questions.rows(rows))
-
-
-class _TimeIsUp(Exception):
-    """The trial that runs is given up."""
