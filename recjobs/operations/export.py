@@ -1,16 +1,15 @@
 """Write the live lists into a file, with titles: for mail tools, spreadsheets and whatever else reads files."""
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from recjobs.adapters.whole_file import whole_file
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.errors import ListsRefused, Misuse
@@ -63,7 +62,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
     with database(load_settings(), catalog, "reader").connect() as session:
         if session.row("live_batch") is None:
             raise ListsRefused(f"nothing is published yet in {catalog.name}; run `recjobs night` first")
-        with whole(path, overwrite) as unfinished, _writer(unfinished, path.name, schema) as writer:
+        with whole_file(path, overwrite) as unfinished, _writer(unfinished, path.name, schema) as writer:
             last = None
             for chunk in session.stream("served_items", CHUNK_ROWS, n=n):
                 columns = dict(zip(COLUMNS, zip(*chunk, strict=True), strict=True))
@@ -72,48 +71,6 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
                 users += sum(one != before for before, one in zip((last, *ids), ids, strict=False))
                 rows, last, batch_id = rows + len(chunk), ids[-1], columns["batch_id"][-1]
     return {"file": str(path), "batch_id": batch_id, "users": users, "rows": rows, "columns": names}
-
-
-@contextlib.contextmanager
-def whole(path: Path, overwrite: bool) -> Iterator[Path]:
-    """A name to write to, which becomes the file when all went well; else nothing is left, or what was there before."""
-    unfinished = path.with_name(f".{path.name}.unfinished")  # always this name: what a kill left is written over
-    with _held(unfinished, path) as file:
-        try:
-            yield unfinished
-            os.fsync(file.fileno())
-            if overwrite:
-                unfinished.replace(path)
-            else:
-                try:
-                    os.link(unfinished, path)  # unlike a rename, refuses a file that came meanwhile
-                except FileExistsError:
-                    raise Misuse(f"--to {path} is there by now; choose another name or say --overwrite") from None
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-
-def _held(unfinished: Path, path: Path) -> BinaryIO:
-    """A file that nobody else writes until it is closed, and that has no other name."""
-    while True:
-        try:
-            file = os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "ab")
-        except OSError as error:
-            raise Misuse(f"--to {path}: cannot be written ({error.strerror})") from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise Misuse(
-                f"--to {path} is being written by another export; wait for it or choose another name"
-            ) from None
-        found = os.fstat(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(found, unfinished.lstat()):
-                if found.st_nlink == 1:
-                    return file
-                unfinished.unlink()  # killed when it had become the file, which is whole
-        file.close()  # another export had just finished it
 
 
 @contextlib.contextmanager

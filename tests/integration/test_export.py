@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from recjobs.adapters.whole_file import whole_file
 from recjobs.errors import Misuse
-from recjobs.operations.export import whole
 from tests.commands import environment_of
 from tests.worlds import EARLIER, ODD_IDS, MakeWorld, World
 
@@ -106,7 +106,7 @@ def test_a_file_is_whole_or_is_not_there(tmp_path: Path):
     path = tmp_path / "lists.csv"
 
     def fail_in_the_middle(overwrite: bool) -> None:
-        with whole(path, overwrite) as unfinished:
+        with whole_file(path, overwrite) as unfinished:
             unfinished.write_text("half of i")
             raise OSError("the disk is full")
 
@@ -114,10 +114,10 @@ def test_a_file_is_whole_or_is_not_there(tmp_path: Path):
         fail_in_the_middle(overwrite=False)
     assert os.listdir(tmp_path) == []
 
-    with whole(path, overwrite=False) as unfinished:
+    with whole_file(path, overwrite=False) as unfinished:
         unfinished.write_text("all of it")
         assert not path.exists()
-    with pytest.raises(Misuse, match="there by now"), whole(path, overwrite=False) as unfinished:
+    with pytest.raises(Misuse, match="there by now"), whole_file(path, overwrite=False) as unfinished:
         unfinished.write_text("somebody was faster")
     with pytest.raises(OSError, match="disk"):
         fail_in_the_middle(overwrite=True)
@@ -127,13 +127,13 @@ def test_a_file_is_whole_or_is_not_there(tmp_path: Path):
 
 def test_what_a_killed_export_left_is_written_over_and_two_at_once_do_not_meet(tmp_path: Path):
     path = tmp_path / "lists.csv"
-    with contextlib.suppress(OSError), whole(path, overwrite=False) as left:
+    with contextlib.suppress(OSError), whole_file(path, overwrite=False) as left:
         raise OSError
     left.write_text("much more than the next one writes")  # as after kill -9
 
-    with whole(path, overwrite=False) as unfinished:
+    with whole_file(path, overwrite=False) as unfinished:
         assert unfinished == left
-        with pytest.raises(Misuse, match="being written"), whole(path, overwrite=False):
+        with pytest.raises(Misuse, match="being written"), whole_file(path, overwrite=False):
             pytest.fail("two wrote one file")
         unfinished.write_text("short")
     assert path.read_text() == "short"
@@ -144,7 +144,7 @@ def test_a_file_that_a_killed_export_had_just_finished_is_there_until_the_next_o
     path = tmp_path / "lists.csv"
     path.write_text("finished")
     os.link(path, tmp_path / ".lists.csv.unfinished")  # as after kill -9 at the very end
-    with whole(path, overwrite=True) as unfinished:
+    with whole_file(path, overwrite=True) as unfinished:
         unfinished.write_text("the next")
         assert path.read_text() == "finished"
     assert path.read_text() == "the next"
@@ -155,7 +155,7 @@ def test_a_link_that_lies_where_an_export_begins_to_write_is_not_followed(tmp_pa
     mine = tmp_path / "mine"
     mine.write_text("mine")
     (tmp_path / ".lists.csv.unfinished").symlink_to(mine)
-    with pytest.raises(Misuse, match="cannot be written"), whole(tmp_path / "lists.csv", overwrite=False):
+    with pytest.raises(Misuse, match="cannot be written"), whole_file(tmp_path / "lists.csv", overwrite=False):
         pytest.fail("it was followed")
     assert mine.read_text() == "mine"
 
