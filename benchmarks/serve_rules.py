@@ -38,9 +38,9 @@ def _by_item(kind: str, n: int, first: int = 0) -> list[Rule]:
 def in_force(world: World, rules: list[Rule]) -> Iterator[None]:
     """These rules, until the end of the block."""
     with world.database("editor").connect() as editor:
-        added = [editor.row("add_rule", rule=rule) or {} for rule in rules]
+        added = [editor.call("add_rule", rule=rule) for rule in rules]
         try:
             yield
         finally:
-            for rule in added:
-                editor.row("remove_rule", rule_id=rule["rule_id"], author=None)
+            for rule_id in added:
+                editor.call("remove_rule", rule=rule_id, by_whom=None)

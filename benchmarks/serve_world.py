@@ -110,9 +110,9 @@ def build(state: Path, n_users: int) -> World:
 
 def _publish(loader: Session, publisher: Session, day: int, n_users: int) -> None:
     batch_id, as_of, version = f"202601{day:02}T030000Z-1", f"2026-01-{day:02}T03:00:00Z", str(day)
-    publisher.rows(
-        "register_model", model_version=version, batch_id=batch_id, uri="nowhere", sha256="0" * 64, data_cutoff=as_of,
-        recipe={},
+    publisher.call(
+        "register_model", version=version, batch=batch_id, model_uri="nowhere", model_sha256="0" * 64, cutoff=as_of,
+        model_recipe={},
     )  # fmt: skip
     record = {
         "batch_id": batch_id, "as_of": as_of, "attempt": 1, "computed_at": as_of, "model_version": version,
@@ -120,7 +120,7 @@ def _publish(loader: Session, publisher: Session, day: int, n_users: int) -> Non
         "top_n_stored": STORED, "top_n_served": SERVED, "input_hash": "none", "checksum": str(day),
         "code_version": "bench",
     }  # fmt: skip
-    loader.row("stage_batch", record=record)
+    loader.call("stage_batch", record=record)
     for table, parts in (
         ("item_records", _items()),
         ("popular_lists", _popular()),
@@ -132,10 +132,10 @@ def _publish(loader: Session, publisher: Session, day: int, n_users: int) -> Non
             for part in parts
         )
         loader.copy(f"copy_{table}", copy_format.stream(rows), {"partition": partition(table, batch_id)})
-    loader.rows("seal_batch", batch_id=batch_id)
+    loader.call("seal_batch", batch=batch_id)
     before = str(day - 1) if day > 1 else None
-    publisher.rows("attach_batch", batch_id=batch_id, pinned_champion=before, forced=False)
-    publisher.rows("publish_batch", batch_id=batch_id, pinned_champion=before, forced=False, reason=None)
+    publisher.call("attach_batch", batch=batch_id, pinned_champion=before, forced=False)
+    publisher.call("publish_batch", batch=batch_id, pinned_champion=before, forced=False, why=None)
 
 
 def _ranks(n_users: int) -> Iterator[np.ndarray]:

@@ -6,7 +6,7 @@ from tests.worlds import MakeWorld, World, by_chance
 LIST_TABLES = ("top_n", "similar_lists", "popular_lists", "item_records", "history_lists")
 DATES = ("2025-06-05", "2025-06-12", "2025-06-19", "2025-06-26")
 BEFORE_PUBLISHING = Kill("recjobs.steps.publish:run", "before")
-BEFORE_IT_IS_ATTACHED = Kill("recjobs.adapters.postgres:Session.rows", "before", ("attach_batch",))
+BEFORE_IT_IS_ATTACHED = Kill("recjobs.adapters.postgres:Session.call", "before", ("attach_batch",))
 
 
 def prepared(make_world: MakeWorld, *dates: str, n_users: int = 80) -> tuple[World, list[str]]:

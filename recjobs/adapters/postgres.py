@@ -13,7 +13,8 @@ from psycopg2 import errors, sql
 
 from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
-QUERIES = Path(__file__).resolve().parent.parent.parent / "sql" / "queries"
+SQL = Path(__file__).resolve().parents[2] / "sql"
+QUERIES = {path.stem: path for path in SQL.glob("queries/*/*.sql") if path.parent.name != "webapp"}
 
 
 class Database:
@@ -45,21 +46,32 @@ class Database:
 
 
 class Session:
-    """One open connection. Statements lie in `sql/queries`, one to a file."""
+    """One open connection. A query is a file in a folder of `sql/queries`, asked by its name."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     def rows(self, query: str, identifiers: dict[str, str] | None = None, **parameters: Any) -> list[dict[str, Any]]:
         """Every row of a query, by column name; identifiers fill the names in braces."""
-        with self._connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-            cursor.execute(_statement(query, identifiers or {}), _adapted(parameters) if parameters else None)
-            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+        return self._rows(_statement(query, identifiers or {}), parameters)
 
     def row(self, query: str, identifiers: dict[str, str] | None = None, **parameters: Any) -> dict[str, Any] | None:
         """The first row of a query, or None."""
         found = self.rows(query, identifiers, **parameters)
         return found[0] if found else None
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        """Call a function of the schema, each argument by its name. Returns its value; the first row, or None, of a
+        function that returns a table."""
+        named = [sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments]
+        call = sql.SQL("select * from {}({})").format(sql.Identifier(function), sql.SQL(", ").join(named))
+        row = next(iter(self._rows(call, arguments)), None)
+        return row[function] if row and [*row] == [function] else row
+
+    def _rows(self, statement: str | sql.Composable, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        with self._connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(statement, _adapted(parameters) if parameters else None)
+            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
     def stream(self, query: str, size: int, **parameters: Any) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a query as of one instant, `size` at a time; no more of them are held, here or there."""
@@ -121,7 +133,7 @@ class _Stream(io.RawIOBase):
 
 
 def _statement(query: str, identifiers: dict[str, str]) -> str | sql.Composed:
-    text = (QUERIES / f"{query}.sql").read_text(encoding="utf-8")
+    text = QUERIES[query].read_text(encoding="utf-8")
     return sql.SQL(text).format(**{k: sql.Identifier(v) for k, v in identifiers.items()}) if identifiers else text
 
 

@@ -52,14 +52,13 @@ def record(night: Night, session: Any) -> None:
         "cutoff": night.cutoff().at,
         "kept_batch": kept,
     }
-    metrics = night.evaluation().metrics
-    session.rows("record_night", batch_id=night.batch_id, promotion=promotion, metrics=metrics)
+    session.call("record_night", batch=night.batch_id, promotion=promotion, metrics=night.evaluation().metrics)
     challenger, champion = night.request.challenger, night.request.champion
     if challenger:
-        session.rows(
+        session.call(
             "decide_challenger",
-            study_id=challenger.study_id,
-            batch_id=night.batch_id,
+            study=challenger.study_id,
+            batch=night.batch_id,
             verdict=promotion["verdict"],
             contested=champion is None or Recipe.from_json(champion.recipe) != night.catalog.recipe,
         )

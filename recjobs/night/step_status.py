@@ -37,7 +37,7 @@ def note(night: Night, step: str, state: str) -> bool:
     try:
         publisher = Database(night.settings.url_of("publisher"), night.catalog.name, CONNECT_SECONDS)
         with publisher.connect() as session:
-            session.rows("note_step", batch_id=night.batch_id, step=step, state=state)
+            session.call("note_step", batch=night.batch_id, of_step=step, its_state=state)
     except Exception as error:
         log.warning("step %s of %s is %s, which could not be noted: %s", step, night.batch_id, state, error)
         return False

@@ -63,7 +63,7 @@ def question(catalog: Catalog, batch_id: str) -> str | None:
     if not asks(night):
         return None
     with night.database("publisher").connect() as session:
-        session.rows("record_report", batch_id=batch_id, html=night_page(night))
+        session.call("record_report", batch=batch_id, page=night_page(night))
     link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
     rows = night.evaluation().metrics
     return comparison(verdict, rows, link, unlike_champion(night), night.catalog.gate.approval_hours)

@@ -16,7 +16,7 @@ def run(catalog: Catalog, model_version: str, reason: str) -> dict[str, Any]:
     """
     settings = load_settings()
     with database(settings, catalog, "publisher").connect() as session, session.transaction():
-        session.rows("promote_model", model_version=model_version, reason=reason)
+        session.call("promote_model", version=model_version, why=reason)
         champion = session.row("champion")
         assert champion is not None
         registered(ArtifactStore(settings.artifacts, catalog.name), ChampionPin(**champion))

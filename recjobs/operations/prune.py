@@ -61,7 +61,7 @@ def _prune(catalog: Catalog, dry_run: bool) -> dict[str, Any]:
 
 def _prune_lists(session: Session, batch_id: str) -> bool:
     with session.transaction():  # nobody may roll back to it meanwhile, nor to a pruned one afterwards
-        session.rows("take_turn")
+        session.call("take_turn")
         marked = session.row("mark_pruned", batch_id=batch_id)
     if not marked:
         return False
@@ -88,7 +88,7 @@ def _prune_artifacts(session: Session, unneeded: Leftovers) -> None:
 def _give_up_model(session: Session, unneeded: Leftovers, batch_id: str) -> bool:
     """Make a night's model no longer promotable, unless it was put in charge just now."""
     with session.transaction():
-        session.rows("take_turn")
+        session.call("take_turn")
         if any(night == batch_id and parts & {"refit", *ALL} for night, parts in needed_by_database(session, set())):
             return False
         unneeded.store.undo_step(batch_id, "refit")

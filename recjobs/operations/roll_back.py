@@ -24,7 +24,7 @@ def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str
         parse_batch_id(batch_id)
     with database(load_settings(), catalog, "publisher").connect() as session:
         before = session.row("live_batch")
-        session.rows("roll_back", batch_id=batch_id, reason=reason)
+        session.call("roll_back", to_batch=batch_id, why=reason)
         after = session.row("live_batch")
     assert after is not None  # roll_back raises when nothing is live
     return {

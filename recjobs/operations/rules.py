@@ -13,19 +13,19 @@ AMONG = 2_000
 def add(catalog: Catalog, rule: dict[str, Any]) -> dict[str, Any]:
     """Add a rule, with the columns of the view `rules`. Raises Misuse with what is wrong about it."""
     with database(load_settings(), catalog, "editor").connect() as session:
-        return session.row("add_rule", rule=rule) or {}
+        return {"rule_id": session.call("add_rule", rule=rule)}
 
 
 def remove(catalog: Catalog, rule_id: int, author: str | None) -> dict[str, Any]:
     """Undo a rule. changed: false where it was removed already."""
     with database(load_settings(), catalog, "editor").connect() as session:
-        return {"rule_id": rule_id, **(session.row("remove_rule", rule_id=rule_id, author=author) or {})}
+        return {"rule_id": rule_id, "changed": session.call("remove_rule", rule=rule_id, by_whom=author)}
 
 
 def restore(catalog: Catalog, rule_id: int, author: str | None) -> dict[str, Any]:
     """Put a removed rule back. changed: false where it was not removed."""
     with database(load_settings(), catalog, "editor").connect() as session:
-        return {"rule_id": rule_id, **(session.row("restore_rule", rule_id=rule_id, author=author) or {})}
+        return {"rule_id": rule_id, "changed": session.call("restore_rule", rule=rule_id, by_whom=author)}
 
 
 def known(catalog: Catalog, with_removed: bool) -> list[dict[str, Any]]:
@@ -41,5 +41,5 @@ def attempt(catalog: Catalog, rule: dict[str, Any]) -> dict[str, Any]:
     shorter than they may be; winners, losers: items with how many of the first ten places before and after.
     """
     with database(load_settings(), catalog, "editor").connect() as session:
-        found = session.row("try_rule", rule=rule, among=AMONG)
-    return dict(found["outcome"]) if found else {}
+        outcome: dict[str, Any] = session.call("try_rule", rule=rule, among=AMONG)
+    return outcome

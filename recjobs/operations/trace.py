@@ -21,7 +21,7 @@ def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
     it is left out. Raises Misuse while nothing is published.
     """
     with database(load_settings(), catalog, "reader").connect() as session:
-        row = session.row("trace", user_id=user_id, item_id=item_id)
+        row = session.call("trace", user_id=user_id, item_id=item_id)
     if row is None:
         raise Misuse(f"catalog {catalog.name}: nothing is published yet, so nobody has a list")
     if (row["answer"] == "below" and row["rank"] is None) or (row["answer"] == "seen" and row["seen_at"] is None):

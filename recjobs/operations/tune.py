@@ -140,7 +140,7 @@ def finish(study: Study) -> dict[str, Any]:
     study.records.save_text("study.html", page)
     if request.publish:
         with database(study.settings, request.catalog, "publisher").connect() as session:
-            session.rows("record_report", batch_id=request.study_id, html=page)
+            session.call("record_report", batch=request.study_id, page=page)
     _finish_run(study, made, best, page)
     link = f"{study.settings.webapp_url}/reports/{request.catalog.name}/{request.study_id}"
     return {
@@ -180,7 +180,7 @@ def _record(study: Study, best: Trial, in_file: float | None, n_trials: int) -> 
         "n_trials": n_trials,
     }
     with database(study.settings, request.catalog, "publisher").connect() as session:
-        session.rows("record_challenger", challenger=challenger)
+        session.call("record_challenger", challenger=challenger)
 
 
 def _finish_run(study: Study, made: list[Trial], best: Trial, page: str) -> None:

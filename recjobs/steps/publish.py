@@ -31,26 +31,25 @@ def run(night: Night) -> dict[str, Any]:
         turn = loader.row("publish_lock")
         if not turn or not turn["taken"]:
             raise Locked(f"another process is loading a batch of {night.catalog.name}")
-        state = loader.row("stage_batch", record=_record(night, chosen, inspection))
-        if state and state["state"] == "staged":
+        if loader.call("stage_batch", record=_record(night, chosen, inspection)) == "staged":
             _load(night, loader)
-            loader.rows("seal_batch", batch_id=batch_id)
-            loader.rows("record_exposure", batch_id=batch_id, counts=night.exposure().to_pydict())
+            loader.call("seal_batch", batch=batch_id)
+            loader.call("record_exposure", batch=batch_id, counts=night.exposure().to_pydict())
             _must_be_what_was_inspected(night, loader, inspection)
         with night.database("publisher").connect() as publisher:
             record(night, publisher)
             pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
             before = publisher.row("champion")
             # Committed before anything points there: see wait_for_readers.
-            publisher.rows("attach_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced)
-            flipped = publisher.row(
-                "publish_batch", batch_id=batch_id, pinned_champion=pinned, forced=forced, reason=request.force
+            publisher.call("attach_batch", batch=batch_id, pinned_champion=pinned, forced=forced)
+            moved = publisher.call(
+                "publish_batch", batch=batch_id, pinned_champion=pinned, forced=forced, why=request.force
             )
             champion = publisher.row("champion")
         alias = let_alias_follow(night.settings, night.catalog, _version(champion), _version(before))
         with night.writing("publish") as files:
             files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen.model_version})
-    return {"batch_id": batch_id, "moved": bool(flipped and flipped["moved"]), "users": inspection.users, **alias}
+    return {"batch_id": batch_id, "moved": moved, "users": inspection.users, **alias}
 
 
 def _version(champion: dict[str, Any] | None) -> str | None:

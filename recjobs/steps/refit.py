@@ -83,13 +83,13 @@ def _register(night: Night, sha256: str, content: bytes) -> str:
     tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version}
     version = registry.register(night.mlflow_run(registry), night.request.batch_id, content, sha256, tags)
     with night.database("publisher").connect() as session:
-        session.rows(
+        session.call(
             "register_model",
-            model_version=version,
-            batch_id=night.request.batch_id,
-            uri=night.files.where("refit", "model.npz"),
-            sha256=sha256,
-            data_cutoff=night.request.as_of,
-            recipe=night.catalog.recipe.to_json(),
+            version=version,
+            batch=night.request.batch_id,
+            model_uri=night.files.where("refit", "model.npz"),
+            model_sha256=sha256,
+            cutoff=night.request.as_of,
+            model_recipe=night.catalog.recipe.to_json(),
         )
     return version

@@ -16,7 +16,7 @@ def run(night: Night) -> dict[str, Any]:
         with night.database("publisher").connect() as session:
             if kept:
                 record(night, session)
-            session.rows("record_report", batch_id=night.batch_id, html=html)
+            session.call("record_report", batch=night.batch_id, page=html)
             champion = session.row("champion")
         if kept and champion:
             alias = let_alias_follow(night.settings, night.catalog, *[champion["model_version"]] * 2)

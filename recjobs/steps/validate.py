@@ -220,7 +220,7 @@ def _record(
     times = interactions.occurred_at
     rejected = [_without_nul(row) for rows in tally.shown for row in rows.to_pylist()]
     with night.database("publisher").connect() as session:
-        session.rows(
+        session.call(
             "record_input",
             input={
                 "batch_id": night.batch_id,
@@ -233,8 +233,8 @@ def _record(
                 "newest": instant(times.max()) if times.size else None,
                 **{f"n_{name}": n for name, n in counts.items()},
             },
-            findings=[_without_nul(f.to_json()) for f in findings],
-            drift=[
+            broken_rules=[_without_nul(f.to_json()) for f in findings],
+            drifts=[
                 {
                     "feature": one.feature,
                     "value": one.value,
@@ -243,7 +243,7 @@ def _record(
                 }
                 for one in moved
             ],
-            rejected=rejected,
+            quarantined=rejected,
         )
 
 

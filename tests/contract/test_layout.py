@@ -75,6 +75,19 @@ def test_sql_keywords_are_lower_case(path):
     assert re.findall(r"\b(SELECT|FROM|WHERE|INSERT|UPDATE|CREATE|TABLE|GRANT|BEGIN|RETURNS)\b", text) == []
 
 
+def test_every_query_lies_in_a_folder_and_its_name_tells_it_from_the_others_of_recjobs():
+    names = [path.stem for path in QUERIES if path.parent.name != "webapp"]
+    assert sorted(set(names)) == sorted(names)
+    assert {path.parent.parent.name for path in QUERIES} == {"queries"}
+
+
+def test_no_query_of_recjobs_only_calls_a_function():
+    """`Session.call` does, without a file."""
+    bare = re.compile(r"select (\* from )?\w+\(((%\(\w+\)s(::\w+)?(, )?)*)\)( as \w+)?;?")
+    code = {p: re.sub(r"--.*", "", p.read_text()).strip() for p in QUERIES if p.parent.name != "webapp"}
+    assert [name_of(path) for path, text in code.items() if bare.fullmatch(text)] == []
+
+
 def test_every_query_is_used():
     code = "\n".join(path.read_text() for path in MODULES)
     code += " ".join(f'"copy_{table}"' for table in re.findall(r'\("(\w+)", \[?night\.\w+\(', code))

@@ -10,7 +10,7 @@ from tests.worlds import EARLIER, MakeWorld, World
 
 pytestmark = pytest.mark.soak
 
-FILES, SQL = "recjobs.adapters.artifacts:StepFiles", "recjobs.adapters.postgres:Session.rows"
+FILES, CALL = "recjobs.adapters.artifacts:StepFiles", "recjobs.adapters.postgres:Session.call"
 REGISTRY, PUBLISH = "recjobs.adapters.mlflow_registry:Registry", "recjobs.steps.publish"
 
 
@@ -26,24 +26,24 @@ MOMENTS = [
     Kill(f"{FILES}.sink", "before", ("/extract",)),
     *map(uncounted, ("extract", "validate", "split", "train", "evaluate", "gate")),
     Kill(f"{REGISTRY}.register", "after"),
-    Kill(SQL, "after", ("register_model",)),
+    Kill(CALL, "after", ("register_model",)),
     uncounted("refit"),
     Kill(f"{FILES}.checkpoint", "after", ("/score",)),
     uncounted("score"),
     uncounted("inspect"),
-    Kill(SQL, "after", ("stage_batch",)),
+    Kill(CALL, "after", ("stage_batch",)),
     Kill(f"{PUBLISH}:_encoded", "midway"),
-    Kill(SQL, "before", ("seal_batch",)),
-    Kill(SQL, "after", ("seal_batch",)),
-    Kill(SQL, "after", ("record_night",)),
-    Kill(SQL, "after", ("attach_batch",)),
+    Kill(CALL, "before", ("seal_batch",)),
+    Kill(CALL, "after", ("seal_batch",)),
+    Kill(CALL, "after", ("record_night",)),
+    Kill(CALL, "after", ("attach_batch",)),
 ]
 """Moments of a night before its batch is live, in order."""
 LATE_MOMENTS = [
-    Kill(SQL, "after", ("publish_batch",)),
+    Kill(CALL, "after", ("publish_batch",)),
     Kill(f"{PUBLISH}:let_alias_follow", "after"),
     uncounted("publish"),
-    Kill(SQL, "after", ("record_report",)),
+    Kill(CALL, "after", ("record_report",)),
     Kill(f"{REGISTRY}.attach", "after"),
     uncounted("report"),
 ]
@@ -114,6 +114,6 @@ def test_a_first_night_killed_while_it_makes_the_schema_makes_it_the_next_time(m
 def test_a_killed_publisher_blocks_nobody(make_world: MakeWorld, moment: str):
     """The lock that only one process loads goes with its connection."""
     world = make_world()
-    assert world.night("--as-of", EARLIER, kill=Kill(SQL, "after", (moment,))).code == -9
+    assert world.night("--as-of", EARLIER, kill=Kill(CALL, "after", (moment,))).code == -9
     assert world.night("--as-of", "2025-06-19").code == 0
     assert (world.live() or "").startswith("20250620T")

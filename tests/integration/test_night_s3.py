@@ -93,7 +93,7 @@ MOMENTS = [
     Kill(f"{FILES}.checkpoint", "after", ("/score",)),
     Kill(f"{FILES}.save_table", "before", ("/score", "similar.parquet")),
     Kill("recjobs.steps.publish:_encoded", "midway"),
-    Kill("recjobs.adapters.postgres:Session.rows", "after", ("publish_batch",)),
+    Kill("recjobs.adapters.postgres:Session.call", "after", ("publish_batch",)),
 ]
 
 

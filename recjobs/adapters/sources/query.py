@@ -18,7 +18,7 @@ from recjobs.adapters.sources.places import Place, SourceFile, file_system, open
 from recjobs.core.rows.one_statement import one_statement
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
 
-QUERIES = Path(__file__).resolve().parents[3] / "sql" / "queries"
+QUERIES = Path(__file__).resolve().parents[3] / "sql" / "queries" / "sources"
 _READ_BYTES = 1 << 20
 # pg_type.oid of what writes an id in more than one way, or rounds it
 _NO_IDS = {16: "boolean", 700: "real", 701: "double precision", 1082: "date", 1114: "timestamp", 1184: "timestamptz"}

@@ -1,7 +1,8 @@
 """A checksum of finished lists that Postgres can compute from its own rows.
 
 Per list: SHA-256 of user id, item ids, source and n_model joined by unit separators, then the scores as Postgres sends
-an array of float4. Of all: SHA-256 of those, in byte order of the user id. In SQL: `sql/queries/list_checksum.sql`.
+an array of float4. Of all: SHA-256 of those, in byte order of the user id. The same in SQL is
+`sql/queries/publish/list_checksum.sql`.
 """
 
 import hashlib

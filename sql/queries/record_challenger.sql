@@ -1,2 +1,0 @@
--- The one row says whether the challenger is new.
-select record_challenger(%(challenger)s::jsonb) as recorded

@@ -1,2 +1,0 @@
--- The one row says whether the rule was removed until now.
-select restore_rule(%(rule_id)s, %(author)s) as changed

@@ -1,2 +1,0 @@
--- The one row is what a rule would do if it were in force.
-select try_rule(%(rule)s, %(among)s) as outcome
