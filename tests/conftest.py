@@ -1,9 +1,11 @@
 """What any test may ask for: a Postgres with its roles, worlds to run nights in, and a shop with two batches."""
 
 import itertools
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import recjobs.config  # first: it gives BLAS one thread, which must be said before numpy comes  # noqa: F401
 
@@ -11,6 +13,8 @@ import pytest  # isort: skip
 
 from local import ports
 from local.postgres import Cluster
+from recjobs.adapters.postgres import SQL
+from tests.checkouts import Checkout
 from tests.commands import ROOT, environment_of
 from tests.worlds import EARLIER, Goods, MakeWorld, Postgres, World, shop
 
@@ -75,6 +79,12 @@ def rolling(_two_batches: World) -> World:
     if world.live() != newest:
         assert world.recjobs("roll-back", "--batch-id", newest, "--reason", "another test").code == 0
     return world
+
+
+@pytest.fixture
+def checkout(make_world: MakeWorld, tmp_path: Path) -> Checkout:
+    """This code, and a catalog that nobody has migrated yet."""
+    return Checkout(Path(shutil.copytree(SQL, tmp_path / "sql")), make_world())
 
 
 _figures = pytest.StashKey[list[str]]()

@@ -17,10 +17,10 @@ from flask.testing import FlaskClient
 from psycopg2.extras import execute_values
 
 from local.postgres import Cluster
+from recjobs.adapters.migrations import migrate_catalog, migrate_database
+from recjobs.adapters.postgres import Database
 from webapp import create_app
-from webapp.settings import ROOT, Settings
-
-MIGRATIONS = ROOT / "sql/migrations"
+from webapp.settings import Settings
 
 ODD_IDS = [
     "007", "7", "NA", "null", "None", "\\N", "\\", "1e5", "9223372036854775808", "9007199254740993", "-0", " ",
@@ -149,8 +149,7 @@ class World:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         cluster.start()
-        for path in sorted((MIGRATIONS / "database").glob("*.sql")):
-            self.sql(path.read_text())
+        migrate_database(Database(self.url()))
 
     def url(self, role: str = "admin") -> str:
         """How a role reaches the database."""
@@ -168,10 +167,7 @@ class World:
 
     def make_catalog(self, catalog: str, description: str = "") -> None:
         """A catalog in which nothing is published."""
-        files = sorted((MIGRATIONS / "catalog").glob("*.sql"))
-        self.sql(f'create schema "{catalog}" authorization recjobs_owner')
-        self.sql(f'comment on schema "{catalog}" is %s', description)
-        self.sql("set role recjobs_owner;" + "\n".join(path.read_text() for path in files), catalog=catalog)
+        migrate_catalog(Database(self.url(), catalog), description)
 
     def publish(self, catalog: str, batch: Batch) -> None:
         """Write a batch and move the pointer to it."""

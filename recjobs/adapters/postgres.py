@@ -93,7 +93,7 @@ class Session:
             return int(cursor.rowcount)
 
     def run(self, statement: sql.Composable) -> None:
-        """A statement that is made of identifiers and literals only, such as `set role`."""
+        """Statements without parameters: of identifiers and literals only, such as `set role`, or a file's."""
         with self._connection.cursor() as cursor:
             cursor.execute(statement)
 
@@ -106,6 +106,17 @@ class Session:
                 yield
         finally:
             self._connection.autocommit = True
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """All statements of the block, or none, in a transaction that may go on without them."""
+        self.run(sql.SQL("savepoint block"))
+        try:
+            yield
+        except psycopg2.Error:
+            self.run(sql.SQL("rollback to savepoint block"))
+            raise
+        self.run(sql.SQL("release savepoint block"))
 
 
 class _Stream(io.RawIOBase):

@@ -13,6 +13,7 @@ OURS = ("recjobs", "webapp", "dags", "local", "benchmarks")
 MODULES = sorted(path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
 QUERIES = sorted((ROOT / "sql" / "queries").rglob("*.sql"))
 MIGRATIONS = sorted((ROOT / "sql" / "migrations").rglob("*.sql"))
+OBJECTS = sorted(p for folder in ("functions", "views", "grants") for p in (ROOT / "sql" / folder).rglob("*.sql"))
 
 
 def name_of(path: Path) -> str:
@@ -69,7 +70,7 @@ def test_every_migration_begins_with_a_comment(path):
     assert path.read_text().startswith("-- ")
 
 
-@pytest.mark.parametrize("path", [*QUERIES, *MIGRATIONS], ids=name_of)
+@pytest.mark.parametrize("path", [*QUERIES, *MIGRATIONS, *OBJECTS], ids=name_of)
 def test_sql_keywords_are_lower_case(path):
     text = re.sub(r"--.*|'[^']*'|\$\$", "", path.read_text())
     assert re.findall(r"\b(SELECT|FROM|WHERE|INSERT|UPDATE|CREATE|TABLE|GRANT|BEGIN|RETURNS)\b", text) == []

@@ -22,6 +22,7 @@ def uncounted(step: str) -> Kill:
 MOMENTS = [
     Kill("recjobs.adapters.migrations:_apply", "before"),
     Kill("recjobs.adapters.migrations:_apply", "after"),
+    Kill("recjobs.adapters.migrations:_apply_objects", "after"),
     uncounted("begin"),
     Kill(f"{FILES}.sink", "before", ("/extract",)),
     *map(uncounted, ("extract", "validate", "split", "train", "evaluate", "gate")),

@@ -21,6 +21,7 @@ GRANTS = {
         "connect to the database",
         "usage of the schema",
         "execute basket",
+        "execute item_details",
         "execute recommend",
         "execute trace",
         "execute recommend_narrowed",

@@ -21,14 +21,14 @@ lists as materialized (
         and exists (select from unnest($1::text[]) as a (user_id) where a.user_id not in (select k.user_id from known as k))
     group by p.batch_id, b.computed_at, b.model_version, b.top_n_served
 ),
-meant as (
-    select e.item_id from lists as l cross join lateral unnest(l.item_ids || l.reasons) as e (item_id)
+shown as (
+    select array_agg(distinct e.item_id) as item_ids
+    from lists as l
+    cross join lateral unnest(l.item_ids || l.reasons) as e (item_id)
 )
 select l.*, null as known, null as titles, null as urls, null as images, null as prices
 from lists as l
 union all
-select
-    null, null, null, null, null, null, null, null, null, null, null,
-    array_agg(i.item_id), array_agg(i.title), array_agg(i.url), array_agg(i.image), array_agg(i.price)
-from items as i
-where i.item_id in (select m.item_id from meant as m)
+select null, null, null, null, null, null, null, null, null, null, null, k.*
+from shown as s
+cross join item_details(s.item_ids) as k

@@ -22,11 +22,5 @@ select
     k.*
 from batches as b
 cross join answer as a
-cross join lateral (
-    select
-        array_agg(i.item_id) as known, array_agg(i.title) as titles, array_agg(i.url) as urls,
-        array_agg(i.image) as images, array_agg(i.price) as prices
-    from items as i
-    where i.item_id = any(a.item_ids || a.reasons)
-) as k
+cross join item_details(a.item_ids || a.reasons) as k
 where b.is_live

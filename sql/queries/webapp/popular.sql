@@ -12,10 +12,4 @@ with answer as (
 )
 select a.*, k.*
 from answer as a
-cross join lateral (
-    select
-        array_agg(i.item_id) as known, array_agg(i.title) as titles, array_agg(i.url) as urls,
-        array_agg(i.image) as images, array_agg(i.price) as prices
-    from items as i
-    where i.item_id = any(a.item_ids)
-) as k
+cross join item_details(a.item_ids) as k

@@ -23,18 +23,13 @@ answer as (
 select a.*, k.*
 from answer as a
 cross join lateral (
-    select
-        array_agg(i.item_id) as known, array_agg(i.title) as titles, array_agg(i.url) as urls,
-        array_agg(i.image) as images, array_agg(i.price) as prices
-    from items as i
-    where i.item_id = any(
-        a.item_ids || case
-            when cardinality(a.reasons) > 60 then array(  -- many more than the first items have: theirs only
-                select a.reasons[b.packed & 1023] from unnest(a.because) as b (packed)
-                union select a.reasons[b.packed >> 10 & 1023] from unnest(a.because) as b (packed)
-                union select a.reasons[b.packed >> 20] from unnest(a.because) as b (packed)
-            )
-            else a.reasons
-        end
-    )
-) as k
+    select a.item_ids || case
+        when cardinality(a.reasons) > 60 then array(  -- many more than the first items have: theirs only
+            select a.reasons[b.packed & 1023] from unnest(a.because) as b (packed)
+            union select a.reasons[b.packed >> 10 & 1023] from unnest(a.because) as b (packed)
+            union select a.reasons[b.packed >> 20] from unnest(a.because) as b (packed)
+        )
+        else a.reasons
+    end as item_ids
+) as shown
+cross join item_details(shown.item_ids) as k

@@ -1,0 +1,27 @@
+create or replace function unpopular_items(without text[], in_category text, in_segment text, kept_out integer[], n integer) returns setof text
+language sql stable security definer set search_path from current
+as $$
+    select i.item_id
+    from item_records as i
+    where i.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live') and i.available
+        -- A popular list that is not cut off holds the whole catalogue, or the whole category: there is no rest to look for.
+        and (
+            select cardinality(p.item_ids) >= b.top_n_stored
+            from live_batch as l
+            join batch_records as b on b.batch_id = l.batch_id
+            join popular_lists as p on p.batch_id = l.batch_id
+            where p.segment = coalesce('category:' || in_category, 'all')
+        )
+        and not exists (select from unnest(without) as w (item_id) where w.item_id = i.item_id)
+        and (in_category is null or in_category = any(i.categories))
+        and (i.item_idx is null or not exists (select from unnest(kept_out) as k (item_idx) where k.item_idx = i.item_idx))
+        and not exists (
+            select from rule_items as b
+            where b.item_id = i.item_id and b.kind in ('block', 'expire', 'out_of_stock')
+                and (b.segment is null or b.segment = in_segment) and b.starts_at <= now() and b.ends_at > now()
+        )
+    order by i.n_users desc, i.item_id
+    limit n
+$$;
+comment on function unpopular_items is 'What a list ends with when the popular list is used up: the rest of the catalogue, but for blocked items';
+revoke all on function unpopular_items from public;

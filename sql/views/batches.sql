@@ -1,0 +1,8 @@
+create or replace view batches as
+select
+    b.batch_id, b.as_of, b.computed_at, b.published_at,
+    b.batch_id is not distinct from (select l.batch_id from live_batch as l where l.slot = 'live') as is_live,
+    b.n_users, b.n_items, b.n_interactions, b.model_version, b.champion_version, b.input_hash, b.checksum,
+    b.code_version, b.top_n_stored, b.top_n_served, b.rolled_back_at, b.pruned_at
+from batch_records as b;
+comment on view batches is 'A row is one batch that was written; is_live marks the one that is served';

@@ -1,0 +1,11 @@
+create or replace view similar_items as
+select s.item_id, row_number() over (partition by s.item_id order by r.rank)::integer as rank, r.similar_item_id, r.score, s.batch_id
+from similar_lists as s
+cross join lateral unnest(s.item_ids, s.scores) with ordinality as r (similar_item_id, score, rank)
+where s.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live')
+    and not exists (
+        select from rule_items as b
+        where b.item_id = r.similar_item_id and b.kind in ('block', 'expire', 'out_of_stock')
+            and b.segment is null and b.starts_at <= now() and b.ends_at > now()
+    );
+comment on view similar_items is 'A row is one item that resembles another, by the live batch''s model; without what is blocked for everybody';
