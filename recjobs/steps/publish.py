@@ -78,15 +78,16 @@ def _record(night: Night, chosen: ChosenModel, inspection: Inspection) -> dict[s
 
 
 def _load(night: Night, loader: Session) -> None:
-    for table, parts in (
-        ("top_n", night.list_chunks()),
-        ("similar_lists", [night.scored("similar")]),
-        ("popular_lists", [night.scored("popular")]),
-        ("item_records", [night.scored("items")]),
-        ("history_lists", [night.scored("history")]),
-    ):
-        chunks = copy_format.stream(_encoded(night.batch_id, parts))
-        loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
+    _copy(night, loader, "top_n", night.list_chunks())
+    _copy(night, loader, "similar_lists", [night.scored("similar")])
+    _copy(night, loader, "popular_lists", [night.scored("popular")])
+    _copy(night, loader, "item_records", [night.scored("items")])
+    _copy(night, loader, "history_lists", [night.scored("history")])
+
+
+def _copy(night: Night, loader: Session, table: str, parts: Iterable[pq.ParquetFile]) -> None:
+    chunks = copy_format.stream(_encoded(night.batch_id, parts))
+    loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
 
 
 def partition(table: str, batch_id: str) -> str:
