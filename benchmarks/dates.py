@@ -23,7 +23,7 @@ from benchmarks import looks  # isort: skip
 from recjobs.core.evaluation.bootstrap import Interval, geometric_mean_difference, relative_difference  # isort: skip
 from recjobs.core.evaluation.exam import answer, exam  # isort: skip
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past  # isort: skip
-from recjobs.core.model.engine import Cpu  # isort: skip
+from recjobs.core.model.engine import Engine  # isort: skip
 from recjobs.core.rows.interactions import Interactions  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.instants import microseconds  # isort: skip
@@ -86,7 +86,7 @@ def _ask(shop: Interactions, date: str, tuned: Recipe, in_file: Recipe) -> dict[
     now = microseconds(cutoff)
     train, holdout = split_at(shop.where(shop.occurred_at < microseconds(as_of)), cutoff)
     questions = exam(train, holdout, "discovery", SEED)
-    past, known = Past(train, now, Cpu(THREADS)), Knowledge.of_train(train)
+    past, known = Past(train, now, Engine(THREADS)), Knowledge.of_train(train)
     models: dict[str, Model | None] = {"popular": None, "neighbours": Model(None, in_file)}
     for name, recipe in (("catalog file", in_file), ("tuned", tuned)):
         models[name] = Model(past.engine.fit(past.confidence(recipe), recipe, SEED).item_factors, recipe)

@@ -26,7 +26,7 @@ from recjobs.core.evaluation.exam import Answer, Exam, answer, exam  # isort: sk
 from recjobs.core.lists.choice import ListChoice  # isort: skip
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past  # isort: skip
 from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS  # isort: skip
-from recjobs.core.model.engine import Cpu  # isort: skip
+from recjobs.core.model.engine import Engine  # isort: skip
 from recjobs.core.evaluation.gate import SEEN, SEGMENTS, Bounds, Shown, decide
 
 from recjobs.core.evaluation.verdict import Verdict  # isort: skip
@@ -76,7 +76,7 @@ class Night:
     @cached_property
     def past(self) -> Past:
         """What all lists are made of."""
-        return Past(self.train, self.now, Cpu(THREADS))
+        return Past(self.train, self.now, Engine(THREADS))
 
     def asked(self, factors: Factors | None, name: str = DEFAULT_WINDOW) -> Answer:
         """What a model, or a popular list, would have served."""

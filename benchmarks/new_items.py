@@ -22,7 +22,7 @@ from recjobs.core.model import als  # isort: skip
 from recjobs.core.evaluation import metrics  # isort: skip
 from recjobs.core.model.attributes import completed, features, held_down  # isort: skip
 from recjobs.core.lists import maker  # isort: skip
-from recjobs.core.model.engine import Cpu  # isort: skip
+from recjobs.core.model.engine import Engine  # isort: skip
 from recjobs.core.model.fold_in import FoldIn  # isort: skip
 from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.lists.popularity import popularity  # isort: skip
@@ -81,7 +81,7 @@ class Past:
         self.vectors = FoldIn(fitted.item_factors, world.recipe, THREADS).of(confidence)[0]
         self.item_factors, self.blend = (
             fitted.item_factors,
-            maker.Past(self.train, self.cutoff, Cpu(THREADS)).blend(world.recipe),
+            maker.Past(self.train, self.cutoff, Engine(THREADS)).blend(world.recipe),
         )
         self.found = completed(fitted.item_factors, world.titles, world.categories, world.recipe.blend)
 

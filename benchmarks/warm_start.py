@@ -21,7 +21,7 @@ from benchmarks import generate, looks  # isort: skip
 from recjobs.core.model import als  # isort: skip
 from recjobs.core.evaluation.exam import answer, exam  # isort: skip
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past  # isort: skip
-from recjobs.core.model.engine import Cpu  # isort: skip
+from recjobs.core.model.engine import Engine  # isort: skip
 from recjobs.core.rows.interactions import DAY, Interactions  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.instants import microseconds  # isort: skip
@@ -62,7 +62,7 @@ def _table(name: str, world: Interactions, end: int, recipe: Recipe) -> None:
     questions = exam(train, holdout, "discovery", 7)
     confidence = train.confidence(recipe, cutoff)
     known = np.diff(confidence.tocsc().indptr) > 0
-    past, eligible = Past(train, cutoff, Cpu(THREADS)), Knowledge.of_train(train)
+    past, eligible = Past(train, cutoff, Engine(THREADS)), Knowledge.of_train(train)
 
     def ndcg(model: Model | None) -> float:
         maker = ListMaker(past, eligible, model, questions.kept_out)

@@ -74,9 +74,9 @@ class Night(Handovers):
     @property
     def engine(self) -> "Engine":
         """What fits and ranks tonight's models."""
-        from recjobs.core.model.engine import Cpu
+        from recjobs.core.model.engine import Engine
 
-        return Cpu(self.threads)
+        return Engine(self.threads)
 
     def known_at_cutoff(self, train: Interactions) -> "Knowledge":
         """What an evaluation may know of users and items: nothing that is only known tonight."""

@@ -23,7 +23,7 @@ from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.popularity import WINDOWS
-from recjobs.core.model.engine import Cpu
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import BadConfiguration, DataRefused, Misuse
@@ -71,7 +71,7 @@ def run(
     end, search = int(split.train.occurred_at.max()) + 1_000_000, None
     if tune:
         search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, say)
-    past = Past(split.train, end, Cpu(threads))
+    past = Past(split.train, end, Engine(threads))
     known = Knowledge.of_train(split.train)
     choice = ListChoice(next(name for name, days in WINDOWS.items() if has_times or days is None))
     entries = _contenders(past, recipe, has_times, seed)

@@ -9,7 +9,7 @@ from recjobs.core.evaluation import exam as evaluation
 from recjobs.core.evaluation.exam import answer, exam, measure
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
-from recjobs.core.model.engine import Cpu
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, interactions
 
@@ -26,7 +26,7 @@ KNOWN = Knowledge(np.ones(6, bool))
 
 
 def maker(model, questions, window="popularity_30d"):
-    return ListMaker(Past(TRAIN, NOW, Cpu()), KNOWN, model, questions.kept_out, ListChoice(window))
+    return ListMaker(Past(TRAIN, NOW, Engine()), KNOWN, model, questions.kept_out, ListChoice(window))
 
 
 def lists_of(model, questions, n, window="popularity_30d"):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from recjobs.core.model.engine import Cpu
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.search.folds import folds
 from recjobs.core.search.search import FOLD, Trial, attempt, best, chosen, hopeless, importance, propose, spent
@@ -45,7 +45,7 @@ def trial(space, number, recipe, value, state="complete", looks=None, **clock):
 
 def test_a_sound_recipe_is_worth_more_than_an_absurd_one(world):
     space, held_out = world
-    sound, absurd = (attempt(space, recipe, held_out, 1, Cpu(), never) for recipe in (SOUND, ABSURD))
+    sound, absurd = (attempt(space, recipe, held_out, 1, Engine(), never) for recipe in (SOUND, ABSURD))
     assert len(held_out) == 2
     assert sound.state == absurd.state == "complete"
     assert sound.value == pytest.approx(np.mean(sound.folds))
@@ -56,7 +56,7 @@ def test_a_sound_recipe_is_worth_more_than_an_absurd_one(world):
 
 def test_the_same_recipe_is_worth_the_same_again(world):
     space, held_out = world
-    first, second = (attempt(space, SOUND, held_out, 1, Cpu(), never, number) for number in (3, 4))
+    first, second = (attempt(space, SOUND, held_out, 1, Engine(), never, number) for number in (3, 4))
     assert (first.value, first.looks) == (second.value, second.looks)
 
 
@@ -68,7 +68,7 @@ def test_an_attempt_ends_where_it_is_given_up(world):
         asked.append(look)
         return True
 
-    given_up = attempt(space, SOUND, held_out, 1, Cpu(), at_the_first_look)
+    given_up = attempt(space, SOUND, held_out, 1, Engine(), at_the_first_look)
     assert asked == [2]
     assert given_up.state == "pruned"
     assert given_up.folds == ()
@@ -77,13 +77,13 @@ def test_an_attempt_ends_where_it_is_given_up(world):
 
 def test_the_second_fold_is_spared_a_hopeless_recipe(world):
     space, held_out = world
-    given_up = attempt(space, SOUND, held_out, 1, Cpu(), lambda look, value: look == FOLD)
+    given_up = attempt(space, SOUND, held_out, 1, Engine(), lambda look, value: look == FOLD)
     assert (given_up.state, len(given_up.folds)) == ("pruned", 1)
 
 
 def test_a_recipe_whose_factors_are_unusable_is_worth_nothing(world):
     space, held_out = world
-    broken = attempt(space, Recipe(factors=4, alpha=1e38, regularization=1e-30), held_out, 1, Cpu(), never)
+    broken = attempt(space, Recipe(factors=4, alpha=1e38, regularization=1e-30), held_out, 1, Engine(), never)
     assert (broken.state, broken.value) == ("failed", 0)
     assert broken.defect
 

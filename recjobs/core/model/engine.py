@@ -5,7 +5,6 @@ engine is judged like the same recipe on fresh data. Every engine gives the same
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -17,41 +16,9 @@ from recjobs.core.model.ranking import Ranked, best_items
 from recjobs.core.recipe import Recipe
 
 
-class Engine(Protocol):
-    """What a model needs of the machine."""
-
-    @property
-    def threads(self) -> int:
-        """How many cores it uses."""
-
-    def fit(
-        self,
-        user_items: csr_matrix,
-        recipe: Recipe,
-        seed: int,
-        start: als.Factors | None = None,
-        watch: als.Watch | None = None,
-    ) -> als.Fitted:
-        """Fit a recipe to user_items (n_users, n_items; confidence before alpha), as `als.fit` explains."""
-
-    def fold_in(self, item_factors: np.ndarray, recipe: Recipe) -> FoldIn:
-        """What gives users a vector each for fixed item_factors (n_items, factors), with each interaction's share."""
-
-    def rank(
-        self,
-        user_factors: np.ndarray,
-        item_factors: np.ndarray,
-        n: int,
-        seen: csr_matrix | None,
-        eligible: np.ndarray,
-        blend: Blend | None = None,
-    ) -> Ranked:
-        """The n eligible items that score highest for each user, as `best_items` explains."""
-
-
 @dataclass(frozen=True)
-class Cpu:
-    """implicit's solvers and BLAS on the processor; threads: how many of its cores."""
+class Engine:
+    """implicit's solvers and BLAS on the processor, with so many threads; another engine has the same methods."""
 
     threads: int = 1
 

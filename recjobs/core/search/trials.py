@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from recjobs.core.model.engine import Cpu
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import search
 from recjobs.core.search.folds import Fold
@@ -36,7 +36,7 @@ def run_trial(
 
     recipe = search.propose(space, known, finished, number, seed)
     try:
-        return search.attempt(space, recipe, folds, seed, Cpu(threads), give_up, number)
+        return search.attempt(space, recipe, folds, seed, Engine(threads), give_up, number)
     except _Over:
         return None
 
