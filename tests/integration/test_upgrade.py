@@ -1,0 +1,70 @@
+"""State that the commit before the rebuilt layout left: its nights roll back, are pruned and supply the champion."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recjobs.config import ROOT
+from tests.commands import environment_of
+from tests.worlds import EARLIER, MakeWorld, World
+
+BEFORE = "457a3fa59d0f62d10e132d39f6ed5afe649fff04"
+MAIN = "import sys; from recjobs.__main__ import main; sys.argv[0] = 'recjobs'; main()"
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of that commit, out of this repository's history."""
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
+    assert not archive.returncode, f"this test needs the history (git fetch --unshallow): {archive.stderr.decode()}"
+    folder = tmp_path_factory.mktemp("older")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+def test_nights_of_the_commit_before_go_on_in_this_one(make_world: MakeWorld, older: Path) -> None:
+    world: World = make_world()
+
+    def of_before(*arguments: str) -> dict[str, Any]:
+        command = [sys.executable, "-c", MAIN, *arguments, "--catalog", world.name, "--json"]
+        done = subprocess.run(
+            command, cwd=older, env=environment_of(world.settings), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return last
+
+    finished = of_before("night", "--as-of", EARLIER)["batch_id"]
+    unfinished = of_before("begin")["batch_id"]
+    for step in ("extract", "validate", "split"):
+        of_before(step, "--batch-id", unfinished)
+    assert world.live() == finished
+    lists = world.rows("select user_id, item_id, rank from recommendations order by 1, 3")
+    champion = world.value("select model_version from batches where is_live")
+
+    night = world.night()  # brings the catalog's schema up to date, as a night does
+    assert night.code == 0, night.err
+    attempt = unfinished.rpartition("-")[0] + "-2"
+    assert night.json["batch_id"] == world.live() == attempt, "an unfinished night begins again as the next attempt"
+    request = json.loads(world.step(attempt, "begin", "request.json").read_text())
+    assert request["champion"]["model_version"] == champion
+
+    assert world.recjobs("roll-back", "--batch-id", finished).code == 0
+    assert world.live() == finished
+    assert world.rows("select user_id, item_id, rank from recommendations order by 1, 3") == lists
+    assert world.recjobs("roll-back", "--batch-id", attempt).code == 0
+
+    for seed in range(4):  # the older night is the sixth by then
+        assert world.night("--set", f"seed={seed}").code == 0
+    pruned = world.recjobs("prune", "--json")
+    assert pruned.code == 0, pruned.err
+    assert pruned.json["pruned"] == [finished]
+    assert world.value("select pruned_at from batches where batch_id = %s", finished)
+    assert world.step(finished, "refit", "model.npz").exists(), "the unfinished night, which is young, pinned its model"
