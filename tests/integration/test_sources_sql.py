@@ -143,12 +143,13 @@ def test_a_time_is_utc_whatever_the_database_thinks(source_url: str, tmp_path: A
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("selec 1", 'sources.0.sql: Postgres says: syntax error at or near "1"'),
+        ("selec 1", "sources.0.sql: begins with selec; give one select, with, values or table"),
+        ("select from from", 'sources.0.sql: Postgres says: syntax error at or near "from"'),
         ("select * from nowhere", 'relation "nowhere" does not exist'),
         ("select 1/0 as \"user\", '' as item", "division by zero"),
         ("select 1; select 2", "sources.0.sql: holds several statements; give one select"),
         ("select 1) as q; drop table sold; --", "closes a bracket that it did not open"),
-        ("delete from sold returning *", "syntax error"),
+        ("delete from sold returning *", "sources.0.sql: begins with delete; give one select"),
         (
             "select lo_create(0) as \"user\", '' as item, now() as at, 1 as quantity",
             "sources.0.sql: a source is only read: cannot execute lo_create() in a read-only",
