@@ -178,8 +178,10 @@ def _translated(url: str) -> Iterator[None]:
         ) from error
     except psycopg2.Error as error:
         message = _first_line(error)
+        if error.pgcode == "RJ076":
+            raise Locked(message) from error
         if error.pgcode == "RJ075":
-            raise (Locked if "right now" in message else Superseded)(message) from error
+            raise Superseded(message) from error
         if error.pgcode == "RJ064":
             raise Misuse(message) from error
         if error.pgcode == "RJ065":

@@ -3,7 +3,7 @@ language plpgsql set search_path from current
 as $$
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('recjobs.flip.' || current_schema(), 0)) then
-        raise exception 'another publish or rollback of % is moving the pointer right now', current_schema() using errcode = 'RJ075';
+        raise exception 'another publish or rollback of % is moving the pointer right now', current_schema() using errcode = 'RJ076';
     end if;
 end
 $$;
