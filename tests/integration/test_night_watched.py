@@ -265,3 +265,15 @@ def test_every_metric_that_is_sent_is_explained(make_world: MakeWorld, statsd: H
         assert explained[metric]["type"] == kinds[value.split("|")[1]], name
         heard.add(metric)
     assert set(explained) - heard <= {"skipped", "waiting", "failed"}
+
+
+def test_the_steps_that_a_search_runs_are_heard_of_as_those_of_a_night(make_world: MakeWorld, statsd: Heard):
+    world = make_world()
+    done = world.recjobs("tune", "--no-publish", "--trials", "1", "--timeout", "1m", **statsd.settings)
+    assert done.code == 0, done.err
+    sent = statsd.all()
+    for step in ("begin", "extract", "validate", "tune"):
+        assert f"recjobs.{world.name}.{step}.duration" in sent, step
+    n_sound = len(world.goods.sound)
+    assert sent[f"recjobs.{world.name}.validate.accepted"] == f"{n_sound}|g"
+    assert int(sent[f"recjobs.{world.name}.extract.read"].removesuffix("|g")) > n_sound
