@@ -84,10 +84,10 @@ def migrate(settings: Settings, environment: Mapping[str, str]) -> None:
     log = settings.state / "logs" / "airflow-migrate.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        ended = subprocess.run([PROGRAM, "db", "migrate"], env=environment, stdout=output, stderr=subprocess.STDOUT)
-    if ended.returncode:
-        last_words = "\n".join(log.read_text().splitlines()[-5:])
-        raise LocalError(f"`airflow db migrate` failed (its log is {log}):\n{last_words}")
+        process = subprocess.run([PROGRAM, "db", "migrate"], env=environment, stdout=output, stderr=subprocess.STDOUT)
+    if process.returncode:
+        log_tail = "\n".join(log.read_text().splitlines()[-5:])
+        raise LocalError(f"`airflow db migrate` failed (its log is {log}):\n{log_tail}")
     write_private(done, _schema(database))
 
 
@@ -101,5 +101,4 @@ def _secrets(home: Path) -> dict[str, str]:
         home.mkdir(parents=True, exist_ok=True)
         fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         write_private(file, json.dumps({"jwt": secrets.token_hex(32), "api": secrets.token_hex(32), "fernet": fernet}))
-    found: dict[str, str] = json.loads(file.read_text())
-    return found
+    return dict(json.loads(file.read_text()))

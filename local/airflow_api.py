@@ -46,8 +46,7 @@ class Airflow:
 
     def runs(self, dag_id: str, query: str = "") -> list[dict[str, Any]]:
         """Return the runs of `dag_id`, the oldest first."""
-        found: list[dict[str, Any]] = self._get(f"/dags/{dag_id}/dagRuns?order_by=id&limit=100{query}")["dag_runs"]
-        return found
+        return list(self._get(f"/dags/{dag_id}/dagRuns?order_by=id&limit=100{query}")["dag_runs"])
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run and return its id. Raises `LocalError` with the reason if Airflow refuses."""
@@ -63,8 +62,8 @@ class Airflow:
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """Return the run's task instances by task id."""
-        found = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
-        return {instance["task_id"]: instance for instance in found}
+        instances = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        return {instance["task_id"]: instance for instance in instances}
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """Return what the task returned; None if it has not."""
@@ -73,25 +72,22 @@ class Airflow:
         return answer.json()["value"] if answer.ok else None
 
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
-        """Return the addresses a task links to, by name."""
-        found: dict[str, str] = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links")[
-            "extra_links"
-        ]
-        return found
+        """Return a task's extra links: URL by name."""
+        return dict(self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links")["extra_links"])
 
     def asset_events(self, uri: str) -> list[dict[str, Any]]:
-        """Return what was announced of an asset, the latest first."""
-        found: list[dict[str, Any]] = self._get("/assets/events?order_by=-timestamp&limit=100")["asset_events"]
-        return [event for event in found if event["uri"] == uri]
+        """Return the events of an asset, the latest first."""
+        events = self._get("/assets/events?order_by=-timestamp&limit=100")["asset_events"]
+        return [event for event in events if event["uri"] == uri]
 
     def failure(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
         """Return the last error in a task's log."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{max(task['try_number'], 1)}"
-        found = ""
+        message = ""
         for entry in self._get(path, {"Accept": "application/json"}).get("content", []):
-            for detail in (entry.get("error_detail") or [])[:1]:  # what it was raised from comes after it
-                found = detail["exc_value"]
-        return found
+            for detail in (entry.get("error_detail") or [])[:1]:  # its causes come after it
+                message = detail["exc_value"]
+        return message
 
     def _get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         for attempt in range(5):
@@ -102,8 +98,8 @@ class Airflow:
             except requests.RequestException as error:
                 if attempt == 4:
                     raise NotHealthy(
-                        f"Airflow at {self.url} answers no more ({type(error).__name__}); start again what is gone "
-                        "by `make demo`: the night goes on where it stopped"
+                        f"Airflow at {self.url} no longer answers ({type(error).__name__}); run `make demo` to start "
+                        "it again: the night continues where it stopped"
                     ) from error
                 time.sleep(1)
         return None
@@ -111,7 +107,6 @@ class Airflow:
 
 def _detail(answer: requests.Response) -> str:
     try:
-        detail = answer.json()["detail"]
+        return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
         return answer.text
-    return detail if isinstance(detail, str) else str(detail)

@@ -27,25 +27,25 @@ class Databases:
 
 
 def open_databases(settings: Settings) -> Databases:
-    """Start the embedded server, or make sure of `airflow` and `mlflow` beside the database that was given.
+    """Start the embedded server, or create `airflow` and `mlflow` on the server of RECJOBS_DATABASE_URL if missing.
 
-    Leaves in `<state>/env` what `recjobs.config` and `webapp.settings` need to know.
+    Writes the URLs that `recjobs.config` and `webapp.settings` read to `<state>/env`.
     """
-    given = given_url()
-    if not given:
+    external_url = external_database_url()
+    if not external_url:
         cluster = Cluster(settings.state, settings.postgres_port)
         cluster.start()
         _write(settings, cluster.urls())
         return Databases(cluster.url("airflow", "airflow", DRIVER), cluster)
     environment = inherited()
-    airflow = environment.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or _beside(given, "airflow")
-    mlflow = environment.get("MLFLOW_TRACKING_URI") or _beside(given, "mlflow")
+    airflow = environment.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or _create_database(external_url, "airflow")
+    mlflow = environment.get("MLFLOW_TRACKING_URI") or _create_database(external_url, "mlflow")
     _write(settings, {"MLFLOW_TRACKING_URI": mlflow})
     return Databases(airflow, None)
 
 
-def given_url() -> str:
-    """Return RECJOBS_DATABASE_URL as the environment or `.env` has it; "" means the embedded server."""
+def external_database_url() -> str:
+    """Return RECJOBS_DATABASE_URL from the environment or `.env`; "" means the embedded server."""
     return Settings(_env_file=ROOT / ".env").database_url
 
 
@@ -65,8 +65,8 @@ def _write(settings: Settings, urls: dict[str, str]) -> None:
     write_private(settings.state / "env", "".join(f"{name}={url}\n" for name, url in urls.items()))
 
 
-def _beside(url: str, name: str) -> str:
-    """Make database `name` on the server of `url` if it is missing, and return its SQLAlchemy URL."""
+def _create_database(url: str, name: str) -> str:
+    """Create database `name` on the server of `url` if it is missing, and return its SQLAlchemy URL."""
     setting = {"airflow": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "mlflow": "MLFLOW_TRACKING_URI"}[name]
     try:
         with closing(psycopg2.connect(url, connect_timeout=10)) as connection:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from local import airflow, postgres_binaries, stack
 from local.airflow_api import Airflow
-from local.databases import given_url
+from local.databases import external_database_url
 from local.errors import NightFailed
 from local.ports import HOST
 from local.progress import follow
@@ -39,12 +39,12 @@ def run(console: Console, catalog: str | None, since: float | None) -> None:
         console.print(f"a night of {name} is under way already; following it ({run_id})\n")
     else:
         run_id = api.trigger(dag_id, {})
-        console.print(f"running the night of {name}: {settings_url(settings, dag_id, run_id)}\n")
+        console.print(f"running the night of {name}: {run_url(settings, dag_id, run_id)}\n")
     state = follow(console, api, dag_id, run_id, STEPS)
     ended = time.time()
 
     if state != "success":
-        raise NightFailed(_why(settings, api, dag_id, run_id))
+        raise NightFailed(_failure_reason(settings, api, dag_id, run_id))
     skipped = [step for step, task in api.tasks(dag_id, run_id).items() if task["state"] == "skipped"]
     if "begin" in skipped:
         console.print("\nnothing new: the live batch was made of the same input and the same request")
@@ -59,28 +59,27 @@ def run(console: Console, catalog: str | None, since: float | None) -> None:
 
 
 def default_catalog(settings: Settings) -> str:
-    """Return online_retail if its transactions are at hand, else sample."""
+    """Return online_retail if its source files exist, else sample."""
     retail = load_catalog("online_retail", settings)
-    found = all((Path(str(settings.data)) / str(source.path)).exists() for source in retail.sources)
-    return retail.name if found else "sample"
+    has_data = all((Path(str(settings.data)) / str(source.path)).exists() for source in retail.sources)
+    return retail.name if has_data else "sample"
 
 
-def settings_url(settings: Settings, dag_id: str, run_id: str) -> str:
+def run_url(settings: Settings, dag_id: str, run_id: str) -> str:
     """Return the page of a run in Airflow's UI."""
     return f"{airflow.url(settings)}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
 
-def _why(settings: Settings, api: Airflow, dag_id: str, run_id: str) -> str:
-    failed = [task for task in api.tasks(dag_id, run_id).values() if task["state"] == "failed"]
-    if not failed:
-        return f"the night failed without a failed step; see {settings_url(settings, dag_id, run_id)}"
-    task = failed[0]
+def _failure_reason(settings: Settings, api: Airflow, dag_id: str, run_id: str) -> str:
+    task = next((task for task in api.tasks(dag_id, run_id).values() if task["state"] == "failed"), None)
+    if not task:
+        return f"the night failed without a failed step; see {run_url(settings, dag_id, run_id)}"
     logs = settings.state / "airflow" / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
     log = logs / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
     return (
         f"{task['task_id']} failed: {api.failure(dag_id, run_id, task) or 'see its log'}\n"
         f"its log: {log}\n"
-        f"in Airflow: {settings_url(settings, dag_id, run_id)}"
+        f"in Airflow: {run_url(settings, dag_id, run_id)}"
     )
 
 
@@ -117,7 +116,7 @@ def _quality(live: dict[str, Any]) -> str:
 
 
 def _psql(settings: Settings) -> str:
-    if url := given_url():
+    if url := external_database_url():
         without_password = re.sub(PASSWORD, r"\1@", url)
         return f"psql '{without_password}'"
     pgpass = settings.state / "pgpass"

@@ -1,7 +1,6 @@
 """Wait until programs that were started answer, and say why when they do not."""
 
 import time
-from collections.abc import Callable
 
 import requests
 
@@ -9,7 +8,15 @@ from local.errors import NotHealthy
 from local.processes import Record, Service
 
 POLL_SECONDS = 0.3
-STALE_SECONDS = 20
+AIRFLOW = "/api/v2/monitor/health"
+CHECKS = {
+    "api-server": (AIRFLOW, "metadatabase"),
+    "scheduler": (AIRFLOW, "scheduler"),
+    "dag-processor": (AIRFLOW, "dag_processor"),
+    "webapp": ("/healthz", None),
+    "mlflow": ("/health", None),
+}
+"""Path that each service is asked at, and the component of Airflow's answer that must be healthy."""
 
 
 def session() -> requests.Session:
@@ -31,42 +38,21 @@ def wait(services: list[Service], record: Record, seconds: float) -> None:
         while waiting:
             entries = record.load()
             for service in services:
-                if not entries[service.name].process():
-                    entry = entries[service.name]
-                    raise NotHealthy(f"{service.name} ended (its log is {entry.log}):\n{entry.last_words()}")
-            waiting = [service for service in waiting if not CHECKS[service.name](http, service.url or airflow_url)]
+                entry = entries[service.name]
+                if not entry.process():
+                    raise NotHealthy(f"{service.name} ended (its log is {entry.log}):\n{entry.log_tail()}")
+            waiting = [s for s in waiting if not _is_healthy(http, s.url or airflow_url, *CHECKS[s.name])]
             if waiting and time.monotonic() > deadline:
                 name = waiting[0].name
-                entry = entries[name]
-                said = entry.last_words()
-                raise NotHealthy(f"{name} did not answer within {seconds:.0f} s (its log is {entry.log}):\n{said}")
+                log, log_tail = entries[name].log, entries[name].log_tail()
+                raise NotHealthy(f"{name} did not answer within {seconds:.0f} s (its log is {log}):\n{log_tail}")
             if waiting:
                 time.sleep(POLL_SECONDS)
 
 
-def answers(http: requests.Session, url: str) -> bool:
-    """Whether a GET of `url` is answered with success."""
+def _is_healthy(http: requests.Session, url: str, path: str, component: str | None) -> bool:
     try:
-        return http.get(url, timeout=5).ok
+        response = http.get(f"{url}{path}", timeout=5)
+        return response.ok if not component else (response.json().get(component) or {}).get("status") == "healthy"
     except requests.RequestException:
         return False
-
-
-def _airflow(component: str) -> Callable[[requests.Session, str], bool]:
-    def check(http: requests.Session, url: str) -> bool:
-        try:
-            health = http.get(f"{url}/api/v2/monitor/health", timeout=5).json()
-        except requests.RequestException:
-            return False
-        return bool((health.get(component) or {}).get("status") == "healthy")
-
-    return check
-
-
-CHECKS: dict[str, Callable[[requests.Session, str], bool]] = {
-    "api-server": _airflow("metadatabase"),
-    "scheduler": _airflow("scheduler"),
-    "dag-processor": _airflow("dag_processor"),
-    "webapp": lambda http, url: answers(http, f"{url}/healthz"),
-    "mlflow": lambda http, url: answers(http, f"{url}/health"),
-}

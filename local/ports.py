@@ -25,8 +25,7 @@ def require_free(port: int, setting: str) -> None:
 
 
 def any_free() -> int:
-    """Return a port nobody uses at the moment."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])

@@ -61,31 +61,34 @@ class Cluster:
     def start(self) -> None:
         """Start the server, making it first if need be; return when all roles and databases are there.
 
-        Raises `PortTaken` if another program has the port, `LocalError` with the server's last words otherwise.
+        Raises `PortTaken` if another program has the port, `LocalError` with the end of the server's log otherwise.
         """
         binaries = postgres_binaries.find()
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
         runner = postgres_binaries.identity(binaries, self.state)
         runner.own(self.home)
-        if (postmaster := self.postmaster()) and self._port_of_running() != self.port:
+        if self.postmaster() and int(self._pid_file()[3]) != self.port:
             self.stop()
-            postmaster = None
-        if not postmaster:
+        is_running = self.postmaster() is not None
+        if not is_running:
             ports.require_free(self.port, "POSTGRES_PORT")
             self._initialise(binaries, runner)
+        if not self.pgpass.exists():
+            raise LocalError(
+                f"{self.pgpass} with the passwords is gone: put it back, or remove {self.home} to begin anew"
+            )
+        if not is_running:
             self._launch(binaries, runner)
-        elif not self.pgpass.exists():
-            raise self._without_passwords()
-        self._give_passwords()
+        self._add_passwords()
         postgres_contents.fill(self.url(ADMIN, "postgres"), self._passwords(), OWNERS, ADMIN)
 
     def stop(self) -> None:
         """Stop the server and wait until all its processes are gone; nothing happens if it does not run."""
         if postmaster := self.postmaster():
-            for wish, patience in (("SIGINT", STOP_SECONDS), ("SIGQUIT", 5), ("SIGKILL", 5)):
-                _signal(postmaster, wish)
-                if not psutil.wait_procs([postmaster], timeout=patience)[1]:
+            for name, seconds in (("SIGINT", STOP_SECONDS), ("SIGQUIT", 5), ("SIGKILL", 5)):
+                _signal(postmaster, name)
+                if not psutil.wait_procs([postmaster], timeout=seconds)[1]:
                     break
         stragglers = self.processes()
         for process in stragglers:
@@ -96,8 +99,7 @@ class Cluster:
     def postmaster(self) -> psutil.Process | None:
         """Return the server's process if it runs. A stale or recycled pid is not mistaken for it."""
         try:
-            pid = int(self._pid_file()[0])
-            process = psutil.Process(pid)
+            process = psutil.Process(int(self._pid_file()[0]))
             command = process.cmdline()
         except (OSError, IndexError, ValueError, psutil.Error):
             return None
@@ -132,18 +134,18 @@ class Cluster:
         unfinished = self.home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         self.pgpass.unlink(missing_ok=True)
-        self._give_passwords()
-        word_file = self.home / "password"
-        write_private(word_file, self._passwords()[ADMIN])
-        os.chown(word_file, runner.uid, runner.gid)
+        self._add_passwords()
+        password_file = self.home / "password"
+        write_private(password_file, self._passwords()[ADMIN])
+        os.chown(password_file, runner.uid, runner.gid)
         locale = "--locale=C.UTF-8"
         if postgres_binaries.major_version(binaries) >= 17:
             locale = "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C"  # needs no locale of the machine
         command = f"initdb -U {ADMIN} -A scram-sha-256 -E UTF8 {locale}".split()
         try:
-            self._run(binaries, runner, [*command, f"--pwfile={word_file}", "-D", str(unfinished)])
+            self._run(binaries, runner, [*command, f"--pwfile={password_file}", "-D", str(unfinished)])
         finally:
-            word_file.unlink()
+            password_file.unlink()
         unfinished.rename(self.data)
 
     def _check_version(self, binaries: Path) -> None:
@@ -152,29 +154,16 @@ class Cluster:
         if made_by != str(offered):
             raise LocalError(
                 f"{self.data} was made by PostgreSQL {made_by}, {binaries} is {offered}: "
-                f"put {made_by} first on the PATH, or remove {self.home} to begin anew"
+                f"put {made_by} first on the PATH, or remove {self.home} to start over"
             )
-        if not self.pgpass.exists():
-            raise self._without_passwords()
 
     def _launch(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
         folder = socket_folder.of(self.home)
         socket_folder.make(folder, runner)
         settings = SERVER_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(folder)}
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
-        command = [
-            "pg_ctl",
-            "start",
-            "-w",
-            "-t",
-            str(START_SECONDS),
-            "-D",
-            str(self.data),
-            "-l",
-            str(self.log),
-            "-o",
-            options,
-        ]
+        command = f"pg_ctl start -w -t {START_SECONDS}".split()
+        command += ["-D", str(self.data), "-l", str(self.log), "-o", options]
         for attempt in range(1, 11):
             self._clear_stale_pid()
             try:
@@ -203,37 +192,25 @@ class Cluster:
             errors="replace",
         )
         if done.returncode:
-            last_words = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
-            said = "\n".join([*done.stderr.strip().splitlines()[-5:], *last_words])
-            raise LocalError(f"PostgreSQL's {program} failed (its log is {self.log}):\n{said}")
+            log_tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
+            reason = "\n".join([*done.stderr.strip().splitlines()[-5:], *log_tail])
+            raise LocalError(f"PostgreSQL's {program} failed (its log is {self.log}):\n{reason}")
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process of this server: they all stand in its data directory."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.name() == "postgres" and process.cwd() == str(self.data.resolve()):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        """Return every process of this server: its data directory is their working directory."""
+        ours = {"name": "postgres", "cwd": str(self.data.resolve())}
+        return [process for process in psutil.process_iter([*ours]) if process.info == ours]
 
     def _pid_file(self) -> list[str]:
         return (self.data / "postmaster.pid").read_text().splitlines()
 
-    def _port_of_running(self) -> int:
-        return int(self._pid_file()[3])
-
-    def _without_passwords(self) -> LocalError:
-        return LocalError(f"{self.pgpass} with the passwords is gone: put it back, or remove {self.home} to begin anew")
-
-    def _give_passwords(self) -> None:
-        """To each role that has none: to all of a new server, and to those that an older release did not know."""
+    def _add_passwords(self) -> None:
+        """Draw a password for each role that has none: every role of a new server, new ones after an upgrade."""
         passwords = self._passwords()
         for name in (ADMIN, *dict.fromkeys(OWNERS.values()), *RECJOBS_ROLES):
             passwords.setdefault(name, secrets.token_hex(16))
         if passwords != self._passwords():
-            write_private(self.pgpass, "".join(f"*:*:*:{name}:{word}\n" for name, word in passwords.items()))
+            write_private(self.pgpass, "".join(f"*:*:*:{name}:{password}\n" for name, password in passwords.items()))
 
     def _passwords(self) -> dict[str, str]:
         lines = self.pgpass.read_text().splitlines() if self.pgpass.exists() else []

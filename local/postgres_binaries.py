@@ -70,26 +70,16 @@ def major_version(binaries: Path) -> int:
 
 
 def identity(binaries: Path, folder: Path) -> Identity:
-    """Return as whom the server can run so that it reads `binaries` and reaches `folder`.
+    """Return the identity to run the server as: one that can read `binaries` and reach `folder`.
 
-    An ordinary user runs it as himself. Raises `LocalError` if root finds no way.
+    An ordinary user keeps their own. Raises `LocalError` if root has no way to run it.
     """
     if os.geteuid() != 0:
         return Identity((), os.geteuid(), os.getegid())
+    probe = ["sh", "-c", 'cd "$1" && "$2" --version', "sh", str(folder), str(binaries / "postgres")]
     for candidate in for_root():
-        probe = [
-            *candidate.prefix,
-            "sh",
-            "-c",
-            'cd "$1" && "$2" --version',
-            "sh",
-            str(folder),
-            str(binaries / "postgres"),
-        ]
-        if (
-            shutil.which(candidate.prefix[0])
-            and subprocess.run(probe, capture_output=True, check=False).returncode == 0
-        ):
+        program = shutil.which(candidate.prefix[0])
+        if program and not subprocess.run([*candidate.prefix, *probe], capture_output=True).returncode:
             return candidate
     raise LocalError(
         f"PostgreSQL refuses to run as root, and no other user can read {binaries} and {folder}: "

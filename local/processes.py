@@ -1,7 +1,7 @@
-"""Start a program in the background, remember it, find it again, stop it and all it started.
+"""Start programs in the background, record them, and stop each with all of its children.
 
-Each program leads a session of its own, so whatever it forks is found by the session's number even after the program
-itself was killed. A recorded pid counts only together with the time it started: a recycled number is never signalled.
+Each program leads a session of its own, so its children are found by the session id even after the program itself was
+killed. A recorded pid counts only together with its start time: a recycled pid is never signalled.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Running:
-    """What is remembered of a program that was started."""
+    """The entry of a started program in `platform.json`."""
 
     pid: int
     started: float
@@ -45,30 +45,31 @@ class Running:
     """Changes when the program would now be started differently."""
 
     @classmethod
-    def of(cls, process: psutil.Process, log: Path, url: str = "", port: int | None = None) -> "Running":
-        """Remember `process`."""
-        return cls(process.pid, process.create_time(), port, url, str(log))
+    def of(
+        cls, process: psutil.Process, log: Path, url: str = "", port: int | None = None, fingerprint: str = ""
+    ) -> "Running":
+        """Return the entry of `process`."""
+        return cls(process.pid, process.create_time(), port, url, str(log), fingerprint)
 
     def process(self) -> psutil.Process | None:
         """Return the program itself if it still runs."""
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            alive = self._is(process) and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return None
-        return process if alive else None
+            if self._is(process) and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
 
     def family(self) -> list[psutil.Process]:
         """Return the program and everything it started that still runs, also when it itself is gone."""
         with contextlib.suppress(psutil.NoSuchProcess):
             if not self._is(psutil.Process(self.pid)):
-                return []  # another program has its number, which is given away only after the last of a session ended
+                return []  # a pid is reused only after the last process of its session has ended
         return [process for process in psutil.process_iter() if _session(process) == self.pid and not _is_dead(process)]
 
     def _is(self, process: psutil.Process) -> bool:
         return bool(abs(process.create_time() - self.started) < 1)
 
-    def last_words(self, lines: int = 8) -> str:
+    def log_tail(self, lines: int = 8) -> str:
         """Return the end of its log."""
         with contextlib.suppress(OSError):
             return "\n".join(Path(self.log).read_text(errors="replace").splitlines()[-lines:])
@@ -91,11 +92,11 @@ class Record:
             raise LocalError(f"{self.path} is damaged ({error}): stop what it lists by hand, then remove it") from error
 
     def add(self, name: str, running: Running) -> None:
-        """Remember `running`."""
+        """Record `running` under `name`."""
         self._save(self.load() | {name: running})
 
     def forget(self, name: str) -> None:
-        """Remember `name` no longer."""
+        """Remove the entry of `name`."""
         self._save({other: running for other, running in self.load().items() if other != name})
 
     def _save(self, entries: dict[str, Running]) -> None:
@@ -103,7 +104,7 @@ class Record:
 
 
 def spawn(service: Service, log: Path, folder: Path, fingerprint: str) -> Running:
-    """Start `service` in the background with its output in `log`; the log of the time before is kept beside it."""
+    """Start `service` in the background with its output in `log`; the previous log is kept beside it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
@@ -118,8 +119,7 @@ def spawn(service: Service, log: Path, folder: Path, fingerprint: str) -> Runnin
             start_new_session=True,
             umask=0o077,
         )
-    started = psutil.Process(child.pid).create_time()
-    return Running(child.pid, started, service.port, service.url, str(log), fingerprint)
+    return Running.of(psutil.Process(child.pid), log, service.url, service.port, fingerprint)
 
 
 def stop(running: Iterable[Running], patience: float) -> None:
@@ -135,13 +135,13 @@ def stop(running: Iterable[Running], patience: float) -> None:
         time.sleep(0.1)
     # A program killed in the middle of forking may leave one more child: look again until none is found.
     for _ in range(50):
-        left = [process for entry in running for process in entry.family()]
-        if not left:
+        survivors = [process for entry in running for process in entry.family()]
+        if not survivors:
             return
-        for process in left:
+        for process in survivors:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(left, timeout=2)
+        psutil.wait_procs(survivors, timeout=2)
 
 
 def _is_dead(process: psutil.Process) -> bool:

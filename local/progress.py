@@ -1,6 +1,7 @@
-"""Draws a DAG run step by step: a table that moves on a terminal, one line a finished step everywhere else."""
+"""Show the progress of a DAG run: a live table on a terminal, one line per finished step elsewhere."""
 
 import time
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -26,14 +27,14 @@ def follow(console: Console, airflow: Airflow, dag_id: str, run_id: str, steps: 
     """Draw the run until it ends; return its final state."""
     results: dict[str, str] = {}
     printed: set[str] = set()
-    with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else _Lines() as live:
+    with Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else nullcontext() as live:
         while True:
             state = airflow.state(dag_id, run_id)
             tasks = airflow.tasks(dag_id, run_id)
             for name, task in tasks.items():
                 if task["state"] == "success" and name not in results:
                     results[name] = summary(airflow.result(dag_id, run_id, name))
-            if isinstance(live, Live):
+            if live:
                 live.update(_table(steps, tasks, results), refresh=True)
             else:
                 for name in steps:
@@ -46,16 +47,8 @@ def follow(console: Console, airflow: Airflow, dag_id: str, run_id: str, steps: 
             time.sleep(POLL_SECONDS)
 
 
-class _Lines:
-    def __enter__(self) -> "_Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def summary(result: Any) -> str:
-    """Return a step's small JSON as a few words: "users 4,312, items 3,890"."""
+    """Return a step's result as a few words: "users 4,312, items 3,890"."""
     if not isinstance(result, dict):
         return "" if result is None else str(result)
     words = []
@@ -81,7 +74,7 @@ def _line(name: str, task: dict[str, Any], result: str) -> str:
 
 
 def _only_follows(name: str, steps: tuple[str, ...], tasks: dict[str, dict[str, Any]]) -> bool:
-    """Whether a step was skipped just because the one before it was: the first one said so already."""
+    """Whether a step was skipped only because the step before it was."""
     before = steps[steps.index(name) - 1] if name != steps[0] else None
     return bool(before) and tasks[name]["state"] == "skipped" and tasks.get(str(before), {}).get("state") == "skipped"
 

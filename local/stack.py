@@ -1,4 +1,4 @@
-"""The platform as a whole: what belongs to it, in which order it starts, and how it stops.
+"""The platform as a whole: its services, the order they start in, and how they stop.
 
 Postgres -> schemas (Airflow's and ours) -> api-server, scheduler, dag-processor, web app
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local import airflow, environment, health, mlflow, ports, processes, webapp
-from local.databases import given_url, open_databases
+from local.databases import external_database_url, open_databases
 from local.errors import LocalError
 from local.postgres import Cluster
 from local.processes import Record, Running, Service
@@ -43,7 +43,7 @@ def up(say: Say) -> Settings:
         settings = load_settings()
         environ = airflow.environment(settings, databases.airflow)
         say("schemas")
-        ours = subprocess.Popen(
+        migration = subprocess.Popen(
             [sys.executable, "-m", "recjobs", "migrate"],
             cwd=ROOT,
             env=environment.inherited(),
@@ -52,14 +52,14 @@ def up(say: Say) -> Settings:
             text=True,
         )
         airflow.migrate(settings, environ)
-        said, _ = ours.communicate()
-        if ours.returncode:
-            raise LocalError(f"`recjobs migrate` failed:\n{said.strip()}")
+        output, _ = migration.communicate()
+        if migration.returncode:
+            raise LocalError(f"`recjobs migrate` failed:\n{output.strip()}")
         say("Airflow and the web app")
         services = [*airflow.services(settings, environ), webapp.service(settings)]
         _stop_outdated(services, record)
-        # The scheduler comes last: it tries again at once what a kill left unfinished, and a task whose first call
-        # finds no api-server has failed.
+        # The scheduler comes last: it retries at once what a kill left unfinished, and a task whose first call
+        # reaches no api-server has failed.
         first = [service for service in services if service.name != "scheduler"]
         _start(first, settings, record)
         health.wait(first[:1], record, START_SECONDS)
@@ -93,15 +93,12 @@ def down(say: Say) -> None:
         entries = record.load()
         entries.pop("postgres", None)
         # The api-server last: a task that is being stopped still reports to it.
-        api_server = entries.pop("api-server", None)
-        for names, running, patience in (
-            (list(entries), list(entries.values()), 15),
-            (["api-server"], [api_server] if api_server else [], 10),
-        ):
-            if running:
-                say(", ".join(names))
-            processes.stop(running, patience)
-            for name in names:
+        api_server = {name: entries.pop(name) for name in ("api-server",) if name in entries}
+        for group, patience in ((entries, 15), (api_server, 10)):
+            if group:
+                say(", ".join(group))
+            processes.stop(group.values(), patience)
+            for name in group:
                 record.forget(name)
         cluster = Cluster(settings.state, settings.postgres_port)
         if cluster.postmaster():
@@ -111,7 +108,7 @@ def down(say: Say) -> None:
 
 
 def _stop_outdated(services: list[Service], record: Record) -> None:
-    """Stop what would now be started differently, and what is left of programs that died."""
+    """Stop services that would now be started differently, and what is left of programs that died."""
     entries = record.load()
     processes.stop([entries[s.name] for s in services if s.name in entries and not _current(s, record)], patience=10)
 
@@ -140,14 +137,14 @@ def fingerprint(service: Service) -> str:
 
 
 def _require_free_ports(settings: Settings, record: Record) -> None:
-    """Look at all ports first: a platform that cannot start wholly does not start at all."""
-    known = record.load()
-    wanted = {"api-server": ("AIRFLOW_PORT", settings.airflow_port), "webapp": ("WEBAPP_PORT", settings.webapp_port)}
-    for name, (setting, port) in wanted.items():
-        running = known.get(name)
+    """Raise `PortTaken` before anything starts, rather than start half of the platform."""
+    entries = record.load()
+    services = {"api-server": ("AIRFLOW_PORT", settings.airflow_port), "webapp": ("WEBAPP_PORT", settings.webapp_port)}
+    for name, (setting, port) in services.items():
+        running = entries.get(name)
         if not (running and running.port == port and running.family()):
             ports.require_free(port, setting)
-    if not given_url() and not Cluster(settings.state, settings.postgres_port).postmaster():
+    if not external_database_url() and not Cluster(settings.state, settings.postgres_port).postmaster():
         ports.require_free(settings.postgres_port, "POSTGRES_PORT")
 
 

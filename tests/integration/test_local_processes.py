@@ -39,7 +39,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Running]]:
     def start(script: str) -> Running:
         running = processes.spawn(service("program", script), tmp_path / "program.log", tmp_path, "")
         started.append(running)
-        eventually(lambda: "ready" in running.last_words())
+        eventually(lambda: "ready" in running.log_tail())
         return running
 
     yield start
