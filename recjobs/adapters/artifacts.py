@@ -1,11 +1,10 @@
-"""The files of one night: what a step leaves for the next, on a disk or in S3.
+"""The artifacts of one night: the files that its steps write and read, on a disk or in S3.
 
-Files lie under `<root>/<catalog>/<batch_id>/<step>/`. A file counts only once the step's `manifest.json` names
-it with its SHA-256; the manifest is written last, so a killed step has left nothing.
+Files lie under `<root>/<catalog>/<batch_id>/<step>/`. A file counts only if the step's `manifest.json` lists its
+SHA-256. The manifest is written last, so a killed step leaves no artifacts.
 """
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -19,57 +18,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from recjobs.adapters.object_store import Store
+from recjobs.adapters.object_store import HashingSink, Store
 from recjobs.core.model import npz
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
-"""Names of files that steps write; a manifest with another is not ours."""
-
-
-class _Hashed(io.RawIOBase):
-    """A sink that hashes what passes through it."""
-
-    def __init__(self, sink: pa.NativeFile) -> None:
-        self._sink, self._at = sink, 0
-        self.digest = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)
-        self._sink.write(view)
-        self.digest.update(view)
-        self._at += view.nbytes
-        return view.nbytes
-
-    def tell(self) -> int:
-        return self._at
+"""Names of files that steps write; a manifest with any other name is refused."""
 
 
 class StepFiles:
     """The files of one step while it writes them."""
 
-    def __init__(self, system: Store, folder: str, kept: dict[str, str], key: str | None = None) -> None:
-        self._system, self._folder, self._key = system, folder, key
-        self.hashes = kept
+    def __init__(self, system: Store, folder: str, hashes: dict[str, str], key: str | None = None) -> None:
+        self._system, self._folder, self.hashes, self._key = system, folder, hashes, key
 
     @contextmanager
-    def sink(self, name: str) -> Iterator[_Hashed]:
+    def sink(self, name: str) -> Iterator[HashingSink]:
         """A binary file to write once, front to back."""
-        with self._system.answers(), self._system.open_output_stream(f"{self._folder}/{name}") as stream:
-            hashed = _Hashed(stream)
-            yield hashed
-        self.hashes[name] = hashed.digest.hexdigest()
+        with self._system.translated_errors(), self._system.open_output_stream(f"{self._folder}/{name}") as stream:
+            sink = HashingSink(stream)
+            yield sink
+        self.hashes[name] = sink.sha256
 
     def read(self, name: str) -> bytes:
-        """A file that was written just now."""
+        """A file of this step that is already written."""
         with self._system.open_input_file(f"{self._folder}/{name}") as file:
             return bytes(file.read())
 
     def save_json(self, name: str, content: Any) -> None:
-        """Any JSON value, keys in the order given."""
+        """Any JSON value; the order of keys is kept."""
         with self.sink(name) as file:
             file.write(json.dumps(content, indent=1, default=str, allow_nan=False).encode())
 
@@ -95,11 +72,11 @@ class StepFiles:
             np.savez(file, allow_pickle=False, **arrays)
 
     def checkpoint(self) -> None:
-        """Note the files finished so far, for a later try to go on from."""
+        """Record the files written so far, for a retry to resume from."""
         self.put("checkpoint.json")
 
     def put(self, name: str) -> None:
-        """Write the hashes under a name, whole or not at all."""
+        """Write the hashes to a file, atomically."""
         content = json.dumps({"key": self._key, "files": self.hashes}, indent=1)
         self._system.write_whole(f"{self._folder}/{name}", content.encode())
 
@@ -119,35 +96,34 @@ class NightFiles:
         return self.folder.rpartition("/")[2]
 
     def with_refused(self) -> "NightFiles":
-        """The same files, where a step that ended in a refusal counts as done: what it wrote may be read."""
+        """The same files, with the artifacts of refused steps readable too."""
         return replace(self, manifests=("manifest.json", "refused.json"))
 
     def where(self, step: str, name: str) -> str:
-        """The place of a file, for messages and links."""
+        """The path of a file, for messages and links."""
         return f"{self.folder}/{step}/{name}"
 
     @contextmanager
     def writing(self, step: str, *, resume_key: str | None = None) -> Iterator[StepFiles]:
         """A step's files; they count when the block ends without an error.
 
-        resume_key: keep the files that an earlier, killed try had finished (`StepFiles.checkpoint`) under the same key,
-        if their bytes are still those; `StepFiles.hashes` names them.
+        resume_key: keep the files of a killed attempt's checkpoint with the same key whose bytes are unchanged;
+        `StepFiles.hashes` lists them.
         """
         folder = f"{self.folder}/{step}"
-        kept = self._finished_files(step, resume_key) if resume_key else {}
+        checkpoint = self._checkpoint(step, resume_key) if resume_key else {}
         try:
             self.system.create_dir(folder, recursive=True)
         except OSError as error:
             raise BadConfiguration(f"{folder} cannot be made ({error}); see to RECJOBS_ARTIFACTS") from None
         # First of all: a step that is being written again is not done, wherever it is killed.
-        with suppress(FileNotFoundError):
-            self.system.delete_file(self.where(step, "manifest.json"))
-        with suppress(FileNotFoundError):
-            self.system.delete_file(self.where(step, "refused.json"))
-        if not kept:
+        for name in ("manifest.json", "refused.json"):
+            with suppress(FileNotFoundError):
+                self.system.delete_file(self.where(step, name))
+        if not checkpoint:
             self.system.delete_dir_contents(folder, missing_dir_ok=True)
             self.system.create_dir(folder, recursive=True)
-        files = StepFiles(self.system, folder, kept, resume_key)
+        files = StepFiles(self.system, folder, checkpoint, resume_key)
         try:
             yield files
         except (Refused, InputLate):
@@ -155,12 +131,12 @@ class NightFiles:
             raise
         files.put("manifest.json")
 
-    def _finished_files(self, step: str, key: str) -> dict[str, str]:
+    def _checkpoint(self, step: str, key: str) -> dict[str, str]:
         try:
             with self.system.open_input_stream(self.where(step, "checkpoint.json")) as file:
                 checkpoint = json.loads(file.read())
-            noted = checkpoint["files"] if checkpoint["key"] == key else {}
-            return {name: digest for name, digest in noted.items() if self._digest(self.where(step, name)) == digest}
+            files = checkpoint["files"] if checkpoint["key"] == key else {}
+            return {name: digest for name, digest in files.items() if self._digest(self.where(step, name)) == digest}
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return {}
 
@@ -185,31 +161,27 @@ class NightFiles:
                 f"{self.batch_id} has no finished {step!r} step ({path} is not there): run that step first"
             )
         try:
-            named = dict(json.loads(content)["files"])
+            hashes = dict(json.loads(content)["files"])
         except (ValueError, KeyError, TypeError):
             raise ModelRefused(f"{path} is damaged: run the {step!r} step again") from None
-        for name in named:
-            if not _NAME.fullmatch(name):
-                raise ModelRefused(f"{path} names {name!r}, which no step writes: run the {step!r} step again")
-        return named
+        if unknown := next((name for name in hashes if not _NAME.fullmatch(name)), None):
+            raise ModelRefused(f"{path} names {unknown!r}, which no step writes: run the {step!r} step again")
+        return hashes
 
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
-        """A file's content, whose hash is the manifest's.
-
-        Raises ModelRefused when the file is missing, unnamed or changed.
-        """
+        """A file's content. Raises ModelRefused if the file is missing, or not the one that the manifest lists."""
         expected = self.manifest(step).get(name)
         path = self.where(step, name)
         if expected is None:
             raise ModelRefused(f"{path} is not named by its manifest: run the {step!r} step again")
-        # What a link leads to may be another file by the time it is read again.
+        # The target of a link may change between hashing and reading.
         if self.system.is_local and any(Path(place).is_symlink() for place in (path, self.where(step, "."))):
             raise ModelRefused(f"{path} is a link, not the file that was written: run the {step!r} step again")
         try:
             if self.system.is_local:
                 content = pa.memory_map(path).read_buffer()
             else:
-                with self.system.answers(), self.system.open_input_file(path) as file:
+                with self.system.translated_errors(), self.system.open_input_file(path) as file:
                     content = file.read_buffer()
         except FileNotFoundError:
             raise ModelRefused(f"{path} is missing: run the {step!r} step again") from None
@@ -232,7 +204,7 @@ class NightFiles:
         content = self.load_bytes(step, name)
         if not self.system.is_local:
             return pq.ParquetFile(pa.BufferReader(content))
-        del content  # hashed; a mapped file that is read at leisure would count as memory until it is closed
+        del content  # hashed; a file that stays mapped counts as memory until it is closed
         return pq.ParquetFile(self.where(step, name))
 
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:

@@ -16,11 +16,11 @@ class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Top items of users by inner product; a user it does not know gets no rows."""
 
     def load_context(self, context: Any) -> None:
-        """Read the factors, once their hash was found to be the registered one."""
+        """Read the factors. Raises ValueError if their hash is not the registered one."""
         with open(context.artifacts["factors"], "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != context.model_config["sha256"]:
-            raise ValueError(f"the factors have SHA-256 {found}, registered was {context.model_config['sha256']}")
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 != context.model_config["sha256"]:
+            raise ValueError(f"the factors have SHA-256 {sha256}, registered was {context.model_config['sha256']}")
         with np.load(context.artifacts["factors"], allow_pickle=False) as arrays:
             self.user_factors, self.item_factors = arrays["user_factors"], arrays["item_factors"]
             self.user_ids = self._ids(arrays["user_ids"], arrays["user_offsets"])

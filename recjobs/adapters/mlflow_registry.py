@@ -38,17 +38,17 @@ class Registry:
             ) from error
 
     def run_of(self, batch_id: str) -> str:
-        """The run of a batch, made when there is none yet; returns its id."""
+        """Return the id of a batch's run, which is created if missing."""
         with self._client() as client:
             return self._run(client, {"batch_id": batch_id}, batch_id)
 
     def run_of_study(self, study_id: str) -> str:
-        """The run of a study, made when there is none yet; returns its id. Its trials' runs lie under it."""
+        """Return the id of a study's run, the parent of its trials', which is created if missing."""
         with self._client() as client:
             return self._run(client, {"study_id": study_id}, study_id)
 
     def log_trial(self, study_run: str, number: int, trial: dict[str, Any]) -> None:
-        """Write one trial under its study's run: params, metrics, state and time; once only.
+        """Write one trial under its study's run, unless it is written: params, metrics, state and time.
 
         trial: params, metrics, looks ({iteration: NDCG@20}), state, began_at and seconds.
         """
@@ -73,27 +73,22 @@ class Registry:
         """The numbers of the trials whose runs are complete."""
         with self._client() as client:
             experiment = client.get_run(study_run).info.experiment_id
-            asked = f"tags.`mlflow.parentRunId` = '{study_run}' and attributes.status = 'FINISHED'"
-            return {int(run.data.tags["trial"]) for run in client.search_runs([experiment], asked, max_results=10_000)}
+            query = f"tags.`mlflow.parentRunId` = '{study_run}' and attributes.status = 'FINISHED'"
+            return {int(run.data.tags["trial"]) for run in client.search_runs([experiment], query, max_results=10_000)}
 
     def _run(self, client: Any, tags: dict[str, str], name: str, **options: Any) -> str:
         experiment_id = self._experiment(client)
-        asked = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
-        found = client.search_runs([experiment_id], asked, max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
+        if runs := client.search_runs([experiment_id], query, max_results=1):
+            return str(runs[0].info.run_id)
         run = client.create_run(experiment_id, tags={**tags, "catalog": self._catalog}, run_name=name, **options)
         return str(run.info.run_id)
 
     def start(self, name: str, tags: dict[str, str], parent: str | None = None) -> str:
-        """A run that belongs to no batch, such as a comparison, or one of its parts (parent: that run); returns its
-        id."""
+        """Create a run that belongs to no batch, such as a comparison, under a parent run or none; returns its id."""
         with self._client() as client:
-            nested = {} if parent is None else {"mlflow.parentRunId": parent}
-            run = client.create_run(
-                self._experiment(client), tags={**tags, **nested, "catalog": self._catalog}, run_name=name
-            )
-            return str(run.info.run_id)
+            tags = tags | {"catalog": self._catalog} | ({"mlflow.parentRunId": parent} if parent else {})
+            return str(client.create_run(self._experiment(client), tags=tags, run_name=name).info.run_id)
 
     def _experiment(self, client: Any) -> str:
         experiment = client.get_experiment_by_name(self._catalog)
@@ -102,7 +97,7 @@ class Registry:
         return str(client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}"))
 
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
-        """Write params, metrics and tags; doing it twice leaves one of each."""
+        """Write params, metrics and tags. Idempotent."""
         with self._client() as client:
             from mlflow.entities import Metric, Param, RunTag
 
@@ -138,27 +133,23 @@ class Registry:
                     )
             if not client.search_registered_models(f"name = '{self._catalog}'"):
                 client.create_registered_model(self._catalog)
-            made = client.create_model_version(
-                self._catalog,
-                logged.model_uri,
-                run_id,
-                tags={**tags, "batch_id": batch_id, "sha256": sha256},
-                model_id=logged.model_id,
+            tags = tags | {"batch_id": batch_id, "sha256": sha256}
+            version = client.create_model_version(
+                self._catalog, logged.model_uri, run_id, tags=tags, model_id=logged.model_id
             )
-            version = str(made.version)
-            client.set_registered_model_alias(self._catalog, "candidate", version)
-            return version
+            client.set_registered_model_alias(self._catalog, "candidate", str(version.version))
+            return str(version.version)
 
     def set_champion(self, version: str | None) -> str | None:
-        """Let the alias follow the database; None: no model is in charge. Returns the version it named before."""
+        """Move the alias `champion` to a version, or remove it (None). Returns the version it named before."""
         with self._client() as client:
-            found = client.search_registered_models(f"name = '{self._catalog}'")
-            named = {alias: str(of) for model in found for alias, of in model.aliases.items()}.get("champion")
+            models = client.search_registered_models(f"name = '{self._catalog}'")
+            previous = next((str(model.aliases["champion"]) for model in models if "champion" in model.aliases), None)
             if version is not None:
                 client.set_registered_model_alias(self._catalog, "champion", version)
-            elif named is not None:
+            elif previous is not None:
                 client.delete_registered_model_alias(self._catalog, "champion")
-            return named
+            return previous
 
     def attach(self, run_id: str, name: str, text: str) -> None:
         """Keep a text file with the run."""
@@ -172,7 +163,7 @@ class Registry:
 
 
 def _signature() -> Any:
-    """What the model takes and gives; MLflow passes on only those params that a signature names."""
+    """Inputs, outputs and params of the model; MLflow drops params that a signature does not name."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,27 @@ import psycopg2
 import psycopg2.extras
 from psycopg2 import errors, sql
 
+from recjobs.adapters.postgres_errors import address, first_line, refuses_login
 from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
 QUERIES = {path.stem: path for path in SQL.glob("queries/*/*.sql") if path.parent.name != "webapp"}
 
 
+@dataclass(frozen=True)
 class Database:
-    """Where and as whom to connect; `connect` does it."""
+    """A database as one role sees it, with a catalog's schema or none on the search path."""
 
-    def __init__(self, url: str, catalog: str | None = None, connect_seconds: int = 10) -> None:
-        self.url = url
-        self.catalog = catalog
-        self.connect_seconds = connect_seconds
+    url: str
+    catalog: str | None = None
+    connect_seconds: int = 10
 
     @contextmanager
     def connect(self) -> Iterator["Session"]:
         """A session in autocommit mode, closed at the end.
 
-        Raises SystemAway when Postgres does not answer, BadConfiguration when it will not let us in or the catalog
-        has no schema yet, and what a publish function refuses as Superseded, Locked or ListsRefused.
+        Raises SystemAway if Postgres does not answer, BadConfiguration if it refuses the login or the catalog has no
+        schema yet, and Superseded, Locked or ListsRefused if a publish function refuses.
         """
         options = f"-c search_path={self.catalog},pg_temp" if self.catalog else ""
         with _translated(self.url):
@@ -57,14 +59,13 @@ class Session:
 
     def row(self, query: str, identifiers: dict[str, str] | None = None, **parameters: Any) -> dict[str, Any] | None:
         """The first row of a query, or None."""
-        found = self.rows(query, identifiers, **parameters)
-        return found[0] if found else None
+        return next(iter(self.rows(query, identifiers, **parameters)), None)
 
     def call(self, function: str, **arguments: Any) -> Any:
         """Call a function of the schema, each argument by its name. Returns its value; the first row, or None, of a
         function that returns a table."""
-        named = [sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments]
-        call = sql.SQL("select * from {}({})").format(sql.Identifier(function), sql.SQL(", ").join(named))
+        named_arguments = [sql.SQL("{} => {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in arguments]
+        call = sql.SQL("select * from {}({})").format(sql.Identifier(function), sql.SQL(", ").join(named_arguments))
         row = next(iter(self._rows(call, arguments)), None)
         return row[function] if row and [*row] == [function] else row
 
@@ -74,14 +75,14 @@ class Session:
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
     def stream(self, query: str, size: int, **parameters: Any) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows of a query as of one instant, `size` at a time; no more of them are held, here or there."""
+        """The rows of a query by a server-side cursor, as of one instant, `size` at a time."""
         with self.transaction(), self._connection.cursor(name="stream") as cursor:
             cursor.execute(_statement(query, {}), _adapted(parameters))
             while rows := cursor.fetchmany(size):
                 yield rows
 
     def copy(self, query: str, chunks: Iterable[memoryview | bytes], identifiers: dict[str, str]) -> int:
-        """COPY FROM STDIN in binary; returns the number of rows. What fails in making the chunks is raised as it is."""
+        """COPY FROM STDIN in binary; returns the number of rows. An error of `chunks` itself is raised as it is."""
         stream = _Stream(chunks)
         with self._connection.cursor() as cursor:
             try:
@@ -99,7 +100,7 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block, or none."""
+        """Commit the statements of the block together, or roll all back."""
         self._connection.autocommit = False
         try:
             with self._connection:
@@ -109,7 +110,7 @@ class Session:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """All statements of the block, or none, in a transaction that may go on without them."""
+        """Keep the statements of the block together, or roll back to its beginning; the transaction stays usable."""
         self.run(sql.SQL("savepoint block"))
         try:
             yield
@@ -124,23 +125,23 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, chunks: Iterable[memoryview | bytes]) -> None:
         self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
+        self._chunk = memoryview(b"")
         self.failure: Exception | None = None
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        while not self._rest:
+        while not self._chunk:
             try:
-                self._rest = memoryview(next(self._chunks)).cast("B")
+                self._chunk = memoryview(next(self._chunks)).cast("B")
             except StopIteration:
                 return b""
             except Exception as error:
                 self.failure = error
                 raise
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece.tobytes()
+        data, self._chunk = self._chunk[:size], self._chunk[size:]
+        return data.tobytes()
 
 
 def _statement(query: str, identifiers: dict[str, str]) -> str | sql.Composed:
@@ -160,41 +161,24 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except errors.InsufficientPrivilege as error:
-        raise BadConfiguration(f"Postgres refuses {_who(url)}: {_first_line(error)}. Run `recjobs migrate`") from error
+        raise BadConfiguration(
+            f"Postgres refuses {address(url)}: {first_line(error)}. Run `recjobs migrate`"
+        ) from error
     except (errors.UndefinedTable, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
-        raise BadConfiguration(f"the database is not migrated: {_first_line(error)}. Run `recjobs migrate`") from error
+        raise BadConfiguration(f"the database is not migrated: {first_line(error)}. Run `recjobs migrate`") from error
     except (errors.LockNotAvailable, errors.QueryCanceled) as error:
-        raise Locked(f"Postgres: {_first_line(error)}; something holds a lock, see pg_stat_activity") from error
+        raise Locked(f"Postgres: {first_line(error)}; something holds a lock, see pg_stat_activity") from error
     except psycopg2.OperationalError as error:
-        text = str(error).strip()
-        if any(refusal in text for refusal in ("authentication failed", "no password supplied", "does not exist")):
-            raise BadConfiguration(f"Postgres does not let {_who(url)} in: {_first_line(error)}") from error
+        if refuses_login(error):
+            raise BadConfiguration(f"Postgres does not let {address(url)} in: {first_line(error)}") from error
         raise SystemAway(
-            f"Postgres does not answer ({_first_line(error)}). Locally: `make up`; else see to RECJOBS_DATABASE_URL"
+            f"Postgres does not answer ({first_line(error)}). Locally: `make up`; else see to RECJOBS_DATABASE_URL"
         ) from error
     except psycopg2.InterfaceError as error:
-        raise SystemAway(
-            f"the connection to Postgres broke ({_first_line(error)}); the next try connects again"
-        ) from error
+        raise SystemAway(f"the connection to Postgres broke ({first_line(error)}); the next try reconnects") from error
     except psycopg2.Error as error:
-        message = _first_line(error)
-        if error.pgcode == "RJ076":
-            raise Locked(message) from error
-        if error.pgcode == "RJ075":
-            raise Superseded(message) from error
-        if error.pgcode == "RJ064":
-            raise Misuse(message) from error
-        if error.pgcode == "RJ065":
-            raise ListsRefused(message) from error
+        message = first_line(error)
+        kinds = {"RJ064": Misuse, "RJ065": ListsRefused, "RJ075": Superseded, "RJ076": Locked}
+        if error.pgcode in kinds:
+            raise kinds[error.pgcode](message) from error
         raise Defect(f"Postgres: {message} ({error.pgcode})") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[0].removeprefix("ERROR:  ").strip() if lines else type(error).__name__
-
-
-def _who(url: str) -> str:
-    """User, host and database of a URL, never its password."""
-    parts = psycopg2.extensions.parse_dsn(url)
-    return f"{parts.get('user', 'this user')}@{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"

@@ -49,12 +49,13 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
                 for row in reader:
                     began, end = end + 1, reader.line_num
                     if row and len(row) != n_columns:
+                        fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
                         place = f"line {began}" if began == end else f"lines {began} to {end} (a quote joins them)"
-                        return f"{place}: {_fields(len(row))} where the header has {n_columns}; mend its export"
+                        return f"{place}: {fields} where the header has {n_columns}; fix its export"
             except csv.Error as error:
                 began = end + 1
                 if "unexpected end of data" in str(error):
-                    return f"line {began}: a quote that opens in this row is never closed; mend its export"
+                    return f"line {began}: a quote that opens in this row is never closed; fix its export"
                 return (
                     f"line {reader.line_num}: text behind a closing quote, in the row that begins in line {began}; "
                     "a quote inside a quoted field is written twice"
@@ -87,10 +88,6 @@ def wrong_delimiter(file: SourceFile, names: list[str]) -> str | None:
         f"{file.path}: line 1: the header is one column, {names[0]!r}; its names seem to be separated by "
         f"{_DELIMITERS[other]}: say `delimiter: {other!r}` in the catalog".replace(r"'\t'", r'"\t"')
     )
-
-
-def _fields(n: int) -> str:
-    return "1 field" if n == 1 else f"{n} fields"
 
 
 @contextmanager
@@ -134,8 +131,8 @@ def _decoded(stream: Any) -> Iterator[str]:
         if raw.fault and not line.endswith(("\r", "\n")):
             break
         n += 1
-        if not line.isascii() and (found := _UNDECODABLE.search(line)):
-            around = line[max(0, found.start() - 10) : found.end() + 10].encode("utf-8", "surrogateescape")
+        if not line.isascii() and (match := _UNDECODABLE.search(line)):
+            around = line[max(0, match.start() - 10) : match.end() + 10].encode("utf-8", "surrogateescape")
             raise _Fault(f"line {n}: the bytes {around!r} are no UTF-8 text; export the file as UTF-8")
         yield line
     if raw.fault:

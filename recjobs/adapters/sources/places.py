@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from recjobs.adapters import sample_shop
-from recjobs.adapters.s3_errors import meaning
+from recjobs.adapters.object_store import s3_error
 from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20
@@ -86,10 +86,8 @@ def _on_disk(data: Path, path: str) -> tuple[list[str], bool]:
     if (data / path).is_file():
         return [str(data / path)], False
     if (data / path).is_dir():
-        found = [
-            file for file in (data / path).rglob("*") if file.is_file() and _is_meant(file.relative_to(data / path))
-        ]
-        return sorted(map(str, found)), True
+        files = (file for file in (data / path).rglob("*") if file.is_file())
+        return sorted(str(file) for file in files if _is_finished(file.relative_to(data / path))), True
     return [str(data / name) for name in sorted(glob.glob(path, root_dir=data)) if (data / name).is_file()], False
 
 
@@ -101,14 +99,14 @@ def _in_s3(path: str) -> tuple[list[str], bool]:
         return [path], False
     if info.type == fs.FileType.Directory:
         inside = _files_below(system, place.rstrip("/"))
-        return [f"s3://{name}" for name in inside if _is_meant(PurePosixPath(name).relative_to(place))], True
+        return [f"s3://{name}" for name in inside if _is_finished(PurePosixPath(name).relative_to(place))], True
     parts = place.split("/")
     fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), 0)
     if not fixed:  # no pattern at all, or one for a bucket, which nobody may list
         return [], False
-    wanted = PurePosixPath(place).parts
+    pattern = PurePosixPath(place).parts
     inside = _files_below(system, "/".join(parts[:fixed]))
-    return [f"s3://{name}" for name in inside if _matches(PurePosixPath(name).parts, wanted)], False
+    return [f"s3://{name}" for name in inside if _matches(PurePosixPath(name).parts, pattern)], False
 
 
 def _files_below(system: fs.FileSystem, folder: str) -> list[str]:
@@ -116,15 +114,15 @@ def _files_below(system: fs.FileSystem, folder: str) -> list[str]:
     return sorted(info.path for info in system.get_file_info(selector) if info.type == fs.FileType.File)
 
 
-def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """As glob.glob does: `*` stays within a folder, and a name that begins with a dot must be asked for."""
-    return len(parts) == len(wanted) and all(
+def _matches(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    """As glob.glob does: `*` stays within a folder and does not match a leading dot."""
+    return len(parts) == len(patterns) and all(
         fnmatch.fnmatchcase(part, pattern) and (not part.startswith(".") or pattern.startswith("."))
-        for part, pattern in zip(parts, wanted, strict=True)
+        for part, pattern in zip(parts, patterns, strict=True)
     )
 
 
-def _is_meant(relative: PurePosixPath | Path) -> bool:
+def _is_finished(relative: PurePosixPath | Path) -> bool:
     return not any(part.startswith((".", "_")) for part in relative.parts)
 
 
@@ -135,8 +133,8 @@ def known_format(name: str) -> str | None:
 
 
 def _format_of(name: str) -> str:
-    if found := known_format(name):
-        return found
+    if file_format := known_format(name):
+        return file_format
     raise BadConfiguration(f"{name}: neither .parquet nor .csv; say `format: parquet` or `format: csv` in the catalog")
 
 
@@ -184,12 +182,8 @@ def _answered(path: str) -> Iterator[None]:
 
 
 def translated(path: str, error: Exception) -> Exception:
-    """What an error of reading means: the network is away, we are not let in, or the file cannot be read."""
-    said = str(error)
-    if answer := meaning(path, said):
-        return answer
-    if "AWS Error" not in said:
-        return DataRefused(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or said}); see to its permissions"
-        )
-    return DataRefused(f"{path}: cannot be read ({said.splitlines()[0]})")
+    """The error to raise for one of reading: as `s3_error` says, else DataRefused."""
+    text = str(error)
+    if "AWS Error" in text:
+        return s3_error(path, text) or DataRefused(f"{path}: cannot be read ({text.splitlines()[0]})")
+    return DataRefused(f"{path}: cannot be read ({getattr(error, 'strerror', None) or text}); see to its permissions")

@@ -117,5 +117,5 @@ def _require(file: SourceFile, columns: list[str] | None, names: list[str]) -> N
     if missing:
         raise DataRefused(
             f"{file.path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}. "
-            "Mend the file, or `columns:` and `where:` in the catalog"
+            "Fix the file, or `columns:` and `where:` in the catalog"
         )

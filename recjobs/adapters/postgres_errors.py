@@ -1,0 +1,22 @@
+"""What an error of Postgres says, and whom it was said to, for messages that never hold a password."""
+
+from psycopg2 import OperationalError
+from psycopg2.extensions import parse_dsn
+
+_LOGIN_REFUSED = ("authentication failed", "no password supplied", "does not exist", "pg_hba")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message that is not blank, else the name of its class."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def refuses_login(error: OperationalError) -> bool:
+    """Whether Postgres answers, but refuses this user, password or database."""
+    return any(reason in str(error) for reason in _LOGIN_REFUSED)
+
+
+def address(url: str) -> str:
+    """User, host and database of a URL: `user@host/database`. Raises ProgrammingError, which quotes the URL."""
+    parts = parse_dsn(url)
+    return f"{parts.get('user', 'this user')}@{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"
