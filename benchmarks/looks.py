@@ -3,7 +3,7 @@
 from recjobs.catalog.files import load_catalog
 from recjobs.core.rows.interactions import Interactions
 from recjobs.night.night import Night
-from recjobs.night.runner import begin_night, run_step
+from recjobs.night.runner import run_through
 
 
 def interactions_of(catalog_name: str, as_of: str | None = None) -> Interactions:
@@ -14,9 +14,4 @@ def interactions_of(catalog_name: str, as_of: str | None = None) -> Interactions
 def validated(catalog_name: str, as_of: str | None = None) -> Night:
     """Such a night."""
     catalog = load_catalog(catalog_name)
-    batch_id = str(begin_night(catalog, as_of=as_of, overrides={}, force=None, publish=False)["batch_id"])
-    night = Night.open(catalog, batch_id)
-    for step in ("extract", "validate"):
-        if not night.is_done(step):
-            run_step(step, catalog, batch_id)
-    return night
+    return Night.open(catalog, run_through("validate", catalog, as_of))

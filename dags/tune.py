@@ -67,7 +67,7 @@ def begin(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> list[int]:
     with airflow_states():
         if unknown := sorted(set(dag_run.conf or {}) - set(FORM)):
             raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(FORM)}")
-        study = search.begin_study(load_catalog(catalog_name), as_of=params["as_of"], publish=True)
+        study = search.begin(load_catalog(catalog_name), as_of=params["as_of"], publish=True)
     ti.xcom_push("study_id", study["study_id"])
     return list(range(params["trials"]))
 
@@ -87,7 +87,7 @@ def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[st
 
     context = get_current_context()
     with airflow_states():
-        made = search.one_trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
+        made = search.trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
         context["trial_was"] = made["said"][:200]  # Airflow keeps 250 characters of it
         if made["state"] == "skipped":
             raise AirflowSkipException(f"the {params['minutes']:g} minutes were over before trial {number} ended")
@@ -101,7 +101,7 @@ def finish(catalog_name: str, batch_id: str) -> dict[str, Any]:
     from recjobs.operations import tune as search
 
     with airflow_states():
-        return search.finish_study(load_catalog(catalog_name), batch_id)
+        return search.finish(load_catalog(catalog_name), batch_id)
 
 
 def tune(catalog: Catalog) -> None:

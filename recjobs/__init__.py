@@ -1,23 +1,25 @@
 """Turn a night's interactions into finished recommendation lists in Postgres.
 
-The night, in order (one module of `recjobs.steps` each):
-
-    begin      write request.json: what this night was asked to do, and the champion it is held against
-    extract    read the catalog's sources as they are
-    validate   keep what is sound, quarantine what is not, account for every row
-    split      cut at one instant: before it we train, from it on we measure
-    train      fit tonight's candidate on the train part
-    evaluate   ask candidate, champion and popularity about the same unseen interactions
-    gate       decide which recipe is in charge: a Verdict
-    refit      promoted: fit on everything and check once more; refused: keep the champion
-    score      finish every user's list, similar items, popular lists
-    inspect    check the finished lists by rules that share no code with score
-    publish    load a new batch, then move the pointer and the champion in one transaction
-    report     one page about the night
+A night is `begin`, which writes request.json (what the night was asked, and the champion it is compared with), then the
+steps of `STEPS`, one module of `recjobs.steps` each.
 """
 
-NIGHT = ("extract", "validate", "split", "train", "evaluate", "gate", "refit", "score", "inspect", "publish", "report")
+STEPS = {
+    "extract": "Read the catalog's sources as they are.",
+    "validate": "Accept valid rows, quarantine the others, account for every row.",
+    "split": "Cut at one instant: train before it, holdout from it on.",
+    "train": "Fit tonight's candidate on the train part.",
+    "evaluate": "Measure candidate, champion and baselines on the holdout.",
+    "gate": "Decide which recipe is in charge: a verdict.",
+    "refit": "Fit the promoted recipe on everything, or keep the champion.",
+    "score": "Make every user's list, the similar items and the popular lists.",
+    "inspect": "Check the finished lists by rules that share no code with `score`.",
+    "publish": "Load the batch and move the pointer to it.",
+    "report": "Write the page about the night.",
+}
 """The eleven steps after `begin`, in order."""
 
+NIGHT = tuple(STEPS)
+
 LISTS = ("refit", "score", "inspect", "publish")
-"""The steps that make lists and publish them: left out where nothing is to be published."""
+"""The steps that make and publish lists; they are skipped if nothing is to be published."""

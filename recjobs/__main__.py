@@ -15,7 +15,7 @@ import click
 from recjobs.cli import cli
 from recjobs.errors import RecjobsError, TryLater
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room, or no more of it for us
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
@@ -41,12 +41,12 @@ def _exit_code(command: Callable[[], Any]) -> int:
         click.echo(f"recjobs: {error}", err=True)
         return error.exit_code
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
             click.echo(f"recjobs: a disk is full ({error}); make room and run the same command again", err=True)
             return TryLater.exit_code
         at = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
-        click.echo(f"recjobs: a defect of ours: {said}. Please report this line", err=True)
+        defect = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
+        click.echo(f"recjobs: a defect of ours: {defect}. Please report this line", err=True)
         return 70
     return 0
 

@@ -25,7 +25,6 @@ _context.set_forkserver_preload(
     [
         "recjobs.__main__",
         "recjobs.cli.progress",
-        "recjobs.cli.search_progress",
         *(
             f"recjobs.{room}.{path.stem}"
             for room in ("steps", "operations")

@@ -2,7 +2,7 @@
 
 import click
 
-from recjobs.cli import access, approval, data, lists, models, nights, rules, serving, trace
+from recjobs.cli import access, data, models, nights, rules, serving
 
 
 @click.group(
@@ -15,10 +15,10 @@ def cli() -> None:
 
 
 for _command in (
-    nights.night, nights.begin, *nights.STEPS, models.evaluate,
-    serving.roll_back, serving.promote, approval.approve, serving.prune, serving.status, serving.migrate,
+    nights.night, nights.begin, *nights.STEP_COMMANDS, models.evaluate,
+    serving.roll_back, serving.promote, serving.approve, serving.prune, serving.status, serving.migrate,
     data.rejected, data.reasons, data.data, serving.init, serving.schema,
-    lists.export, trace.trace, rules.rule,
+    serving.export, serving.trace, rules.rule,
     models.compare, models.tune,
     access.api_key, access.operator,
 ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""The verbs about data: what was read, what was set aside, and why."""
+"""The verbs about data: what was read, what was rejected, and why."""
 
 import json
 
@@ -10,7 +10,7 @@ from recjobs.cli.options import catalog_option, json_option, show_tree
 
 @click.command(epilog="Example: recjobs rejected --catalog online_retail --reason bad_time --limit 5")
 @catalog_option
-@click.option("--batch-id", metavar="B", help="The night; without it the one that was validated last.")
+@click.option("--batch-id", metavar="B", help="The night; default: the one validated last.")
 @click.option("--reason", metavar="R", help="Only rows with this reason code; `recjobs reasons` explains them.")
 @click.option("--limit", default=20, show_default=True, metavar="N", help="How many rows to show.")
 @json_option
@@ -31,7 +31,7 @@ def rejected(catalog_name: str, batch_id: str | None, reason: str | None, limit:
 
 @click.group(epilog="Example: recjobs data list --catalog online_retail")
 def data() -> None:
-    """See which inputs there were, and what changed between two of them."""
+    """Show the inputs of past nights, and what changed between two."""
 
 
 @data.command("list", epilog="Example: recjobs data list --catalog online_retail")
@@ -41,7 +41,7 @@ def data_list(catalog_name: str, as_json: bool) -> None:
     """List the nights with their input, newest first."""
     from recjobs.operations import lineage as step
 
-    nights = step.listed(load_catalog(catalog_name))
+    nights = step.list_inputs(load_catalog(catalog_name))
     if as_json:
         click.echo(json.dumps({"nights": nights}))
         return
@@ -59,10 +59,10 @@ def data_list(catalog_name: str, as_json: bool) -> None:
 @click.argument("batch_id", required=False)
 @json_option
 def data_show(catalog_name: str, batch_id: str | None, as_json: bool) -> None:
-    """Show one night's input: files, counts, columns; without BATCH_ID the last one."""
+    """Show one night's input: files, counts, columns; default: the last one."""
     from recjobs.operations import lineage as step
 
-    show_tree(step.shown(load_catalog(catalog_name), batch_id), as_json)
+    show_tree(step.describe(load_catalog(catalog_name), batch_id), as_json)
 
 
 @data.command("diff", epilog="Example: recjobs data diff --catalog sample 20260629T200001Z-1 20260630T200001Z-1")
@@ -80,7 +80,7 @@ def data_diff(catalog_name: str, before: str, after: str, as_json: bool) -> None
 @click.command(epilog="Example: recjobs reasons")
 @json_option
 def reasons(as_json: bool) -> None:
-    """Explain the reason codes: what each means, what happens, how to mend it."""
+    """Explain the reason codes: what each means, what happens, how to fix it."""
     from dataclasses import asdict
 
     from recjobs.core.rows.reason_codes import REASONS, as_markdown

@@ -1,4 +1,4 @@
-"""What the verbs of the command line have in common: their options, and how a result is printed."""
+"""Options that several verbs have, and how results are printed."""
 
 import json
 import re
@@ -10,6 +10,9 @@ from recjobs.errors import Misuse
 
 catalog_option = click.option(
     "--catalog", "catalog_name", required=True, metavar="C", help="Name of a file in catalogs/."
+)
+as_of_option = click.option(
+    "--as-of", metavar="D", help="Use only what is earlier: an instant, or a date, of which the whole day (UTC) counts."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="The last line of stdout is one JSON object.")
 
@@ -23,7 +26,7 @@ set_option = click.option(
 
 
 def overrides_of(settings: tuple[str, ...]) -> dict[str, Any]:
-    """What `--set KEY=VALUE` asks for, values read as YAML. Raises Misuse."""
+    """Return the keys and values of `--set KEY=VALUE`, values parsed as YAML. Raises Misuse."""
     import yaml
 
     pairs = {}
@@ -59,7 +62,7 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds, or say what is allowed."""
+        """Return the seconds; fail with what is allowed."""
         if isinstance(value, int | float):
             return float(value)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)", value.strip())

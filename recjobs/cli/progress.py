@@ -1,35 +1,41 @@
-"""What takes long, in one process, with its progress on stderr: a night, a comparison, an evaluation of files."""
+"""What takes long, with its progress on stderr: a night, a comparison, an evaluation of files, a search."""
 
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recjobs import LISTS, NIGHT
 from recjobs.catalog.file import Catalog
-from recjobs.night.runner import begin_night, run_step
+from recjobs.night.runner import begin_night, measured, run_step, run_through
+
+if TYPE_CHECKING:
+    from recjobs.core.search.search import Trial
+    from recjobs.operations.tune import Budget
 
 
 def run_night(
     catalog: Catalog, *, as_of: str | None, overrides: dict[str, Any], force: str | None, publish: bool
 ) -> dict[str, Any]:
-    """Begin, then every step that an earlier try has not finished. Returns what each step returned."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    """Begin a night and run every step that is not done yet. Returns what each step returned."""
+    from recjobs.night.decision import awaits_approval
+    from recjobs.night.night import Night
+
+    console = _console()
     began = begin_night(catalog, as_of=as_of, overrides=overrides, force=force, publish=publish)
     batch_id = str(began["batch_id"])
     if began["nothing_new"]:
         console.print(f"nothing new: {batch_id} was made of the same input, request and code, and is finished")
         return {**began, "catalog": catalog.name, "steps": {}}
     console.print(f"{'resuming' if began['resumed'] else 'night'} {batch_id} of {catalog.name}")
-    results: dict[str, Any] = {}
-    steps = [step for step in NIGHT if publish or step not in LISTS]
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        for step in steps:
-            if _is_done(catalog, batch_id, step):
+    night, results = Night.open(catalog, batch_id), dict[str, Any]()
+    with _progress(console, SpinnerColumn(), TextColumn("{task.description}")) as progress:
+        for step in [step for step in NIGHT if publish or step not in LISTS]:
+            if night.is_done(step):
                 console.print(f"  [dim]{step:9}        done before[/dim]")
                 continue
             task = progress.add_task(step, total=None)
@@ -37,72 +43,114 @@ def run_night(
             result = run_step(step, catalog, batch_id)
             progress.remove_task(task)
             if kept := result.get("kept"):
-                console.print(f"  [dim]{step:9}        left out: the candidate was refused, {kept} stays live[/dim]")
+                console.print(f"  [dim]{step:9}        skipped: the candidate was refused, {kept} stays live[/dim]")
                 continue
             results[step] = result
             numbers = "  ".join(f"{k}={v}" for k, v in result.items())
             console.print(f"  [green]{step:9}[/green] {time.monotonic() - since:6.1f} s  [dim]{numbers}[/dim]")
-            if step == "gate" and publish:
-                _say_how_to_approve(console, catalog, batch_id)
+            if step == "gate" and publish and awaits_approval(night):
+                console.print(
+                    "the verdict is inconclusive, so the champion stays. To promote the candidate: recjobs approve "
+                    f"--catalog {catalog.name} --batch-id {batch_id} --reason R, then the same night again"
+                )
     return {**began, "catalog": catalog.name, "steps": results}
 
 
-def _is_done(catalog: Catalog, batch_id: str, step: str) -> bool:
-    from recjobs.night.night import Night
-
-    return Night.open(catalog, batch_id).is_done(step)
-
-
-def run_comparison(catalog: Catalog, said: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:
-    """What `recjobs.operations.compare.run` returns; of each date the night is split first, unless it was before."""
+def run_comparison(catalog: Catalog, names: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:
+    """Return what `recjobs.operations.compare.run` does, after splitting the data of each date."""
     from recjobs.operations import compare
 
-    asked = compare.recipes(catalog, said)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with _shown(console) as progress:
+    recipes = compare.recipes(catalog, names)
+    with _progress(_console(), SpinnerColumn(), TextColumn("{task.description}"), BarColumn()) as progress:
         task = progress.add_task("", total=len(dates))
 
         def split() -> Iterator[tuple[str, str]]:
             for number, date in enumerate(dates):
-                began = begin_night(catalog, as_of=date, overrides={}, force=None, publish=False)
-                batch_id = str(began["batch_id"])
-                for step in NIGHT[: NIGHT.index("split") + 1]:
-                    progress.update(task, description=f"{date}: {step}", completed=number)
-                    if not _is_done(catalog, batch_id, step):
-                        run_step(step, catalog, batch_id)
-                progress.update(task, description=f"{date}: fit and ask")
+                progress.update(task, description=f"{date}: split", completed=number)
+                batch_id = run_through("split", catalog, date)
+                progress.update(task, description=f"{date}: fit and measure")
                 yield date, batch_id
 
-        return compare.run(catalog, said, asked, split())
+        return compare.run(catalog, names, recipes, split())
 
 
-def run_evaluation(**asked: Any) -> dict[str, Any]:
-    """What `recjobs.operations.evaluate_files.run` returns, with a bar of how far it is."""
+def run_evaluation(**options: Any) -> dict[str, Any]:
+    """Return what `recjobs.operations.evaluate_files.run` does."""
     from recjobs.operations import evaluate_files
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with _shown(console) as progress:
+    console = _console()
+    with _progress(console, SpinnerColumn(), TextColumn("{task.description}"), BarColumn()) as progress:
         task = progress.add_task("", total=None)
 
-        def say(what: str, share: float | None) -> None:
+        def report(what: str, share: float | None) -> None:
             progress.update(task, description=what, total=None if share is None else 1, completed=share)
             if progress.disable:
                 console.print(what)
 
-        return evaluate_files.run(**asked, say=say)
+        return evaluate_files.run(**options, report=report)
 
 
-def _shown(console: Console) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+def run_study(
+    catalog: Catalog, *, as_of: str | None, n_trials: int | None, seconds: float, publish: bool
+) -> dict[str, Any]:
+    """Begin or resume a study, run trials until the budget is spent, and record the best as challenger."""
+    from recjobs.core.recipe import Recipe
+    from recjobs.core.search import search
+    from recjobs.night.study import Study
+    from recjobs.operations import tune
+
+    console = _console()
+    with console.status("reading interactions") if sys.stderr.isatty() else nullcontext():
+        began = tune.begin(catalog, as_of=as_of, publish=publish)
+    study, budget = Study.open(catalog, began["study_id"]), tune.Budget(seconds, n_trials)
+    done = study.trials()
+    console.print(f"{'resuming' if done else 'study'} {study.request.study_id} of {catalog.name}, {_so_far(done)}")
+    with (
+        measured("tune", catalog),
+        _progress(console, TextColumn("{task.description}"), BarColumn()) as progress,
+    ):
+        task = progress.add_task(_so_far(done), total=1.0, completed=_share(done, budget))
+        if budget.is_spent(done):
+            console.print("the study is finished: a longer --timeout or more --trials continue it")
+        for trial in tune.run_trials(study, budget):
+            previous, done = search.best(done), study.trials()
+            if search.best(done) != previous:
+                value = f"[green]{trial.value:.4f}[/green]"
+                console.print(f"  trial {trial.number:<4} {value} [dim]{trial.recipe.said()}[/dim]")
+            progress.update(task, description=_so_far(done), completed=_share(done, budget))
+        result = tune.finish_study(study)
+    in_file = "" if result["base_value"] is None else f", the catalog file's recipe {result['base_value']:.4f}"
+    console.print(f"best {result['value']:.4f}{in_file}, of {result['trials']} trials in {result['seconds']:.0f} s")
+    if result["challenger"]:
+        console.print("it is the catalog's challenger: the next night trains it, and the gate decides")
+    elif Recipe.from_json(result["best"]) in study.known:
+        console.print("nothing was better than the recipe the search began with")
+    else:
+        in_catalog = study.request.catalog.recipe.to_json()
+        changed = {key: value for key, value in result["best"].items() if value != in_catalog[key]}
+        settings = " ".join(f"--set {key}={'null' if value is None else value}" for key, value in changed.items())
+        console.print(f"to look at it on a later date: recjobs night --catalog {catalog.name} --no-publish {settings}")
+    console.print(f"report: {result['report']}")
+    return {**result, "catalog": catalog.name}
 
 
-def _say_how_to_approve(console: Console, catalog: Catalog, batch_id: str) -> None:
-    from recjobs.night.decision import asks
-    from recjobs.night.night import Night
+def _console() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
-    if asks(Night.open(catalog, batch_id)):
-        console.print(
-            f"the gate cannot tell, so the champion stays. To put the candidate in charge: recjobs approve --catalog "
-            f"{catalog.name} --batch-id {batch_id} --reason R, then the same night again"
-        )
+
+def _progress(console: Console, *columns: Any) -> Progress:
+    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not sys.stderr.isatty())
+
+
+def _so_far(trials: "list[Trial]") -> str:
+    from recjobs.core.search.search import best
+
+    return f"{len(trials)} trials" + (f", best {ahead.value:.4f}" if (ahead := best(trials)) else "")
+
+
+def _share(trials: "list[Trial]", budget: "Budget") -> float:
+    """How much of the budget is spent, 0 to 1."""
+    from recjobs.core.search.search import spent
+
+    of_time = spent(trials) / budget.seconds if budget.seconds else 0.0
+    return min(1.0, max(of_time, len(trials) / budget.trials if budget.trials else 0.0))

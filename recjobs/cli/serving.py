@@ -1,5 +1,6 @@
-"""The verbs by which an operator changes or looks at what is in charge."""
+"""The verbs that change what is served, and those that show it."""
 
+import getpass
 import json
 import sys
 
@@ -20,7 +21,7 @@ def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_js
 
     catalog = load_catalog(catalog_name)
     moved = step.move(catalog, batch_id, reason)
-    show(moved, as_json)  # everybody is served the other batch from now on; what follows takes MLflow seconds
+    show(moved, as_json)  # the other batch is live by now; MLflow takes seconds more
     sys.stdout.flush()
     step.follow(catalog, moved)
 
@@ -39,12 +40,31 @@ def promote(catalog_name: str, model_version: str, reason: str, as_json: bool) -
     show(step.run(load_catalog(catalog_name), model_version, reason), as_json)
 
 
+@click.command(
+    epilog='Example: recjobs approve --catalog online_retail --batch-id 20111209T125001Z-1 --reason "saw the lists"'
+)
+@catalog_option
+@click.option("--batch-id", required=True, metavar="B", help="The night whose verdict is inconclusive.")
+@click.option("--reason", required=True, metavar="R", help="Why; it is stored with the verdict.")
+@click.option("--refuse", is_flag=True, help="Keep the champion instead.")
+@click.option("--by", default=getpass.getuser, show_default="you", metavar="WHO", help="Who answers.")
+@json_option
+def approve(catalog_name: str, batch_id: str, reason: str, refuse: bool, by: str, as_json: bool) -> None:
+    """Approve a candidate whose verdict is inconclusive.
+
+    The next `recjobs night` continues with the answer.
+    """
+    from recjobs.operations import approve as step
+
+    show(step.run(load_catalog(catalog_name), batch_id, approved=not refuse, by=by, reason=reason), as_json)
+
+
 @click.command(epilog="Example: recjobs prune --catalog online_retail")
 @catalog_option
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 @json_option
 def prune(catalog_name: str, dry_run: bool, as_json: bool) -> None:
-    """Let go of old batches' lists, artifacts and records; the latest five published batches stay whole."""
+    """Remove old batches' lists, artifacts and records. The latest five published batches are kept."""
     from recjobs.operations import prune as operation
 
     show_tree(operation.run(load_catalog(catalog_name), dry_run), as_json)
@@ -81,7 +101,7 @@ def schema(as_json: bool) -> None:
 @click.command(epilog="Example: recjobs status --json")
 @json_option
 def status(as_json: bool) -> None:
-    """Say what runs where, and what is live."""
+    """Show which processes run, and what each catalog serves."""
     from recjobs.operations import status as step
 
     result = step.run()
@@ -100,6 +120,32 @@ def status(as_json: bool) -> None:
             if live
             else entry.get("error", "nothing published yet")
         )
-        if found := entry.get("challenger"):
-            what += f"; challenger {found['study_id']} {found['state']}"
+        if challenger := entry.get("challenger"):
+            what += f"; challenger {challenger['study_id']} {challenger['state']}"
         click.echo(f"{name:15} {what}")
+
+
+@click.command(epilog="Example: recjobs export --catalog online_retail --to lists.csv.gz --n 10")
+@catalog_option
+@click.option("--to", required=True, metavar="FILE", help="The file to write: .parquet, .csv or .csv.gz.")
+@click.option("--n", type=click.IntRange(min=1), metavar="N", help="The first N items of each list; else all served.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@json_option
+def export(catalog_name: str, to: str, n: int | None, overwrite: bool, as_json: bool) -> None:
+    """Write the live lists, with titles, to a file."""
+    from recjobs.operations import export as step
+
+    show(step.run(load_catalog(catalog_name), to, n, overwrite), as_json)
+
+
+@click.command(epilog="Example: recjobs trace --catalog sample --user C00001 --item G0001")
+@catalog_option
+@click.option("--user", "user_id", required=True, metavar="U", help="The user; an unknown one gets the popular list.")
+@click.option("--item", "item_id", required=True, metavar="I", help="The item.")
+@json_option
+def trace(catalog_name: str, user_id: str, item_id: str, as_json: bool) -> None:
+    """Explain why an item is in a user's list, or why not."""
+    from recjobs.operations import trace as step
+
+    result = step.run(load_catalog(catalog_name), user_id, item_id)
+    click.echo(json.dumps(result, default=str) if as_json else result["text"])

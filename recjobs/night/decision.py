@@ -1,4 +1,4 @@
-"""What a night decided in the end: the gate's verdict, a person's answer to it, the refit's, and what follows."""
+"""The decision of a night: the verdict of gate, person and refit, and what follows from it."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,20 +10,18 @@ from recjobs.night.night import Night
 
 
 def kept_batch(night: Night, step: str) -> str | None:
-    """The live batch that stays in place of lists that `step` would make or publish: the candidate was refused, and
-    the catalog says `gate.on_refused: keep`. None: the night makes lists.
+    """Return the live batch if it stays because the candidate was refused and `gate.on_refused` is `keep`; else None.
 
-    Without a champion or a live batch there is nothing worth keeping, and a night that was forced publishes.
+    A night without a champion or a live batch, or one that was forced, always makes lists.
     """
     request = night.request
     if night.catalog.gate.on_refused != "keep" or request.force or not (request.champion and request.live_batch):
         return None
-    return None if final(night, step).promoted else request.live_batch.batch_id
+    return None if final_verdict(night, step).promoted else request.live_batch.batch_id
 
 
-def final(night: Night, step: str = "report") -> Verdict:
-    """The verdict that counts when a step begins: that of the gate and of the person who was asked; after the refit
-    the refit's own."""
+def final_verdict(night: Night, step: str = "report") -> Verdict:
+    """Return the verdict in effect when a step begins: that of gate and approval, or the refit's once it is done."""
     verdict = night.verdict()
     if step != "refit" and verdict.promoted and night.is_done("refit"):
         chosen = night.chosen_model()
@@ -31,22 +29,22 @@ def final(night: Night, step: str = "report") -> Verdict:
     return verdict
 
 
-def asks(night: Night) -> bool:
-    """Whether a person is asked about tonight's candidate, and has not answered."""
+def awaits_approval(night: Night) -> bool:
+    """Whether the verdict is inconclusive, the catalog requires approval, and nobody has answered."""
     return is_open(night.verdict(), night.catalog.gate.approval) and not night.is_done("approve")
 
 
-def unlike_champion(night: Night) -> str:
-    """Where tonight's recipe differs from that of the champion it is held against; empty without one."""
+def recipe_changes(night: Night) -> str:
+    """Return where tonight's recipe differs from the champion's; empty without a champion."""
     champion = night.request.champion
     return night.catalog.recipe.unlike(Recipe.from_json(champion.recipe)) if champion else ""
 
 
 def record(night: Night, session: Any) -> None:
-    """Store the verdict and all metrics of the night in the database, and let the challenger that made tonight's recipe
-    follow; a second time changes nothing."""
+    """Store the verdict and all metrics of the night in Postgres, and the state of the challenger that tonight's recipe
+    is from. A second time changes nothing."""
     kept = kept_batch(night, "publish")
-    promotion = final(night).to_json() | {
+    promotion = final_verdict(night).to_json() | {
         "decided_at": night.request.began_at,
         "as_of": night.request.as_of,
         "cutoff": night.cutoff().at,

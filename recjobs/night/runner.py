@@ -1,4 +1,4 @@
-"""Run a step of a night: how it ended goes to StatsD and, for the page about the nights, to Postgres."""
+"""Run a step of a night; report its outcome to StatsD and, for the page of runs, to Postgres."""
 
 import time
 from collections.abc import Iterator
@@ -6,35 +6,45 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from recjobs import LISTS
+from recjobs import LISTS, NIGHT
 from recjobs.adapters.statsd import Metrics
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 
 
-def begin_night(catalog: Catalog, **asked: Any) -> dict[str, Any]:
+def begin_night(catalog: Catalog, **request: Any) -> dict[str, Any]:
     """Begin a night as `recjobs.steps.begin.run` does."""
     with measured("begin", catalog):
-        result: dict[str, Any] = import_module("recjobs.steps.begin").run(catalog, **asked)
+        result: dict[str, Any] = import_module("recjobs.steps.begin").run(catalog, **request)
     return result
 
 
-def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
-    """Open a night and run one of the eleven steps on it.
+def run_through(last: str, catalog: Catalog, as_of: str | None) -> str:
+    """Begin a night that publishes nothing, run its steps through `last` unless they are done, return its batch."""
+    from recjobs.night.night import Night
 
-    Of a night whose candidate was refused and whose catalog says `gate.on_refused: keep`, the steps that make lists do
-    nothing and return `kept`, the live batch that stays.
+    batch_id = str(begin_night(catalog, as_of=as_of, publish=False)["batch_id"])
+    for step in NIGHT[: NIGHT.index(last) + 1]:
+        if not Night.open(catalog, batch_id).is_done(step):
+            run_step(step, catalog, batch_id)
+    return batch_id
+
+
+def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
+    """Open a night and run one of its steps.
+
+    If the candidate was refused and `gate.on_refused` is `keep`, the steps of LISTS only return `kept`, the live batch.
     """
     from recjobs.night.decision import kept_batch
     from recjobs.night.night import Night
-    from recjobs.night.step_status import note, noted
+    from recjobs.night.step_status import note_state, note_status
 
     with counted(name, catalog) as metrics:
         night = Night.open(catalog, batch_id)
         if name in LISTS and (kept := kept_batch(night, name)):
-            note(night, name, "left_out")
+            note_state(night, name, "left_out")
             return {"kept": kept}
-        with timed(metrics), noted(night, name):
+        with timed(metrics), note_status(night, name):
             result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(night)
         for key, value in result.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
@@ -44,14 +54,14 @@ def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
 
 @contextmanager
 def measured(name: str, catalog: Catalog) -> Iterator[Metrics]:
-    """Send how long a block took, or count that it was refused, skipped or failed: what alerts depend on."""
+    """Send the duration of a block, or count its failure: what alerts depend on."""
     with counted(name, catalog) as metrics, timed(metrics):
         yield metrics
 
 
 @contextmanager
 def counted(name: str, catalog: Catalog) -> Iterator[Metrics]:
-    """Count that a block was refused, skipped or failed, or has to wait."""
+    """Count an error of a block by its outcome: refused, skipped, waiting or failed."""
     settings = load_settings()
     metrics = Metrics(settings.statsd_host, settings.statsd_port, catalog.name, name)
     try:
@@ -63,7 +73,7 @@ def counted(name: str, catalog: Catalog) -> Iterator[Metrics]:
 
 @contextmanager
 def timed(metrics: Metrics) -> Iterator[None]:
-    """Send how long a block took that ended without an error."""
+    """Send the duration of a block that raised nothing."""
     began = time.monotonic()
     yield
     metrics.timing("duration", (time.monotonic() - began) * 1000)

@@ -1,4 +1,4 @@
-"""What a night is doing, noted in Postgres for the people who look at the run page. Nothing else depends on it."""
+"""The status of each step, stored in Postgres for the page of runs. Nothing else depends on it."""
 
 import logging
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from recjobs.errors import RecjobsError
 from recjobs.night.night import Night
 
 CONNECT_SECONDS = 2
-"""A night is not held up for longer by a database that does not answer; libpq counts no shorter time."""
+"""How long a database that does not answer may delay a night; the shortest that libpq allows."""
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def noted(night: Night, step: str) -> Iterator[None]:
-    """Note that a step of a night begins, and how it ends. Of a night that does not publish nothing is noted."""
-    goes_on = note(night, step, "running")
+def note_status(night: Night, step: str) -> Iterator[None]:
+    """Record the begin and the outcome of a step; nothing of a night that does not publish."""
+    is_noted = note_state(night, step, "running")
     state = "failed"
     try:
         yield
@@ -26,12 +26,12 @@ def noted(night: Night, step: str) -> Iterator[None]:
         state = error.outcome
         raise
     finally:
-        if goes_on:
-            note(night, step, state)
+        if is_noted:
+            note_state(night, step, state)
 
 
-def note(night: Night, step: str, state: str) -> bool:
-    """Note one state of one step. False: it could not be noted, or is not to be; that fails no night."""
+def note_state(night: Night, step: str, state: str) -> bool:
+    """Record the state of a step; return whether it was recorded. A failure to do so fails no night."""
     if not night.request.publish:
         return False
     try:

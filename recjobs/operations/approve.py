@@ -7,7 +7,7 @@ from typing import Any
 from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation.approval import Answer, comparison, is_open
 from recjobs.errors import Misuse
-from recjobs.night.decision import asks, unlike_champion
+from recjobs.night.decision import awaits_approval, recipe_changes
 from recjobs.night.night import Night
 from recjobs.reports.night import night_page
 
@@ -60,10 +60,10 @@ def question(catalog: Catalog, batch_id: str) -> str | None:
     """
     night = Night.open(catalog, batch_id)
     verdict = night.gate_verdict()
-    if not asks(night):
+    if not awaits_approval(night):
         return None
     with night.database("publisher").connect() as session:
         session.call("record_report", batch=batch_id, page=night_page(night))
     link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
     rows = night.evaluation().metrics
-    return comparison(verdict, rows, link, unlike_champion(night), night.catalog.gate.approval_hours)
+    return comparison(verdict, rows, link, recipe_changes(night), night.catalog.gate.approval_hours)

@@ -32,7 +32,7 @@ from recjobs.operations.interaction_files import NEEDED, read
 if TYPE_CHECKING:
     from recjobs.core.search.search import Trial
 
-Say = Callable[[str, float | None], None]
+Report = Callable[[str, float | None], None]
 """Told what is being done, and how much of it is done (0 to 1) where that is known."""
 
 
@@ -44,7 +44,7 @@ def run(
     tune: float | None = None,
     lists: str | None = None,
     seed: int | None = None,
-    say: Say = lambda what, share: None,
+    report: Report = lambda what, share: None,
 ) -> dict[str, Any]:
     """recall@20 and ndcg@20 of a recipe, of implicit's own defaults and of simple lists; every user of `test` is asked,
     all items of `train` are ranked.
@@ -57,7 +57,7 @@ def run(
     _must_be_writable(lists, (train, test))
     seed = plain.seed if seed is None else seed
     threads = load_settings().threads or os.cpu_count() or 1
-    say("reading", None)
+    report("reading", None)
     now = datetime.now(UTC)
     files = {"train": read(train, now), "test": read(test, now, NEEDED)}
     split = given_split(files["train"].gathered, files["test"].gathered)
@@ -70,14 +70,14 @@ def run(
         raise Misuse(f"--set half_life_days: {train} has no column occurred_at, so that no interaction has an age")
     end, search = int(split.train.occurred_at.max()) + 1_000_000, None
     if tune:
-        search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, say)
+        search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, report)
     past = Past(split.train, end, Engine(threads))
     known = Knowledge.of_train(split.train)
     choice = ListChoice(next(name for name, days in WINDOWS.items() if has_times or days is None))
     entries = _contenders(past, recipe, has_times, seed)
     models: dict[str, dict[str, float]] = {}
     for number, (name, (model, window)) in enumerate(entries.items()):
-        say(f"asking {name}", number / len(entries))
+        report(f"asking {name}", number / len(entries))
         since = time.monotonic()
         maker = ListMaker(past, known, model(), split.questions.kept_out, ListChoice(window) if window else choice)
         ranked, _ = maker.rank(split.questions.users, K)
@@ -124,7 +124,7 @@ def _must_be_writable(lists: str | None, files: tuple[str, str]) -> None:
 
 
 def _search(
-    train: Interactions, first: Recipe, has_times: bool, seconds: float, seed: int, threads: int, say: Say
+    train: Interactions, first: Recipe, has_times: bool, seconds: float, seed: int, threads: int, report: Report
 ) -> tuple[dict[str, Any], Recipe]:
     from recjobs.core.search.brief import brief_search  # Optuna takes a second to import
     from recjobs.core.search.search import best
@@ -134,9 +134,9 @@ def _search(
     def told(trials: list["Trial"]) -> None:
         ahead = best(trials)
         reached = f", best {ahead.value:.4f}" if ahead else ""
-        say(f"searching: {len(trials)} trials{reached}", min(1.0, (time.monotonic() - began) / seconds))
+        report(f"searching: {len(trials)} trials{reached}", min(1.0, (time.monotonic() - began) / seconds))
 
-    say("searching: the first trial", 0)
+    report("searching: the first trial", 0)
     found = brief_search(
         train, first, has_times=has_times, seconds=seconds, seed=seed, threads=threads, clock=time.monotonic, told=told
     )

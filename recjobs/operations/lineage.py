@@ -13,12 +13,12 @@ from recjobs.night.handovers import Handovers
 from recjobs.night.night import validated, validated_nights
 
 
-def listed(catalog: Catalog) -> list[dict[str, Any]]:
+def list_inputs(catalog: Catalog) -> list[dict[str, Any]]:
     """Every night that was validated, newest first."""
     return [_head(night) for night in validated_nights(catalog)]
 
 
-def shown(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
+def describe(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
     """One night's input: its files, the account of its rows, and what each column holds."""
     night = validated(catalog, batch_id)
     request = night.stored_request()

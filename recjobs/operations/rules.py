@@ -1,45 +1,45 @@
-"""Rules over finished lists: what a shop decides by day, in force in the next answer of API and SQL."""
+"""Rules over finished lists: what a shop changes by day, effective in the next response of API and SQL."""
 
-from typing import Any
+from typing import Any, Literal
 
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.night.night import database
 
-AMONG = 2_000
-"""Lists that `attempt` looks into, about half a millisecond each, before and after."""
+MAX_LISTS = 2_000
+"""Lists that `try_rule` examines, about half a millisecond each, before and after."""
 
 
-def add(catalog: Catalog, rule: dict[str, Any]) -> dict[str, Any]:
-    """Add a rule, with the columns of the view `rules`. Raises Misuse with what is wrong about it."""
+def add(catalog: Catalog, options: dict[str, Any]) -> dict[str, Any]:
+    """Add a rule, with the columns of the view `rules`; None: not set. Raises Misuse with what is wrong about it."""
     with database(load_settings(), catalog, "editor").connect() as session:
-        return {"rule_id": session.call("add_rule", rule=rule)}
+        return {"rule_id": session.call("add_rule", rule=_set_only(options))}
 
 
-def remove(catalog: Catalog, rule_id: int, author: str | None) -> dict[str, Any]:
-    """Undo a rule. changed: false where it was removed already."""
+def change(
+    catalog: Catalog, function: Literal["remove_rule", "restore_rule"], rule_id: int, author: str | None
+) -> dict[str, Any]:
+    """Remove a rule or put it back. changed: false if it was so already."""
     with database(load_settings(), catalog, "editor").connect() as session:
-        return {"rule_id": rule_id, "changed": session.call("remove_rule", rule=rule_id, by_whom=author)}
+        return {"rule_id": rule_id, "changed": session.call(function, rule=rule_id, by_whom=author)}
 
 
-def restore(catalog: Catalog, rule_id: int, author: str | None) -> dict[str, Any]:
-    """Put a removed rule back. changed: false where it was not removed."""
-    with database(load_settings(), catalog, "editor").connect() as session:
-        return {"rule_id": rule_id, "changed": session.call("restore_rule", rule=rule_id, by_whom=author)}
-
-
-def known(catalog: Catalog, with_removed: bool) -> list[dict[str, Any]]:
-    """The rules, newest first; by default those that are, or will be, in force."""
+def list_rules(catalog: Catalog, with_removed: bool) -> list[dict[str, Any]]:
+    """Return the rules, newest first; by default only those that apply now or later."""
     with database(load_settings(), catalog, "editor").connect() as session:
         return session.rows("list_rules", with_removed=with_removed)
 
 
-def attempt(catalog: Catalog, rule: dict[str, Any]) -> dict[str, Any]:
-    """What a rule would do if it were in force now; changes nothing.
+def try_rule(catalog: Catalog, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a rule would change if it applied now; changes nothing.
 
-    of: users with a list; lists: how many were looked into; touched: served lists that would differ; short: lists
-    shorter than they may be; winners, losers: items with how many of the first ten places before and after.
+    of: users with a list; lists: how many were examined; touched: served lists that would differ; short: lists that
+    would be shorter than allowed; winners, losers: items with how many of the first ten places before and after.
     """
     with database(load_settings(), catalog, "editor").connect() as session:
-        outcome: dict[str, Any] = session.call("try_rule", rule=rule, among=AMONG)
+        outcome: dict[str, Any] = session.call("try_rule", rule=_set_only(options), among=MAX_LISTS)
     return outcome
+
+
+def _set_only(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

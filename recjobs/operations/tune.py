@@ -1,5 +1,4 @@
-"""Search for a better recipe on the past, never on the gate's holdout. The best becomes the catalog's challenger, which
-the next night trains; only the gate promotes."""
+"""Search for a better recipe on the past, never on the gate's holdout. The best becomes the catalog's challenger."""
 
 import logging
 import os
@@ -20,7 +19,7 @@ from recjobs.core.search.trials import run_trial
 from recjobs.errors import DataRefused, SystemAway
 from recjobs.night.night import Night, code_version, database
 from recjobs.night.request import ChampionPin
-from recjobs.night.runner import begin_night, measured, run_step
+from recjobs.night.runner import measured, run_through
 from recjobs.night.study import Study, StudyRequest, data_cutoff, folds_of, load_past
 from recjobs.reports.study import study_page
 
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a study may go on: seconds in which any trial ran, and a number of trials; None: no limit."""
+    """The limits of a study: seconds in which any trial ran, and a number of trials; None: no limit."""
 
     seconds: float | None
     trials: int | None = None
@@ -41,12 +40,17 @@ class Budget:
         return self.seconds is not None and search.spent(trials) + running >= self.seconds
 
 
-def begin(catalog: Catalog, batch_id: str, *, publish: bool = True) -> dict[str, Any]:
-    """Pin a study of a night whose input was validated, or find the one that was asked the same.
+def begin(catalog: Catalog, *, as_of: str | None, publish: bool) -> dict[str, Any]:
+    """Begin a study on what a night of the same as_of accepts, or return the one with the same request.
 
-    publish: hold the search against the champion, and let its best recipe become the challenger.
-    Raises DataRefused when there is nothing to ask about before the gate's holdout.
+    publish: compare with the champion, and let the best recipe become the challenger.
+    Raises DataRefused if nothing before the gate's holdout can be evaluated.
     """
+    with measured("tune", catalog):
+        return _pin(catalog, run_through("validate", catalog, as_of), publish)
+
+
+def _pin(catalog: Catalog, batch_id: str, publish: bool) -> dict[str, Any]:
     settings, night = load_settings(), Night.open(catalog, batch_id)
     champion = _champion(settings, catalog) if publish else None
     until = data_cutoff(night.request.as_of, catalog.holdout_days, champion)
@@ -74,33 +78,40 @@ def begin(catalog: Catalog, batch_id: str, *, publish: bool = True) -> dict[str,
     return {"study_id": request.study_id, "trials": len(study.trials())}
 
 
-def trials(study: Study, budget: Budget) -> Iterator[Trial]:
-    """Make trials, one after the other, until the budget is spent."""
-    while True:
-        known = study.trials()
-        if budget.is_spent(known):
-            return
+def run_trials(study: Study, budget: Budget) -> Iterator[Trial]:
+    """Run trials, one after the other, until the budget is spent."""
+    while not budget.is_spent(known := study.trials()):
         numbers = {trial.number for trial in known}
         number = next(number for number in range(len(numbers) + 1) if number not in numbers)
-        if (made := trial(study, number, budget)) is None:
+        if (trial := _run_trial(study, number, budget)) is None:
             return
-        yield made
+        yield trial
 
 
-def trial(study: Study, number: int, budget: Budget, threads: int = 0) -> Trial | None:
-    """Make trial `number`, or read it if it was made before; None: the study's budget was spent before its end.
+def trial(catalog: Catalog, study_id: str, number: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Run one trial of a study; `said` is for people. State skipped: the time was over before its end."""
+    trial = _run_trial(Study.open(catalog, study_id), number, Budget(seconds), threads)
+    if trial is None:
+        return {"number": number, "state": "skipped", "said": "out of time"}
+    text = f"{trial.value:.4f} {trial.said}: {trial.recipe.said()}"
+    seconds = round(trial.seconds, 1)
+    return {"number": number, "state": trial.state, "said": text, "value": trial.value, "seconds": seconds}
 
-    What the study begins with is tried whatever the budget says: without it nothing could be called better.
+
+def _run_trial(study: Study, number: int, budget: Budget, threads: int = 0) -> Trial | None:
+    """Run trial `number`, or load it if it is finished; None: the budget was spent before its end.
+
+    The study's first recipes are tried whatever the budget: without them nothing could be called better.
     """
     finished = study.trials()
-    if made := next((one for one in finished if one.number == number), None):
-        return made
+    if trial := next((one for one in finished if one.number == number), None):
+        return trial
     first = number < len(study.known)
     if budget.is_spent(finished) and not first:
         return None
-    study.folds  # noqa: B018  loaded now, which is no time of the trial's
+    study.folds  # noqa: B018  loaded now: not part of the trial's time
     began_at, began = time.time(), time.monotonic()
-    made = run_trial(
+    trial = run_trial(
         study.space,
         study.planned,
         study.folds,
@@ -110,47 +121,53 @@ def trial(study: Study, number: int, budget: Budget, threads: int = 0) -> Trial 
         threads=threads or study.settings.threads or os.cpu_count() or 1,
         is_over=None if first else lambda: budget.is_spent(finished, time.monotonic() - began),
     )
-    if made is None:
+    if trial is None:
         return None
-    made = replace(made, began_at=began_at, seconds=time.monotonic() - began)
-    study.save(made)
+    trial = replace(trial, began_at=began_at, seconds=time.monotonic() - began)
+    study.save(trial)
     try:
-        study.log(made)
+        study.log(trial)
     except SystemAway as error:
         log.warning("trial %d is not in MLflow yet: %s", number, error)
-    return made
+    return trial
 
 
-def finish(study: Study) -> dict[str, Any]:
-    """Write the study's page, and let its best recipe become the challenger if none of those it began with is as good.
+def finish(catalog: Catalog, study_id: str) -> dict[str, Any]:
+    """Finish a study as `finish_study` does, and measure it."""
+    with measured("tune", catalog):
+        return finish_study(Study.open(catalog, study_id))
 
-    Doing it again changes nothing. Raises DataRefused when no trial came to its end.
+
+def finish_study(study: Study) -> dict[str, Any]:
+    """Write the study's page, and record its best recipe as challenger unless the study began with it.
+
+    A second time changes nothing. Raises DataRefused if no trial was completed.
     """
-    request, made = study.request, study.trials()
-    best = search.chosen(study.space, study.known, made)
+    request, trials = study.request, study.trials()
+    best = search.chosen(study.space, study.known, trials)
     if best is None:
         raise DataRefused(
             f"study {request.study_id}: no trial came to its end; their defects are in {study.records.folder}"
         )
-    in_file = _value_of(made, request.catalog.recipe)
-    found = best.recipe not in study.known
-    if request.publish and found:
-        _record(study, best, in_file, len(made))
-    page = study_page(study, made, best, in_file, is_challenger=request.publish and found)
+    in_file = _value_of(trials, request.catalog.recipe)
+    is_challenger = request.publish and best.recipe not in study.known
+    if is_challenger:
+        _record(study, best, in_file, len(trials))
+    page = study_page(study, trials, best, in_file, is_challenger=is_challenger)
     study.records.save_text("study.html", page)
     if request.publish:
         with database(study.settings, request.catalog, "publisher").connect() as session:
             session.call("record_report", batch=request.study_id, page=page)
-    _finish_run(study, made, best, page)
+    _finish_run(study, trials, best, page)
     link = f"{study.settings.webapp_url}/reports/{request.catalog.name}/{request.study_id}"
     return {
         "study_id": request.study_id,
-        "trials": len(made),
-        "seconds": round(search.spent(made), 1),
+        "trials": len(trials),
+        "seconds": round(search.spent(trials), 1),
         "best": best.recipe.to_json(),
         "value": best.value,
         "base_value": in_file,
-        "challenger": request.publish and found,
+        "challenger": is_challenger,
         "report": link if request.publish else f"{study.records.folder}/study.html",
     }
 
@@ -163,8 +180,8 @@ def _champion(settings: Settings, catalog: Catalog) -> ChampionPin | None:
     return ChampionPin(**row) if row else None
 
 
-def _value_of(made: list[Trial], recipe: Recipe) -> float | None:
-    return next((trial.value for trial in made if trial.recipe == recipe and trial.state == "complete"), None)
+def _value_of(trials: list[Trial], recipe: Recipe) -> float | None:
+    return next((trial.value for trial in trials if trial.recipe == recipe and trial.state == "complete"), None)
 
 
 def _record(study: Study, best: Trial, in_file: float | None, n_trials: int) -> None:
@@ -183,43 +200,18 @@ def _record(study: Study, best: Trial, in_file: float | None, n_trials: int) -> 
         session.call("record_challenger", challenger=challenger)
 
 
-def _finish_run(study: Study, made: list[Trial], best: Trial, page: str) -> None:
+def _finish_run(study: Study, trials: list[Trial], best: Trial, page: str) -> None:
     registry = study.registry()
     run = registry.run_of_study(study.request.study_id)
     logged = registry.logged_trials(run)
-    for trial in made:
-        if trial.number not in logged:  # MLflow was away, or the process was killed before it came to that
+    for trial in trials:
+        if trial.number not in logged:  # MLflow was away, or the process was killed
             study.log(trial)
     registry.log(
         run,
         params={**best.recipe.to_json(), "seed": study.request.seed, "as_of": study.request.as_of.isoformat()},
-        metrics={"ndcg_at_20": best.value, "trials": len(made), "seconds": search.spent(made)},
+        metrics={"ndcg_at_20": best.value, "trials": len(trials), "seconds": search.spent(trials)},
         tags={"input_hash": study.request.input_hash, "code_version": study.request.code_version},
     )
     registry.attach(run, "study.html", page)
     registry.finish(run)
-
-
-def begin_study(catalog: Catalog, *, as_of: str | None, publish: bool) -> dict[str, Any]:
-    """Begin a study as `begin` does, on what a night of the same as_of would accept; both are measured."""
-    with measured("tune", catalog):
-        batch_id = begin_night(catalog, as_of=as_of, publish=False)["batch_id"]
-        for step in ("extract", "validate"):
-            if not Night.open(catalog, batch_id).is_done(step):
-                run_step(step, catalog, batch_id)
-        return begin(catalog, batch_id, publish=publish)
-
-
-def one_trial(catalog: Catalog, study_id: str, number: int, seconds: float, threads: int) -> dict[str, Any]:
-    """Make one trial of a study, by itself; `said` is for people. State skipped: its time was over before the end."""
-    made = trial(Study.open(catalog, study_id), number, Budget(seconds), threads)
-    if made is None:
-        return {"number": number, "state": "skipped", "said": "out of time"}
-    said = f"{made.value:.4f} {made.said}: {made.recipe.said()}"
-    return {"number": number, "state": made.state, "said": said, "value": made.value, "seconds": round(made.seconds, 1)}
-
-
-def finish_study(catalog: Catalog, study_id: str) -> dict[str, Any]:
-    """End a study as `finish` does, measured."""
-    with measured("tune", catalog):
-        return finish(Study.open(catalog, study_id))

@@ -6,7 +6,7 @@ import numpy as np
 
 from recjobs.core.lists.bands import BANDS
 from recjobs.core.lists.popularity import WINDOWS, title
-from recjobs.night.decision import asks, final, kept_batch, unlike_champion
+from recjobs.night.decision import awaits_approval, final_verdict, kept_batch, recipe_changes
 from recjobs.night.night import Night
 from recjobs.reports import comparison, plots
 from recjobs.reports.page import page
@@ -24,7 +24,7 @@ VIEWS = {
 def night_page(night: Night) -> str:
     """The page of a night that got as far as the gate, or further."""
     evaluation = night.evaluation()
-    verdict, kept = final(night), kept_batch(night, "report") if night.request.publish else None
+    verdict, kept = final_verdict(night), kept_batch(night, "report") if night.request.publish else None
     published = night.is_done("inspect") and not kept
     chosen = night.chosen_model() if night.is_done("refit") else None
     return page(
@@ -39,8 +39,8 @@ def night_page(night: Night) -> str:
         verdict=verdict,
         chosen=chosen,
         kept=kept,
-        asks=asks(night) and not chosen and not kept,
-        unlike=unlike_champion(night),
+        asks=awaits_approval(night) and not chosen and not kept,
+        unlike=recipe_changes(night),
         holdout_users=evaluation.users,
         metrics=comparison.tables(evaluation.metrics),
         headings=comparison.PARTS,
