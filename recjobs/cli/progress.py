@@ -43,7 +43,7 @@ def run_night(
             result = run_step(step, catalog, batch_id)
             progress.remove_task(task)
             if kept := result.get("kept"):
-                console.print(f"  [dim]{step:9}        skipped: the candidate was refused, {kept} stays live[/dim]")
+                console.print(f"  [dim]{step:9}        left out: the candidate was refused, {kept} stays live[/dim]")
                 continue
             results[step] = result
             numbers = "  ".join(f"{k}={v}" for k, v in result.items())
@@ -60,7 +60,6 @@ def run_comparison(catalog: Catalog, names: Sequence[str], dates: Sequence[str])
     """Return what `recjobs.operations.compare.run` does, after splitting the data of each date."""
     from recjobs.operations import compare
 
-    recipes = compare.recipes(catalog, names)
     with _progress(_console(), SpinnerColumn(), TextColumn("{task.description}"), BarColumn()) as progress:
         task = progress.add_task("", total=len(dates))
 
@@ -71,7 +70,7 @@ def run_comparison(catalog: Catalog, names: Sequence[str], dates: Sequence[str])
                 progress.update(task, description=f"{date}: fit and measure")
                 yield date, batch_id
 
-        return compare.run(catalog, names, recipes, split())
+        return compare.run(catalog, names, split())
 
 
 def run_evaluation(**options: Any) -> dict[str, Any]:

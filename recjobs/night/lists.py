@@ -33,7 +33,7 @@ class NightLists:
             night.catalog.top_n.served,
         )
         source = night.chosen_model().source
-        seen = kept_out_of(self.past.interactions, night.view, self.past.now, night.after_days)
+        seen = kept_out_of(self.past.interactions, night.catalog.view, self.past.now, night.catalog.after_days)
         choice = night.verdict().list_choice("champion" if source == "champion" else "candidate")
         self.maker = ListMaker(self.past, known, self._model(source), seen, choice)
 

@@ -1,4 +1,4 @@
-"""A night as every step sees it: its request, pinned when it began, and what its steps have left so far."""
+"""A night as its steps see it: its request, pinned when it began, and what earlier steps have written."""
 
 import hashlib
 import logging
@@ -32,7 +32,7 @@ Role = Literal["owner", "loader", "publisher", "reader", "editor"]
 
 @dataclass(frozen=True)
 class Night(Handovers):
-    """One batch in the making: its request, what its steps have left so far, and the catalog's other nights."""
+    """One night: its request, the files of its steps so far, and access to the catalog's other nights."""
 
     request: Request
     store: ArtifactStore
@@ -40,7 +40,7 @@ class Night(Handovers):
 
     @classmethod
     def open(cls, catalog: Catalog, batch_id: str) -> "Night":
-        """The night that `begin` began. Raises ModelRefused when it did not."""
+        """Open a night that has begun. Raises ModelRefused if it has not."""
         parse_batch_id(batch_id)
         settings = load_settings()
         store = ArtifactStore(settings.artifacts, catalog.name)
@@ -48,11 +48,11 @@ class Night(Handovers):
         return cls(night.files, Request.model_validate(night.stored_request()), store, settings)
 
     def of_batch(self, batch_id: str) -> Handovers:
-        """What another night of the catalog left."""
+        """The files of another night of the catalog."""
         return Handovers(self.store.night(batch_id))
 
     def base(self) -> Handovers | None:
-        """The night whose accepted interactions tonight's increment is added to."""
+        """The night to whose accepted interactions tonight's increment is added."""
         return self.of_batch(self.request.base) if self.request.base else None
 
     def live(self) -> Handovers | None:
@@ -73,29 +73,19 @@ class Night(Handovers):
 
     @property
     def engine(self) -> "Engine":
-        """What fits and ranks tonight's models."""
+        """The engine that fits and ranks tonight's models."""
         from recjobs.core.model.engine import Engine
 
         return Engine(self.threads)
 
     def known_at_cutoff(self, train: Interactions) -> "Knowledge":
-        """What an evaluation may know of users and items: nothing that is only known tonight."""
+        """What an evaluation may know of users and items: what was known at the cutoff."""
         from recjobs.core.lists.maker import Knowledge
 
         return Knowledge.of_train(train, self.users()["segment"].to_pylist())
 
-    @property
-    def view(self) -> str:
-        """The deciding view: what a user would have been served."""
-        return self.catalog.view
-
-    @property
-    def after_days(self) -> float | None:
-        """How long a seen item is kept out; None: for ever, or not at all."""
-        return self.catalog.after_days
-
     def champion_model(self) -> "StoredModel":
-        """The pinned champion's model. Raises ModelRefused unless it is the very file that was registered."""
+        """The pinned champion's model. Raises ModelRefused unless it is the registered file."""
         assert self.request.champion is not None
         return registered(self.store, self.request.champion).refit_model()
 
@@ -110,14 +100,14 @@ class Night(Handovers):
         )
 
     def verdict(self) -> Verdict:
-        """The gate's verdict, with the answer of the person who was asked."""
+        """The gate's verdict, with the answer to it if approval is required."""
         verdict = self.gate_verdict()
         answer = self.answer() if is_open(verdict, self.catalog.gate.approval) else None
         return decided(verdict, None if answer is None or answer.late else answer)
 
     def registry(self) -> Registry:
         """This catalog's runs and model versions in MLflow."""
-        return registry(self.settings, self.catalog)
+        return registry(self.catalog)
 
     def mlflow_run(self, registry: Registry) -> str:
         """The id of this night's MLflow run, with its recipe, metrics and tags written."""
@@ -143,11 +133,11 @@ class Night(Handovers):
 
     def database(self, role: Role) -> Database:
         """Postgres as one role, with this catalog's schema as the search path."""
-        return database(self.settings, self.catalog, role)
+        return Database(self.settings.url_of(role), self.catalog.name)
 
 
 def registered(store: ArtifactStore, pin: ChampionPin) -> Handovers:
-    """The night that a champion's model was fit in. Raises ModelRefused unless it is the one that was registered."""
+    """The night of a champion's model. Raises ModelRefused unless the file is the registered one."""
     files = store.night(pin.batch_id)
     if files.manifest("refit").get("model.npz") != pin.sha256:
         raise ModelRefused(
@@ -156,48 +146,45 @@ def registered(store: ArtifactStore, pin: ChampionPin) -> Handovers:
     return Handovers(files)
 
 
-def database(settings: Settings, catalog: Catalog, role: Role) -> Database:
+def database(catalog: Catalog, role: Role) -> Database:
     """Postgres as one role, with a catalog's schema as the search path."""
-    return Database(settings.url_of(role), catalog.name)
+    return Database(load_settings().url_of(role), catalog.name)
 
 
-def registry(settings: Settings, catalog: Catalog) -> Registry:
+def registry(catalog: Catalog) -> Registry:
     """A catalog's runs and model versions in MLflow."""
+    settings = load_settings()
     uri = settings.mlflow_tracking_uri or f"sqlite:///{settings.state}/mlflow.db"
     # the underscore: no catalog can be called that
     return Registry(uri, f"{settings.artifacts}/_mlflow", catalog.name)
 
 
-def let_alias_follow(
-    settings: Settings, catalog: Catalog, champion: str | None, was: str | None = None
-) -> dict[str, int]:
-    """Move MLflow's alias champion. The database is the truth: the next night moves an alias that lags, so a registry
-    that does not answer fails nothing.
+def let_alias_follow(catalog: Catalog, champion: str | None, was: str | None = None) -> dict[str, int]:
+    """Move MLflow's alias `champion`. Postgres is authoritative: if MLflow does not answer, the next night moves it.
 
-    Returns {"alias_mismatch": 1} where the alias named another version than `was`, the champion until now, else 0;
-    nothing where the registry does not answer.
+    Returns alias_mismatch: 1 if the alias named another version than `was`, the champion so far; empty without answer.
     """
     try:
-        return {"alias_mismatch": int(registry(settings, catalog).set_champion(champion) != was)}
+        return {"alias_mismatch": int(registry(catalog).set_champion(champion) != was)}
     except SystemAway as error:
         logging.getLogger(__name__).warning("MLflow's alias champion was not moved: %s", error)
         return {}
 
 
-def begun(store: ArtifactStore) -> list[Handovers]:
-    """Every night that got as far as a request, in order."""
+def begun_nights(store: ArtifactStore) -> list[Handovers]:
+    """Every night with a request, in order."""
     return [Handovers(files) for files in store.nights() if files.is_done("begin")]
 
 
 def validated_nights(catalog: Catalog, batch_id: str | None = None) -> Iterator[Handovers]:
-    """The nights whose input was validated, accepted or not, newest first; with a batch_id no other than that one."""
+    """The nights whose input was validated, accepted or not, newest first; with a batch_id only that one."""
     store = ArtifactStore(load_settings().artifacts, catalog.name)
     nights = [store.night(batch_id)] if batch_id else reversed(store.nights())
     return (Handovers(files) for files in (night.with_refused() for night in nights) if files.is_done("validate"))
 
 
-def validated(catalog: Catalog, batch_id: str | None = None) -> Handovers:
-    """The first of `validated_nights`. Raises Misuse when there is none."""
+def validated_night(catalog: Catalog, batch_id: str | None = None) -> Handovers:
+    """The newest validated night, or that of `batch_id`. Raises Misuse if there is none."""
     if batch_id is not None:
         parse_batch_id(batch_id)
     night = next(validated_nights(catalog, batch_id), None)
@@ -210,7 +197,7 @@ def validated(catalog: Catalog, batch_id: str | None = None) -> Handovers:
 def code_version(root: Path = ROOT) -> str:
     """The package's version and a hash of what decides a night's result: Python, templates, SQL and locked packages.
 
-    Equal code, equal string, wherever it lies. SQL that only the web app or a person runs does not count.
+    The same in every checkout of the same code. SQL that only the web app or a person runs does not count.
     """
     patterns = ("recjobs/**/*.py", "recjobs/**/*.jinja", "sql/**/*.sql", "requirements.txt")
     paths = {path.relative_to(root).as_posix(): path for pattern in patterns for path in root.glob(pattern)}
@@ -231,6 +218,6 @@ def _version() -> str:
 
 
 def data_folder(settings: Settings) -> Path:
-    """Where relative source paths start."""
+    """The folder that relative source paths start from."""
     assert settings.data is not None  # load_settings fills it
     return settings.data

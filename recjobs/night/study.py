@@ -127,7 +127,7 @@ class Study:
 
     def registry(self) -> Registry:
         """This catalog's runs in MLflow."""
-        return registry(self.settings, self.request.catalog)
+        return registry(self.request.catalog)
 
     def log(self, trial: Trial) -> None:
         """Write a trial to MLflow, under the study's run. Raises SystemAway when it does not answer."""

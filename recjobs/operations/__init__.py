@@ -1,1 +1,1 @@
-"""What an operator or a data scientist does between nights, one verb a module."""
+"""The operations between nights, one verb a module."""

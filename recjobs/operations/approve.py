@@ -1,4 +1,4 @@
-"""Note a person's answer to an inconclusive verdict, for the refit to read; and put the question."""
+"""Approve or refuse a candidate whose verdict is inconclusive."""
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ def run(
 ) -> dict[str, Any]:
     """Write answer.json: who approved or refused the candidate, when and why.
 
-    A night that is past its refit went on with the champion; then the same night, run again, begins once more with this
-    answer. Raises Misuse where nothing was asked: the verdict is conclusive, or the catalog asks nobody.
+    If the night's refit is over, it used the champion; running the same night again then begins anew with this answer.
+    Raises Misuse if the verdict is conclusive, or the catalog requires no approval.
     """
     night = Night.open(catalog, batch_id)
     if not reason.strip():
-        raise Misuse("an answer needs a reason: it is kept with the verdict")
+        raise Misuse("an answer needs a reason: it is stored with the verdict")
     verdict = night.gate_verdict()
     if not is_open(verdict, night.catalog.gate.approval):
         why = "gate.approval is not `required`" if verdict.inconclusive else f"it is {verdict.verdict}"
@@ -40,23 +40,23 @@ def run(
     late = any(night.is_done(step) for step in ("refit", "report"))
     at = at or datetime.now(UTC).replace(microsecond=0).isoformat()
     answer = Answer(approved, by, at, reason.strip(), timed_out, late)
-    known = night.answer()
-    if known is None or replace(known, late=late) != answer:  # else it was noted before, perhaps in time
+    stored = night.answer()
+    if stored is None or replace(stored, late=late) != answer:  # else it is stored, perhaps as one in time
         with night.writing("approve") as files:
             files.save_json("answer.json", asdict(answer))
-    goes_on = approved or not late
+    again = f"recjobs night --catalog {catalog.name}, as it was asked before"
     return {
         "batch_id": batch_id,
         "answer": "timed out" if timed_out else "approved" if approved else "refused",
         "by": by,
-        "next": f"recjobs night --catalog {catalog.name}, as it was asked before" if goes_on else "nothing: it is over",
+        "next": again if approved or not late else "nothing: it is over",
     }
 
 
 def question(catalog: Catalog, batch_id: str) -> str | None:
-    """What to ask a person, in Markdown; None where nobody is to be asked, or has answered before.
+    """Return the question to a person, in Markdown; None if the night awaits no approval.
 
-    The report as far as it goes is put where the question links to.
+    Publishes the report so far, which the question links to.
     """
     night = Night.open(catalog, batch_id)
     verdict = night.gate_verdict()

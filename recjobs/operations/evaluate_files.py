@@ -1,4 +1,4 @@
-"""Train on one file, ask about another: what a recipe is worth, without a catalog, a database or MLflow."""
+"""Evaluate a recipe on two files, train and test, without a catalog, a database or MLflow."""
 
 import os
 import resource
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recjobs.core.search.search import Trial
 
 Report = Callable[[str, float | None], None]
-"""Told what is being done, and how much of it is done (0 to 1) where that is known."""
+"""Receives what is being done, and its progress (0 to 1) or None."""
 
 
 def run(
@@ -46,15 +46,14 @@ def run(
     seed: int | None = None,
     report: Report = lambda what, share: None,
 ) -> dict[str, Any]:
-    """recall@20 and ndcg@20 of a recipe, of implicit's own defaults and of simple lists; every user of `test` is asked,
-    all items of `train` are ranked.
+    """Return recall@20 and NDCG@20 of a recipe, of implicit's defaults and of baselines, over all users of `test`.
 
-    overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search in the train file that begins with
-    this recipe. lists: where the recipe's lists are written. Raises Misuse, or DataRefused, as the files are read.
+    All items of `train` are ranked. overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search on
+    `train` that begins with this recipe. lists: the file for the recipe's lists. Raises Misuse or DataRefused.
     """
     began, plain = time.monotonic(), _plain()
     recipe = recipe_with(plain, overrides)
-    _must_be_writable(lists, (train, test))
+    _check_writable(lists, (train, test))
     seed = plain.seed if seed is None else seed
     threads = load_settings().threads or os.cpu_count() or 1
     report("reading", None)
@@ -106,12 +105,12 @@ def run(
 
 
 def _plain() -> Catalog:
-    """A catalog of which only the recipe and the seed count."""
+    """A catalog for its default recipe and seed."""
     place = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
     return Catalog.model_validate({"name": "files", "sources": [place]})
 
 
-def _must_be_writable(lists: str | None, files: tuple[str, str]) -> None:
+def _check_writable(lists: str | None, files: tuple[str, str]) -> None:
     if lists is None:
         return
     path = Path(lists)
@@ -132,31 +131,37 @@ def _search(
     began = time.monotonic()
 
     def told(trials: list["Trial"]) -> None:
-        ahead = best(trials)
-        reached = f", best {ahead.value:.4f}" if ahead else ""
-        report(f"searching: {len(trials)} trials{reached}", min(1.0, (time.monotonic() - began) / seconds))
+        value = f", best {leader.value:.4f}" if (leader := best(trials)) else ""
+        report(f"searching: {len(trials)} trials{value}", min(1.0, (time.monotonic() - began) / seconds))
 
     report("searching: the first trial", 0)
-    found = brief_search(
-        train, first, has_times=has_times, seconds=seconds, seed=seed, threads=threads, clock=time.monotonic, told=told
+    outcome = brief_search(
+        train,
+        first,
+        has_times=has_times,
+        seconds=seconds,
+        seed=seed,
+        threads=threads,
+        clock=time.monotonic,
+        told=told,
     )
-    if found is None:
+    if outcome is None:
         raise DataRefused(f"--tune: the train file has {len(train)} interactions, too few to hold some out of them")
-    ahead = best(found.trials)
+    leader = best(outcome.trials)
     return {
         "seconds": time.monotonic() - began,
-        "trials": len(found.trials),
-        "given_up": sum(trial.state == "pruned" for trial in found.trials),
-        "held_out": found.asked,
-        "ndcg_at_20": ahead.value if ahead else None,
-        "ndcg_at_20_of_the_first": found.trials[0].value,
-    }, found.recipe
+        "trials": len(outcome.trials),
+        "given_up": sum(trial.state == "pruned" for trial in outcome.trials),
+        "held_out": outcome.asked,
+        "ndcg_at_20": leader.value if leader else None,
+        "ndcg_at_20_of_the_first": outcome.trials[0].value,
+    }, outcome.recipe
 
 
 def _contenders(
     past: Past, recipe: Recipe, has_times: bool, seed: int
 ) -> dict[str, tuple[Callable[[], Model | None], str | None]]:
-    """Who is asked, by name: what fits the model when its turn comes, or the window of a popular list."""
+    """The contestants by name: a function that fits the model, or the window of a popular list."""
     engine = past.engine
 
     def of_recipe() -> Model:

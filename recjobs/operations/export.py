@@ -1,9 +1,9 @@
-"""Write the live lists into a file, with titles: for mail tools, spreadsheets and whatever else reads files."""
+"""Export the live lists, with titles, to a Parquet or CSV file."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -11,7 +11,6 @@ import pyarrow.parquet
 
 from recjobs.adapters.whole_file import whole_file
 from recjobs.catalog.file import Catalog
-from recjobs.config import load_settings
 from recjobs.errors import ListsRefused, Misuse
 from recjobs.night.night import database
 
@@ -31,22 +30,11 @@ COLUMNS = {
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
-class Writer(Protocol):
-    """What writes tables into a file."""
-
-    def write_table(self, table: pa.Table) -> None:
-        """Append rows."""
-
-    def close(self) -> None:
-        """End the file."""
-
-
 def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False) -> dict[str, Any]:
-    """Write a row per user and rank, the first n of each list (None: all that is served); return how many there are.
+    """Write a row per user and rank, the first n of each list (None: all that is served); return the counts.
 
-    The file is there whole or not at all, and is of one batch. In CSV every text is quoted, and a title that there is
-    not is empty without quotes. Raises Misuse for a file that is there already, unless it may be overwritten, and
-    ListsRefused when nothing is published.
+    The file appears whole or not at all, and holds one batch. In CSV every text is quoted, and a missing title is empty
+    without quotes. Raises Misuse if the file exists and overwrite is false, ListsRefused if nothing is published.
     """
     path = Path(to)
     if not path.name.endswith(ENDINGS):
@@ -59,7 +47,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
     names = [name for name in COLUMNS if name not in ("url", "image", "price") or name in has]
     schema = pa.schema([(name, COLUMNS[name]) for name in names])
     rows, users, batch_id = 0, 0, None
-    with database(load_settings(), catalog, "reader").connect() as session:
+    with database(catalog, "reader").connect() as session:
         if session.row("live_batch") is None:
             raise ListsRefused(f"nothing is published yet in {catalog.name}; run `recjobs night` first")
         with whole_file(path, overwrite) as unfinished, _writer(unfinished, path.name, schema) as writer:
@@ -74,7 +62,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
 
 
 @contextlib.contextmanager
-def _writer(path: Path, name: str, schema: pa.Schema) -> Iterator[Writer]:
+def _writer(path: Path, name: str, schema: pa.Schema) -> Iterator[Any]:
     if name.endswith(".parquet"):
         with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
             yield writer

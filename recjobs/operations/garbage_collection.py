@@ -1,4 +1,4 @@
-"""What old nights and searches left in the artifact store, and what of it somebody still needs."""
+"""Garbage collection of the artifact store: which files of old nights and studies nothing needs any more."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from recjobs.errors import ModelRefused
 from recjobs.night.handovers import Handovers
 
 _INPUT = ("begin", "validate")
-"""What a night leaves that a later one is added to, or that a search is made on."""
+"""The steps of a night that a later increment or a study reads."""
 
 
 @dataclass(frozen=True)
-class Leftovers:
-    """What goes: of nights, searches and kept results of queries."""
+class Garbage:
+    """What may be removed: of nights, studies and stored query results."""
 
     store: ArtifactStore
     nights: list[Going]
     studies: list[Going]
     inputs: list[Going]
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Plain JSON: place, what of it goes, and how many bytes."""
+    def to_json(self) -> list[dict[str, Any]]:
+        """Of each folder its place, the parts to remove, and their bytes."""
         places = (("", self.nights), (f"{STUDIES}/", self.studies), (f"{INPUTS}/", self.inputs))
         return [
             {
@@ -41,8 +41,8 @@ class Leftovers:
         ]
 
 
-def leftovers(session: Session, settings: Settings, catalog: Catalog, also_pruned: set[str]) -> Leftovers:
-    """What may go now. also_pruned: batches that will be pruned, though Postgres does not say so yet."""
+def find_garbage(session: Session, settings: Settings, catalog: Catalog, also_pruned: set[str]) -> Garbage:
+    """Return what may be removed now. also_pruned: batches about to be pruned, not yet recorded as such."""
     now = datetime.now(UTC)
     oldest = now - timedelta(days=catalog.keep.days)
     store = ArtifactStore(settings.artifacts, catalog.name)
@@ -58,29 +58,29 @@ def leftovers(session: Session, settings: Settings, catalog: Catalog, also_prune
         *needed_by_database(session, also_pruned),
         *_needed_by_studies(settings, catalog, kept_studies),
         *_needed_by_unfinished(store, [n for n in nights if n.name not in pruned and not _is_old(n, oldest)]),
-        *_needed_by_the_next(store, nights),
+        *_needed_by_increment(store, nights),
     ):
         needed.setdefault(batch_id, set()).update(parts)
     old_nights = list(going(nights, needed, pruned, oldest))
 
     begun = {night.name for night in nights} - {night.name for night in old_nights if "begin" in night.parts}
     inputs = {name: ALL for batch_id in begun for name in _inputs_of(Handovers(store.night(batch_id)))}
-    # A night that is about to begin may have just found one that was there before.
+    # A night that is beginning may have chosen an existing one just now.
     old_inputs = list(going(store.input_folders(), inputs, (), min(oldest, now - timedelta(days=1))))
-    return Leftovers(store, old_nights, old_studies, old_inputs)
+    return Garbage(store, old_nights, old_studies, old_inputs)
 
 
 def needed_by_database(session: Session, also_pruned: set[str]) -> Iterator[tuple[str, set[str]]]:
-    """(night, its parts): of batches whose lists are kept all, of models in charge or published with them `refit`."""
+    """Yield (night, parts): all parts of batches whose lists are kept, `refit` of their models and the champion's."""
     for row in session.rows("needed_artifacts", to_prune=sorted(also_pruned)):
         yield row["batch_id"], {row["part"]}
 
 
 def _needed_by_studies(settings: Settings, catalog: Catalog, studies: set[str]) -> Iterator[tuple[str, set[str]]]:
     for study in studies:
-        asked = Records(settings.artifacts, f"{catalog.name}/{STUDIES}/{study}").load("request.json")
-        if asked:
-            yield asked["batch_id"], set(_INPUT)
+        request = Records(settings.artifacts, f"{catalog.name}/{STUDIES}/{study}").load("request.json")
+        if request:
+            yield request["batch_id"], set(_INPUT)
 
 
 def _needed_by_unfinished(store: ArtifactStore, folders: list[Folder]) -> Iterator[tuple[str, set[str]]]:
@@ -96,8 +96,8 @@ def _needed_by_unfinished(store: ArtifactStore, folders: list[Folder]) -> Iterat
                 yield earlier, set(_INPUT)
 
 
-def _needed_by_the_next(store: ArtifactStore, folders: list[Folder]) -> Iterator[tuple[str, set[str]]]:
-    """An increment is added to the latest night whose input was accepted, published or not."""
+def _needed_by_increment(store: ArtifactStore, folders: list[Folder]) -> Iterator[tuple[str, set[str]]]:
+    """The latest night with accepted input, published or not: the next increment is added to it."""
     for folder in reversed(folders):
         if store.night(folder.name).is_done("validate"):
             yield folder.name, set(_INPUT)
@@ -110,7 +110,7 @@ def _inputs_of(night: Handovers) -> Iterator[str]:
 
 
 def _request_of(night: Handovers) -> dict[str, Any]:
-    """What a night was asked; nothing where it has not begun, or where that cannot be read."""
+    """The request of a night; empty if it has not begun or cannot be read."""
     try:
         return night.stored_request()
     except ModelRefused:

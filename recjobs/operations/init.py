@@ -1,4 +1,4 @@
-"""Draft a catalog file from a data file: guess which column holds what, for a person to correct."""
+"""Draft a catalog file from a data file; a person corrects the guessed columns."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from recjobs.core.rows.times import likely_unit
 from recjobs.errors import DataRefused, Misuse
 
 SCHEMA = ".schema.json"
-"""Beside the catalog files, for editors that complete keys and mark mistakes."""
+"""The JSON Schema beside the catalog files, for editors."""
 _HINTS = {
     "user_id": r"user|customer|client|buyer|visitor|member|account|response.?id|session",
     "item_id": r"item|product|stock|sku|asin|isbn|article|movie|track|good",
@@ -30,9 +30,9 @@ _HINTS = {
 
 
 def run(path: str) -> dict[str, str]:
-    """Write `<catalogs>/<name of the file or folder>.yaml`; an existing one is never overwritten.
+    """Write `<catalogs>/<name of the file or folder>.yaml`, never over an existing one.
 
-    Raises DataRefused when the file cannot be read or no column looks like a user, an item or a time.
+    Raises DataRefused if the file cannot be read or no column looks like a user, an item or a time.
     """
     settings = load_settings()
     place = path if path.startswith("s3://") else str(Path(path).absolute())

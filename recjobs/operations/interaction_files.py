@@ -1,4 +1,4 @@
-"""A file of interactions that no catalog describes: user_id, item_id and, where it has them, occurred_at and weight."""
+"""Read interactions from a file without a catalog: user_id, item_id and optionally occurred_at and weight."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ OPTIONAL = ("occurred_at", "weight")
 
 @dataclass(frozen=True)
 class InteractionFile:
-    """What a file held. n_bad: rows left out, by reason code. Without times all interactions are of the same age."""
+    """The content of a file. n_bad: rows left out, by reason code. Without times all interactions have the same age."""
 
     gathered: Gathered
     has_times: bool
@@ -33,7 +33,7 @@ class InteractionFile:
     n_bad: dict[str, int]
 
     def account(self) -> dict[str, object]:
-        """What was read, for people and for JSON."""
+        """The counts of what was read, as JSON."""
         rows = self.gathered.interactions
         return {
             "read": self.n_read,
@@ -48,8 +48,8 @@ class InteractionFile:
 def read(path: str, now: datetime, optional: Sequence[str] = OPTIONAL) -> InteractionFile:
     """Read a Parquet or CSV file (or a folder of such), ids byte for byte.
 
-    optional: columns that are taken where the file has them. Bad rows are left out and counted. Raises Misuse for a
-    file of another format, DataRefused when it is missing, damaged, lacks a column, or too many of its rows are bad.
+    optional: columns that are read if present. Bad rows are left out and counted. Raises Misuse for another format,
+    DataRefused if the file is missing, damaged, lacks a column, or has too many bad rows.
     """
     collected, n_bad, examples, n_read = Collected(), dict[str, int](), dict[str, str](), 0
     has_times, unit = False, ""
@@ -70,11 +70,11 @@ def read(path: str, now: datetime, optional: Sequence[str] = OPTIONAL) -> Intera
             n_bad[code] = n_bad.get(code, 0) + broken.size
             examples.setdefault(code, f"{file.path} row {broken[0]}")
         n_read += rows.n_read
-    said = "; ".join(f"{n} rows {code}, such as {examples[code]}" for code, n in n_bad.items())
+    bad = "; ".join(f"{n} rows {code}, such as {examples[code]}" for code, n in n_bad.items())
     if not n_read:
         raise DataRefused(f"{path}: no rows; see why its export wrote none")
     if sum(n_bad.values()) > Limits().max_rejected_share * n_read:
-        raise DataRefused(f"{path}: {sum(n_bad.values()) / n_read:.1%} of the rows are bad: {said}")
+        raise DataRefused(f"{path}: {sum(n_bad.values()) / n_read:.1%} of the rows are bad: {bad}")
     return InteractionFile(collected.finish(), has_times, n_read, n_bad)
 
 
@@ -82,13 +82,12 @@ def _batches(path: str, optional: Sequence[str]) -> Iterator[tuple[SourceFile, R
     columns: list[str] | None = None
     for file in _files(path):
         names = _columns(file)
-        found = [name for name in (*NEEDED, *optional) if name in names]
         if missing := [name for name in columns or NEEDED if name not in names]:
             raise DataRefused(
                 f"{file.path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}. "
                 f"Rename its columns: {' and '.join(NEEDED)} are needed, {' and '.join(OPTIONAL)} are taken too"
             )
-        columns = columns or found
+        columns = columns or [name for name in (*NEEDED, *optional) if name in names]
         for rows in sources.read_rows(file, {name: name for name in columns}, {}):
             yield file, rows
 
@@ -99,8 +98,8 @@ def _files(path: str) -> list[SourceFile]:
         raise DataRefused(f"{Path(path).absolute()}: there is no such file")
     if is_local and Path(path).is_file() and not sources.known_format(path):
         raise Misuse(f"{path}: is neither .parquet nor .csv by its name (.gz allowed); rename or convert it")
-    found = sources.find(Path.cwd(), Place(path=path))
-    return [replace(file, delimiter=sources.delimiter_of(file)) for file in found]
+    files = sources.find(Path.cwd(), Place(path=path))
+    return [replace(file, delimiter=sources.delimiter_of(file)) for file in files]
 
 
 def _columns(file: SourceFile) -> list[str]:

@@ -1,5 +1,5 @@
-"""Lineage: which inputs there were, what one held, and what changed between two. From the artifacts alone, so that it
-works for refused nights and for nights that were not to be published."""
+"""The lineage of inputs: list them, describe one, compare two. It reads artifacts only, also those of nights that were
+refused or not published."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ import pyarrow.compute as pc
 
 from recjobs.catalog.file import Catalog
 from recjobs.night.handovers import Handovers
-from recjobs.night.night import validated, validated_nights
+from recjobs.night.night import validated_night, validated_nights
 
 
 def list_inputs(catalog: Catalog) -> list[dict[str, Any]]:
-    """Every night that was validated, newest first."""
+    """Return every validated night, newest first."""
     return [_head(night) for night in validated_nights(catalog)]
 
 
 def describe(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
-    """One night's input: its files, the account of its rows, and what each column holds."""
-    night = validated(catalog, batch_id)
+    """Return one night's input: files, counts, findings, and a summary of each column."""
+    night = validated_night(catalog, batch_id)
     request = night.stored_request()
     return {
         **_head(night),
@@ -32,26 +32,24 @@ def describe(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
 
 
 def diff(catalog: Catalog, before: str, after: str) -> dict[str, Any]:
-    """What changed between two nights: rows, users and items that came and went, and per column."""
-    nights = [validated(catalog, batch_id) for batch_id in (before, after)]
-    tables = [_named(night) for night in nights]
-    old, new = (np.sort(pd.util.hash_pandas_object(table.to_pandas(), index=False).to_numpy()) for table in tables)
+    """Return what changed between two nights: rows, users and items added and removed, and the columns that differ."""
+    nights = [validated_night(catalog, batch_id) for batch_id in (before, after)]
+    old, new = (np.sort(pd.util.hash_pandas_object(_with_ids(night).to_pandas(), index=False)) for night in nights)
     kept = int(np.isin(new, old, assume_unique=True).sum())
-    result: dict[str, Any] = {
-        "before": _head(nights[0]),
-        "after": _head(nights[1]),
-        "same_input": _head(nights[0])["input_hash"] == _head(nights[1])["input_hash"],
+    heads, columns = [_head(night) for night in nights], [_columns(night) for night in nights]
+    return {
+        "before": heads[0],
+        "after": heads[1],
+        "same_input": heads[0]["input_hash"] == heads[1]["input_hash"],
         "rows": {"added": int(new.size - kept), "removed": int(old.size - kept), "unchanged": kept},
+        "users": _changes(*(night.users()["user_id"].combine_chunks() for night in nights)),
+        "items": _changes(*(night.items()["item_id"].combine_chunks() for night in nights)),
+        "columns": {
+            name: {"before": columns[0][name], "after": summary}
+            for name, summary in columns[1].items()
+            if columns[0][name] != summary
+        },
     }
-    result["users"] = _came_and_went(*(night.users()["user_id"].combine_chunks() for night in nights))
-    result["items"] = _came_and_went(*(night.items()["item_id"].combine_chunks() for night in nights))
-    columns = [_columns(night) for night in nights]
-    result["columns"] = {
-        name: {"before": columns[0][name], "after": columns[1][name]}
-        for name in columns[1]
-        if columns[0][name] != columns[1][name]
-    }
-    return result
 
 
 def _head(night: Handovers) -> dict[str, Any]:
@@ -66,7 +64,7 @@ def _head(night: Handovers) -> dict[str, Any]:
     }
 
 
-def _came_and_went(old: pa.Array, new: pa.Array) -> dict[str, Any]:
+def _changes(old: pa.Array, new: pa.Array) -> dict[str, Any]:
     added = new.filter(pc.invert(pc.is_in(new, old)))
     removed = old.filter(pc.invert(pc.is_in(old, new)))
     return {
@@ -77,8 +75,8 @@ def _came_and_went(old: pa.Array, new: pa.Array) -> dict[str, Any]:
     }
 
 
-def _named(night: Handovers) -> pa.Table:
-    """The accepted interactions with their ids, which two nights have in common."""
+def _with_ids(night: Handovers) -> pa.Table:
+    """The accepted interactions by id: indexes differ between nights."""
     rows = night.interactions()
     columns = {
         "user": pa.DictionaryArray.from_arrays(rows.user_idx, night.users()["user_id"].combine_chunks()),
@@ -90,7 +88,7 @@ def _named(night: Handovers) -> pa.Table:
 
 
 def _columns(night: Handovers) -> dict[str, Any]:
-    """What each column of interactions and items holds."""
+    """A summary of each column of interactions and items."""
     rows = night.interactions()
     items = night.items()
     at = pa.array(rows.occurred_at).cast(pa.timestamp("us", "UTC"))

@@ -14,5 +14,5 @@ def run() -> dict[str, Any]:
     settings = load_settings()
     applied = {"roles": migrate_database(Database(settings.url_of("database")))}
     for catalog in load_catalogs(settings).values():
-        applied[catalog.name] = migrate_catalog(database(settings, catalog, "owner"), catalog.description)
+        applied[catalog.name] = migrate_catalog(database(catalog, "owner"), catalog.description)
     return applied

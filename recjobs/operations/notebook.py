@@ -1,12 +1,10 @@
-"""What a notebook begins with: the live batch's interactions, and the champion with its factors, by id."""
+"""Load the live batch's interactions and the champion's factors, by id, for a notebook."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import pandas as pd
 
 from recjobs.catalog.files import load_catalog
-from recjobs.config import load_settings
 from recjobs.errors import Misuse
 from recjobs.night.night import Night, database
 from recjobs.night.request import ChampionPin
@@ -14,7 +12,7 @@ from recjobs.night.request import ChampionPin
 
 @dataclass(frozen=True)
 class Live:
-    """What a catalog serves now: the night that made it, and the model in charge (None: popular lists only)."""
+    """The live batch of a catalog: its night, and the champion (None: popular lists only)."""
 
     night: Night
     champion: ChampionPin | None
@@ -36,8 +34,11 @@ class Live:
             copy=False,
         )
 
-    @cached_property
-    def _factors(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def factors(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """(user_factors, item_factors) of the champion, float32, a row per id; unknown ids have rows of zeros.
+
+        Raises ModelRefused unless the file is the registered one, Misuse without a champion.
+        """
         if self.champion is None:
             raise Misuse(f"catalog {self.night.catalog.name}: no model is in charge, the lists are the popular ones")
         pinned = self.night.request.model_copy(update={"champion": self.champion})
@@ -48,18 +49,11 @@ class Live:
             pd.DataFrame(factors.item_factors, pd.Index(model.item_ids, name="item_id")),
         )
 
-    def factors(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """(user_factors, item_factors) of the champion, float32, one row an id; rows of zeros are unknown.
-
-        Raises ModelRefused unless the file is the one that was registered, Misuse when no model is in charge.
-        """
-        return self._factors
-
 
 def live(name: str) -> Live:
-    """What the catalog of this name serves now. Raises Misuse when nothing was published yet."""
-    settings, catalog = load_settings(), load_catalog(name)
-    with database(settings, catalog, "publisher").connect() as session:
+    """Return the live batch of a catalog. Raises Misuse if nothing is published."""
+    catalog = load_catalog(name)
+    with database(catalog, "publisher").connect() as session:
         batch, champion = session.row("live_batch"), session.row("champion")
     if batch is None:
         raise Misuse(f"catalog {name}: nothing was published yet; `recjobs night --catalog {name}` does it")

@@ -1,4 +1,4 @@
-"""Put a registered model version in charge by hand; the live lists stay as they are until the next night."""
+"""Make a registered model version the champion; the live lists stay until the next night."""
 
 from typing import Any
 
@@ -10,15 +10,14 @@ from recjobs.night.request import ChampionPin
 
 
 def run(catalog: Catalog, model_version: str, reason: str) -> dict[str, Any]:
-    """Move the champion to a model version.
+    """Make a model version the champion.
 
-    Raises ListsRefused when it was never registered, ModelRefused when its file is gone: no night could use it.
+    Raises ListsRefused if it was never registered, ModelRefused if its file is gone.
     """
-    settings = load_settings()
-    with database(settings, catalog, "publisher").connect() as session, session.transaction():
+    with database(catalog, "publisher").connect() as session, session.transaction():
         session.call("promote_model", version=model_version, why=reason)
         champion = session.row("champion")
         assert champion is not None
-        registered(ArtifactStore(settings.artifacts, catalog.name), ChampionPin(**champion))
-    let_alias_follow(settings, catalog, model_version)
+        registered(ArtifactStore(load_settings().artifacts, catalog.name), ChampionPin(**champion))
+    let_alias_follow(catalog, model_version)
     return {"catalog": catalog.name, "champion": model_version}

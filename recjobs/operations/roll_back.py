@@ -1,28 +1,27 @@
-"""Make an earlier batch live again, and the model it was published with the champion, in one transaction."""
+"""Make an earlier batch live again, and its model the champion, in one transaction."""
 
 from typing import Any
 
 from recjobs.catalog.file import Catalog
-from recjobs.config import load_settings
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.night.night import database, let_alias_follow
 
 
 def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
-    """Move the pointer as `move` does, then let MLflow's alias follow."""
+    """Move the pointer as `move` does, then MLflow's alias."""
     result = move(catalog, batch_id, reason)
     follow(catalog, result)
     return result
 
 
 def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str, Any]:
-    """Move the pointer to `batch_id`, or to the batch before the live one; a rerun changes nothing when an id is given.
+    """Move the pointer to `batch_id`, or to the batch before the live one. With an id, a second time changes nothing.
 
-    Raises ListsRefused when there is no such batch, Locked while a publish moves the pointer.
+    Raises ListsRefused if there is no such batch, Locked while a publish moves the pointer.
     """
     if batch_id is not None:
         parse_batch_id(batch_id)
-    with database(load_settings(), catalog, "publisher").connect() as session:
+    with database(catalog, "publisher").connect() as session:
         before = session.row("live_batch")
         session.call("roll_back", to_batch=batch_id, why=reason)
         after = session.row("live_batch")
@@ -36,5 +35,5 @@ def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str
 
 
 def follow(catalog: Catalog, moved: dict[str, Any]) -> None:
-    """Let MLflow's alias follow; apart from `move`, because importing MLflow takes longer than all the rest."""
-    let_alias_follow(load_settings(), catalog, moved["champion"])
+    """Move MLflow's alias; apart from `move`, because importing MLflow takes longer than all the rest."""
+    let_alias_follow(catalog, moved["champion"])

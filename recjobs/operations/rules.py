@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 from recjobs.catalog.file import Catalog
-from recjobs.config import load_settings
 from recjobs.night.night import database
 
 MAX_LISTS = 2_000
@@ -12,7 +11,7 @@ MAX_LISTS = 2_000
 
 def add(catalog: Catalog, options: dict[str, Any]) -> dict[str, Any]:
     """Add a rule, with the columns of the view `rules`; None: not set. Raises Misuse with what is wrong about it."""
-    with database(load_settings(), catalog, "editor").connect() as session:
+    with database(catalog, "editor").connect() as session:
         return {"rule_id": session.call("add_rule", rule=_set_only(options))}
 
 
@@ -20,13 +19,13 @@ def change(
     catalog: Catalog, function: Literal["remove_rule", "restore_rule"], rule_id: int, author: str | None
 ) -> dict[str, Any]:
     """Remove a rule or put it back. changed: false if it was so already."""
-    with database(load_settings(), catalog, "editor").connect() as session:
+    with database(catalog, "editor").connect() as session:
         return {"rule_id": rule_id, "changed": session.call(function, rule=rule_id, by_whom=author)}
 
 
 def list_rules(catalog: Catalog, with_removed: bool) -> list[dict[str, Any]]:
     """Return the rules, newest first; by default only those that apply now or later."""
-    with database(load_settings(), catalog, "editor").connect() as session:
+    with database(catalog, "editor").connect() as session:
         return session.rows("list_rules", with_removed=with_removed)
 
 
@@ -36,7 +35,7 @@ def try_rule(catalog: Catalog, options: dict[str, Any]) -> dict[str, Any]:
     of: users with a list; lists: how many were examined; touched: served lists that would differ; short: lists that
     would be shorter than allowed; winners, losers: items with how many of the first ten places before and after.
     """
-    with database(load_settings(), catalog, "editor").connect() as session:
+    with database(catalog, "editor").connect() as session:
         outcome: dict[str, Any] = session.call("try_rule", rule=_set_only(options), among=MAX_LISTS)
     return outcome
 

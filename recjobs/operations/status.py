@@ -1,4 +1,4 @@
-"""Say what runs where, and what is live."""
+"""The status of the local platform and of each catalog."""
 
 import json
 from typing import Any
@@ -11,13 +11,12 @@ from recjobs.night.night import database
 
 
 def run() -> dict[str, Any]:
-    """Processes of the local platform with ports, URLs and process ids; each catalog's live batch, and the recipe that
-    was found last, with what became of it."""
+    """Return the platform's processes with port, URL and process id, and each catalog's live batch and challenger."""
     settings = load_settings()
     catalogs: dict[str, Any] = {}
     for catalog in load_catalogs(settings).values():
         try:
-            with database(settings, catalog, "publisher").connect() as session:
+            with database(catalog, "publisher").connect() as session:
                 row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
             catalogs[catalog.name] = {"live": _plain(row), "challenger": _plain(challenger)}
         except BadConfiguration:

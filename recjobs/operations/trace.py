@@ -1,4 +1,4 @@
-"""Say why an item is in a user's list, or why not: what the database knows, and from the night's artifacts the rest."""
+"""Explain why an item is in a user's list, or why not, from the database and the night's artifacts."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,27 +7,26 @@ import numpy as np
 import pyarrow.compute as pc
 
 from recjobs.catalog.file import Catalog
-from recjobs.config import load_settings
 from recjobs.errors import Misuse, RecjobsError
 from recjobs.night.lists import NightLists
 from recjobs.night.night import Night, database
 
 
 def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
-    """Return user_id, item_id, batch_id, `answer` (one of listed, seen, blocked, ineligible, unknown_item, below) with
-    what belongs to it, and `text`, which says it in words.
+    """Return user_id, item_id, batch_id, `answer` (listed, seen, blocked, ineligible, unknown_item or below), the
+    fields that belong to it, and `text`, the answer as a sentence.
 
-    A rank behind the stored list is that of the batch before any rule, computed anew; without the batch's artifacts
-    it is left out. Raises Misuse while nothing is published.
+    A rank below the stored list is computed anew, before rules; it is missing without the batch's artifacts. Raises
+    Misuse if nothing is published.
     """
-    with database(load_settings(), catalog, "reader").connect() as session:
+    with database(catalog, "reader").connect() as session:
         row = session.call("trace", user_id=user_id, item_id=item_id)
     if row is None:
         raise Misuse(f"catalog {catalog.name}: nothing is published yet, so nobody has a list")
     if (row["answer"] == "below" and row["rank"] is None) or (row["answer"] == "seen" and row["seen_at"] is None):
         row |= _from_artifacts(catalog, row, user_id, item_id)
-    found = {name: value for name, value in row.items() if value is not None}
-    return {"user_id": user_id, "item_id": item_id, **found, "text": in_words(row, user_id, item_id)}
+    fields = {name: value for name, value in row.items() if value is not None}
+    return {"user_id": user_id, "item_id": item_id, **fields, "text": in_words(row, user_id, item_id)}
 
 
 def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:

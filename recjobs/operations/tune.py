@@ -156,7 +156,7 @@ def finish_study(study: Study) -> dict[str, Any]:
     page = study_page(study, trials, best, in_file, is_challenger=is_challenger)
     study.records.save_text("study.html", page)
     if request.publish:
-        with database(study.settings, request.catalog, "publisher").connect() as session:
+        with database(request.catalog, "publisher").connect() as session:
             session.call("record_report", batch=request.study_id, page=page)
     _finish_run(study, trials, best, page)
     link = f"{study.settings.webapp_url}/reports/{request.catalog.name}/{request.study_id}"
@@ -174,8 +174,8 @@ def finish_study(study: Study) -> dict[str, Any]:
 
 def _champion(settings: Settings, catalog: Catalog) -> ChampionPin | None:
     if settings.owner_url or settings.database_url:
-        migrations.migrate_catalog(database(settings, catalog, "owner"), catalog.description)
-    with database(settings, catalog, "publisher").connect() as session:
+        migrations.migrate_catalog(database(catalog, "owner"), catalog.description)
+    with database(catalog, "publisher").connect() as session:
         row = session.row("champion")
     return ChampionPin(**row) if row else None
 
@@ -196,7 +196,7 @@ def _record(study: Study, best: Trial, in_file: float | None, n_trials: int) -> 
         "base_value": in_file,
         "n_trials": n_trials,
     }
-    with database(study.settings, request.catalog, "publisher").connect() as session:
+    with database(request.catalog, "publisher").connect() as session:
         session.call("record_challenger", challenger=challenger)
 
 

@@ -32,7 +32,7 @@ def night_page(night: Night) -> str:
         night=night,
         request=night.request,
         catalog=night.catalog,
-        view=night.view,
+        view=night.catalog.view,
         cutoff=night.cutoff(),
         train=night.training(),
         data=night.input_account(),

@@ -21,7 +21,7 @@ from recjobs.core.rows.volume import PastNight
 from recjobs.core.search.challengers import in_force
 from recjobs.errors import DataRefused, Misuse, Superseded
 from recjobs.night.handovers import Handovers
-from recjobs.night.night import begun, code_version, data_folder, database
+from recjobs.night.night import begun_nights, code_version, data_folder, database
 from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
 
 
@@ -50,7 +50,7 @@ def run(
     at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, inputs, began_at)
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog is a new file and nothing else: its schema comes with its first night.
-        migrations.migrate_catalog(database(settings, effective, "owner"), effective.description)
+        migrations.migrate_catalog(database(effective, "owner"), effective.description)
     champion, live_batch, history, challengers, recorded = (
         _in_charge(settings, effective, at) if publish else (None, None, (), [], {})
     )
@@ -62,7 +62,7 @@ def run(
         effective = effective.with_recipe(Recipe.from_json(challenger.recipe))
 
     store = ArtifactStore(settings.artifacts, effective.name)
-    earlier_nights = [(*parse_batch_id(night.batch_id), night) for night in begun(store)]
+    earlier_nights = [(*parse_batch_id(night.batch_id), night) for night in begun_nights(store)]
     attempts = [*recorded] + [attempt for instant, attempt, _ in earlier_nights if instant == at]
     request = Request(
         batch_id=batch_id_of(at, max(attempts, default=0) + 1),
@@ -127,7 +127,7 @@ def _in_charge(
 ) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...], list[dict[str, Any]], dict[int, bool]]:
     """What tonight is held against: the champion, the live batch, the accepted nights before it; all challengers,
     newest first; and of each attempt at tonight that was recorded, its folder there or not, whether it was pruned."""
-    with database(settings, catalog, "publisher").connect() as session:
+    with database(catalog, "publisher").connect() as session:
         champion, live, past = session.row("champion"), session.row("live_batch"), session.rows("past_inputs", as_of=at)
         challengers = session.rows("challengers", as_of=at)
         attempts = {row["attempt"]: row["is_pruned"] for row in session.rows("known_attempts", as_of=at)}

@@ -34,8 +34,8 @@ def run(night: Night) -> dict[str, float | int]:
     n_users: dict[str, int] = {}
     choices: dict[str, ListChoice] | None = None
     with night.writing("evaluate") as files:
-        for view in dict.fromkeys((night.view, *VIEWS)):  # the deciding view first: it makes the choices
-            questions = exam(train, holdout, view, seed, now=past.now, after_days=night.after_days)
+        for view in dict.fromkeys((night.catalog.view, *VIEWS)):  # the deciding view first: it makes the choices
+            questions = exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
             outcome = contest(past, known, questions, models, baselines, seed, choices)
             answers, choices = outcome.answers, outcome.choices
             activity = past.activity[questions.users]
@@ -47,19 +47,19 @@ def run(night: Night) -> dict[str, float | int]:
                 columns |= {f"{answer.name}.{metric}": values for metric, values in answer.per_user.items()}
             columns |= {f"is_{name}": mask for name, mask in segments.items()}
             files.save_table(f"{view}.parquet", pa.table(columns))
-            if view == night.view:
+            if view == night.catalog.view:
                 files.save_table("lists.parquet", kept_lists(questions, {n: one.lists for n, one in answers.items()}))
                 share = _popular_share(answers, answered, train.n_items)
                 if "trace" in findings:  # else its rows are at fault already, and all lists are the popular ones
                     findings |= {"popular": share, "defect": integrity.defect_of_lists(share) or findings["defect"]}
             n_users[view] = len(questions.users)
-        metrics = [_finite(row) for view in dict.fromkeys((*VIEWS, night.view)) for row in rows[view]]
+        metrics = [_finite(row) for view in dict.fromkeys((*VIEWS, night.catalog.view)) for row in rows[view]]
         lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
         files.save_json("integrity.json", findings)
-    deciding = (row for row in rows[night.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))
+    deciding = (row for row in rows[night.catalog.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))
     ndcg = {f"ndcg_at_20.{row['model']}": round(row["value"], 5) for row in deciding if np.isfinite(row["value"])}
-    return {"users": n_users[night.view], **ndcg}
+    return {"users": n_users[night.catalog.view], **ndcg}
 
 
 def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[np.ndarray, dict[str, Any]]:

@@ -12,13 +12,13 @@ from recjobs.night.night import Night
 
 def run(night: Night) -> dict[str, float | str | None]:
     """Write the Verdict. A refused candidate is a result: the night goes on with the champion."""
-    each = night.user_metrics(night.view)
+    each = night.user_metrics(night.catalog.view)
     evaluation = night.evaluation()
     rows = evaluation.metrics
     champion = night.request.champion
 
     def shown(model: str) -> Shown:
-        of_lists = {r["metric"]: r["value"] for r in rows if (r["model"], r["view"]) == (model, night.view)}
+        of_lists = {r["metric"]: r["value"] for r in rows if (r["model"], r["view"]) == (model, night.catalog.view)}
         return Shown(each[f"{model}.ndcg"].to_numpy(), *(of_lists.get(m, 0.0) for m in ("coverage", "gini", "novelty")))
 
     bounds = night.catalog.gate.model_dump() | {"min_holdout_users": night.catalog.min_holdout_users}

@@ -76,10 +76,10 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
     user_ids = night.users()["user_id"].combine_chunks()
     pairs = rows.user_idx.astype(np.int64) * items.num_rows + rows.item_idx
     kept_out: np.ndarray | None = pairs
-    if night.view != "discovery":
+    if night.catalog.view != "discovery":
         kept_out = _disliked(night, rows, pairs)
-    if night.after_days is not None:
-        since = microseconds(night.request.as_of) - int(night.after_days * DAY)
+    if night.catalog.after_days is not None:
+        since = microseconds(night.request.as_of) - int(night.catalog.after_days * DAY)
         recent = pairs[rows.occurred_at >= since]
         kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
     taken = _sorted(pairs)

@@ -46,7 +46,7 @@ def run(night: Night) -> dict[str, Any]:
                 "publish_batch", batch=batch_id, pinned_champion=pinned, forced=forced, why=request.force
             )
             champion = publisher.row("champion")
-        alias = let_alias_follow(night.settings, night.catalog, _version(champion), _version(before))
+        alias = let_alias_follow(night.catalog, _version(champion), _version(before))
         with night.writing("publish") as files:
             files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen.model_version})
     return {"batch_id": batch_id, "moved": moved, "users": inspection.users, **alias}

@@ -19,7 +19,7 @@ def run(night: Night) -> dict[str, Any]:
             session.call("record_report", batch=night.batch_id, page=html)
             champion = session.row("champion")
         if kept and champion:
-            alias = let_alias_follow(night.settings, night.catalog, *[champion["model_version"]] * 2)
+            alias = let_alias_follow(night.catalog, *[champion["model_version"]] * 2)
     registry = night.registry()
     run_id = night.mlflow_run(registry)
     registry.attach(run_id, "report.html", html)

@@ -162,7 +162,7 @@ def test_a_model_that_is_put_in_charge_while_prune_begins_stays(make_world: Make
     world.rows("delete from champion_model", role="admin")
     for name, value in world.settings.items():
         monkeypatch.setenv(name, value)
-    look = prune.leftovers
+    look = prune.find_garbage
 
     def look_and_be_overtaken(*arguments: Any) -> Any:
         found = look(*arguments)
@@ -172,10 +172,10 @@ def test_a_model_that_is_put_in_charge_while_prune_begins_stays(make_world: Make
         assert done.code == 0, done.err
         return found
 
-    monkeypatch.setattr(prune, "leftovers", look_and_be_overtaken)
+    monkeypatch.setattr(prune, "find_garbage", look_and_be_overtaken)
     prune.run(load_catalog(world.name))
     assert "refit" in lying(world)[night]
-    monkeypatch.setattr(prune, "leftovers", look)
+    monkeypatch.setattr(prune, "find_garbage", look)
     prune.run(load_catalog(world.name))
     assert lying(world)[night] == {"refit", "begin", "validate"}
 
