@@ -1,4 +1,4 @@
-"""How a person is asked where the gate cannot tell: two tasks between `gate` and `refit`, of catalogs that want it."""
+"""Approval of inconclusive verdicts: two tasks between `gate` and `refit`, of catalogs that require it."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ APPROVE, KEEP = "Put the candidate in charge", "Keep the champion"
 
 
 class AskIfOpen(HITLOperator):
-    """Asks a person about a night's candidate if its verdict is inconclusive; else nobody is asked, and it ends."""
+    """Asks a person about a night's candidate if its verdict is inconclusive; else succeeds at once."""
 
     template_fields = ("subject", "body", "op_kwargs")
 
@@ -20,7 +20,7 @@ class AskIfOpen(HITLOperator):
         self.op_kwargs = op_kwargs
 
     def execute(self, context: Any) -> Any:
-        """Put the question, and wait for the answer without holding a worker."""
+        """Ask, and wait for the answer without holding a worker."""
         from recjobs.catalog.files import load_catalog
         from recjobs.operations import approve
 
@@ -33,8 +33,8 @@ class AskIfOpen(HITLOperator):
         return super().execute(context)
 
 
-def asked(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
-    """Return the two tasks in their order: put the question, note the answer. No answer in time keeps the champion."""
+def approval_tasks(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
+    """Return the two tasks in order: ask, store the answer. No answer in time keeps the champion."""
 
     @task(
         task_id="note_answer",
@@ -50,14 +50,14 @@ def asked(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
         if answer is None:
             return {"asked": False}
         person = answer["responded_by_user"]
-        said = (answer["params_input"] or {}).get("reason")
+        reason = (answer["params_input"] or {}).get("reason")
         with airflow_states():
             return approve.run(
                 load_catalog(catalog_name),
                 batch_id,
                 approved=answer["chosen_options"] == [APPROVE],
                 by=person["name"] if person else "nobody",
-                reason=said or ("no reason was given" if person else "no answer"),
+                reason=reason or ("no reason was given" if person else "no answer"),
                 at=str(answer["responded_at"]),
                 timed_out=person is None,
             )
@@ -68,7 +68,7 @@ def asked(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
         subject=f"{catalog_name}: put the candidate in charge?",
         options=[APPROVE, KEEP],
         defaults=[KEEP],
-        params={"reason": Param("", type="string", description="Why; it is kept with the verdict.")},
+        params={"reason": Param("", type="string", description="Why; it is stored with the verdict.")},
         response_timeout=timedelta(hours=hours),
         execution_timeout=timedelta(hours=1),
         on_failure_callback=explain_failure,

@@ -1,4 +1,4 @@
-"""How a step of `recjobs` becomes a task: what its errors mean to Airflow, when to try again, where its report is."""
+"""Tasks of the DAGs: how a step's errors map to Airflow, when to retry, and where the report is."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -6,25 +6,49 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperatorLink, task
+from airflow.sdk import BaseOperatorLink, CronTriggerTimetable, Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 log = logging.getLogger(__name__)
 
 OUTSIDE: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=20), "retry_exponential_backoff": True}
-"""For a step that waits for a system outside: tried again for about five minutes while that system is away."""
+"""For tasks that use an external system: retries for about five minutes."""
 
 INSIDE: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=5)}
-"""For a step that only computes: again if its process was killed. Its own errors end it at once."""
+"""For tasks that only compute: retries if the process was killed."""
+
+
+DAG: dict[str, Any] = {"catchup": False, "max_active_runs": 1, "default_args": {"owner": "recjobs"}}
+"""What all DAGs have in common."""
+
+AS_OF = Param(
+    None,
+    type=["null", "string"],
+    pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$",
+    title="as of",
+    description="Use only interactions before this instant, such as 2011-11-01T00:00:00Z; a bare date counts with its "
+    "whole day (UTC). Empty: everything there is.",
+)
+
+
+def cron(at: str, timezone: str) -> CronTriggerTimetable:
+    """Return a schedule whose first run is the next one due: without timedelta(0), unpausing starts a run at once."""
+    return CronTriggerTimetable(at, timezone=timezone, run_immediately=timedelta(0))
+
+
+def check_names(dag_run: Any, form: Collection[str]) -> None:
+    """Raise Misuse for a name in the request that is not in the form: Airflow lets those pass."""
+    from recjobs.errors import Misuse
+
+    if unknown := sorted(set(dag_run.conf or {}) - set(form)):
+        raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(form)}")
 
 
 @contextmanager
 def airflow_states() -> Iterator[None]:
-    """Translate what a step raises.
-
-    Late input: the task is skipped, and so is the rest of the night. An error that says a retry may help passes as it
-    is, and Airflow tries again. Everything else fails at once: tried again it would fail again.
-    """
+    """Translate the errors of a step: late input skips the task and the rest of the night, an error that a retry may
+    fix is raised as it is, and everything else fails without a retry."""
     from recjobs.errors import InputLate, RecjobsError
 
     try:
@@ -47,7 +71,7 @@ class ReportLink(BaseOperatorLink):
     name = "Report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the address of the report of the batch that the task worked on."""
+        """Return the URL of the report of the task's batch."""
         from recjobs.config import load_settings
 
         catalog, batch_id = operator.op_kwargs["catalog_name"], operator.op_kwargs["batch_id"]
@@ -55,7 +79,7 @@ class ReportLink(BaseOperatorLink):
 
 
 def explain_failure(context: dict[str, Any]) -> None:
-    """Say in the task's log what the failure means for the readers, and how to go on."""
+    """Log what the failure means for readers, and how to continue."""
     step = context["ti"].task_id
     arguments = getattr(context["ti"].task, "op_kwargs", {})
     catalog, batch_id = arguments.get("catalog_name"), arguments.get("batch_id")
@@ -71,23 +95,20 @@ def explain_failure(context: dict[str, Any]) -> None:
 
 
 def begin(catalog_name: str, form: Collection[str]) -> Any:
-    """Return the task that begins a night with what was filled into its form; its result is the batch id."""
+    """Return the task that begins a night from its form; its result is the batch id."""
 
     @task(task_id="begin", execution_timeout=timedelta(hours=1), on_failure_callback=explain_failure, **OUTSIDE)
     def run(catalog_name: str, params: Any, dag_run: Any) -> str:
         from recjobs.catalog.files import load_catalog
-        from recjobs.errors import Misuse
         from recjobs.night.runner import begin_night
         from recjobs.operations import deadline
 
         with airflow_states():
-            # Airflow checks the values of the names it knows, and lets others pass.
-            if unknown := sorted(set(dag_run.conf or {}) - set(form)):
-                raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(form)}")
+            check_names(dag_run, form)
             catalog, as_of = load_catalog(catalog_name), params["as_of"]
             if dag_run.run_type == "scheduled" and catalog.schedule.deadline:
-                met_by = deadline.run(catalog, dag_run.run_after)
-                raise AirflowSkipException(f"the input had come before the deadline, and began {met_by}")
+                batch_id = deadline.run(catalog, dag_run.run_after)
+                raise AirflowSkipException(f"the input had come before the deadline, and began {batch_id}")
             if as_of is None and catalog.live and dag_run.logical_date:
                 as_of = dag_run.logical_date.isoformat()
             renamed = {"half_life_days": "recency.half_life_days"}
@@ -102,7 +123,7 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
 
 
 def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: Any = (), **options: Any) -> Any:
-    """Return the task that runs `recjobs.steps.<name>`; its result is the step's own small JSON."""
+    """Return the task that runs `recjobs.steps.<name>`; its result is the step's."""
 
     @task(
         task_id=name,
@@ -124,7 +145,7 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
             outlet_events[asset].extra = {"batch_id": batch_id}
         return result
 
-    made = run(catalog_name=catalog_name, batch_id=batch_id)
+    result = run(catalog_name=catalog_name, batch_id=batch_id)
     if name in {"gate", "publish", "report"}:
-        made.operator.operator_extra_links = (ReportLink(),)
-    return made
+        result.operator.operator_extra_links = (ReportLink(),)
+    return result

@@ -37,23 +37,19 @@ scheduled on the asset starts when new lists are live.
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag
-from night_approval import asked
-from night_tasks import INSIDE, OUTSIDE, begin, step
+from airflow.sdk import Asset, AssetOrTimeSchedule, Param, chain, dag
+from night_approval import approval_tasks
+from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, begin, cron, step
 
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.files import load_catalogs
-
-DATE_OR_INSTANT = (
-    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"
-)
 
 AFTER_BEGIN = "{{ ti.xcom_pull(task_ids='begin') }}"
 """The batch id for a task that does not follow `begin` directly."""
 
 
 def form(catalog: Catalog) -> dict[str, Param]:
-    """Return what may be asked of one night; nothing filled in means an ordinary night."""
+    """Return the parameters of one night; without values it is an ordinary night."""
 
     def override(kind: str, usual: float | None, meaning: str, **bounds: float) -> Param:
         description = f"{meaning} Empty: {'none' if usual is None else usual}, as in the catalog file."
@@ -61,14 +57,7 @@ def form(catalog: Catalog) -> dict[str, Param]:
 
     model = catalog.model
     return {
-        "as_of": Param(
-            None,
-            type=["null", "string"],
-            pattern=DATE_OR_INSTANT,
-            title="as of",
-            description="Use only interactions before this instant, such as 2011-11-01T00:00:00Z; a bare date counts "
-            "with its whole day (UTC). Empty: everything there is.",
-        ),
+        "as_of": AS_OF,
         "factors": override(
             "integer", model.factors, "Numbers that describe a user or an item.", minimum=1, maximum=1024
         ),
@@ -92,8 +81,7 @@ def nightly(catalog: Catalog) -> None:
     """Make the DAG of one catalog."""
     schedule: Any = None
     if at := catalog.schedule.cron or catalog.schedule.deadline:
-        # Without a start date, and with timedelta(0), unpausing starts no run at once: the first is the next one due.
-        schedule = CronTriggerTimetable(at, timezone=catalog.schedule.timezone, run_immediately=timedelta(0))
+        schedule = cron(at, catalog.schedule.timezone)
     if catalog.schedule.asset:
         schedule = AssetOrTimeSchedule(timetable=schedule, assets=[Asset(catalog.schedule.asset)])
 
@@ -102,21 +90,21 @@ def nightly(catalog: Catalog) -> None:
         description=catalog.description,
         doc_md=__doc__,
         schedule=schedule,
-        catchup=False,
-        max_active_runs=1,
         dagrun_timeout=timedelta(hours=20),
         params=form(catalog),
         tags=["recjobs", catalog.name],
-        default_args={"owner": "recjobs"},
+        **DAG,
     )
     def night() -> None:
         name = catalog.name
         lists = Asset(f"{name}_lists", f"recjobs://{name}/lists")
         batch_id = begin(name, list(form(catalog)))
         gate = step("gate", name, batch_id, hours=1, **INSIDE)
+        needs_approval = catalog.gate.approval == "required"
+        approval = approval_tasks(name, batch_id, catalog.gate.approval_hours) if needs_approval else []
         keeps = catalog.gate.on_refused == "keep"
-        # Where a refused candidate leaves the lists as they are, all between gate and report is skipped. Then report
-        # must not hang on begin, which succeeds in nights that are skipped from extract on as well.
+        # With `keep`, a refusal skips the tasks between gate and report. Then report must not depend on begin, which
+        # also succeeds in nights that are skipped from extract on.
         after: Any = {"trigger_rule": "none_failed_min_one_success"} if keeps else {}
         report = step("report", name, AFTER_BEGIN if keeps else batch_id, hours=1, **OUTSIDE, **after)
         if keeps:
@@ -128,7 +116,7 @@ def nightly(catalog: Catalog) -> None:
             step("train", name, batch_id, hours=4, **INSIDE),
             step("evaluate", name, batch_id, hours=2, **INSIDE),
             gate,
-            *(asked(name, batch_id, catalog.gate.approval_hours) if catalog.gate.approval == "required" else ()),
+            *approval,
             step("refit", name, batch_id, hours=4, **OUTSIDE),
             step("score", name, batch_id, hours=4, **INSIDE),
             step("inspect", name, batch_id, hours=1, **OUTSIDE),

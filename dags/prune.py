@@ -1,42 +1,41 @@
 """
 # Prune
 
-Lets go of what old nights left, every day, catalog by catalog: the lists of all but the latest five published batches
-(never the live one's), then the artifacts and records that nobody needs any more. `keep` in a catalog's file says for
-how long what published nothing stays. Readers notice nothing; `recjobs roll-back` can go to any batch that is kept.
+Removes what old nights left, every day, catalog by catalog: the lists of all but the latest five published batches
+(never the live one's), then the artifacts and records that nothing needs any more. `keep` in a catalog's file says how
+long the artifacts of unpublished nights stay. Readers notice nothing; `recjobs roll-back`
+can go to any batch that is kept.
 
 **A task waits for its retry:** a reader or a publish holds what it needs (exit code 75). What it did stays done, and
 the next try, or tomorrow's, goes on. **It failed:** its log ends with the reason.
 
-**Trigger** with *dry run* first, if in doubt: the result of each task then lists what would go, and nothing does.
+**Trigger** with *dry run* first, if in doubt: the result of each task then lists what would be removed.
 By hand: `recjobs prune --catalog <catalog> [--dry-run]`.
 """
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param, dag, task
-from night_tasks import OUTSIDE, airflow_states
+from airflow.sdk import Param, dag, task
+from night_tasks import DAG, OUTSIDE, airflow_states, cron
 
 from recjobs.catalog.files import load_catalogs
 
 
 @dag(
     doc_md=__doc__,
-    description="Let go of what old nights left",
+    description="Remove what old nights left",
     # Midday: most nights are over, and somebody is there.
-    schedule=CronTriggerTimetable("30 11 * * *", timezone="UTC", run_immediately=timedelta(0)),
-    catchup=False,
-    max_active_runs=1,
+    schedule=cron("30 11 * * *", "UTC"),
     max_active_tasks=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=20),
-    params={"dry_run": Param(False, type="boolean", title="dry run", description="Only say what would go.")},
+    params={"dry_run": Param(False, type="boolean", title="dry run", description="Only list what would be removed.")},
     tags=["recjobs"],
-    default_args={"owner": "recjobs"},
+    **DAG,
 )
 def prune() -> None:
-    """Make the DAG: a task a catalog, none waiting for another."""
+    """Make the DAG: an independent task per catalog."""
 
     @task(execution_timeout=timedelta(hours=4), **OUTSIDE)
     def prune(catalog_name: str, params: Any) -> dict[str, Any]:

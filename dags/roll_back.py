@@ -4,7 +4,7 @@
 Makes an earlier batch live again, and the model of that batch the champion, in one transaction: every reader sees it
 with its next request. Nothing is computed and nothing is deleted: rolling forward is the same, with the later batch.
 
-Without a batch id it goes back to the batch that was live before. The reason is kept in the publish log
+Without a batch id it goes back to the batch that was live before. The reason is stored in the publish log
 (`select * from <catalog>.publish_log`). A batch that was rolled back is not published again by a rerun of its night.
 
 By hand: `recjobs roll-back --catalog <catalog> [--batch-id <batch id>]`.
@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from night_tasks import airflow_states
+from night_tasks import DAG, airflow_states
 
 from recjobs.catalog.files import load_catalogs
 
@@ -23,8 +23,6 @@ from recjobs.catalog.files import load_catalogs
     doc_md=__doc__,
     description="Make an earlier batch live again",
     schedule=None,
-    catchup=False,
-    max_active_runs=1,
     is_paused_upon_creation=False,
     params={
         "catalog": Param(type="string", enum=sorted(load_catalogs()), description="Whose lists to take back."),
@@ -35,15 +33,15 @@ from recjobs.catalog.files import load_catalogs
             title="batch id",
             description="The batch to return to, as in select batch_id from <catalog>.batches. Empty: the one before.",
         ),
-        "reason": Param(type="string", minLength=3, description="Why; it is kept in the publish log."),
+        "reason": Param(type="string", minLength=3, description="Why; it is stored in the publish log."),
     },
     tags=["recjobs"],
-    default_args={"owner": "recjobs"},
+    **DAG,
 )
 def roll_back() -> None:
     """Make the DAG."""
 
-    # Never tried again by itself: without a batch id, doing it twice goes back two batches.
+    # No retries: without a batch id, a second try would go back another batch.
     @task(execution_timeout=timedelta(minutes=10), retries=0)
     def roll_back(params: Any) -> dict[str, Any]:
         from recjobs.catalog.files import load_catalog

@@ -10,8 +10,8 @@ and whenever somebody triggers it.
 
 - **`begin`** reads the input as a night would, and pins the study. The same input, code, file and champion as an
   earlier study: that one goes on.
-- **`trial`** is one recipe. The list of its mapped tasks shows what each was worth (NDCG@20) and what it was; as many
-  run beside each other as the machine has cores, one thread each, unless `RECJOBS_THREADS` says otherwise.
+- **`trial`** is one recipe. The list of its mapped tasks shows the value (NDCG@20) and recipe of each; as many run
+  at once as the machine has cores, with one thread each unless `RECJOBS_THREADS` says otherwise.
 - **`finish`** writes the page (best value against time, what mattered, every trial), which it links to.
 
 What you may see, and what to do:
@@ -30,30 +30,20 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
-from night_tasks import INSIDE, OUTSIDE, ReportLink, airflow_states
+from airflow.sdk import Param, dag, get_current_context, task
+from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, ReportLink, airflow_states, check_names, cron
 
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.files import load_catalogs
 from recjobs.config import load_settings
 
-DATE_OR_INSTANT = (
-    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$"
-)
 THREADS = load_settings().threads or 1
-BESIDE = max(1, (os.cpu_count() or 1) // THREADS)
-"""Trials at a time: two of one thread each are done sooner than one after the other with two."""
+CONCURRENT = max(1, (os.cpu_count() or 1) // THREADS)
+"""Concurrent trials: two with one thread each finish sooner than two in a row with two threads."""
 FORM = {
     "minutes": Param(15, type="number", exclusiveMinimum=0, description="How long trials may run, all in all."),
     "trials": Param(60, type="integer", minimum=1, maximum=1000, description="How many there are at most."),
-    "as_of": Param(
-        None,
-        type=["null", "string"],
-        pattern=DATE_OR_INSTANT,
-        title="as of",
-        description="Use only interactions before this instant, such as 2011-11-01T00:00:00Z; a bare date counts with "
-        "its whole day (UTC). Empty: everything there is.",
-    ),
+    "as_of": AS_OF,
 }
 
 
@@ -61,12 +51,10 @@ FORM = {
 def begin(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> list[int]:
     """Return the numbers of the study's trials; its id is the XCom study_id."""
     from recjobs.catalog.files import load_catalog
-    from recjobs.errors import Misuse
     from recjobs.operations import tune as search
 
     with airflow_states():
-        if unknown := sorted(set(dag_run.conf or {}) - set(FORM)):
-            raise Misuse(f"unknown in the request: {', '.join(unknown)}; known are {', '.join(FORM)}")
+        check_names(dag_run, FORM)
         study = search.begin(load_catalog(catalog_name), as_of=params["as_of"], publish=True)
     ti.xcom_push("study_id", study["study_id"])
     return list(range(params["trials"]))
@@ -74,12 +62,12 @@ def begin(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> list[int]:
 
 @task(
     execution_timeout=timedelta(hours=4),
-    max_active_tis_per_dagrun=BESIDE,
+    max_active_tis_per_dagrun=CONCURRENT,
     map_index_template="{{ trial_was }}",
     **INSIDE,
 )
 def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[str, Any]:
-    """Return what one recipe was worth."""
+    """Return the result of one trial."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     from recjobs.catalog.files import load_catalog
@@ -87,16 +75,16 @@ def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[st
 
     context = get_current_context()
     with airflow_states():
-        made = search.trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
-        context["trial_was"] = made["said"][:200]  # Airflow keeps 250 characters of it
-        if made["state"] == "skipped":
+        result = search.trial(load_catalog(catalog_name), study_id, number, 60 * params["minutes"], THREADS)
+        context["trial_was"] = result["said"][:200]  # Airflow keeps 250 characters of it
+        if result["state"] == "skipped":
             raise AirflowSkipException(f"the {params['minutes']:g} minutes were over before trial {number} ended")
-        return made
+        return result
 
 
 @task(execution_timeout=timedelta(hours=1), trigger_rule="none_failed", **OUTSIDE)
 def finish(catalog_name: str, batch_id: str) -> dict[str, Any]:
-    """Return what was found; batch_id: the study's id, under which the web app shows its page."""
+    """Return the result of the study; batch_id: its id, under which the web app shows its page."""
     from recjobs.catalog.files import load_catalog
     from recjobs.operations import tune as search
 
@@ -108,28 +96,25 @@ def tune(catalog: Catalog) -> None:
     """Make the DAG of one catalog."""
     schedule: Any = None
     if at := catalog.schedule.tune:
-        # Without a start date, and with timedelta(0), unpausing starts no run at once: the first is the next one due.
-        schedule = CronTriggerTimetable(at, timezone=catalog.schedule.timezone, run_immediately=timedelta(0))
+        schedule = cron(at, catalog.schedule.timezone)
 
     @dag(
         dag_id=f"tune_{catalog.name}",
         description=f"Search for a better recipe: {catalog.description}",
         doc_md=__doc__,
         schedule=schedule,
-        catchup=False,
-        max_active_runs=1,
         dagrun_timeout=timedelta(hours=20),
         params=FORM,
         tags=["recjobs", catalog.name],
-        default_args={"owner": "recjobs"},
+        **DAG,
     )
     def search() -> None:
         numbers = begin(catalog_name=catalog.name)
         study_id = numbers["study_id"]
-        made = trial.partial(catalog_name=catalog.name, study_id=study_id).expand(number=numbers)
+        results = trial.partial(catalog_name=catalog.name, study_id=study_id).expand(number=numbers)
         last = finish(catalog_name=catalog.name, batch_id=study_id)
         last.operator.operator_extra_links = (ReportLink(),)
-        made >> last
+        results >> last
 
     search()
 

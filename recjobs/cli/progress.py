@@ -104,10 +104,7 @@ def run_study(
     study, budget = Study.open(catalog, began["study_id"]), tune.Budget(seconds, n_trials)
     done = study.trials()
     console.print(f"{'resuming' if done else 'study'} {study.request.study_id} of {catalog.name}, {_so_far(done)}")
-    with (
-        measured("tune", catalog),
-        _progress(console, TextColumn("{task.description}"), BarColumn()) as progress,
-    ):
+    with measured("tune", catalog), _progress(console, TextColumn("{task.description}"), BarColumn()) as progress:
         task = progress.add_task(_so_far(done), total=1.0, completed=_share(done, budget))
         if budget.is_spent(done):
             console.print("the study is finished: a longer --timeout or more --trials continue it")

@@ -1,1 +1,1 @@
-"""The night as its steps see it: its request, what steps hand over, its verdict, and the runner."""
+"""The night: its request, the files its steps hand over, its decision, and the runner."""

@@ -1,6 +1,6 @@
-"""What the steps of a night leave for each other: every file's name and format, read by one typed method each.
+"""The files that the steps of a night hand over, each read by one typed method.
 
-All of them raise ModelRefused where the step has not finished, or where a file is missing or was changed.
+Each raises ModelRefused if the step has not finished, or the file is missing or was changed.
 """
 
 from collections.abc import Iterator
@@ -30,23 +30,23 @@ class _Stored(BaseModel):
 
 
 class InputAccount(_Stored):
-    """Where the rows that were read went (`counts`), and the broken rules of the data, each as `Finding.to_json`."""
+    """The counts of rows by outcome, and the findings, each as `Finding.to_json`."""
 
     counts: dict[str, int]
     findings: list[dict[str, Any]]
 
 
 class Evaluation(_Stored):
-    """metrics: rows as the view `evaluations` has them; users: how many were asked, by view."""
+    """metrics: rows as in the view `evaluations`; users: how many were evaluated, by view."""
 
     metrics: list[dict[str, Any]]
     users: dict[str, int]
     lists: dict[str, Any] = {}
-    """`ListChoice` of candidate and champion."""
+    """The `ListChoice` of candidate and champion."""
 
 
 class ChosenModel(_Stored):
-    """What the lists are made with. source: `refit`, `champion` or `none` (popular lists only)."""
+    """The model of the lists. source: `refit`, `champion` or `none` (popular lists only)."""
 
     verdict: str
     reason: str
@@ -56,7 +56,7 @@ class ChosenModel(_Stored):
 
 
 class Inspection(_Stored):
-    """The finished lists' checksum, how many there are, how many are not empty, and what was measured of them."""
+    """The finished lists' checksum, count, count of filled ones, and measured values."""
 
     checksum: str
     users: int
@@ -88,20 +88,20 @@ class Handovers:
         return self.files.writing(step, resume_key=resume_key)
 
     def stored_request(self) -> dict[str, Any]:
-        """The request as JSON: that of an older version of this code may be no `Request`."""
+        """The request as JSON; an older version may have stored one that is no valid `Request`."""
         return self.files.load_json("begin", "request.json")
 
     def extracted_sources(self) -> list[dict[str, Any]]:
-        """Of each source its `files`, how many rows were `read`, and how many each rule `excluded`."""
+        """Per source its `files`, the number of rows `read`, and those `excluded` by rule."""
         sources: list[dict[str, Any]] = self.files.load_json("extract", "extract.json")["sources"]
         return sources
 
     def source_rows(self, index: int) -> pq.ParquetFile:
-        """The rows of one source, as they came."""
+        """The rows of one source, unchanged."""
         return self.files.open_table("extract", f"source-{index:03d}.parquet")
 
     def described_rows(self, of: Literal["users", "items"]) -> pa.Table:
-        """The rows of the catalog's own file of users or items, as they came."""
+        """The rows of the catalog's own file of users or items, unchanged."""
         return self.files.load_table("extract", f"{of}.parquet")
 
     def interactions(self) -> Interactions:
@@ -109,11 +109,11 @@ class Handovers:
         return Interactions.from_table(self.files.load_table("validate", "interactions.parquet"))
 
     def users(self) -> pa.Table:
-        """A row a user, by index: id and attributes."""
+        """A row per user, by index: id and attributes."""
         return self.files.load_table("validate", "users.parquet")
 
     def items(self, columns: list[str] | None = None) -> pa.Table:
-        """A row an item, by index: id and attributes."""
+        """A row per item, by index: id and attributes."""
         return self.files.load_table("validate", "items.parquet", columns)
 
     def ids(self, of: Literal["users", "items"]) -> list[str]:
@@ -126,18 +126,18 @@ class Handovers:
         return self.files.load_table("validate", "rejected.parquet")
 
     def input_account(self) -> InputAccount:
-        """What became of the rows that were read."""
+        """The counts and findings of validation."""
         return InputAccount.model_validate(self.files.load_json("validate", "findings.json"))
 
     def profile(self) -> Profile:
-        """The profile of the newest rows; which users are active in it is not kept."""
+        """The profile of the newest rows, without its active users."""
         stored = self.files.load_json("validate", "profile.json")
         items = self.files.load_table("validate", "profile_items.parquet")
         user_ids = self.users()["user_id"].combine_chunks()
         return Profile(stored["n"], stored["histograms"], items, user_ids, pa.array([], pa.string()))
 
     def drift(self) -> dict[str, Any]:
-        """`compared_with`: the earlier batch, or None; `features`: how far each moved since, as `Moved.to_json`."""
+        """`compared_with`: the earlier batch or None; `features`: the drift of each, as `Moved.to_json`."""
         return self.files.load_json("validate", "drift.json")
 
     def train(self) -> Interactions:
@@ -149,30 +149,30 @@ class Handovers:
         return Interactions.from_table(self.files.load_table("split", "holdout.parquet"))
 
     def cutoff(self) -> Cutoff:
-        """The instant of the cut, and why it is that one."""
+        """The cutoff, with the rule that chose it."""
         stored = self.files.load_json("split", "cutoff.json")
         return Cutoff(datetime.fromisoformat(stored["at"]), stored["rule"], stored["why"])
 
     def candidate(self) -> "StoredModel":
-        """The candidate. Raises ModelUnreadable when the file that `train` wrote holds no model."""
+        """The candidate. Raises ModelUnreadable if the file holds no model."""
         return self._model("train", "candidate.npz")
 
     def champion_recipe_factors(self) -> "Factors":
-        """Factors of the champion's recipe, fit on the train part: left where the champion has seen the holdout."""
+        """Factors of the champion's recipe fit on the train part; written if the champion has seen the holdout."""
         from recjobs.core.model.als import Factors
 
         return Factors(**self.files.load_arrays("train", "champion_recipe.npz"))
 
     def training(self) -> dict[str, Any]:
-        """`recipe`, `warm` (whether the fit began with the champion's factors), `iterations`, `interactions`."""
+        """`recipe`, `warm` (started from the champion's factors), `iterations`, `interactions`."""
         return self.files.load_json("train", "train.json")
 
     def evaluation(self) -> Evaluation:
-        """What the models were worth on the holdout."""
+        """The metrics of all models on the holdout."""
         return Evaluation.model_validate(self.files.load_json("evaluate", "evaluation.json"))
 
     def user_metrics(self, view: str) -> pa.Table:
-        """A row a user of the holdout: `<model>.<metric>`, and whether the user is in each segment."""
+        """A row per holdout user: `<model>.<metric>`, and `is_<segment>`."""
         return self.files.load_table("evaluate", f"{view}.parquet")
 
     def holdout_lists(self) -> pa.Table:
@@ -180,42 +180,42 @@ class Handovers:
         return self.files.load_table("evaluate", "lists.parquet")
 
     def candidate_defect(self) -> str | None:
-        """What is wrong with the candidate's factors, whatever their metrics."""
+        """Why the candidate's factors are invalid, if they are."""
         defect: str | None = self.files.load_json("evaluate", "integrity.json")["defect"]
         return defect
 
     def gate_verdict(self) -> Verdict:
-        """The verdict as the gate left it, whatever a person answered."""
+        """The verdict of the gate, without an approval."""
         return Verdict.from_json(self.files.load_json("gate", "verdict.json"))
 
     def answer(self) -> Answer | None:
-        """What a person answered to an inconclusive verdict; None: nothing yet."""
+        """The answer to an inconclusive verdict, if there is one."""
         return Answer(**self.files.load_json("approve", "answer.json")) if self.is_done("approve") else None
 
     def chosen_model(self) -> ChosenModel:
-        """The model that the lists are made with."""
+        """The model of the lists."""
         return ChosenModel.model_validate(self.files.load_json("refit", "model.json"))
 
     def refit_model(self) -> "StoredModel":
-        """The model that was fit on everything: left where the candidate was promoted."""
+        """The model fit on everything; written if the candidate was promoted."""
         return self._model("refit", "model.npz")
 
     def list_chunks(self) -> Iterator[pq.ParquetFile]:
-        """The finished lists, a row a user, as the table top_n has them; in chunks, in order."""
+        """The finished lists in chunks, a row per user, as in the table top_n."""
         for name in sorted(self.files.manifest("score")):
             if name.startswith("top_n-"):
                 yield self.files.open_table("score", name)
 
     def scored(self, of: Literal["similar", "popular", "items", "history"]) -> pq.ParquetFile:
-        """What is published beside the lists: similar items, popular lists, the items, users' latest interactions."""
+        """Similar items, popular lists, items, or users' latest interactions, as published."""
         return self.files.open_table("score", f"{of}.parquet")
 
     def inspection(self) -> Inspection:
-        """The outcome of checking the finished lists."""
+        """The result of inspecting the finished lists."""
         return Inspection.model_validate(self.files.load_json("inspect", "inspection.json"))
 
     def exposure(self) -> pa.Table:
-        """In how many lists each item is: counted before the flip, which need not wait for it."""
+        """In how many lists each item is."""
         return self.files.load_table("inspect", "exposure.parquet")
 
     def _model(self, step: str, name: str) -> "StoredModel":

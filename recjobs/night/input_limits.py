@@ -1,4 +1,4 @@
-"""What the input as a whole must look like: the catalog's limits, applied to what tonight was read."""
+"""The catalog's limits on the input as a whole."""
 
 from recjobs.core.rows import drift as core_drift
 from recjobs.core.rows import volume
@@ -12,7 +12,7 @@ from recjobs.night.night import Night
 
 
 def of_the_night(night: Night, counts: dict[str, int], interactions: Interactions, tally: Tally) -> list[Finding]:
-    """What is wrong with the input as a whole."""
+    """Return the findings about the input as a whole."""
     catalog, request = night.catalog, night.request
     limits = catalog.limits
     findings = []
@@ -60,7 +60,7 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
 
 
 def earlier_profile(night: Night) -> Profile | None:
-    """What the last accepted night's newest rows looked like; None where there is none, or its files are gone."""
+    """The profile of the last accepted night; None if there is none or its files are gone."""
     if not night.request.history:
         return None
     try:
@@ -70,13 +70,13 @@ def earlier_profile(night: Night) -> Profile | None:
 
 
 def drift(night: Night, before: Profile, now: Profile) -> list[Moved]:
-    """How far each feature moved; nothing where a window holds too few rows to say."""
+    """The drift of each feature; empty if a window has too few rows."""
     enough = min(before.n, now.n) >= night.catalog.limits.drift.min_interactions
     return core_drift.compare(before, now) if enough else []
 
 
 def of_drift(night: Night, moved: list[Moved]) -> list[Finding]:
-    """A finding for each feature that moved further than the catalog allows."""
+    """A finding for each feature that drifted further than the catalog allows."""
     limits = night.catalog.limits.drift
     return [
         of_night(

@@ -1,4 +1,4 @@
-"""The lists of a night: the one maker, with tonight's model and all that is known tonight."""
+"""The lists of a night, made with tonight's model and all that is known tonight."""
 
 from functools import cached_property
 
@@ -13,11 +13,11 @@ from recjobs.core.rows.instants import microseconds
 from recjobs.night.night import Night
 
 SPARE = 10
-"""Places behind those that are served whose items have reasons too: rules may bring them forward."""
+"""Places below the served ones that get reasons too, since rules may move their items up."""
 
 
 class NightLists:
-    """Makes a night's lists for any of its users: `score` for all, `trace` for one."""
+    """Make a night's lists: `score` for all users, `trace` for one."""
 
     def __init__(self, night: Night) -> None:
         self.night, self.items, users = night, night.items(), night.users()
@@ -52,12 +52,11 @@ class NightLists:
         return np.array([user_id in users for user_id in self.user_ids.to_pylist()], bool)
 
     def of(self, users: np.ndarray, n: int) -> Lists:
-        """The lists of n items of these users (user_idx), with reasons."""
+        """Return lists of n items for these users (user_idx), with reasons."""
         return self.maker.lists(users, n, min(n, self.night.catalog.top_n.served + SPARE))
 
     def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
-        """Where the model's part of each list comes from: `als`, `foldin` (the user came after the fit); `popular`
-        where it has none."""
+        """The source of each list: `als`, `foldin` (the user came after the fit) or `popular`."""
         if self.maker.model is None:
             return pa.array(np.full(users.size, "popular"))
         known = np.where(self._knew_user[users], "als", "foldin")

@@ -1,4 +1,4 @@
-"""What a night was asked to do, pinned when it began."""
+"""The request of a night, pinned when it begins."""
 
 from datetime import datetime
 from typing import Any
@@ -9,10 +9,12 @@ from recjobs.catalog.file import Catalog
 from recjobs.core.rows.volume import PastNight
 
 
-class ChampionPin(BaseModel):
-    """The champion a night is held against, as it was when the night began."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class ChampionPin(_Frozen):
+    """The champion that a night is compared with, as of its begin."""
 
     model_version: str
     batch_id: str
@@ -22,10 +24,8 @@ class ChampionPin(BaseModel):
     recipe: dict[str, Any]
 
 
-class ChallengerPin(BaseModel):
-    """The challenger whose recipe a night trains, as it was when the night began."""
-
-    model_config = ConfigDict(frozen=True)
+class ChallengerPin(_Frozen):
+    """The challenger whose recipe a night trains, as of its begin."""
 
     study_id: str
     recipe: dict[str, Any]
@@ -34,48 +34,44 @@ class ChallengerPin(BaseModel):
     base_value: float | None
 
 
-class LivePin(BaseModel):
-    """The live batch as it was when the night began: the lists that tonight's are compared with."""
-
-    model_config = ConfigDict(frozen=True)
+class LivePin(_Frozen):
+    """The live batch as of a night's begin: tonight's lists are compared with its lists."""
 
     batch_id: str
     checksum: str
     input_hash: str
 
 
-class Request(BaseModel):
-    """What one night was asked to do. No step reads anything else of the outside state."""
-
-    model_config = ConfigDict(frozen=True)
+class Request(_Frozen):
+    """The request of one night. No step reads other state from outside."""
 
     batch_id: str
     as_of: datetime
     """Exclusive end of what this night may see."""
     began_at: datetime
-    """The clock when the night began; a later time in the input lies in the future."""
+    """The clock when the night began; later times in the input lie in the future."""
     overrides: dict[str, Any]
     force: str | None
-    """Why the operator publishes in spite of a refusal, or null."""
+    """Why to publish despite a refusal, or null."""
     publish: bool
     seed: int
     champion: ChampionPin | None
     challenger: ChallengerPin | None = None
-    """Where the recipe of `catalog` is from, if not from its file."""
+    """The source of the catalog's recipe, if that is not its file."""
     live_batch: LivePin | None = None
     history: tuple[PastNight, ...] = ()
-    """Earlier accepted nights, newest first: what is usual."""
+    """Earlier accepted nights, newest first."""
     base: str | None = None
-    """The batch whose accepted interactions tonight's increment is added to."""
+    """The batch to whose accepted interactions tonight's increment is added."""
     input: dict[str, Any]
     """`hash` of all input bytes, and each file's path, size and hash."""
     code_version: str
     catalog: Catalog
-    """The catalog, overrides and the challenger's recipe included, as it was when the night began."""
+    """The catalog with overrides and the challenger's recipe, as of the begin."""
 
-    def asks_the_same_as(self, stored: dict[str, Any]) -> bool:
-        """Whether the night of a request.json was asked the same, whatever the clock and what was in charge then. An
-        older version of this code may have stored a request that this one could not read."""
+    def is_same_as(self, stored: dict[str, Any]) -> bool:
+        """Whether a stored request equals this one, apart from the clock and what was in charge. Not parsed: an older
+        version of this code may have written it."""
         ignored = {"batch_id", "as_of", "began_at", "champion", "live_batch", "history", "base"}
-        asked = self.model_dump(mode="json", exclude=ignored)
-        return asked == {key: value for key, value in stored.items() if key not in ignored}
+        own = self.model_dump(mode="json", exclude=ignored)
+        return own == {key: value for key, value in stored.items() if key not in ignored}

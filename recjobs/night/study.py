@@ -1,7 +1,7 @@
-"""A study: a search for a better recipe, pinned when it begins. Its trials are small files, one each.
+"""A study: a search for a better recipe, pinned when it begins, with a file per trial.
 
-They lie under `<root>/<catalog>/_tune/<study_id>/`: request.json, trial-00000.json, ... Whoever makes a trial reads the
-finished ones first, so that processes may come, go and be killed.
+The files are `<root>/<catalog>/_tune/<study_id>/request.json, trial-00000.json, ...`. A trial reads the finished ones
+first, so that several processes can run trials, and any can be killed.
 """
 
 import hashlib
@@ -29,16 +29,16 @@ from recjobs.night.request import ChampionPin
 
 
 class StudyRequest(BaseModel):
-    """What a study was asked. All of its trials are of the same input, cut at the same instant."""
+    """The request of a study. All its trials use the same input, cut at the same instant."""
 
     model_config = ConfigDict(frozen=True)
 
     study_id: str = ""
     batch_id: str
-    """The night whose validated interactions are searched on."""
+    """The night whose validated interactions are used."""
     as_of: datetime
     data_cutoff: datetime
-    """Nothing from this instant on is seen: it is the gate's."""
+    """The exclusive end of what trials see; the rest is the gate's."""
     began_at: datetime
     publish: bool
     champion: ChampionPin | None
@@ -47,24 +47,24 @@ class StudyRequest(BaseModel):
     space: dict[str, Any]
     code_version: str
     catalog: Catalog
-    """As its file has it."""
+    """The catalog as in its file."""
 
     def named(self) -> "StudyRequest":
-        """The same with its id: a study that is asked the same, of the same input, has the same."""
-        asked = self.model_dump(mode="json", exclude={"study_id", "batch_id", "began_at"})
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        """Return the request with its id, a hash of what is asked and of the input."""
+        content = self.model_dump(mode="json", exclude={"study_id", "batch_id", "began_at"})
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return self.model_copy(update={"study_id": f"tune-{self.as_of:%Y%m%dT%H%M%SZ}-{digest[:8]}"})
 
 
 def data_cutoff(as_of: datetime, holdout_days: float, champion: ChampionPin | None) -> datetime:
-    """Where what a search may see ends: before any holdout that the gate may ask about from this night on."""
+    """The end of what a search may see: before any holdout that the gate may use from this night on."""
     latest = as_of - timedelta(days=holdout_days)
     return min(latest, champion.data_cutoff) if champion else latest
 
 
 @dataclass
 class Study:
-    """One study, as its request has it, and its trials so far."""
+    """One study: its request and its trials so far."""
 
     request: StudyRequest
     records: Records
@@ -73,7 +73,7 @@ class Study:
 
     @classmethod
     def open(cls, catalog: Catalog, study_id: str) -> "Study":
-        """The study that was begun under this id. Raises Misuse when none was."""
+        """Open a study by its id. Raises Misuse if there is none."""
         settings = load_settings()
         records = Records(settings.artifacts, f"{catalog.name}/_tune/{study_id}")
         stored = records.load("request.json")
@@ -83,7 +83,7 @@ class Study:
 
     @classmethod
     def begin(cls, request: StudyRequest) -> "Study":
-        """The study of a named request: the one that was begun before, or a new one."""
+        """Open the study of a named request, or create it."""
         settings = load_settings()
         records = Records(settings.artifacts, f"{request.catalog.name}/_tune/{request.study_id}")
         if records.load("request.json") is None:
@@ -99,20 +99,19 @@ class Study:
 
     @property
     def planned(self) -> list[Recipe]:
-        """What is tried before anything is drawn: the known recipes, then the file's with a blend, which is often good
-        and which chance finds late."""
+        """The recipes of the first trials: the known ones, then the file's with a blend, which is often good."""
         in_file = self.request.catalog.recipe
         starts = [replace(in_file, blend=0.3), replace(in_file, blend=0.3, frequency_scaling=0.5)]
         return list(dict.fromkeys([*self.known, *starts]))
 
     @cached_property
     def space(self) -> Space:
-        """What may be tried."""
+        """The search space."""
         return Space.from_json(self.request.space)
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """What every trial is asked."""
+        """The folds that every trial is evaluated on."""
         catalog, until = self.request.catalog, self.request.data_cutoff
         return folds_of(catalog, load_past(Night.open(catalog, self.request.batch_id), until), until)
 
@@ -122,7 +121,7 @@ class Study:
         return [Trial.from_json(stored) for name in names if (stored := self.records.load(name))]
 
     def save(self, trial: Trial) -> None:
-        """Let a trial count."""
+        """Store a finished trial."""
         self.records.save(f"trial-{trial.number:05}.json", trial.to_json())
 
     def registry(self) -> Registry:
@@ -130,7 +129,7 @@ class Study:
         return registry(self.request.catalog)
 
     def log(self, trial: Trial) -> None:
-        """Write a trial to MLflow, under the study's run. Raises SystemAway when it does not answer."""
+        """Log a trial to MLflow, under the study's run. Raises SystemAway if it does not answer."""
         registry = self.registry()
         self._run = self._run or registry.run_of_study(self.request.study_id)
         values = {f"ndcg_at_20_fold_{n}": value for n, value in enumerate(trial.folds, 1)}
@@ -145,6 +144,6 @@ def load_past(night: Night, until: datetime) -> Interactions:
 
 
 def folds_of(catalog: Catalog, past: Interactions, until: datetime) -> list[Fold]:
-    """The folds of what `load_past` loaded, as the catalog's gate would ask; empty: there is nothing to ask about."""
+    """The folds of what `load_past` returned, evaluated as by the catalog's gate; empty: too few interactions."""
     end = microseconds(until)
     return folds(past, end, catalog.holdout_days, catalog.view, catalog.seed, after_days=catalog.after_days)

@@ -136,14 +136,7 @@ def _search(
 
     report("searching: the first trial", 0)
     outcome = brief_search(
-        train,
-        first,
-        has_times=has_times,
-        seconds=seconds,
-        seed=seed,
-        threads=threads,
-        clock=time.monotonic,
-        told=told,
+        train, first, has_times=has_times, seconds=seconds, seed=seed, threads=threads, clock=time.monotonic, told=told
     )
     if outcome is None:
         raise DataRefused(f"--tune: the train file has {len(train)} interactions, too few to hold some out of them")

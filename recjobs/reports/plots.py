@@ -100,19 +100,6 @@ def shares(names: list[str], values: list[float], label: str) -> str:
     return _svg(draw, 8.2, 0.55 + 0.3 * len(names))
 
 
-def popularity_tail(shares: dict[str, np.ndarray]) -> str:
-    """How much of all places in lists the most shown items take; one line a kind of list."""
-
-    def draw(axes: Any) -> None:
-        for (name, share), color in zip(shares.items(), (_ACCENT, _SOFT), strict=False):
-            axes.plot(np.linspace(0, 100, share.size), 100 * share, label=name, color=color, linewidth=1.8)
-        axes.set_xlabel("items, most shown first (%)")
-        axes.set_ylabel("share of places (%)")
-        axes.legend(frameon=False, loc="lower right")
-
-    return _svg(draw, 4.6, 2.8)
-
-
 def _svg(draw: Callable[[Any], None], width: float, height: float) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG

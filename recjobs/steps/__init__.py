@@ -1,1 +1,1 @@
-"""The steps of a night: `begin`, then the eleven; each loads, computes and saves, and none knows another."""
+"""The steps of a night: each loads, computes and saves; none imports another."""

@@ -1,4 +1,4 @@
-"""Begin a night: pin what it was asked to do, what it reads and which champion it is held against."""
+"""Begin a night: pin its request, its input files and the champion it is compared with."""
 
 import hashlib
 from dataclasses import asdict, replace
@@ -34,11 +34,10 @@ def run(
     publish: bool = True,
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Write `request.json`, or find the attempt that was asked the same.
+    """Write `request.json`, or return the earlier attempt with an equal request, input, code and champion.
 
-    Returns batch_id, resumed (an unfinished attempt goes on) and nothing_new (a finished one was asked the same, of the
-    same input, by the same code, under the same champion: there is nothing to do).
-    Raises DataRefused when a source is missing, Misuse for an impossible as_of or override.
+    Returns batch_id, resumed (that attempt is unfinished) and nothing_new (it is finished: there is nothing to do).
+    Raises DataRefused if a source is missing, Misuse for an invalid as_of or override.
     """
     settings = load_settings()
     effective = catalog.with_overrides(overrides or {})
@@ -49,10 +48,10 @@ def run(
     today = effective.live and not as_of
     at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, inputs, began_at)
     if publish and (settings.owner_url or settings.database_url):
-        # A new catalog is a new file and nothing else: its schema comes with its first night.
+        # A new catalog needs no setup: its first night creates its schema.
         migrations.migrate_catalog(database(effective, "owner"), effective.description)
     champion, live_batch, history, challengers, recorded = (
-        _in_charge(settings, effective, at) if publish else (None, None, (), [], {})
+        _load_state(settings, effective, at) if publish else (None, None, (), [], {})
     )
     challenger: ChallengerPin | None = None
     if not sets_recipe(overrides or {}) and (
@@ -77,30 +76,30 @@ def run(
         live_batch=live_batch,
         history=history,
         base=_base(earlier_nights, at, history) if effective.mode == "increment" else None,
-        input=_described(inputs),
+        input=_pinned(inputs),
         code_version=code_version(),
         catalog=effective,
     )
     approval: Answer | None = None
     for instant, attempt, earlier in reversed(earlier_nights):
-        # A live source's night without an as_of is as of now: on the same day it is the same night.
+        # Without an as_of a live source's night is as of now: one of the same day is the same night.
         is_other = instant.date() != at.date() if today else instant != at
         if is_other or (instant == at and recorded.get(attempt)):
             continue
         pinned = earlier.stored_request()
-        if pinned["publish"] != publish:  # a look with --no-publish comes between no night and its rerun
+        if pinned["publish"] != publish:  # a night with --no-publish does not separate a night from its rerun
             continue
-        known = {_version(pinned["champion"])}
+        champions = {(pinned["champion"] or {}).get("model_version")}
         if earlier.is_done("refit"):
-            known.add(earlier.chosen_model().champion_version)
-        if _version(champion) in known and request.asks_the_same_as(pinned):
+            champions.add(earlier.chosen_model().champion_version)
+        if (champion.model_version if champion else None) in champions and request.is_same_as(pinned):
             finished = earlier.is_done("report")
             if finished and (approval := _late_approval(earlier)):
                 break
             return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
     if publish and force is None:
-        _must_not_be_late(live_batch, request)
+        _check_not_superseded(live_batch, request)
     night = Handovers(store.night(request.batch_id))
     if approval:
         with night.writing("approve") as files:  # first: a night that has begun goes on as it was begun
@@ -111,22 +110,16 @@ def run(
 
 
 def _late_approval(night: Handovers) -> Answer | None:
-    """The approval of a candidate that came when its night had gone on with the champion; None: there is none."""
+    """The approval that came after the night's refit had used the champion, if any."""
     answer = night.answer()
     return answer if answer and answer.late and answer.approved else None
 
 
-def _version(champion: ChampionPin | dict[str, Any] | None) -> str | None:
-    if champion is None:
-        return None
-    return champion.model_version if isinstance(champion, ChampionPin) else str(champion["model_version"])
-
-
-def _in_charge(
+def _load_state(
     settings: Settings, catalog: Catalog, at: datetime
 ) -> tuple[ChampionPin | None, LivePin | None, tuple[PastNight, ...], list[dict[str, Any]], dict[int, bool]]:
-    """What tonight is held against: the champion, the live batch, the accepted nights before it; all challengers,
-    newest first; and of each attempt at tonight that was recorded, its folder there or not, whether it was pruned."""
+    """Return champion, live batch, earlier accepted nights, challengers (newest first), and of each recorded attempt at
+    tonight whether it was pruned."""
     with database(catalog, "publisher").connect() as session:
         champion, live, past = session.row("champion"), session.row("live_batch"), session.rows("past_inputs", as_of=at)
         challengers = session.rows("challengers", as_of=at)
@@ -140,8 +133,8 @@ def _in_charge(
     )
 
 
-def _must_not_be_late(live: LivePin | None, request: Request) -> None:
-    """A night that `publish` would refuse for being older than the live batch need not be computed."""
+def _check_not_superseded(live: LivePin | None, request: Request) -> None:
+    """Raise Superseded for a night that `publish` would refuse as older than the live batch."""
     if live and parse_batch_id(live.batch_id) > parse_batch_id(request.batch_id):
         raise Superseded(
             f"{request.batch_id} would be older than the live batch {live.batch_id}: to look at a past date say "
@@ -150,10 +143,9 @@ def _must_not_be_late(live: LivePin | None, request: Request) -> None:
 
 
 def _base(nights: list[tuple[datetime, int, Handovers]], at: datetime, history: tuple[PastNight, ...]) -> str | None:
-    """The latest earlier batch whose input was accepted, whatever became of its lists: nothing good gets lost.
+    """Return the latest earlier batch with accepted input, published or not.
 
-    Raises DataRefused where Postgres knows of a later one, or the folders only of nights from `at` on: then what came
-    before was pruned, and an increment alone would pass for all there is.
+    Raises DataRefused if it was pruned: Postgres knows a later one, or only nights from `at` on are left.
     """
     accepted = [(as_of, night.batch_id) for as_of, _, night in nights if night.is_done("validate")]
     earlier = [(as_of, batch_id) for as_of, batch_id in accepted if as_of < at]
@@ -168,26 +160,23 @@ def _base(nights: list[tuple[datetime, int, Handovers]], at: datetime, history: 
 
 
 def _files(catalog: Catalog, settings: Settings, key: str, place: AnyPlace) -> list[SourceFile]:
-    """The files of a place; of a query the one that its result was written to just now."""
+    """Return the files of a place; of a query, the file with its result."""
     if place.connection is None:
         return sources.find(data_folder(settings), place)
     url = connection_url(place.connection)
     return [query.pin(place, key, url, f"{settings.artifacts}/{catalog.name}/_inputs", catalog.mapping(place))]
 
 
-def _described(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
-    """The input, for the request: every file with the key of the catalog that names it, and a hash of it all."""
-    listed = [
-        {"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256}
-        for key, files in inputs.items()
-        for f in files
-    ]
-    digest = hashlib.sha256("\n".join(str(file["sha256"]) for file in listed).encode()).hexdigest()
-    return {"hash": digest, "files": listed}
+def _pinned(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
+    """The input for the request: each file with the catalog key that names it, and a hash of all."""
+    files = [(key, file) for key, of_key in inputs.items() for file in of_key]
+    digest = hashlib.sha256("\n".join(str(file.sha256) for _, file in files).encode()).hexdigest()
+    pinned = [{"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for key, f in files]
+    return {"hash": digest, "files": pinned}
 
 
 def _after_newest(catalog: Catalog, inputs: dict[str, list[SourceFile]], now: datetime) -> datetime:
-    """The second after the newest interaction that is not in the future."""
+    """Return the second after the newest interaction that is not in the future."""
     limit = int(now.timestamp() * 1_000_000)
     files = [(source, inputs[f"sources.{index}"]) for index, source in enumerate(catalog.sources)]
     counted = [_newest(source, of_source, limit) for source, of_source in files]
@@ -204,7 +193,7 @@ def _after_newest(catalog: Catalog, inputs: dict[str, list[SourceFile]], now: da
 
 
 def _newest(source: Source, files: list[SourceFile], limit: int) -> tuple[int, int]:
-    """(rows read, the newest instant among them that is not after the limit, in microseconds; 0 for none)"""
+    """Return (rows read, the newest instant up to the limit in microseconds; 0 for none)."""
     n_read, newest = 0, 0
     for file in files:
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):

@@ -1,5 +1,5 @@
-"""Ask the candidate, the champion, item neighbours and popularity about the same unseen interactions, each by the lists
-that would have been served; and choose which list each group of users is served."""
+"""Evaluate candidate, champion and baselines on the holdout, by the lists that would have been served, and choose which
+list each group of users gets."""
 
 from dataclasses import asdict
 from typing import Any
@@ -22,8 +22,8 @@ from recjobs.night.night import Night
 
 
 def run(night: Night) -> dict[str, float | int]:
-    """Write each metric of each model and view with its interval, and of each holdout user; the list choice of each
-    model; and what is wrong with the candidate's factors, whatever their metrics."""
+    """Write the metrics of each model and view with intervals, and by user; the list choices; and the result of the
+    integrity checks of the candidate."""
     train, holdout, seed = night.train(), night.holdout(), night.request.seed
     past = Past(train, microseconds(night.cutoff().at), night.engine)
     known = night.known_at_cutoff(train)
@@ -34,7 +34,7 @@ def run(night: Night) -> dict[str, float | int]:
     n_users: dict[str, int] = {}
     choices: dict[str, ListChoice] | None = None
     with night.writing("evaluate") as files:
-        for view in dict.fromkeys((night.catalog.view, *VIEWS)):  # the deciding view first: it makes the choices
+        for view in dict.fromkeys((night.catalog.view, *VIEWS)):  # the deciding view first: list choices come from it
             questions = exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
             outcome = contest(past, known, questions, models, baselines, seed, choices)
             answers, choices = outcome.answers, outcome.choices
@@ -50,7 +50,7 @@ def run(night: Night) -> dict[str, float | int]:
             if view == night.catalog.view:
                 files.save_table("lists.parquet", kept_lists(questions, {n: one.lists for n, one in answers.items()}))
                 share = _popular_share(answers, answered, train.n_items)
-                if "trace" in findings:  # else its rows are at fault already, and all lists are the popular ones
+                if "trace" in findings:  # else its rows are invalid, and all its lists are popular ones
                     findings |= {"popular": share, "defect": integrity.defect_of_lists(share) or findings["defect"]}
             n_users[view] = len(questions.users)
         metrics = [_finite(row) for view in dict.fromkeys((*VIEWS, night.catalog.view)) for row in rows[view]]
@@ -63,7 +63,7 @@ def run(night: Night) -> dict[str, float | int]:
 
 
 def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[np.ndarray, dict[str, Any]]:
-    """(the candidate's item factors, what integrity checks say of them); a candidate with broken rows knows no item."""
+    """Return (item factors, findings of the integrity checks); invalid factors are replaced by zeros."""
     recipe, sides = night.catalog.recipe, (night.ids("users"), night.ids("items"))
     unknown = np.zeros((len(sides[1]), recipe.factors), np.float32)
     try:
@@ -80,7 +80,7 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
 
 
 def _popular_share(answers: dict[str, Answer], answered: np.ndarray, n_items: int) -> float | None:
-    """How much of the model's own lists the popular ones hold."""
+    """The share of the model's own lists that the popular lists contain."""
     popular = [answers[window].lists[answered] for window in WINDOWS]
     return integrity.popular_share(answers["candidate"].lists[answered], popular, n_items)
 

@@ -1,4 +1,4 @@
-"""Read the catalog's sources as they are, less the rows that are no interactions at all."""
+"""Extract the catalog's sources as they are, without the rows that `where` excludes."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -16,10 +16,8 @@ from recjobs.night.night import Night, data_folder
 
 
 def run(night: Night) -> dict[str, int]:
-    """Copy mapped columns under their canonical names to `source-<i>.parquet`, `items.parquet` and `users.parquet`,
-    each row with its file and number, values untouched.
-
-    Raises DataRefused when a file is missing, damaged, lacks a column, or changed since the night began.
+    """Copy mapped columns, values unchanged, to `source-<i>.parquet`, `items.parquet` and `users.parquet`, with the
+    file and number of each row. Raises DataRefused if a file is missing, damaged, lacks a column or changed meanwhile.
     """
     counts = list[dict[str, Any]]()
     with night.writing("extract") as files:
@@ -35,7 +33,7 @@ def run(night: Night) -> dict[str, int]:
 
 
 def _pinned(night: Night, key: str, place: AnyPlace) -> list[SourceFile]:
-    """The files of a place, which must be those that the night began with."""
+    """Return the files of a place. Raises DataRefused unless they are those that the night began with."""
     pinned = {f["path"]: f["sha256"] for f in night.request.input["files"] if f["of"] == key}
     files = [query.pinned(path) for path in pinned] if place.sql else sources.find(data_folder(night.settings), place)
     for file in files:

@@ -11,7 +11,7 @@ from recjobs.night.night import Night
 
 
 def run(night: Night) -> dict[str, float | str | None]:
-    """Write the Verdict. A refused candidate is a result: the night goes on with the champion."""
+    """Write the verdict. A refusal is a result, not an error: the night continues with the champion."""
     each = night.user_metrics(night.catalog.view)
     evaluation = night.evaluation()
     rows = evaluation.metrics
@@ -25,11 +25,7 @@ def run(night: Night) -> dict[str, float | str | None]:
     verdict = decide(
         shown("candidate"),
         shown("champion") if champion else None,
-        {
-            name: each[f"{name}.ndcg"].to_numpy()
-            for name in (*WINDOWS, NEIGHBOURS)
-            if f"{name}.ndcg" in each.column_names
-        },
+        {n: each[f"{n}.ndcg"].to_numpy() for n in (*WINDOWS, NEIGHBOURS) if f"{n}.ndcg" in each.column_names},
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
         segments={name: each[f"is_{name}"].to_numpy().astype(bool) for name in SEGMENTS},
         defect=night.candidate_defect(),

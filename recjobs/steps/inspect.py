@@ -1,4 +1,4 @@
-"""Check the finished lists, not the model, before anything reaches Postgres."""
+"""Inspect the finished lists before anything reaches Postgres."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from recjobs.night.night import Night
 
 
 def run(night: Night) -> dict[str, Any]:
-    """Write inspection.json with the lists' checksum. Raises ListsRefused, naming check, value, band and ten users,
-    unless the night was forced."""
+    """Write inspection.json with the lists' checksum. Raises ListsRefused with check, value, band and ten users, unless
+    the night was forced."""
     world, active, taken = _world(night)
     broken, shape, listed, digests = Broken(), Shape(world.item_ids, night.catalog.top_n.served), [], []
     for chunk in night.list_chunks():
@@ -30,7 +30,7 @@ def run(night: Night) -> dict[str, Any]:
     counted = np.bincount(users[users >= 0], minlength=len(world.user_ids))
     broken.note("user_twice", world.user_ids, counted > 1)
     broken.note("user_without_list", world.user_ids, counted == 0)
-    _check_the_rest(night, world, broken)
+    _check_other_tables(night, world, broken)
     checksum = total(digests)
     live = night.live()
     by_model = any(n.any() for n in shape.n_model)
@@ -70,8 +70,8 @@ def run(night: Night) -> dict[str, Any]:
 
 
 def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
-    """What the lists are held against; the users with an interaction, of whom a model should have made the lists; and
-    (a mask) the items that have an interaction."""
+    """Return what lists are checked against, the users whose list should be a model's, and a mask of the items that
+    have interactions."""
     items, rows = night.items(), night.interactions()
     user_ids = night.users()["user_id"].combine_chunks()
     pairs = rows.user_idx.astype(np.int64) * items.num_rows + rows.item_idx
@@ -102,7 +102,7 @@ def _sorted(pairs: np.ndarray) -> np.ndarray:
 
 
 def _disliked(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray | None:
-    """The pairs whose latest interaction is of a negative kind: they are kept out whatever `seen` says."""
+    """The pairs whose latest interaction is of a negative kind: lists omit them whatever `seen` says."""
     negative = [place for place, kind in enumerate(rows.kinds) if night.catalog.kinds.get(kind, 1) < 0]
     if not negative:
         return None
@@ -111,7 +111,7 @@ def _disliked(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray
     return np.asarray(pairs[last[np.isin(rows.kind[last], negative)]])
 
 
-def _check_the_rest(night: Night, world: World, broken: Broken) -> None:
+def _check_other_tables(night: Night, world: World, broken: Broken) -> None:
     check_other_lists(night.scored("similar").read(), "item_id", world, broken, eligible_only=True)
     check_other_lists(night.scored("popular").read(), "segment", world, broken, eligible_only=True)
     item_ids, user_ids = night.scored("items").read(["item_id"]), night.scored("history").read(["user_id"])
@@ -120,10 +120,10 @@ def _check_the_rest(night: Night, world: World, broken: Broken) -> None:
 
 
 def _live_tops(live: Handovers, item_ids: pa.Array) -> tuple[pa.Array, np.ndarray] | None:
-    """The live batch's users and the first items of each; None if no model made them."""
+    """The live batch's users and the first items of each; None if no list is a model's."""
     try:
         chunks = [chunk.read() for chunk in live.list_chunks()]
-    except ModelRefused:  # damaged or half pruned: nothing to compare with
+    except ModelRefused:  # damaged or partly pruned
         return None
     if not any(chunk["n_model"].to_numpy().any() for chunk in chunks):
         return None
@@ -132,7 +132,7 @@ def _live_tops(live: Handovers, item_ids: pa.Array) -> tuple[pa.Array, np.ndarra
 
 
 def _is_of_another_night(night: Night, live: Handovers, checksum: str) -> bool:
-    """Whether these are the live batch's very lists, although tonight's interactions are others."""
+    """Whether the lists equal the live batch's although the interactions differ."""
     pin = night.request.live_batch
     if pin is None or pin.checksum != checksum or not live.is_done("validate"):
         return False
@@ -140,22 +140,22 @@ def _is_of_another_night(night: Night, live: Handovers, checksum: str) -> bool:
 
 
 def _pairs(night: Handovers) -> pa.Table:
-    """Who took what, whenever: the ids of every interaction."""
+    """User and item id of every interaction."""
     rows = night.interactions()
     user_ids, item_ids = night.users()["user_id"], night.items(["item_id"])["item_id"]
     return pa.table({"user": user_ids.take(pa.array(rows.user_idx)), "item": item_ids.take(pa.array(rows.item_idx))})
 
 
 def _outside(night: Night, measured: dict[str, Measured], world: World) -> dict[str, float]:
-    """The bands that are left: what is measured -> the bound."""
-    left = {}
+    """The bounds that are violated, by measure."""
+    outside = {}
     for name, key in BANDS.items():
         value, bound = measured[name].value, getattr(night.catalog.inspect, key)
         if name == "top_item_share":
-            bound = max(bound, 3 / max(1, int(world.eligible.sum())))  # a handful of items cannot spread
+            bound = max(bound, 3 / max(1, int(world.eligible.sum())))  # a few items cannot spread
         if value is not None and (value < bound if key.startswith("min_") else value > bound):
-            left[name] = bound
-    return left
+            outside[name] = bound
+    return outside
 
 
 def _message(night: Night, broken: Broken, outside: dict[str, float], measured: dict[str, Measured]) -> str:

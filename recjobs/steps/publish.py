@@ -1,4 +1,4 @@
-"""Load the finished lists as a new batch, check them in SQL, then move pointer and champion in one transaction."""
+"""Load the finished lists as a new batch, verify them, then move pointer and champion in one transaction."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,10 +19,10 @@ ROWS = 8192
 
 
 def run(night: Night) -> dict[str, Any]:
-    """Publish a batch. Doing it again changes nothing.
+    """Publish a batch. A second time changes nothing.
 
-    Raises Locked while another process loads a batch of this catalog, Superseded when a newer batch or another champion
-    is in charge by now, ListsRefused when Postgres holds other lists than were inspected.
+    Raises Locked while another process loads a batch of this catalog, Superseded if a newer batch is live or another
+    champion in charge, ListsRefused if Postgres holds other lists than were inspected.
     """
     inspection, chosen = night.inspection(), night.chosen_model()
     request, batch_id = night.request, night.batch_id
@@ -35,7 +35,7 @@ def run(night: Night) -> dict[str, Any]:
             _load(night, loader)
             loader.call("seal_batch", batch=batch_id)
             loader.call("record_exposure", batch=batch_id, counts=night.exposure().to_pydict())
-            _must_be_what_was_inspected(night, loader, inspection)
+            _verify(night, loader, inspection)
         with night.database("publisher").connect() as publisher:
             record(night, publisher)
             pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
@@ -91,7 +91,7 @@ def _copy(night: Night, loader: Session, table: str, parts: Iterable[pq.ParquetF
 
 
 def partition(table: str, batch_id: str) -> str:
-    """The name of a list table's partition, as the SQL function partition_name has it."""
+    """The partition of a list table, named as by the SQL function partition_name."""
     return f"{table}_{batch_id.replace('-', '_').lower()}"
 
 
@@ -104,7 +104,7 @@ def _encoded(batch_id: str, parts: Iterable[pq.ParquetFile]) -> Iterator[memoryv
 
 
 def field(column: pa.Array) -> pa.Array:
-    """A column as a field of a binary COPY, by its type."""
+    """Encode a column as a field of binary COPY, by its type."""
     kind = column.type
     if pa.types.is_list(kind):
         value = kind.value_type
@@ -118,7 +118,7 @@ def field(column: pa.Array) -> pa.Array:
     return copy_format.number(column, {pa.int16(): ">i2", pa.int32(): ">i4", pa.float64(): ">f8"}[kind])
 
 
-def _must_be_what_was_inspected(night: Night, loader: Session, inspection: Inspection) -> None:
+def _verify(night: Night, loader: Session, inspection: Inspection) -> None:
     loaded = loader.row("list_checksum", {"partition": partition("top_n", night.batch_id)})
     expected = {"n_users": inspection.users, "n_filled": inspection.filled, "checksum": inspection.checksum}
     if loaded != expected:

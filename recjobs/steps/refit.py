@@ -1,5 +1,5 @@
-"""Promoted: fit the recipe on everything, starting from tonight's candidate, and check it once more.
-Refused: the champion's model is used again. Without either, tonight's lists are the popular ones."""
+"""Fit the promoted recipe on everything, starting from the candidate, and check it; or keep the champion's model. If
+there is neither, tonight's lists are the popular ones."""
 
 import hashlib
 from typing import Any
@@ -18,7 +18,7 @@ from recjobs.night.night import Night
 
 
 def run(night: Night) -> dict[str, Any]:
-    """Write and register the model that tonight's lists are made of: a version, not yet in charge."""
+    """Write and register the model of tonight's lists: a version, not yet the champion."""
     verdict = night.verdict()
     champion = night.request.champion
     refused = None if verdict.promoted else verdict.reason

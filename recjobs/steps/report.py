@@ -1,4 +1,4 @@
-"""Write one page about the night, and hand it to the web app and to MLflow."""
+"""Report on the night: one page, for the web app and MLflow."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from recjobs.reports.night import night_page
 
 
 def run(night: Night) -> dict[str, Any]:
-    """Write report.html, self-contained and without script, and hand it to the web app and to MLflow."""
+    """Write report.html, self-contained and without script, and store it in Postgres and MLflow."""
     html = night_page(night)
     alias: dict[str, int] = {}
     if night.request.publish:

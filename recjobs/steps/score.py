@@ -1,4 +1,4 @@
-"""Finish every user's list, the similar items and the popular lists, in chunks that a killed try is resumed at."""
+"""Make every user's list, the similar items and the popular lists. Lists are written in chunks; a rerun resumes."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ CHUNK_USERS = 20_000
 N_SIMILAR = 50
 N_HISTORY = 20
 MIN_POPULAR = 200
-"""Popular items kept of everybody and of each segment, at least: what rules empty is filled from them."""
+"""The least length of popular lists: they fill the places that rules empty."""
 
 
 def run(night: Night) -> dict[str, int]:
@@ -37,7 +37,7 @@ def run(night: Night) -> dict[str, int]:
 
 
 def _table(lists: NightLists, users: np.ndarray, n: int) -> pa.Table:
-    """A row is one user's list, as the table top_n has it."""
+    """A row per user, as in the table top_n."""
     finished = lists.of(users, n)
     ids, scores = as_lists(finished.ranked, lists.item_ids)
     table = {
@@ -57,7 +57,7 @@ def _table(lists: NightLists, users: np.ndarray, n: int) -> pa.Table:
 
 
 def _key(night: Night) -> str:
-    """What finished chunks depend on: equal key, equal chunks."""
+    """A hash of what the chunks depend on."""
     made_from = [night.files.manifest(step) for step in ("begin", "validate", "gate", "refit")]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
@@ -105,7 +105,7 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
 
 
 def _seen(lists: NightLists) -> pa.Array:
-    """What is kept out of each user's list, as item_idx; null: nothing is."""
+    """The items that each user's list omits, as item_idx; null for none."""
     seen = lists.maker.seen
     if seen is None:
         return pa.nulls(len(lists.user_ids), pa.list_(pa.int32()))

@@ -1,4 +1,4 @@
-"""Cut tonight's interactions at one instant: before it we train, from it on we measure."""
+"""Split tonight's interactions at one instant: train before it, holdout from it on."""
 
 from recjobs.core.evaluation.split import choose_cutoff, split_at
 from recjobs.night.night import Night

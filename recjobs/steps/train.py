@@ -1,4 +1,4 @@
-"""Fit tonight's candidate on the train part; from the champion's factors where that leaks nothing, else cold."""
+"""Fit tonight's candidate on the train part, from the champion's factors if those have not seen the holdout."""
 
 import numpy as np
 
@@ -9,26 +9,23 @@ from recjobs.night.night import Night
 
 
 def run(night: Night) -> dict[str, int | bool]:
-    """Write the candidate's factors, and the champion's recipe fit on the same part where the champion itself has
-    seen the holdout and its recipe differs.
-
-    Degenerate data can give factors that are not finite; the gate refuses those.
-    """
+    """Write the candidate's factors; also those of the champion's recipe if it differs and the champion has seen the
+    holdout. Factors may be not finite; the gate refuses those."""
     train = night.train()
     cutoff = night.cutoff()
     recipe, champion = night.catalog.recipe, night.request.champion
+    other = Recipe.from_json(champion.recipe) if champion else recipe
     now = microseconds(cutoff.at)
 
     start = None
-    if champion and champion.data_cutoff <= cutoff.at and Recipe.from_json(champion.recipe).factors == recipe.factors:
+    if champion and champion.data_cutoff <= cutoff.at and other.factors == recipe.factors:
         start = night.aligned_champion()
     warm = start is not None
     candidate = night.engine.fit(train.confidence(recipe, now), recipe, night.request.seed, start)
     with night.writing("train") as files:
         model = StoredModel(candidate, night.ids("users"), night.ids("items"))
         files.save_arrays("candidate.npz", **model.to_arrays())
-        if champion and champion.data_cutoff > cutoff.at and Recipe.from_json(champion.recipe) != recipe:
-            other = Recipe.from_json(champion.recipe)
+        if champion and champion.data_cutoff > cutoff.at and other != recipe:
             again = night.engine.fit(train.confidence(other, now), other, night.request.seed)
             files.save_arrays("champion_recipe.npz", user_factors=again.user_factors, item_factors=again.item_factors)
         files.save_json(

@@ -1,4 +1,4 @@
-"""Keep what is sound, quarantine what is not, and account for every row that was read."""
+"""Validate the extracted rows: accept, quarantine, and account for every row."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +30,13 @@ REJECTED = pa.schema(
 
 
 def run(night: Night) -> dict[str, int | float]:
-    """Write interactions (numbers), users and items (ids and attributes, in order of id), rejected rows and findings.
+    """Write interactions, users and items (with attributes, ordered by id), rejected rows and findings.
 
-    read = excluded + accepted + merged + quarantined, exactly. Raises DataRefused or InputLate when the
-    catalog's limits say so; the findings are written and recorded in SQL all the same.
+    read = excluded + accepted + merged + quarantined. Raises DataRefused or InputLate by the catalog's limits, once
+    the findings are written and recorded.
     """
     with night.writing("validate") as files, ThreadPoolExecutor(1) as writer:
-        tally, stated, known = Tally(), core_items.Said(), _items_of_a_file(night)
+        tally, stated, known = Tally(), core_items.Said(), _items_of_file(night)
         gathered = _gather(night, files, tally, stated, known)
         whole, attributes = gathered, None
         if known is not None:
@@ -59,7 +59,7 @@ def run(night: Night) -> dict[str, int | float]:
         files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
         if attributes is None:
             attributes = _carried_over(night, stated.attributes())
-        _save_people_and_things(night, files, whole, attributes)
+        _save_users_and_items(night, files, whole, attributes)
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
         writing.result()
@@ -67,7 +67,7 @@ def run(night: Night) -> dict[str, int | float]:
     return counts | {f"drift_{one.feature}": round(one.value, 4) for one in moved}
 
 
-def _items_of_a_file(night: Night) -> pa.Table | None:
+def _items_of_file(night: Night) -> pa.Table | None:
     items = night.catalog.items
     return night.described_rows("items") if items and items.is_given else None
 
@@ -95,32 +95,32 @@ def _gather(night: Night, files: StepFiles, tally: Tally, stated: core_items.Sai
                         rejected.write_table(bad)
                         tally.quarantine(bad)
     if night.catalog.users:
-        collected.know_users(_users_of_a_file(night)["user_id"].combine_chunks())
+        collected.know_users(_users_of_file(night)["user_id"].combine_chunks())
     bots = night.catalog.limits.bots
     gathered = collected.finish(Bots(**bots.model_dump()))
     negative = tuple(sorted(kind for kind, weight in night.catalog.kinds.items() if weight < 0))
     return replace(gathered, interactions=replace(gathered.interactions, negative=negative))
 
 
-_Coming = Iterator[tuple[pa.RecordBatch, dict[str, pa.Array]]]
+_Batches = Iterator[tuple[pa.RecordBatch, dict[str, pa.Array]]]
 
 
-def _with_ids(batches: Iterator[pa.RecordBatch], source: Source) -> _Coming:
-    # The items' ids are left to the other thread: so both have about as much to do.
+def _with_ids(batches: Iterator[pa.RecordBatch], source: Source) -> _Batches:
+    # The other thread encodes the items' ids, so that both have about as much to do.
     for batch in batches:
         yield batch, {"user_id": encoded_ids(batch.column("user_id"), source.columns.user_id)}
 
 
-def _read_ahead(batches: _Coming) -> _Coming:
-    """The same batches, the next one read while the last is checked."""
+def _read_ahead(batches: _Batches) -> _Batches:
+    """Yield the batches, reading the next one while the last is checked."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = reader.submit(next, batches, None)
+        upcoming = reader.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = reader.submit(next, batches, None)
             yield batch
 
 
-def _users_of_a_file(night: Night) -> pa.Table:
+def _users_of_file(night: Night) -> pa.Table:
     return core_users.sound(night.described_rows("users"))
 
 
@@ -135,7 +135,7 @@ def _take(
     names: list[str],
     known_items: pa.Array | None,
 ) -> pa.Table:
-    """Hand the sound rows of a batch on and return the others."""
+    """Collect the valid rows of a batch and return the others."""
     raw = {name: batch.column(name) for name in batch.schema.names}
     columns = raw | ids | {"item_id": encoded_ids(raw["item_id"], source.columns.item_id)}
     too_low = np.zeros(batch.num_rows, bool)
@@ -157,16 +157,10 @@ def _take(
     reasons = pa.DictionaryArray.from_arrays(
         pa.array(checked.reason[checked.reason >= 0].astype(np.int32)), list(QUARANTINE)
     )
-    shown = {
-        name: raw[name].filter(bad).cast(pa.string()) if name in raw else pa.nulls(len(files), pa.string())
-        for name in _RAW
-    }
-    columns_of_bad = {
-        "source": files.cast(pa.string()),
-        "row": raw["row"].filter(bad),
-        "reason": reasons.cast(pa.string()),
-    } | shown
-    return pa.table(columns_of_bad, schema=REJECTED)
+    rejected = {"source": files.cast(pa.string()), "row": raw["row"].filter(bad), "reason": reasons.cast(pa.string())}
+    for name in _RAW:
+        rejected[name] = raw[name].filter(bad).cast(pa.string()) if name in raw else pa.nulls(len(files), pa.string())
+    return pa.table(rejected, schema=REJECTED)
 
 
 def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
@@ -183,7 +177,7 @@ def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
 
 
 def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Moved], list[Finding]]:
-    """Describe tonight's newest rows, and hold them against the last accepted night's."""
+    """Write the profile of tonight's newest rows and its drift since the last accepted night."""
     until, days = microseconds(night.request.as_of), night.catalog.limits.drift.window_days
     now = profile(gathered.interactions, gathered.user_ids, gathered.item_ids, until, days)
     files.save_json("profile.json", now.to_json())
@@ -200,8 +194,8 @@ def _carried_over(night: Night, attributes: Any) -> Any:
     return core_items.carried_over(attributes, base.items()) if base else attributes
 
 
-def _save_people_and_things(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
-    users = _users_of_a_file(night) if night.catalog.users else None
+def _save_users_and_items(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
+    users = _users_of_file(night) if night.catalog.users else None
     files.save_table("users.parquet", core_users.table(gathered.user_ids, users))
     files.save_table("items.parquet", core_items.table(gathered.item_ids, attributes))
 
