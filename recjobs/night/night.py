@@ -105,12 +105,8 @@ class Night(Handovers):
         answer = self.answer() if is_open(verdict, self.catalog.gate.approval) else None
         return decided(verdict, None if answer is None or answer.late else answer)
 
-    def registry(self) -> Registry:
-        """This catalog's runs and model versions in MLflow."""
-        return registry(self.catalog)
-
-    def mlflow_run(self, registry: Registry) -> str:
-        """The id of this night's MLflow run, with its recipe, metrics and tags written."""
+    def log(self, registry: Registry) -> str:
+        """Log recipe, metrics and tags to this night's MLflow run, and return its id."""
         request, run_id = self.request, registry.run_of(self.batch_id)
         metrics = {
             ".".join((row["model"], row["view"], row["metric"])): row["value"]
@@ -130,10 +126,6 @@ class Night(Handovers):
             },
         )
         return run_id
-
-    def database(self, role: Role) -> Database:
-        """Postgres as one role, with this catalog's schema as the search path."""
-        return Database(self.settings.url_of(role), self.catalog.name)
 
 
 def registered(store: ArtifactStore, pin: ChampionPin) -> Handovers:

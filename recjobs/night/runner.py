@@ -1,15 +1,26 @@
 """Run a step of a night; report its outcome to StatsD and, for the page of runs, to Postgres."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recjobs import LISTS, NIGHT
+from recjobs.adapters.postgres import Database
 from recjobs.adapters.statsd import Metrics
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
+from recjobs.errors import RecjobsError
+
+if TYPE_CHECKING:
+    from recjobs.night.night import Night
+
+CONNECT_SECONDS = 2
+"""How long a database that does not answer may delay a night; the shortest that libpq allows."""
+
+log = logging.getLogger(__name__)
 
 
 def begin_night(catalog: Catalog, **request: Any) -> dict[str, Any]:
@@ -37,7 +48,6 @@ def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
     """
     from recjobs.night.decision import kept_batch
     from recjobs.night.night import Night
-    from recjobs.night.step_status import note_state, note_status
 
     with counted(name, catalog) as metrics:
         night = Night.open(catalog, batch_id)
@@ -77,3 +87,33 @@ def timed(metrics: Metrics) -> Iterator[None]:
     began = time.monotonic()
     yield
     metrics.timing("duration", (time.monotonic() - began) * 1000)
+
+
+@contextmanager
+def note_status(night: "Night", step: str) -> Iterator[None]:
+    """Record the begin and the outcome of a step; nothing of a night that does not publish."""
+    is_noted = note_state(night, step, "running")
+    state = "failed"
+    try:
+        yield
+        state = "done"
+    except RecjobsError as error:
+        state = error.outcome
+        raise
+    finally:
+        if is_noted:
+            note_state(night, step, state)
+
+
+def note_state(night: "Night", step: str, state: str) -> bool:
+    """Record the state of a step; return whether it was recorded. A failure to do so fails no night."""
+    if not night.request.publish:
+        return False
+    try:
+        publisher = Database(night.settings.url_of("publisher"), night.catalog.name, CONNECT_SECONDS)
+        with publisher.connect() as session:
+            session.call("note_step", batch=night.batch_id, of_step=step, its_state=state)
+    except Exception as error:
+        log.warning("step %s of %s is %s, which could not be noted: %s", step, night.batch_id, state, error)
+        return False
+    return True

@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from recjobs.adapters.mlflow_registry import Registry
 from recjobs.adapters.records import Records
 from recjobs.catalog.file import Catalog
 from recjobs.config import Settings, load_settings
@@ -84,11 +83,10 @@ class Study:
     @classmethod
     def begin(cls, request: StudyRequest) -> "Study":
         """Open the study of a named request, or create it."""
-        settings = load_settings()
-        records = Records(settings.artifacts, f"{request.catalog.name}/_tune/{request.study_id}")
+        records = Records(load_settings().artifacts, f"{request.catalog.name}/_tune/{request.study_id}")
         if records.load("request.json") is None:
             records.save("request.json", request.model_dump(mode="json"))
-        return cls(request, records, settings)
+        return cls.open(request.catalog, request.study_id)
 
     @property
     def known(self) -> list[Recipe]:
@@ -124,18 +122,14 @@ class Study:
         """Store a finished trial."""
         self.records.save(f"trial-{trial.number:05}.json", trial.to_json())
 
-    def registry(self) -> Registry:
-        """This catalog's runs in MLflow."""
-        return registry(self.request.catalog)
-
     def log(self, trial: Trial) -> None:
         """Log a trial to MLflow, under the study's run. Raises SystemAway if it does not answer."""
-        registry = self.registry()
-        self._run = self._run or registry.run_of_study(self.request.study_id)
+        runs = registry(self.request.catalog)
+        self._run = self._run or runs.run_of_study(self.request.study_id)
         values = {f"ndcg_at_20_fold_{n}": value for n, value in enumerate(trial.folds, 1)}
         metrics = {"ndcg_at_20": trial.value, "seconds": trial.seconds, **values}
         described = trial.to_json()
-        registry.log_trial(self._run, trial.number, {**described, "params": described["recipe"], "metrics": metrics})
+        runs.log_trial(self._run, trial.number, {**described, "params": described["recipe"], "metrics": metrics})
 
 
 def load_past(night: Night, until: datetime) -> Interactions:

@@ -8,7 +8,7 @@ from recjobs.catalog.file import Catalog
 from recjobs.core.evaluation.approval import Answer, comparison, is_open
 from recjobs.errors import Misuse
 from recjobs.night.decision import awaits_approval, recipe_changes
-from recjobs.night.night import Night
+from recjobs.night.night import Night, database
 from recjobs.reports.night import night_page
 
 
@@ -62,7 +62,7 @@ def question(catalog: Catalog, batch_id: str) -> str | None:
     verdict = night.gate_verdict()
     if not awaits_approval(night):
         return None
-    with night.database("publisher").connect() as session:
+    with database(night.catalog, "publisher").connect() as session:
         session.call("record_report", batch=batch_id, page=night_page(night))
     link = f"{night.settings.webapp_url}/reports/{night.catalog.name}/{batch_id}"
     rows = night.evaluation().metrics

@@ -57,14 +57,16 @@ def find_garbage(session: Session, settings: Settings, catalog: Catalog, also_pr
     for batch_id, parts in (
         *needed_by_database(session, also_pruned),
         *_needed_by_studies(settings, catalog, kept_studies),
-        *_needed_by_unfinished(store, [n for n in nights if n.name not in pruned and not _is_old(n, oldest)]),
+        *_needed_by_unfinished(store, [n for n in nights if n.name not in pruned and n.newest and n.newest >= oldest]),
         *_needed_by_increment(store, nights),
     ):
         needed.setdefault(batch_id, set()).update(parts)
     old_nights = list(going(nights, needed, pruned, oldest))
 
     begun = {night.name for night in nights} - {night.name for night in old_nights if "begin" in night.parts}
-    inputs = {name: ALL for batch_id in begun for name in _inputs_of(Handovers(store.night(batch_id)))}
+    requests = [_request_of(Handovers(store.night(batch_id))) for batch_id in begun]
+    files = [file for request in requests for file in request.get("input", {}).get("files", [])]
+    inputs = {file["path"].rpartition("/")[2]: ALL for file in files}
     # A night that is beginning may have chosen an existing one just now.
     old_inputs = list(going(store.input_folders(), inputs, (), min(oldest, now - timedelta(days=1))))
     return Garbage(store, old_nights, old_studies, old_inputs)
@@ -78,8 +80,7 @@ def needed_by_database(session: Session, also_pruned: set[str]) -> Iterator[tupl
 
 def _needed_by_studies(settings: Settings, catalog: Catalog, studies: set[str]) -> Iterator[tuple[str, set[str]]]:
     for study in studies:
-        request = Records(settings.artifacts, f"{catalog.name}/{STUDIES}/{study}").load("request.json")
-        if request:
+        if request := Records(settings.artifacts, f"{catalog.name}/{STUDIES}/{study}").load("request.json"):
             yield request["batch_id"], set(_INPUT)
 
 
@@ -104,18 +105,9 @@ def _needed_by_increment(store: ArtifactStore, folders: list[Folder]) -> Iterato
             return
 
 
-def _inputs_of(night: Handovers) -> Iterator[str]:
-    for file in _request_of(night).get("input", {}).get("files", []):
-        yield file["path"].rpartition("/")[2]
-
-
 def _request_of(night: Handovers) -> dict[str, Any]:
     """The request of a night; empty if it has not begun or cannot be read."""
     try:
         return night.stored_request()
     except ModelRefused:
         return {}
-
-
-def _is_old(night: Folder, oldest: datetime) -> bool:
-    return night.newest is None or night.newest < oldest

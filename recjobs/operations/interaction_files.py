@@ -81,7 +81,9 @@ def read(path: str, now: datetime, optional: Sequence[str] = OPTIONAL) -> Intera
 def _batches(path: str, optional: Sequence[str]) -> Iterator[tuple[SourceFile, Rows]]:
     columns: list[str] | None = None
     for file in _files(path):
-        names = _columns(file)
+        if (first := next(sources.read(file, None), None)) is None:
+            raise DataRefused(f"{file.path}: no rows; see why its export wrote none")
+        names = first.schema.names
         if missing := [name for name in columns or NEEDED if name not in names]:
             raise DataRefused(
                 f"{file.path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}. "
@@ -100,10 +102,3 @@ def _files(path: str) -> list[SourceFile]:
         raise Misuse(f"{path}: is neither .parquet nor .csv by its name (.gz allowed); rename or convert it")
     files = sources.find(Path.cwd(), Place(path=path))
     return [replace(file, delimiter=sources.delimiter_of(file)) for file in files]
-
-
-def _columns(file: SourceFile) -> list[str]:
-    first = next(sources.read(file, None), None)
-    if first is None:
-        raise DataRefused(f"{file.path}: no rows; see why its export wrote none")
-    return list(first.schema.names)

@@ -17,7 +17,7 @@ from recjobs.core.search.search import Trial
 from recjobs.core.search.space import space_of
 from recjobs.core.search.trials import run_trial
 from recjobs.errors import DataRefused, SystemAway
-from recjobs.night.night import Night, code_version, database
+from recjobs.night.night import Night, code_version, database, registry
 from recjobs.night.request import ChampionPin
 from recjobs.night.runner import measured, run_through
 from recjobs.night.study import Study, StudyRequest, data_cutoff, folds_of, load_past
@@ -149,14 +149,14 @@ def finish_study(study: Study) -> dict[str, Any]:
         raise DataRefused(
             f"study {request.study_id}: no trial came to its end; their defects are in {study.records.folder}"
         )
-    in_file = _value_of(trials, request.catalog.recipe)
+    in_file = next((t.value for t in trials if t.recipe == request.catalog.recipe and t.state == "complete"), None)
     is_challenger = request.publish and best.recipe not in study.known
-    if is_challenger:
-        _record(study, best, in_file, len(trials))
     page = study_page(study, trials, best, in_file, is_challenger=is_challenger)
     study.records.save_text("study.html", page)
     if request.publish:
         with database(request.catalog, "publisher").connect() as session:
+            if is_challenger:
+                session.call("record_challenger", challenger=_challenger(request, best, in_file, len(trials)))
             session.call("record_report", batch=request.study_id, page=page)
     _finish_run(study, trials, best, page)
     link = f"{study.settings.webapp_url}/reports/{request.catalog.name}/{request.study_id}"
@@ -180,13 +180,8 @@ def _champion(settings: Settings, catalog: Catalog) -> ChampionPin | None:
     return ChampionPin(**row) if row else None
 
 
-def _value_of(trials: list[Trial], recipe: Recipe) -> float | None:
-    return next((trial.value for trial in trials if trial.recipe == recipe and trial.state == "complete"), None)
-
-
-def _record(study: Study, best: Trial, in_file: float | None, n_trials: int) -> None:
-    request = study.request
-    challenger = {
+def _challenger(request: StudyRequest, best: Trial, in_file: float | None, n_trials: int) -> dict[str, Any]:
+    return {
         "study_id": request.study_id,
         "as_of": request.as_of.isoformat(),
         "data_cutoff": request.data_cutoff.isoformat(),
@@ -196,22 +191,20 @@ def _record(study: Study, best: Trial, in_file: float | None, n_trials: int) -> 
         "base_value": in_file,
         "n_trials": n_trials,
     }
-    with database(request.catalog, "publisher").connect() as session:
-        session.call("record_challenger", challenger=challenger)
 
 
 def _finish_run(study: Study, trials: list[Trial], best: Trial, page: str) -> None:
-    registry = study.registry()
-    run = registry.run_of_study(study.request.study_id)
-    logged = registry.logged_trials(run)
+    runs = registry(study.request.catalog)
+    run = runs.run_of_study(study.request.study_id)
+    logged = runs.logged_trials(run)
     for trial in trials:
         if trial.number not in logged:  # MLflow was away, or the process was killed
             study.log(trial)
-    registry.log(
+    runs.log(
         run,
         params={**best.recipe.to_json(), "seed": study.request.seed, "as_of": study.request.as_of.isoformat()},
         metrics={"ndcg_at_20": best.value, "trials": len(trials), "seconds": search.spent(trials)},
         tags={"input_hash": study.request.input_hash, "code_version": study.request.code_version},
     )
-    registry.attach(run, "study.html", page)
-    registry.finish(run)
+    runs.attach(run, "study.html", page)
+    runs.finish(run)

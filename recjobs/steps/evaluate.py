@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
-from recjobs.core.evaluation.exam import VIEWS, Answer, Rows, exam, measure
+from recjobs.core.evaluation.exam import VIEWS, Rows, exam, measure
 from recjobs.core.evaluation.side_by_side import kept_lists
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Model, Past
@@ -49,7 +49,8 @@ def run(night: Night) -> dict[str, float | int]:
             files.save_table(f"{view}.parquet", pa.table(columns))
             if view == night.catalog.view:
                 files.save_table("lists.parquet", kept_lists(questions, {n: one.lists for n, one in answers.items()}))
-                share = _popular_share(answers, answered, train.n_items)
+                popular = [answers[window].lists[answered] for window in WINDOWS]
+                share = integrity.popular_share(answers["candidate"].lists[answered], popular, train.n_items)
                 if "trace" in findings:  # else its rows are invalid, and all its lists are popular ones
                     findings |= {"popular": share, "defect": integrity.defect_of_lists(share) or findings["defect"]}
             n_users[view] = len(questions.users)
@@ -77,12 +78,6 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
         model.factors, train, holdout, recipe, now=now, as_of=as_of, seed=night.request.seed
     )
     return model.factors.item_factors, {"defect": defect, "trace": trace.to_json()}
-
-
-def _popular_share(answers: dict[str, Answer], answered: np.ndarray, n_items: int) -> float | None:
-    """The share of the model's own lists that the popular lists contain."""
-    popular = [answers[window].lists[answered] for window in WINDOWS]
-    return integrity.popular_share(answers["candidate"].lists[answered], popular, n_items)
 
 
 def _models(night: Night, candidate: np.ndarray) -> dict[str, Model]:

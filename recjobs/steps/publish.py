@@ -12,7 +12,7 @@ from recjobs.core.lists import copy_format
 from recjobs.errors import ListsRefused, Locked
 from recjobs.night.decision import record
 from recjobs.night.handovers import ChosenModel, Inspection
-from recjobs.night.night import Night, let_alias_follow
+from recjobs.night.night import Night, database, let_alias_follow
 
 ROWS = 8192
 """Lists encoded at a time."""
@@ -27,7 +27,7 @@ def run(night: Night) -> dict[str, Any]:
     inspection, chosen = night.inspection(), night.chosen_model()
     request, batch_id = night.request, night.batch_id
 
-    with night.database("loader").connect() as loader:
+    with database(night.catalog, "loader").connect() as loader:
         turn = loader.row("publish_lock")
         if not turn or not turn["taken"]:
             raise Locked(f"another process is loading a batch of {night.catalog.name}")
@@ -36,24 +36,20 @@ def run(night: Night) -> dict[str, Any]:
             loader.call("seal_batch", batch=batch_id)
             loader.call("record_exposure", batch=batch_id, counts=night.exposure().to_pydict())
             _verify(night, loader, inspection)
-        with night.database("publisher").connect() as publisher:
+        with database(night.catalog, "publisher").connect() as publisher:
             record(night, publisher)
             pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
-            before = publisher.row("champion")
+            before = publisher.row("champion") or {}
             # Committed before anything points there: see wait_for_readers.
             publisher.call("attach_batch", batch=batch_id, pinned_champion=pinned, forced=forced)
             moved = publisher.call(
                 "publish_batch", batch=batch_id, pinned_champion=pinned, forced=forced, why=request.force
             )
-            champion = publisher.row("champion")
-        alias = let_alias_follow(night.catalog, _version(champion), _version(before))
+            champion = publisher.row("champion") or {}
+        alias = let_alias_follow(night.catalog, champion.get("model_version"), before.get("model_version"))
         with night.writing("publish") as files:
             files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen.model_version})
     return {"batch_id": batch_id, "moved": moved, "users": inspection.users, **alias}
-
-
-def _version(champion: dict[str, Any] | None) -> str | None:
-    return champion["model_version"] if champion else None
 
 
 def _record(night: Night, chosen: ChosenModel, inspection: Inspection) -> dict[str, Any]:

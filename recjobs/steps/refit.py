@@ -14,7 +14,7 @@ from recjobs.core.model import als
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
-from recjobs.night.night import Night
+from recjobs.night.night import Night, database, registry
 
 
 def run(night: Night) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def _ndcg(lists: np.ndarray, holdout: Any) -> float:
 
 def _register(night: Night, sha256: str, content: bytes) -> str:
     assert hashlib.sha256(content).hexdigest() == sha256
-    registry = night.registry()
+    runs = registry(night.catalog)
     tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version}
-    version = registry.register(night.mlflow_run(registry), night.request.batch_id, content, sha256, tags)
-    with night.database("publisher").connect() as session:
+    version = runs.register(night.log(runs), night.request.batch_id, content, sha256, tags)
+    with database(night.catalog, "publisher").connect() as session:
         session.call(
             "register_model",
             version=version,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from recjobs.night.decision import kept_batch, record
-from recjobs.night.night import Night, let_alias_follow
+from recjobs.night.night import Night, database, let_alias_follow, registry
 from recjobs.reports.night import night_page
 
 
@@ -13,17 +13,17 @@ def run(night: Night) -> dict[str, Any]:
     alias: dict[str, int] = {}
     if night.request.publish:
         kept = kept_batch(night, "report")
-        with night.database("publisher").connect() as session:
+        with database(night.catalog, "publisher").connect() as session:
             if kept:
                 record(night, session)
             session.call("record_report", batch=night.batch_id, page=html)
             champion = session.row("champion")
         if kept and champion:
             alias = let_alias_follow(night.catalog, *[champion["model_version"]] * 2)
-    registry = night.registry()
-    run_id = night.mlflow_run(registry)
-    registry.attach(run_id, "report.html", html)
-    registry.finish(run_id)
+    runs = registry(night.catalog)
+    run_id = night.log(runs)
+    runs.attach(run_id, "report.html", html)
+    runs.finish(run_id)
     with night.writing("report") as files:
         files.save_text("report.html", html)
         files.save_json("report.json", {"mlflow_run": run_id})

@@ -24,7 +24,9 @@ def run(night: Night) -> dict[str, int]:
     """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
     lists = NightLists(night)
     n_users, n = len(lists.user_ids), night.catalog.top_n.stored
-    with night.writing("score", resume_key=_key(night)) as files:
+    inputs = [night.files.manifest(step) for step in ("begin", "validate", "gate", "refit")]
+    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    with night.writing("score", resume_key=key) as files:
         for number, first in enumerate(range(0, n_users, CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name not in files.hashes:
@@ -54,12 +56,6 @@ def _table(lists: NightLists, users: np.ndarray, n: int) -> pa.Table:
     else:
         reasons, positions = as_columns(finished.because, finished.ranked.lengths, lists.item_ids)
     return pa.table({**table, "reasons": reasons, "because": positions})
-
-
-def _key(night: Night) -> str:
-    """A hash of what the chunks depend on."""
-    made_from = [night.files.manifest(step) for step in ("begin", "validate", "gate", "refit")]
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def _save_rest(files: StepFiles, lists: NightLists) -> None:

@@ -21,7 +21,7 @@ from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.reason_codes import QUARANTINE
 from recjobs.core.rows.validation import as_ids, check, encoded_ids, weights_of_ratings
 from recjobs.night import input_limits
-from recjobs.night.night import Night
+from recjobs.night.night import Night, database
 
 _RAW = ("user_id", "item_id", "occurred_at", "weight", "kind")
 REJECTED = pa.schema(
@@ -36,12 +36,13 @@ def run(night: Night) -> dict[str, int | float]:
     the findings are written and recorded.
     """
     with night.writing("validate") as files, ThreadPoolExecutor(1) as writer:
-        tally, stated, known = Tally(), core_items.Said(), _items_of_file(night)
+        tally, stated, items = Tally(), core_items.Said(), night.catalog.items
+        known = night.described_rows("items") if items and items.is_given else None
         gathered = _gather(night, files, tally, stated, known)
         whole, attributes = gathered, None
         if known is not None:
             attributes = _carried_over(night, core_items.of_file(known))
-            if night.catalog.items and night.catalog.items.new == "predict":
+            if items and items.new == "predict":
                 whole = gathered.with_items(core_items.untried(gathered.item_ids, attributes))
         writing = writer.submit(files.save_table, "interactions.parquet", whole.interactions.to_table())
         if gathered.bots:
@@ -59,17 +60,14 @@ def run(night: Night) -> dict[str, int | float]:
         files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
         if attributes is None:
             attributes = _carried_over(night, stated.attributes())
-        _save_users_and_items(night, files, whole, attributes)
+        users = _users_of_file(night) if night.catalog.users else None
+        files.save_table("users.parquet", core_users.table(whole.user_ids, users))
+        files.save_table("items.parquet", core_items.table(whole.item_ids, attributes))
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
         writing.result()
         must_go_on(night.catalog.name, findings)
     return counts | {f"drift_{one.feature}": round(one.value, 4) for one in moved}
-
-
-def _items_of_file(night: Night) -> pa.Table | None:
-    items = night.catalog.items
-    return night.described_rows("items") if items and items.is_given else None
 
 
 def _gather(night: Night, files: StepFiles, tally: Tally, stated: core_items.Said, known: pa.Table | None) -> Gathered:
@@ -194,12 +192,6 @@ def _carried_over(night: Night, attributes: Any) -> Any:
     return core_items.carried_over(attributes, base.items()) if base else attributes
 
 
-def _save_users_and_items(night: Night, files: StepFiles, gathered: Gathered, attributes: Any) -> None:
-    users = _users_of_file(night) if night.catalog.users else None
-    files.save_table("users.parquet", core_users.table(gathered.user_ids, users))
-    files.save_table("items.parquet", core_items.table(gathered.item_ids, attributes))
-
-
 def _record(
     night: Night,
     counts: dict[str, int],
@@ -213,7 +205,7 @@ def _record(
     stopped = [f.reason for f in findings if f.action in ("refused", "skipped")]
     times = interactions.occurred_at
     rejected = [_without_nul(row) for rows in tally.shown for row in rows.to_pylist()]
-    with night.database("publisher").connect() as session:
+    with database(night.catalog, "publisher").connect() as session:
         session.call(
             "record_input",
             input={
