@@ -8,25 +8,22 @@ such DAG, `nightly_<catalog>`; it starts by itself if the file has a `schedule`,
 
 **Until `publish` has ended, the lists that were live stay live.** A night that fails or is killed harms no reader.
 
-What you may see, and what to do:
+States of the tasks, and what to do:
 
-- **`begin` is skipped, and all after it:** nothing is new; the live batch was made of the same. Do nothing. In a
-  catalog that starts by a file's arrival this is also the deadline's run: its log says that the input had come, or that
-  it had not, and then see to the upstream DAG.
-- **`extract` or `validate` is skipped, and all after it:** the input is late or stale. The next night takes it along.
+- **`begin` is skipped, and all after it:** nothing is new, so do nothing. In a catalog that starts when an asset is
+  updated this is also the deadline's run: its log says whether the input had come; if not, see to the upstream DAG.
+- **`extract` or `validate` is skipped, and all after it:** the input is late or stale. The next night includes it.
 - **A task waits for its retry:** Postgres, the object store or MLflow is away, or another night is publishing. Wait.
 - **A task failed:** its log ends with the reason. Exit code 65: the data or the lists were refused; 78: a setting is
-  wrong; 70: a defect. Remove the cause, then *clear* the task: the night goes on where it stopped.
-- **`gate` is green and its result says `refused`:** the candidate was no better, so the champion's recipe made the
-  lists. Read the report; the task links to it. Where the catalog says `gate.on_refused: keep`, `refit` to `publish` are
-  skipped and the lists of the night before stay.
-- **`ask_a_person` waits** (only where the catalog says `gate.approval: required`): the gate cannot tell the candidate
-  from the champion. *Required Actions* shows the comparison; choose, and say why. Without an answer in time the
-  champion stays, and the night goes on.
+  wrong; 70: a defect. Remove the cause, then *clear* the task: the night continues there.
+- **`gate` succeeded with the result `refused`:** the candidate was no better, so the champion's recipe made the lists.
+  The task links to the report. With `gate.on_refused: keep`, `refit` to `publish` are skipped and the lists stay.
+- **`ask_a_person` waits** (with `gate.approval: required`): the verdict is inconclusive. *Required Actions* shows the
+  comparison; choose, and give a reason. Without an answer in time the champion stays, and the night continues.
 
-**Trigger** opens a form: a date to look back from, other hyperparameters for this night only, and a reason to publish
-in spite of a refusal. A value out of range is refused with the reason. By REST it is
-`POST /api/v2/dags/nightly_<catalog>/dagRuns` with `{"logical_date": null, "conf": {"factors": 32}}`.
+**Trigger** opens a form: a date to look back from, hyperparameters for this night only, and a reason to publish despite
+a refusal. By REST it is `POST /api/v2/dags/nightly_<catalog>/dagRuns` with `{"logical_date": null, "conf": {"factors":
+32}}`.
 
 **Take a batch back:** the DAG `roll_back`. **A night by hand, without Airflow:** `recjobs night --catalog <catalog>`.
 

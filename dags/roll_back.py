@@ -48,9 +48,7 @@ def roll_back() -> None:
         from recjobs.operations import roll_back
 
         with airflow_states():
-            catalog = load_catalog(params["catalog"])
-            result: dict[str, Any] = roll_back.run(catalog, batch_id=params["batch_id"], reason=params["reason"])
-            return result
+            return roll_back.run(load_catalog(params["catalog"]), params["batch_id"], params["reason"])
 
     roll_back()
 

@@ -14,16 +14,15 @@ and whenever somebody triggers it.
   at once as the machine has cores, with one thread each unless `RECJOBS_THREADS` says otherwise.
 - **`finish`** writes the page (best value against time, what mattered, every trial), which it links to.
 
-What you may see, and what to do:
+States of the tasks, and what to do:
 
-- **A trial is skipped:** the time was over before it ended. Nothing is wrong. Trigger again with more minutes: what is
-  finished is not done again.
-- **A trial says *given up*:** it was hopeless after a few iterations.
+- **A trial is skipped:** the time was over before it ended. Trigger again with more minutes; finished trials count.
+- **A trial says *given up*:** it was far behind after a few iterations.
 - **A trial failed:** its log ends with the reason. Remove the cause, then *clear* it, and `finish` after it.
 - **`finish` says `challenger: false`:** nothing was better than the recipes it began with. Nothing changes.
 
-**Trigger** opens a form: minutes, trials, and a date to look back from. By hand: `recjobs tune --catalog <catalog>`,
-which goes on with the same study.
+**Trigger** opens a form: minutes, trials, and a date to look back from. By hand, on the same study: `recjobs tune
+--catalog <catalog>`.
 """
 
 import os

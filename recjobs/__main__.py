@@ -26,9 +26,6 @@ def main() -> None:
 def _exit_code(command: Callable[[], Any]) -> int:
     try:
         command()
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 64
     except click.UsageError as error:
         error.show()
         return 64

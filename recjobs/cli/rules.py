@@ -80,28 +80,20 @@ def list_rules(catalog_name: str, with_removed: bool, as_json: bool) -> None:
         click.echo("\n".join(map(_line, rules)))
 
 
-@rule.command(epilog="Example: recjobs rule remove 7 --catalog sample")
-@click.argument("rule_id", type=int)
-@catalog_option
-@author_option
-@json_option
-def remove(rule_id: int, catalog_name: str, author: str | None, as_json: bool) -> None:
-    """Remove a rule. `list --all` still shows it, and `restore` puts it back."""
-    from recjobs.operations import rules as step
+def _change_command(verb: str, text: str) -> None:
+    @rule.command(verb, help=text, epilog=f"Example: recjobs rule {verb} 7 --catalog sample")
+    @click.argument("rule_id", type=int)
+    @catalog_option
+    @author_option
+    @json_option
+    def command(rule_id: int, catalog_name: str, author: str | None, as_json: bool) -> None:
+        from recjobs.operations import rules as step
 
-    show(step.change(load_catalog(catalog_name), "remove_rule", rule_id, author), as_json)
+        show(step.change(load_catalog(catalog_name), f"{verb}_rule", rule_id, author), as_json)
 
 
-@rule.command(epilog="Example: recjobs rule restore 7 --catalog sample")
-@click.argument("rule_id", type=int)
-@catalog_option
-@author_option
-@json_option
-def restore(rule_id: int, catalog_name: str, author: str | None, as_json: bool) -> None:
-    """Put a removed rule back."""
-    from recjobs.operations import rules as step
-
-    show(step.change(load_catalog(catalog_name), "restore_rule", rule_id, author), as_json)
+_change_command("remove", "Remove a rule. `list --all` still shows it, and `restore` puts it back.")
+_change_command("restore", "Put a removed rule back.")
 
 
 def _line(rule: dict[str, Any]) -> str:

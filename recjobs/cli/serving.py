@@ -17,13 +17,14 @@ from recjobs.cli.options import catalog_option, json_option, show, show_tree
 @json_option
 def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_json: bool) -> None:
     """Make an earlier batch live again, within milliseconds."""
+    from recjobs.night.night import let_alias_follow
     from recjobs.operations import roll_back as step
 
     catalog = load_catalog(catalog_name)
     moved = step.move(catalog, batch_id, reason)
     show(moved, as_json)  # the other batch is live by now; MLflow takes seconds more
     sys.stdout.flush()
-    step.follow(catalog, moved)
+    let_alias_follow(catalog, moved["champion"])
 
 
 @click.command(
@@ -114,12 +115,9 @@ def status(as_json: bool) -> None:
     if not result["platform"]:
         click.echo("the local platform is not running: `make up` starts it")
     for name, entry in result["catalogs"].items():
-        live = entry["live"]
-        what = (
-            f"live {live['batch_id']}, {live['n_users']} users, model {live['model_version'] or 'none'}"
-            if live
-            else entry.get("error", "nothing published yet")
-        )
+        what = entry.get("error", "nothing published yet")
+        if live := entry["live"]:
+            what = f"live {live['batch_id']}, {live['n_users']} users, model {live['model_version'] or 'none'}"
         if challenger := entry.get("challenger"):
             what += f"; challenger {challenger['study_id']} {challenger['state']}"
         click.echo(f"{name:15} {what}")

@@ -26,8 +26,8 @@ def of_comparison(result: dict[str, Any]) -> Iterator[str]:
 def _compared(what: str, users: str, of: dict[str, Any]) -> str:
     means = "".join(_number(of[name], 9, 4) for name in ("a", "b", DEFAULT_WINDOW, "neighbours"))
     bounds = [("no bound" if v is None else f"{v:+.1%}") for v in (of["difference"] or {}).values()]
-    said = f"{bounds[0]} ({bounds[1]} to {bounds[2]})" if bounds else "nobody asked"
-    return f"{what:24}{users:>7}{means}   {said}"
+    interval = f"{bounds[0]} ({bounds[1]} to {bounds[2]})" if bounds else "nobody asked"
+    return f"{what:24}{users:>7}{means}   {interval}"
 
 
 def _number(value: float | None, width: int, digits: int) -> str:
@@ -45,7 +45,7 @@ def of_evaluation(result: dict[str, Any]) -> Iterator[str]:
         numbers = "".join(_number(of[metric], 10, 5) for metric in ("recall_at_20", "ndcg_at_20"))
         yield f"{name.replace('_', ' '):22}{numbers}{of['seconds']:9.1f}"
     yield ""
-    yield from (f"{what:22}{said}" for what, said in _account(result))
+    yield from (f"{label:22}{value}" for label, value in _account(result))
 
 
 def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -53,15 +53,13 @@ def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if search := result["search"]:
         what = f"{search['trials']} trials, {search['given_up']} given up early, in {search['seconds']:.0f} s"
         yield "found by", f"{what}; held out: {search['held_out']}"
-        yield (
-            "ndcg@20 there",
-            " from ".join(_number(search[n], 0, 5) for n in ("ndcg_at_20", "ndcg_at_20_of_the_first")),
-        )
+        values = (_number(search[name], 0, 5) for name in ("ndcg_at_20", "ndcg_at_20_of_the_first"))
+        yield "ndcg@20 there", " from ".join(values)
     for name, file in result["files"].items():
-        said = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
+        counts = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
         bad = ", ".join(f"{n:,} {reason}" for reason, n in file["bad"].items())
         merged = f"; {file['merged']:,} rows equal another" if file["merged"] else ""
-        yield name, f"{said} of {file['read']:,} rows{merged}{'; left out: ' + bad if bad else ''}"
+        yield name, f"{counts} of {file['read']:,} rows{merged}{'; left out: ' + bad if bad else ''}"
     fallback = f", {n:,} of them not in train: popular items" if (n := result["users_without_train"]) else ""
     yield "asked", f"{result['users']:,} users{fallback}"
     if n := result["items_without_train"]:

@@ -1,9 +1,8 @@
 """The lists of a night, made with tonight's model and all that is known tonight."""
 
-from functools import cached_property
-
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
 from recjobs.core.lists.seen import kept_out_of
@@ -43,13 +42,8 @@ class NightLists:
         champion = self.night.request.champion
         stored = self.night.champion_model() if source == "champion" else self.night.refit_model()
         recipe = Recipe.from_json(champion.recipe) if champion and source == "champion" else self.night.catalog.recipe
-        self._fit_on = stored.user_ids
+        self._in_fit = pc.is_in(self.user_ids, pa.array(stored.user_ids)).to_numpy(zero_copy_only=False)
         return Model(aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist()), recipe)
-
-    @cached_property
-    def _knew_user(self) -> np.ndarray:
-        users = set(self._fit_on)
-        return np.array([user_id in users for user_id in self.user_ids.to_pylist()], bool)
 
     def of(self, users: np.ndarray, n: int) -> Lists:
         """Return lists of n items for these users (user_idx), with reasons."""
@@ -59,5 +53,5 @@ class NightLists:
         """The source of each list: `als`, `foldin` (the user came after the fit) or `popular`."""
         if self.maker.model is None:
             return pa.array(np.full(users.size, "popular"))
-        known = np.where(self._knew_user[users], "als", "foldin")
+        known = np.where(self._in_fit[users], "als", "foldin")
         return pa.array(np.where(lists.n_model > 0, known, "popular"))

@@ -67,16 +67,11 @@ class Night(Handovers):
         return self.request.catalog
 
     @property
-    def threads(self) -> int:
-        """Threads for training and scoring."""
-        return self.settings.threads or os.cpu_count() or 1
-
-    @property
     def engine(self) -> "Engine":
         """The engine that fits and ranks tonight's models."""
         from recjobs.core.model.engine import Engine
 
-        return Engine(self.threads)
+        return Engine(self.settings.threads or os.cpu_count() or 1)
 
     def known_at_cutoff(self, train: Interactions) -> "Knowledge":
         """What an evaluation may know of users and items: what was known at the cutoff."""

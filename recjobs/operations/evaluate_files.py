@@ -51,10 +51,12 @@ def run(
     All items of `train` are ranked. overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search on
     `train` that begins with this recipe. lists: the file for the recipe's lists. Raises Misuse or DataRefused.
     """
-    began, plain = time.monotonic(), _plain()
-    recipe = recipe_with(plain, overrides)
+    began = time.monotonic()
+    source = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
+    defaults = Catalog.model_validate({"name": "files", "sources": [source]})
+    recipe = recipe_with(defaults, overrides)
     _check_writable(lists, (train, test))
-    seed = plain.seed if seed is None else seed
+    seed = defaults.seed if seed is None else seed
     threads = load_settings().threads or os.cpu_count() or 1
     report("reading", None)
     now = datetime.now(UTC)
@@ -102,12 +104,6 @@ def run(
         "seconds": time.monotonic() - began,
         "peak_memory_gib": _peak_memory(),
     }
-
-
-def _plain() -> Catalog:
-    """A catalog for its default recipe and seed."""
-    place = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
-    return Catalog.model_validate({"name": "files", "sources": [place]})
 
 
 def _check_writable(lists: str | None, files: tuple[str, str]) -> None:

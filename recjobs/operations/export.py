@@ -67,6 +67,6 @@ def _writer(path: Path, name: str, schema: pa.Schema) -> Iterator[Any]:
         with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
             yield writer
     else:
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(pa.output_stream(path, compression="gzip" if name.endswith(".gz") else None))
-            yield stack.enter_context(pyarrow.csv.CSVWriter(file, schema))
+        compression = "gzip" if name.endswith(".gz") else None
+        with pa.output_stream(path, compression=compression) as file, pyarrow.csv.CSVWriter(file, schema) as writer:
+            yield writer

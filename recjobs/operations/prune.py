@@ -38,7 +38,8 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
                 _prune_artifacts(session, garbage)
             query = "count_old_records" if dry_run else "delete_old_records"
             nights = dict.fromkeys(RECORDS, catalog.keep.records) | {"rejected_records": catalog.keep.rejected_rows}
-            records = {table: _records(session, query, table, kept) for table, kept in nights.items()}
+            counts = {table: session.rows(query, {"table": table}, nights=kept) for table, kept in nights.items()}
+            records = {table: int(rows[0]["n"]) for table, rows in counts.items()}
         artifacts = garbage.to_json()
         n_bytes = sum(each["bytes"] for each in artifacts)
         if not dry_run:
@@ -89,9 +90,3 @@ def _unregister_model(session: Session, garbage: Garbage, batch_id: str) -> bool
             return False
         garbage.store.undo_step(batch_id, "refit")
     return True
-
-
-def _records(session: Session, query: str, table: str, nights: int) -> int:
-    row = session.row(query, {"table": table}, nights=nights)
-    assert row is not None
-    return int(row["n"])

@@ -10,7 +10,7 @@ from recjobs.night.night import database, let_alias_follow
 def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
     """Move the pointer as `move` does, then MLflow's alias."""
     result = move(catalog, batch_id, reason)
-    follow(catalog, result)
+    let_alias_follow(catalog, result["champion"])
     return result
 
 
@@ -32,8 +32,3 @@ def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str
         "was": before["batch_id"] if before else None,
         "champion": after["champion_version"],
     }
-
-
-def follow(catalog: Catalog, moved: dict[str, Any]) -> None:
-    """Move MLflow's alias; apart from `move`, because importing MLflow takes longer than all the rest."""
-    let_alias_follow(catalog, moved["champion"])

@@ -1,6 +1,6 @@
 """Rules over finished lists: what a shop changes by day, effective in the next response of API and SQL."""
 
-from typing import Any, Literal
+from typing import Any
 
 from recjobs.catalog.file import Catalog
 from recjobs.night.night import database
@@ -15,10 +15,8 @@ def add(catalog: Catalog, options: dict[str, Any]) -> dict[str, Any]:
         return {"rule_id": session.call("add_rule", rule=_set_only(options))}
 
 
-def change(
-    catalog: Catalog, function: Literal["remove_rule", "restore_rule"], rule_id: int, author: str | None
-) -> dict[str, Any]:
-    """Remove a rule or put it back. changed: false if it was so already."""
+def change(catalog: Catalog, function: str, rule_id: int, author: str | None) -> dict[str, Any]:
+    """Call `remove_rule` or `restore_rule`. changed: false if the rule was in that state already."""
     with database(catalog, "editor").connect() as session:
         return {"rule_id": rule_id, "changed": session.call(function, rule=rule_id, by_whom=author)}
 

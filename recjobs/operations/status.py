@@ -1,6 +1,5 @@
 """The status of the local platform and of each catalog."""
 
-import json
 from typing import Any
 
 from recjobs.adapters.local_platform import running
@@ -18,13 +17,9 @@ def run() -> dict[str, Any]:
         try:
             with database(catalog, "publisher").connect() as session:
                 row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
-            catalogs[catalog.name] = {"live": _plain(row), "challenger": _plain(challenger)}
+            catalogs[catalog.name] = {"live": row, "challenger": challenger}
         except BadConfiguration:
             catalogs[catalog.name] = {"live": None}
         except RecjobsError as error:
             catalogs[catalog.name] = {"live": None, "error": str(error)}
     return {"platform": running(settings.state), "catalogs": catalogs}
-
-
-def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
-    return json.loads(json.dumps(row, default=str)) if row else None

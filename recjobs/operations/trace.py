@@ -26,7 +26,7 @@ def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
     if (row["answer"] == "below" and row["rank"] is None) or (row["answer"] == "seen" and row["seen_at"] is None):
         row |= _from_artifacts(catalog, row, user_id, item_id)
     fields = {name: value for name, value in row.items() if value is not None}
-    return {"user_id": user_id, "item_id": item_id, **fields, "text": in_words(row, user_id, item_id)}
+    return {"user_id": user_id, "item_id": item_id, **fields, "text": _sentence(row, user_id, item_id)}
 
 
 def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
@@ -47,8 +47,7 @@ def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id
     return {"rank": max(int(place[0]) + 1, row["list_length"] + 1)} if place.size else {}
 
 
-def in_words(row: dict[str, Any], user_id: str, item_id: str) -> str:
-    """The answer as a sentence."""
+def _sentence(row: dict[str, Any], user_id: str, item_id: str) -> str:
     of = f"the list of {user_id}" if row["is_known_user"] else f"the popular list, which {user_id} gets as a stranger"
     match row["answer"]:
         case "listed":

@@ -111,6 +111,8 @@ def _run_trial(study: Study, number: int, budget: Budget, threads: int = 0) -> T
         return None
     study.folds  # noqa: B018  loaded now: not part of the trial's time
     began_at, began = time.time(), time.monotonic()
+    threads = threads or study.settings.threads or os.cpu_count() or 1
+    is_over = None if first else lambda: budget.is_spent(finished, time.monotonic() - began)
     trial = run_trial(
         study.space,
         study.planned,
@@ -118,8 +120,8 @@ def _run_trial(study: Study, number: int, budget: Budget, threads: int = 0) -> T
         finished,
         number,
         seed=study.request.seed,
-        threads=threads or study.settings.threads or os.cpu_count() or 1,
-        is_over=None if first else lambda: budget.is_spent(finished, time.monotonic() - began),
+        threads=threads,
+        is_over=is_over,
     )
     if trial is None:
         return None
@@ -147,7 +149,7 @@ def finish_study(study: Study) -> dict[str, Any]:
     best = search.chosen(study.space, study.known, trials)
     if best is None:
         raise DataRefused(
-            f"study {request.study_id}: no trial came to its end; their defects are in {study.records.folder}"
+            f"study {request.study_id}: no trial was completed; see the defects in {study.records.folder}"
         )
     in_file = next((t.value for t in trials if t.recipe == request.catalog.recipe and t.state == "complete"), None)
     is_challenger = request.publish and best.recipe not in study.known

@@ -1,4 +1,4 @@
-"""One HTML page about a night, self-contained and without script: the data, the metrics, the verdict, the lists."""
+"""The HTML page about a night, without script: data, metrics, verdict and lists."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ from recjobs.reports.page import page
 
 N_EXAMPLES = 12
 NAMES = {"neighbours": "item neighbours"} | {window: title(window) for window in WINDOWS}
-"""What models are called on the page, where it is not as in the tables."""
+"""Names of models on the page, if they differ from those in the tables."""
 VIEWS = {
-    "discovery": "Discovery: what a user had already is neither shown nor counted",
+    "discovery": "Discovery: items a user has interacted with are neither shown nor counted",
     "repeats": "With repeats: nothing is filtered",
-    "after_days": "As served: what a user had lately is neither shown nor counted",
+    "after_days": "As served: items a user has recently interacted with are neither shown nor counted",
 }
 
 
 def night_page(night: Night) -> str:
-    """The page of a night that got as far as the gate, or further."""
+    """Return the page of a night that has passed the gate."""
     evaluation = night.evaluation()
     verdict, kept = final_verdict(night), kept_batch(night, "report") if night.request.publish else None
     published = night.is_done("inspect") and not kept
@@ -30,9 +30,6 @@ def night_page(night: Night) -> str:
     return page(
         "report.html.jinja",
         night=night,
-        request=night.request,
-        catalog=night.catalog,
-        view=night.catalog.view,
         cutoff=night.cutoff(),
         train=night.training(),
         data=night.input_account(),
@@ -60,12 +57,12 @@ def night_page(night: Night) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """A relative difference; without bound where the baseline found nothing."""
+    """A relative difference; without bound if the baseline is 0."""
     return "no bound" if share is None else f"{100 * share:+.1f}%"
 
 
 def _number(value: float | None) -> str:
-    """A number of a check; nothing where there is none."""
+    """A number of a check; empty if there is none."""
     return "" if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
@@ -103,7 +100,7 @@ def _bars(rows: list[dict[str, Any]], view: str) -> str:
 
 
 def _examples(night: Night) -> list[dict[str, Any]]:
-    """What some users took lately and what they are shown; the users are drawn by the night's seed."""
+    """Latest interactions and lists of some users, drawn by the night's seed."""
     items = night.scored("items").read(["item_id", "title"]).to_pydict()
     title = {i: t or i for i, t in zip(items["item_id"], items["title"], strict=True)}
     lists = next(night.list_chunks()).read(["user_id", "item_ids", "source"])

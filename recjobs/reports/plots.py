@@ -33,14 +33,8 @@ def metric_bars(
         for y, value, low, high in zip(place, values, lows, highs, strict=True):
             if low is not None and high is not None:
                 axes.plot([low, high], [y, y], color=_INK, linewidth=1.2, solid_capstyle="butt")
-            axes.annotate(
-                f"{value:.4f}",
-                (max(value, high or value), y),
-                (6, 0),
-                textcoords="offset points",
-                va="center",
-                color=_INK,
-            )
+            end = (max(value, high or value), y)
+            axes.annotate(f"{value:.4f}", end, (6, 0), textcoords="offset points", va="center", color=_INK)
         axes.set_yticks(place, names)
         axes.set_xlabel(label)
         axes.margins(x=0.14)

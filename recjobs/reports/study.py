@@ -1,10 +1,9 @@
-"""The page of a study: best value against time, what mattered, every trial, and the best recipe against the file's."""
+"""The page of a study: best value against time, importance of parameters, trials, and the best recipe."""
 
 from typing import Any
 
 import numpy as np
 
-from recjobs.core.recipe import Recipe
 from recjobs.core.search import search
 from recjobs.core.search.search import Trial
 from recjobs.night.study import Study
@@ -16,9 +15,9 @@ SHOWN = 200
 
 
 def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | None, *, is_challenger: bool) -> str:
-    """The HTML of a study, self-contained and without script."""
+    """Return the HTML page of a study, without script."""
     request = study.request
-    weighed = search.importance(study.space, trials)
+    weighed, values = search.importance(study.space, trials), best.recipe.to_json()
     return page(
         "study.html.jinja",
         request=request,
@@ -37,7 +36,7 @@ def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | 
         importance=plots.shares(list(weighed), list(weighed.values()), "share (%)") if weighed else "",
         names=[*study.space.params(best.recipe)],
         shown=_shown,
-        rows=_side_by_side(request.catalog.recipe, best.recipe),
+        rows=[(key, _shown(old), _shown(values[key])) for key, old in request.catalog.recipe.to_json().items()],
     )
 
 
@@ -46,11 +45,6 @@ def _against_time(trials: list[Trial], in_file: float | None) -> str:
     minutes = [search.spent(ended[: n + 1]) / 60 for n in range(len(ended))]
     values, complete = [trial.value for trial in ended], [trial.state == "complete" for trial in ended]
     return plots.best_against_time(minutes, values, complete, in_file, "NDCG@20")
-
-
-def _side_by_side(base: Recipe, best: Recipe) -> list[tuple[str, str, str]]:
-    found = best.to_json()
-    return [(name, _shown(value), _shown(found[name])) for name, value in base.to_json().items()]
 
 
 def _shown(value: Any) -> str:

@@ -94,12 +94,22 @@ def run(
             champions.add(earlier.chosen_model().champion_version)
         if (champion.model_version if champion else None) in champions and request.is_same_as(pinned):
             finished = earlier.is_done("report")
-            if finished and (approval := _late_approval(earlier)):
+            answer = earlier.answer() if finished else None
+            if answer and answer.late and answer.approved:
+                approval = answer  # it came after the refit had used the champion: the night begins anew
                 break
             return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
-    if publish and force is None:
-        _check_not_superseded(live_batch, request)
+    if (
+        publish
+        and force is None
+        and live_batch
+        and parse_batch_id(live_batch.batch_id) > parse_batch_id(request.batch_id)
+    ):
+        raise Superseded(
+            f"{request.batch_id} would be older than the live batch {live_batch.batch_id}: to look at a past date say "
+            "--no-publish, to publish it all the same --force REASON"
+        )
     night = Handovers(store.night(request.batch_id))
     if approval:
         with night.writing("approve") as files:  # first: a night that has begun goes on as it was begun
@@ -107,12 +117,6 @@ def run(
     with night.writing("begin") as files:
         files.save_json("request.json", request.model_dump(mode="json"))
     return {"batch_id": request.batch_id, "resumed": False, "nothing_new": False}
-
-
-def _late_approval(night: Handovers) -> Answer | None:
-    """The approval that came after the night's refit had used the champion, if any."""
-    answer = night.answer()
-    return answer if answer and answer.late and answer.approved else None
 
 
 def _load_state(
@@ -131,15 +135,6 @@ def _load_state(
         challengers,
         attempts,
     )
-
-
-def _check_not_superseded(live: LivePin | None, request: Request) -> None:
-    """Raise Superseded for a night that `publish` would refuse as older than the live batch."""
-    if live and parse_batch_id(live.batch_id) > parse_batch_id(request.batch_id):
-        raise Superseded(
-            f"{request.batch_id} would be older than the live batch {live.batch_id}: to look at a past date say "
-            "--no-publish, to publish it all the same --force REASON"
-        )
 
 
 def _base(nights: list[tuple[datetime, int, Handovers]], at: datetime, history: tuple[PastNight, ...]) -> str | None:

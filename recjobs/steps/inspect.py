@@ -37,14 +37,8 @@ def run(night: Night) -> dict[str, Any]:
     if live and by_model and _is_of_another_night(night, live, checksum):
         broken.note("lists_of_another_night", world.user_ids, np.ones(len(world.user_ids), bool))
 
-    measured = measure(
-        shape,
-        served=night.catalog.top_n.served,
-        eligible=world.eligible,
-        taken=taken,
-        active=active,
-        live=_live_tops(live, world.item_ids) if live else None,
-    )
+    served, tops = night.catalog.top_n.served, _live_tops(live, world.item_ids) if live else None
+    measured = measure(shape, served=served, eligible=world.eligible, taken=taken, active=active, live=tops)
     missing = [str(u) for u in world.user_ids.filter(pa.array(counted == 0)).slice(0, 10).to_pylist()]
     measured["users_covered"] = Measured(float((counted > 0).mean()) if counted.size else 0.0, missing)
     outside = _outside(night, measured, world)

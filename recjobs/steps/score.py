@@ -62,7 +62,9 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
     night, maker, item_ids = lists.night, lists.maker, lists.item_ids
     interactions, completed = lists.past.interactions, maker.completed
     if completed is not None:
-        alike = similar(completed.item_factors, N_SIMILAR, maker.known.eligible, night.threads, completed.trusted())
+        alike = similar(
+            completed.item_factors, N_SIMILAR, maker.known.eligible, night.engine.threads, completed.trusted()
+        )
         ids, scores = as_lists(alike, item_ids)
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
@@ -83,14 +85,12 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
     shape = pa.schema({"segment": pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
     files.save_table("popular.parquet", pa.Table.from_pylist(rows, shape))
     items = lists.items.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
-    files.save_table(
-        "items.parquet", items.append_column("item_idx", pa.array(np.arange(len(item_ids), dtype=np.int32)))
-    )
+    places = pa.array(np.arange(len(item_ids), dtype=np.int32))
+    files.save_table("items.parquet", items.append_column("item_idx", places))
 
     users, item_idx, at = latest(interactions, N_HISTORY)
-    offsets = pa.array(
-        np.concatenate([[0], np.cumsum(np.bincount(users, minlength=interactions.n_users))]).astype(np.int32)
-    )
+    counts = np.bincount(users, minlength=interactions.n_users)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     history = {
         "user_id": lists.user_ids,
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),

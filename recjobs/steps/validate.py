@@ -204,7 +204,6 @@ def _record(
     state = "refused" if "refused" in states else "skipped" if "skipped" in states else "accepted"
     stopped = [f.reason for f in findings if f.action in ("refused", "skipped")]
     times = interactions.occurred_at
-    rejected = [_without_nul(row) for rows in tally.shown for row in rows.to_pylist()]
     with database(night.catalog, "publisher").connect() as session:
         session.call(
             "record_input",
@@ -229,7 +228,7 @@ def _record(
                 }
                 for one in moved
             ],
-            quarantined=rejected,
+            quarantined=[_without_nul(row) for rows in tally.shown for row in rows.to_pylist()],
         )
 
 
