@@ -57,7 +57,7 @@ def airflow(arguments: tuple[str, ...]) -> None:
     from recjobs.config import load_settings
 
     settings = load_settings()
-    done = subprocess.run([PROGRAM, *arguments], env=environment(settings, open_databases(settings).airflow))
+    done = subprocess.run([PROGRAM, *arguments], env=environment(settings, open_databases(settings)[0]))
     sys.exit(done.returncode)
 
 

@@ -1,7 +1,6 @@
 """Which databases the platform uses: its own embedded ones, or those on a server that RECJOBS_DATABASE_URL names."""
 
 from contextlib import closing
-from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -11,37 +10,29 @@ from local.environment import inherited
 from local.errors import LocalError
 from local.files import write_private
 from local.postgres import Cluster
+from local.postgres_contents import create_database
 from recjobs.config import ROOT, Settings
 
 DRIVER = "postgresql+psycopg2"
 
 
-@dataclass(frozen=True)
-class Databases:
-    """What the programs need to reach their databases."""
-
-    airflow: str
-    """SQLAlchemy URL of Airflow's database."""
-    cluster: Cluster | None
-    """The embedded server; None if the databases are elsewhere."""
-
-
-def open_databases(settings: Settings) -> Databases:
+def open_databases(settings: Settings) -> tuple[str, Cluster | None]:
     """Start the embedded server, or create `airflow` and `mlflow` on the server of RECJOBS_DATABASE_URL if missing.
 
-    Writes the URLs that `recjobs.config` and `webapp.settings` read to `<state>/env`.
+    Writes the URLs that `recjobs.config` and `webapp.settings` read to `<state>/env`. Returns the SQLAlchemy URL of
+    Airflow's database, and the embedded server or None.
     """
     external_url = external_database_url()
     if not external_url:
         cluster = Cluster(settings.state, settings.postgres_port)
         cluster.start()
         _write(settings, cluster.urls())
-        return Databases(cluster.url("airflow", "airflow", DRIVER), cluster)
+        return cluster.url("airflow", "airflow", DRIVER), cluster
     environment = inherited()
     airflow = environment.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or _create_database(external_url, "airflow")
     mlflow = environment.get("MLFLOW_TRACKING_URI") or _create_database(external_url, "mlflow")
     _write(settings, {"MLFLOW_TRACKING_URI": mlflow})
-    return Databases(airflow, None)
+    return airflow, None
 
 
 def external_database_url() -> str:
@@ -71,10 +62,7 @@ def _create_database(url: str, name: str) -> str:
     try:
         with closing(psycopg2.connect(url, connect_timeout=10)) as connection:
             connection.autocommit = True
-            cursor = connection.cursor()
-            cursor.execute("select from pg_database where datname = %s", [name])
-            if not cursor.rowcount:
-                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+            create_database(connection.cursor(), name, sql.SQL("default"))
     except psycopg2.Error as error:
         raise LocalError(
             f"no database {name!r} beside the one in RECJOBS_DATABASE_URL: {str(error).strip()}; "

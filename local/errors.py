@@ -12,8 +12,6 @@ class PortTaken(LocalError):
 
     def __init__(self, port: int, setting: str) -> None:
         super().__init__(f"port {port} is taken by another program; set {setting}={port + 1} or stop that program")
-        self.port = port
-        self.setting = setting
 
 
 class NightFailed(LocalError):

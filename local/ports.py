@@ -1,5 +1,6 @@
-"""Is a port free on this machine?"""
+"""Free ports of this machine."""
 
+import contextlib
 import socket
 
 from local.errors import PortTaken
@@ -9,13 +10,11 @@ HOST = "127.0.0.1"
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on `port` of 127.0.0.1 now."""
-    with socket.socket() as probe:
+    with contextlib.suppress(OSError), socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+        probe.bind((HOST, port))
+        return True
+    return False
 
 
 def require_free(port: int, setting: str) -> None:

@@ -25,12 +25,14 @@ import psutil
 from local import ports, postgres_binaries, postgres_contents, socket_folder
 from local.errors import LocalError
 from local.files import write_private
+from recjobs.config import ROLES
 
 ADMIN = "admin"
 OWNERS = {"recjobs": ADMIN, "airflow": "airflow", "mlflow": "mlflow"}
 """Each database and the role it belongs to. Airflow and MLflow both want a table `alembic_version`, hence three."""
 
 RECJOBS_ROLES = ("recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor")
+"""The logins of `recjobs.config.ROLES`, in their order."""
 
 SERVER_SETTINGS = {
     "listen_addresses": ports.HOST,
@@ -118,17 +120,19 @@ class Cluster:
         """Return the settings that lead recjobs, its web app and MLflow to this server."""
         return {
             "RECJOBS_DATABASE_URL": self.url(),
-            "RECJOBS_OWNER_URL": self.url("recjobs_migrator"),
-            "RECJOBS_LOADER_URL": self.url("recjobs_loader"),
-            "RECJOBS_PUBLISHER_URL": self.url("recjobs_publisher"),
-            "RECJOBS_READER_URL": self.url("recjobs_reader"),
-            "RECJOBS_EDITOR_URL": self.url("recjobs_editor"),
+            **{f"RECJOBS_{name.upper()}_URL": self.url(role) for name, role in zip(ROLES, RECJOBS_ROLES, strict=True)},
             "MLFLOW_TRACKING_URI": self.url("mlflow", "mlflow", "postgresql+psycopg2"),
         }
 
     def _initialise(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
         if (self.data / "PG_VERSION").exists():
-            self._check_version(binaries)
+            made_by = (self.data / "PG_VERSION").read_text().strip()
+            offered = postgres_binaries.major_version(binaries)
+            if made_by != str(offered):
+                raise LocalError(
+                    f"{self.data} was made by PostgreSQL {made_by}, {binaries} is {offered}: "
+                    f"put {made_by} first on the PATH, or remove {self.home} to start over"
+                )
             return
         # The server is made beside its place and moved there whole: what a kill leaves is thrown away here.
         unfinished = self.home / "data.unfinished"
@@ -148,15 +152,6 @@ class Cluster:
             password_file.unlink()
         unfinished.rename(self.data)
 
-    def _check_version(self, binaries: Path) -> None:
-        made_by = (self.data / "PG_VERSION").read_text().strip()
-        offered = postgres_binaries.major_version(binaries)
-        if made_by != str(offered):
-            raise LocalError(
-                f"{self.data} was made by PostgreSQL {made_by}, {binaries} is {offered}: "
-                f"put {made_by} first on the PATH, or remove {self.home} to start over"
-            )
-
     def _launch(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
         folder = socket_folder.of(self.home)
         socket_folder.make(folder, runner)
@@ -164,21 +159,18 @@ class Cluster:
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         command = f"pg_ctl start -w -t {START_SECONDS}".split()
         command += ["-D", str(self.data), "-l", str(self.log), "-o", options]
-        for attempt in range(1, 11):
-            self._clear_stale_pid()
+        for retries_left in reversed(range(10)):
+            # Postgres does not start while the pid in a stale pid file belongs to any program.
+            if not self.processes() and not self.postmaster():
+                (self.data / "postmaster.pid").unlink(missing_ok=True)
             try:
-                return self._run(binaries, runner, command)
+                self._run(binaries, runner, command)
+                break
             except LocalError:
                 # After kill -9 its last children hold the shared memory for a moment, and the server rightly waits.
-                if attempt == 10:
+                if not retries_left:
                     raise
                 time.sleep(1)
-        return None
-
-    def _clear_stale_pid(self) -> None:
-        """Remove the pid file if its number now belongs to another program; postgres itself only sees "alive"."""
-        if not self.processes() and not self.postmaster():
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _run(self, binaries: Path, runner: postgres_binaries.Identity, command: list[str]) -> None:
         program, *arguments = command

@@ -13,10 +13,9 @@ PATIENCE_SECONDS = 60
 
 
 def fill(url: str, passwords: Mapping[str, str], owners: Mapping[str, str], admin: str) -> None:
-    """Make what is missing: each role, with its password, and each database, closed to roles that have no part in it.
+    """Create missing roles, with their passwords, and databases, closed to other roles.
 
-    `url` logs in as the superuser `admin`; `owners` names the owner of each database. What a role may do in `recjobs`
-    is the migrations' affair.
+    `url` logs in as the superuser `admin`; `owners` names the owner of each database. Migrations grant privileges.
     """
     with closing(_connect(url)) as connection:
         connection.autocommit = True
@@ -29,13 +28,18 @@ def fill(url: str, passwords: Mapping[str, str], owners: Mapping[str, str], admi
             cursor.execute(sql.SQL("alter role {} login password {}").format(name, sql.Literal(password)))
         for database, owner in owners.items():
             name = sql.Identifier(database)
-            cursor.execute("select from pg_database where datname = %s", [database])
-            if not cursor.rowcount:
-                cursor.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
+            create_database(cursor, database, sql.Identifier(owner))
             if owner != admin:
                 cursor.execute(sql.SQL("revoke all on database {} from public").format(name))
         for database in ("postgres", "template1"):  # else every role may fill the disk with temporary tables there
             cursor.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(database)))
+
+
+def create_database(cursor: psycopg2.extensions.cursor, name: str, owner: sql.Composable) -> None:
+    """Create a database unless it exists."""
+    cursor.execute("select from pg_database where datname = %s", [name])
+    if not cursor.rowcount:
+        cursor.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(name), owner))
 
 
 def _connect(url: str) -> psycopg2.extensions.connection:

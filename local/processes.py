@@ -64,7 +64,8 @@ class Running:
         with contextlib.suppress(psutil.NoSuchProcess):
             if not self._is(psutil.Process(self.pid)):
                 return []  # a pid is reused only after the last process of its session has ended
-        return [process for process in psutil.process_iter() if _session(process) == self.pid and not _is_dead(process)]
+        members = (process for process in psutil.process_iter(["status"]) if _session(process) == self.pid)
+        return [process for process in members if process.info["status"] != psutil.STATUS_ZOMBIE]
 
     def _is(self, process: psutil.Process) -> bool:
         return bool(abs(process.create_time() - self.started) < 1)
@@ -142,12 +143,6 @@ def stop(running: Iterable[Running], patience: float) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(survivors, timeout=2)
-
-
-def _is_dead(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    return True
 
 
 def _session(process: psutil.Process) -> int:

@@ -41,7 +41,8 @@ def follow(console: Console, airflow: Airflow, dag_id: str, run_id: str, steps: 
                     task = tasks.get(name, {})
                     if task.get("state") in ENDED and name not in printed and not _only_follows(name, steps, tasks):
                         printed.add(name)
-                        console.print(_line(name, task, results.get(name, "")), markup=False)
+                        line = f"  {name:<9} {task['state']:<16} {_seconds(task):>8}  {results.get(name, '')}"
+                        console.print(line.rstrip(), markup=False)
             if state in FINISHED:
                 return state
             time.sleep(POLL_SECONDS)
@@ -67,10 +68,6 @@ def _table(steps: tuple[str, ...], tasks: dict[str, dict[str, Any]], results: di
         state = task.get("state") or ""
         table.add_row(" " + SIGNS.get(state, "·"), name, _seconds(task), f"[dim]{results.get(name, '')}[/]")
     return table
-
-
-def _line(name: str, task: dict[str, Any], result: str) -> str:
-    return f"  {name:<9} {task['state']:<16} {_seconds(task):>8}  {result}".rstrip()
 
 
 def _only_follows(name: str, steps: tuple[str, ...], tasks: dict[str, dict[str, Any]]) -> bool:

@@ -35,21 +35,17 @@ def up(say: Say) -> Settings:
         record = Record(settings.state)
         _require_free_ports(settings, record)
         say("Postgres")
-        databases = open_databases(settings)
-        if databases.cluster and (postmaster := databases.cluster.postmaster()):
+        airflow_url, cluster = open_databases(settings)
+        if cluster and (postmaster := cluster.postmaster()):
             where = f"postgresql://recjobs_reader@{ports.HOST}:{settings.postgres_port}/recjobs"
-            entry = Running.of(postmaster, databases.cluster.log, where, settings.postgres_port)
+            entry = Running.of(postmaster, cluster.log, where, settings.postgres_port)
             record.add("postgres", entry)
         settings = load_settings()
-        environ = airflow.environment(settings, databases.airflow)
+        environ = airflow.environment(settings, airflow_url)
         say("schemas")
+        command = [sys.executable, "-m", "recjobs", "migrate"]
         migration = subprocess.Popen(
-            [sys.executable, "-m", "recjobs", "migrate"],
-            cwd=ROOT,
-            env=environment.inherited(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            command, cwd=ROOT, env=environment.inherited(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         airflow.migrate(settings, environ)
         output, _ = migration.communicate()

@@ -1,4 +1,4 @@
-"""The web app, by the same server as in production, with nothing but the reader's URL."""
+"""The web app, on the same server as in production, with only the reader's database URL."""
 
 import sys
 
@@ -11,13 +11,11 @@ from recjobs.config import Settings
 def service(settings: Settings) -> Service:
     """Return the web app as a program to run."""
     port = settings.webapp_port
-    ours = {
+    variables = {
         "RECJOBS_READER_URL": settings.url_of("reader"),
         "WEBAPP_HOST": HOST,
         "WEBAPP_PORT": str(port),
         "AIRFLOW_URL": f"http://{HOST}:{settings.airflow_port}",
     }
-    environment = without_write_access(inherited()) | ours
-    return Service(
-        "webapp", [sys.executable, "-m", "webapp"], environment, f"http://{HOST}:{port}", port, "WEBAPP_PORT"
-    )
+    environment, url = without_write_access(inherited()) | variables, f"http://{HOST}:{port}"
+    return Service("webapp", [sys.executable, "-m", "webapp"], environment, url, port, "WEBAPP_PORT")

@@ -4,7 +4,6 @@ Importing this module is cheap: Airflow does so at every parse of the DAG folder
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from recjobs.errors import BadConfiguration
 
 # One thread for BLAS: implicit and the scorer bring threads of their own (two levels of them are 1.6 times slower).
-# It must be said before numpy is imported.
+# numpy reads it when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -88,11 +87,10 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment, else `.env`, else what the local platform wrote.
+    """Settings from the environment, else `.env`, else the local platform's `<state>/env`.
 
-    A role's own URL wins over RECJOBS_DATABASE_URL within one of these places, not over that of a more explicit one.
-
-    Raises BadConfiguration with the setting's name when one is wrong.
+    A role's own URL takes precedence over RECJOBS_DATABASE_URL of the same origin, not of one before it. Raises
+    BadConfiguration with the name of a wrong setting.
     """
     try:
         dotenv = ROOT / ".env"
@@ -102,34 +100,26 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = first["loc"][0]
         raise BadConfiguration(f"setting {name}={first['input']!r}: {first['msg'].lower()}") from None
-    data = settings.data or next(
-        (p for p in (ROOT / "data", ROOT.parent / "shared" / "data") if p.is_dir()), ROOT / "data"
-    )
-    artifacts = settings.artifacts or str(settings.state / "artifacts")
-    return settings.model_copy(
-        update={
-            "data": data,
-            "artifacts": artifacts,
-            "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
-            **{f"{role}_url": _url_of(role, (*explicit, settings)) for role in ROLES},
-        }
-    )
-
-
-def _url_of(role: str, places: Sequence[Settings]) -> str:
-    """The URL of a role, or that for everything, from the most explicit place that names either."""
-    urls = (getattr(place, f"{role}_url") or place.database_url for place in places)
-    return next((str(url) for url in urls if url), "")
+    folders = (ROOT / "data", ROOT.parent / "shared" / "data")
+    defaults = {
+        "data": settings.data or next((folder for folder in folders if folder.is_dir()), folders[0]),
+        "artifacts": settings.artifacts or str(settings.state / "artifacts"),
+        "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
+    }
+    for role in ROLES:
+        urls = (getattr(origin, f"{role}_url") or origin.database_url for origin in (*explicit, settings))
+        defaults[f"{role}_url"] = next(filter(None, urls), "")
+    return settings.model_copy(update=defaults)
 
 
 def connection_url(name: str) -> str:
-    """The Postgres of a source's `connection: shop`: the setting RECJOBS_CONNECTION_SHOP, found where the others are.
+    """The URL of a source's `connection: shop`: the setting RECJOBS_CONNECTION_SHOP, looked up like the others.
 
     Raises BadConfiguration when it is not set.
     """
     setting = f"RECJOBS_CONNECTION_{name.upper()}"
-    given = {**dotenv_values(load_settings().state / "env"), **dotenv_values(ROOT / ".env"), **os.environ}
-    if url := given.get(setting):
+    values = {**dotenv_values(load_settings().state / "env"), **dotenv_values(ROOT / ".env"), **os.environ}
+    if url := values.get(setting):
         return url
     raise BadConfiguration(
         f"{setting} is not set, and a source has `connection: {name}`; set it to a URL such as "

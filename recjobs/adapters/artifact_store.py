@@ -1,6 +1,6 @@
-"""A catalog's folder of the artifact store: its nights, searches and kept query results, and how they are removed."""
+"""A catalog's folder of the artifact store: list and remove its nights, searches and stored query results."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ STUDIES, INPUTS = "_tune", "_inputs"
 
 
 class ArtifactStore:
-    """One catalog's folder. `nights` looks at it anew; sizes and times are those of the first time one asks."""
+    """One catalog's folder. `nights` lists it at each call; sizes and times are cached at the first call."""
 
     def __init__(self, root: str, catalog: str) -> None:
         system, path = file_system(root)
@@ -43,55 +43,53 @@ class ArtifactStore:
         return sorted(self._folders(f"{STUDIES}/"), key=lambda folder: folder.name)
 
     def input_folders(self) -> list[Folder]:
-        """Every kept result of a query, as a folder that is one file."""
+        """Every stored result of a query, as a folder of one file."""
         return [
             Folder(info.base_name, {"": info.size}, info.mtime)
             for path, info in self._below(f"{INPUTS}/")
             if info.type == fs.FileType.File and "/" not in path
         ]
 
-    def remove_night(self, what: Going) -> None:
-        """Remove parts of a night. Killed anywhere, no step is left that counts without all of its files."""
-        for part in what.parts:
-            self.undo_step(what.name, part)
-            with suppress(FileNotFoundError):
-                self._system.delete_dir(f"{self.place}/{what.name}/{part}")
-        if what.whole:
-            with suppress(FileNotFoundError):
-                self._system.delete_dir(f"{self.place}/{what.name}")
+    def remove_night(self, removal: Going) -> None:
+        """Remove steps of a night, or all of it. A kill never leaves a step with a manifest but without its files."""
+        for step in removal.parts:
+            self.undo_step(removal.name, step)
+            self._remove(self._system.delete_dir, f"{removal.name}/{step}")
+        if removal.whole:
+            self._remove(self._system.delete_dir, removal.name)
 
     def undo_step(self, batch_id: str, step: str) -> None:
-        """Remove a step's manifest: its files count no more."""
-        with suppress(FileNotFoundError):
-            self._system.delete_file(f"{self.place}/{batch_id}/{step}/manifest.json")
+        """Remove a step's manifest, so that its files no longer count."""
+        self._remove(self._system.delete_file, f"{batch_id}/{step}/manifest.json")
 
     def remove_study(self, name: str) -> None:
-        """Remove a search, its request first: without that it is none."""
-        with suppress(FileNotFoundError):
-            self._system.delete_file(f"{self.place}/{STUDIES}/{name}/request.json")
-        with suppress(FileNotFoundError):
-            self._system.delete_dir(f"{self.place}/{STUDIES}/{name}")
+        """Remove a search, its request first: a folder without one is not a search."""
+        self._remove(self._system.delete_file, f"{STUDIES}/{name}/request.json")
+        self._remove(self._system.delete_dir, f"{STUDIES}/{name}")
 
     def remove_input(self, name: str) -> None:
-        """Remove the result of a query."""
+        """Remove the stored result of a query."""
+        self._remove(self._system.delete_file, f"{INPUTS}/{name}")
+
+    def _remove(self, delete: Callable[[str], None], path: str) -> None:
         with suppress(FileNotFoundError):
-            self._system.delete_file(f"{self.place}/{INPUTS}/{name}")
+            delete(f"{self.place}/{path}")
 
     @cached_property
     def _listing(self) -> list[fs.FileInfo]:
         selector = fs.FileSelector(self.place, allow_not_found=True, recursive=True)
         for _ in range(20):
-            # On a disk a night that writes meanwhile may empty a folder between its being seen and being looked into.
+            # On a disk, a night that is writing may remove a folder between its being listed and being opened.
             with suppress(FileNotFoundError):
                 return list(self._system.get_file_info(selector))
-        raise SystemAway(f"{self.place} could not be listed: folders vanish in it all the time; try again later")
+        raise SystemAway(f"{self.place} could not be listed: its folders keep vanishing; try again later")
 
     def _below(self, folder: str) -> Iterator[tuple[str, fs.FileInfo]]:
         """(path below a folder of the catalog, its size and time)"""
-        begin = f"{self.place}/{folder}"
+        prefix = f"{self.place}/{folder}"
         for info in self._listing:
-            if info.path.startswith(begin):
-                yield info.path.removeprefix(begin), info
+            if info.path.startswith(prefix):
+                yield info.path.removeprefix(prefix), info
 
     def _folders(self, within: str) -> list[Folder]:
         sizes: dict[str, dict[str, int]] = {}
@@ -106,7 +104,7 @@ class ArtifactStore:
             if rest and (within or not is_file or "/" in rest):
                 part = "" if within else rest.partition("/")[0]
                 parts[part] = parts.get(part, 0) + (info.size if is_file else 0)
-            if info.mtime:  # S3 has no folders, and so no times of them
+            if info.mtime:  # folders in S3 have none
                 times = newest if is_file else created
                 times[name] = max(times.get(name, info.mtime), info.mtime)
         return [Folder(name, parts, newest.get(name, created.get(name))) for name, parts in sizes.items()]

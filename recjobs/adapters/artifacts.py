@@ -47,8 +47,7 @@ class StepFiles:
 
     def save_json(self, name: str, content: Any) -> None:
         """Any JSON value; the order of keys is kept."""
-        with self.sink(name) as file:
-            file.write(json.dumps(content, indent=1, default=str, allow_nan=False).encode())
+        self.save_text(name, json.dumps(content, indent=1, default=str, allow_nan=False))
 
     def save_text(self, name: str, content: str) -> None:
         """A text file in UTF-8."""

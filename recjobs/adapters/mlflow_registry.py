@@ -37,15 +37,10 @@ class Registry:
                 f"MLflow does not answer ({reason[0] if reason else type(error).__name__}); see to MLFLOW_TRACKING_URI"
             ) from error
 
-    def run_of(self, batch_id: str) -> str:
-        """Return the id of a batch's run, which is created if missing."""
+    def run_of(self, batch_id: str, tag: str = "batch_id") -> str:
+        """Return the id of a batch's run (tag `study_id`: of a study's, its trials' parent), created if missing."""
         with self._client() as client:
-            return self._run(client, {"batch_id": batch_id}, batch_id)
-
-    def run_of_study(self, study_id: str) -> str:
-        """Return the id of a study's run, the parent of its trials', which is created if missing."""
-        with self._client() as client:
-            return self._run(client, {"study_id": study_id}, study_id)
+            return self._run(client, {tag: batch_id}, batch_id)
 
     def log_trial(self, study_run: str, number: int, trial: dict[str, Any]) -> None:
         """Write one trial under its study's run, unless it is written: params, metrics, state and time.
@@ -91,8 +86,7 @@ class Registry:
             return str(client.create_run(self._experiment(client), tags=tags, run_name=name).info.run_id)
 
     def _experiment(self, client: Any) -> str:
-        experiment = client.get_experiment_by_name(self._catalog)
-        if experiment is not None:
+        if experiment := client.get_experiment_by_name(self._catalog):
             return str(experiment.experiment_id)
         return str(client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}"))
 

@@ -1,6 +1,5 @@
 """Postgres: one connection at a time, as one role, with a catalog's schema as its search path."""
 
-import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,12 +38,11 @@ class Database:
             connection = psycopg2.connect(
                 self.url, options=options, connect_timeout=self.connect_seconds, application_name="recjobs"
             )
-        connection.autocommit = True
-        try:
-            with _translated(self.url):
+            try:
+                connection.autocommit = True
                 yield Session(connection)
-        finally:
-            connection.close()
+            finally:
+                connection.close()
 
 
 class Session:
@@ -120,16 +118,13 @@ class Session:
         self.run(sql.SQL("release savepoint block"))
 
 
-class _Stream(io.RawIOBase):
-    """Chunks as a file that COPY reads from, without joining them first."""
+class _Stream:
+    """Chunks as a file for COPY to read, without joining them first."""
 
     def __init__(self, chunks: Iterable[memoryview | bytes]) -> None:
         self._chunks = iter(chunks)
         self._chunk = memoryview(b"")
         self.failure: Exception | None = None
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         while not self._chunk:

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, and that one process writes at a time, by link, rename and flock."""
+"""Write a file atomically and by one process at a time, with link, rename and flock."""
 
 import contextlib
 import fcntl
@@ -12,28 +12,25 @@ from recjobs.errors import Misuse
 
 @contextlib.contextmanager
 def whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a name to write to, which becomes `path` when the block succeeds; else `path` is left as it was.
+    """Yield a path to write to, which is renamed to `path` if the block succeeds; else `path` is left as it was.
 
-    Raises Misuse when it cannot be written, when another process writes it, and, unless `overwrite`, when it exists.
+    Raises Misuse if it cannot be written, if another process writes it, and, unless `overwrite`, if it exists.
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")  # always this name: what a kill left is written over
+    unfinished = path.with_name(f".{path.name}.unfinished")  # a fixed name: the file of a killed process is reused
     with _locked(unfinished, path) as file:
         try:
             yield unfinished
             os.fsync(file.fileno())
-            if overwrite:
-                unfinished.replace(path)
-            else:
-                try:
-                    os.link(unfinished, path)  # unlike a rename, refuses a file that came meanwhile
-                except FileExistsError:
-                    raise Misuse(f"{path} is there by now; choose another name or say --overwrite") from None
+            try:
+                (os.replace if overwrite else os.link)(unfinished, path)  # link(2) refuses a file that came meanwhile
+            except FileExistsError:
+                raise Misuse(f"{path} is there by now; choose another name or say --overwrite") from None
         finally:
             unfinished.unlink(missing_ok=True)
 
 
 def _locked(unfinished: Path, path: Path) -> BinaryIO:
-    """A file that no other process writes until it is closed, and that has no other name."""
+    """The locked file, which no other process writes until it is closed, and which has no other link."""
     while True:
         try:
             file = os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "ab")
@@ -49,5 +46,5 @@ def _locked(unfinished: Path, path: Path) -> BinaryIO:
             if os.path.samestat(opened, unfinished.lstat()):
                 if opened.st_nlink == 1:
                     return file
-                unfinished.unlink()  # killed when it had become the file, which is whole
+                unfinished.unlink()  # killed after link(2): `path` is complete
         file.close()  # another process had just finished it

@@ -43,7 +43,7 @@ class Recency(Part):
 
 
 _WORD, _DAYS = "a word", "days"
-"""Ways to say `seen`; pydantic puts them into an error's place."""
+"""Tags of the two forms of `seen`; pydantic adds them to an error's location."""
 
 
 class Seen(Part):
@@ -65,10 +65,7 @@ class TopN(Part):
         return self
 
 
-_HOME_OF = dict.fromkeys(Recency.model_fields, "recency")
-
-
-AnyPlace = Source | Items | Users
+Input = Source | Items | Users
 
 
 class Catalog(Part):
@@ -89,7 +86,7 @@ class Catalog(Part):
     recency: Recency = Recency()
     seen: Annotated[
         Annotated[Literal["exclude", "allow"], Tag(_WORD)] | Annotated[Seen, Tag(_DAYS)],
-        Discriminator(lambda given: _DAYS if isinstance(given, dict | Seen) else _WORD),
+        Discriminator(lambda value: _DAYS if isinstance(value, dict | Seen) else _WORD),
     ] = "exclude"
     """Whether an item that a user has seen is shown again: never, always, or {after_days: 30}."""
     holdout_days: Days = 30
@@ -111,24 +108,22 @@ class Catalog(Part):
         return value
 
     @property
-    def places(self) -> dict[str, AnyPlace]:
-        """Where rows come from, by the key of the catalog file: sources.0, sources.1, ..., items, users."""
+    def inputs(self) -> dict[str, Input]:
+        """Every input by its key in the catalog file: sources.0, sources.1, ..., items, users."""
+        inputs: dict[str, Input] = {f"sources.{index}": source for index, source in enumerate(self.sources)}
         others = {"items": self.items, "users": self.users}
-        return {
-            **{f"sources.{index}": source for index, source in enumerate(self.sources)},
-            **{key: place for key, place in others.items() if place and place.is_given},
-        }
+        return inputs | {key: part for key, part in others.items() if part and part.has_location}
 
-    def mapping(self, place: AnyPlace) -> dict[str, str]:
-        """Canonical name -> the place's name, of every column that a night reads there."""
-        columns = place.columns.given
-        if isinstance(place, Source) and self.items and not self.items.is_given:
-            columns |= {key: column for key, column in self.items.columns.given.items() if key != "item_id"}
+    def mapping(self, input: Input) -> dict[str, str]:
+        """Canonical name -> the input's name, of every column that a night reads from it."""
+        columns = input.columns.present
+        if isinstance(input, Source) and self.items and not self.items.has_location:
+            columns |= {key: column for key, column in self.items.columns.present.items() if key != "item_id"}
         return columns
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that this catalog asks for."""
+        """The recipe of this catalog."""
         return Recipe(
             **self.model.model_dump(),
             half_life_days=self.recency.half_life_days,
@@ -137,20 +132,20 @@ class Catalog(Part):
 
     @property
     def view(self) -> str:
-        """The deciding view: what a user would have been served."""
+        """The view that decides at the gate: what a user would have been served."""
         return {"exclude": "discovery", "allow": "repeats"}.get(str(self.seen), "after_days")
 
     @property
     def after_days(self) -> float | None:
-        """How long a seen item is kept out; None: for ever, or not at all."""
+        """Days until a seen item is shown again; None: always or never."""
         return None if isinstance(self.seen, str) else self.seen.after_days
 
     def with_recipe(self, recipe: Recipe) -> "Catalog":
-        """This catalog, asking for another recipe."""
-        stored = recipe.to_json()
+        """This catalog with another recipe."""
+        values = recipe.to_json()
         return self.model_copy(
             update={
-                "model": Model.model_validate({key: stored[key] for key in Model.model_fields}),
+                "model": Model.model_validate({key: values[key] for key in Model.model_fields}),
                 "recency": Recency(half_life_days=recipe.half_life_days),
                 "kinds": dict(recipe.kinds),
             }
@@ -159,8 +154,7 @@ class Catalog(Part):
     def with_overrides(self, overrides: dict[str, Any], origin: str = "--set") -> "Catalog":
         """This catalog with `{"model.factors": 32, ...}` set; a bare name means a key of `model` or `recency`.
 
-        origin: where the overrides were asked for, which a message begins with. Raises Misuse when a key or value
-        cannot be.
+        origin: where the overrides come from, the beginning of a message. Raises Misuse for a wrong key or value.
         """
         tree = self.model_dump(mode="json")
         for dotted, value in overrides.items():
@@ -181,26 +175,22 @@ class Catalog(Part):
 
 
 def sets_recipe(overrides: dict[str, Any]) -> bool:
-    """Whether any of the overrides is about the recipe."""
+    """Whether any of the overrides changes the recipe."""
     return any(_path_of(dotted).split(".")[0] in ("model", "recency", "kinds") for dotted in overrides)
 
 
 def _path_of(dotted: str) -> str:
-    """The whole path of a key that may be given by its bare name."""
+    """The whole path of a key that may be a bare name."""
     if "." in dotted or dotted in Catalog.model_fields:
         return dotted
-    return f"{_HOME_OF.get(dotted, 'model')}.{dotted}"
+    return f"{'recency' if dotted in Recency.model_fields else 'model'}.{dotted}"
 
 
 class _Short(reprlib.Repr):
-    """A value, but not all of it: a few hundred bytes of YAML aliases may stand for a billion values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 2, 6, 200, 200
+    """An abbreviated value: a few hundred bytes of YAML aliases may expand to a billion values."""
 
     def repr_dict(self, x: dict[Any, Any], level: int) -> str:
-        """As it stands in the file; reprlib would sort it."""
+        """Keep the order of the file; reprlib would sort it."""
         if level <= 0:
             return "{...}"
         shown = [f"{key!r}: {self.repr1(value, level - 1)}" for key, value in islice(x.items(), self.maxdict)]
@@ -208,14 +198,15 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 2, 6, 200, 200
 
 
 def explain(error: ValidationError) -> Iterator[str]:
-    """One line a problem: the key, the value, and what is allowed."""
-    places = [tuple(part for part in problem["loc"] if part not in (_WORD, _DAYS)) for problem in error.errors()]
-    for problem, loc in zip(error.errors(), places, strict=True):
-        # A list whose one element is wrong is called too short as well.
-        if any(len(place) > len(loc) and place[: len(loc)] == loc for place in places):
+    """One line per problem: the key, the value, and what is allowed."""
+    locations = [tuple(part for part in problem["loc"] if part not in (_WORD, _DAYS)) for problem in error.errors()]
+    for problem, loc in zip(error.errors(), locations, strict=True):
+        # pydantic also calls a list too short if its only element is wrong.
+        if any(len(other) > len(loc) and other[: len(loc)] == loc for other in locations):
             continue
         key = ".".join(str(part) for part in loc) or "the file"
         if problem["type"] == "extra_forbidden":
@@ -248,7 +239,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that are allowed at a place in a catalog file, read off the JSON schema of Catalog."""
+    """The keys allowed in a section of a catalog file, by the JSON schema."""
     schema = Catalog.model_json_schema()
     node: dict[str, Any] = schema
     for part in loc:

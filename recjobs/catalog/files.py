@@ -29,14 +29,14 @@ def load_catalog(name: str, settings: Settings | None = None) -> Catalog:
     return _read(folder / f"{name}.yaml")
 
 
-class _OneOfEach(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: silently, the last one would win."""
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses duplicate keys, of which PyYAML keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                continue  # a list or a map, which no key can be: refused by what this builds on
+                continue  # a list or a map: refused by the base class
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
@@ -47,8 +47,8 @@ class _OneOfEach(yaml.SafeLoader):
 
 def _read(path: Path) -> Catalog:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _OneOfEach)
-    except (yaml.YAMLError, ValueError, IndexError) as error:  # also of dates and numbers that cannot be
+        tree = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except (yaml.YAMLError, ValueError, IndexError) as error:  # also for impossible dates and numbers
         raise BadConfiguration(f"{path}: not YAML: {error}") from None
     except RecursionError:
         raise BadConfiguration(f"{path}: not YAML that can be read: lists or maps are nested too deep") from None

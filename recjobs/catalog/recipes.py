@@ -1,4 +1,4 @@
-"""A recipe as somebody says it: keys of a catalog, a file, or the name of one that is kept."""
+"""Recipes from the command line: overrides of a catalog, a file, or the name of a stored recipe."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +12,7 @@ from recjobs.errors import Misuse
 
 
 def recipe_with(catalog: Catalog, overrides: dict[str, Any], origin: str = "--set") -> Recipe:
-    """The catalog's recipe with other values for keys of `model`, `recency` and `kinds`. Raises Misuse, whose message
-    begins with the origin of the overrides."""
+    """The catalog's recipe with overrides of `model`, `recency` and `kinds`. Raises Misuse, which names `origin`."""
     changed = catalog.with_overrides(overrides, origin)
     if key := next((key for key in overrides if not sets_recipe({key: None})), None):
         raise Misuse(
@@ -22,37 +21,29 @@ def recipe_with(catalog: Catalog, overrides: dict[str, Any], origin: str = "--se
     return changed.recipe
 
 
-def recipe_of(catalog: Catalog, said: str, kept: Mapping[str, Callable[[], Recipe]]) -> Recipe:
-    """The recipe that is called `said`: the name of a kept one, `factors=32,alpha=5`, or a YAML or JSON file of such
-    keys; what is left open is the catalog's. Raises Misuse."""
-    if said in kept:
-        return kept[said]()
-    if "=" in said and not Path(said).is_file():
-        pairs = (part.partition("=") for part in said.split(","))
-        tree: Any = {key.strip(): _value(said, text) for key, _, text in pairs}
-    else:
-        tree = _value(said, _text(said, kept))
+def recipe_of(catalog: Catalog, argument: str, stored: Mapping[str, Callable[[], Recipe]]) -> Recipe:
+    """The recipe of an argument: the name of a stored one, `factors=32,alpha=5`, or a YAML or JSON file of such keys,
+    which override the catalog's. Raises Misuse."""
+    if argument in stored:
+        return stored[argument]()
+    is_inline = "=" in argument and not Path(argument).is_file()
+    try:
+        text = argument if is_inline else Path(argument).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Misuse(
+            f"recipe {argument}: is neither {', '.join(stored)}, nor such as factors=32,alpha=5, "
+            f"nor a file that can be read ({reason})"
+        ) from None
+    try:
+        pairs = (part.partition("=") for part in text.split(","))
+        tree = {key.strip(): yaml.safe_load(v) for key, _, v in pairs} if is_inline else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise Misuse(f"recipe {argument}: {text.strip().splitlines()[0]!r} is no YAML") from None
     if not isinstance(tree, dict):
-        raise Misuse(f"recipe {said}: must hold keys and values, such as factors: 32")
+        raise Misuse(f"recipe {argument}: must hold keys and values, such as factors: 32")
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         nested = value if key in ("model", "recency") and isinstance(value, dict) else None
         flat |= {str(key): value} if nested is None else {f"{key}.{leaf}": v for leaf, v in nested.items()}
-    return recipe_with(catalog, flat, f"recipe {said}:")
-
-
-def _text(said: str, kept: Mapping[str, Any]) -> str:
-    try:
-        return Path(said).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise Misuse(
-            f"recipe {said}: is neither {', '.join(kept)}, nor such as factors=32,alpha=5, nor a file that can be read "
-            f"({getattr(error, 'strerror', None) or error})"
-        ) from None
-
-
-def _value(said: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise Misuse(f"recipe {said}: {text.strip().splitlines()[0]!r} is no YAML") from None
+    return recipe_with(catalog, flat, f"recipe {argument}:")

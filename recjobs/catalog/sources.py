@@ -1,9 +1,9 @@
-"""What a catalog file says about its inputs: where they lie, which column is what, and what they must look like."""
+"""The inputs of a catalog: their location, the meaning of their columns, and row filters."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,13 +12,13 @@ from recjobs.errors import ColumnRefused, DataRefused
 
 
 class Part(BaseModel):
-    """A part of a catalog file: frozen, and no other keys than these."""
+    """A section of a catalog file: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Rule(Part):
-    """A condition on one column of a source. A row that meets it is no interaction at all."""
+class RowFilter(Part):
+    """A condition on one column of a source. Rows that meet it are excluded: they are no interactions."""
 
     column: str
     is_empty: Literal[True] | None = None
@@ -38,15 +38,14 @@ class Rule(Part):
         return value
 
     @model_validator(mode="after")
-    def _one_condition(self) -> "Rule":
-        given = [k for k in type(self).model_fields if k != "column" and getattr(self, k) is not None]
-        if len(given) != 1:
+    def _one_condition(self) -> "RowFilter":
+        if len(self.model_dump(exclude={"column"}, exclude_none=True)) != 1:
             raise ValueError("needs exactly one of is_empty, matches, not_matches, equals, at_most, at_least")
         return self
 
 
-class Place(Part):
-    """Where rows lie: `path` is a file, a folder, a glob or s3://bucket/...; or `sql` is asked of a `connection`."""
+class Location(Part):
+    """Where rows are read from: `path`, a file, folder, glob or s3://bucket/..., or `sql` on a `connection`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -64,25 +63,29 @@ class Place(Part):
     connection: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
     """shop: the URL is in the setting RECJOBS_CONNECTION_SHOP, so that no secret stands in a catalog."""
 
+    is_required: ClassVar[bool] = False
+
     @model_validator(mode="after")
-    def _is_one_place(self) -> "Place":
+    def _path_or_sql(self) -> Self:
         if self.path is not None and self.sql is not None:
             raise ValueError("has both path and sql; rows come from one of them")
         if (self.sql is None) != (self.connection is None):
             raise ValueError("sql and connection belong together")
+        if self.is_required and not self.has_location:
+            raise ValueError("needs a path, or sql and a connection")
         return self
 
     @property
-    def is_given(self) -> bool:
-        """Whether rows come from here at all."""
+    def has_location(self) -> bool:
+        """Whether there is a path or a query."""
         return self.path is not None or self.sql is not None
 
 
 class Mapping(Part):
-    """Which column holds what: canonical name -> the source's name."""
+    """Column mapping: canonical name -> the source's name, or None for a column it does not have."""
 
     @property
-    def given(self) -> dict[str, str]:
+    def present(self) -> dict[str, str]:
         """The columns that the source has."""
         return {key: column for key, column in self.model_dump().items() if column}
 
@@ -104,10 +107,11 @@ class Time(Part):
     timezone: Timezone = "UTC"
 
 
-class Source(Place):
+class Source(Location):
     """Interactions of one shape."""
 
-    where: dict[str, Rule] = {}
+    is_required: ClassVar[bool] = True
+    where: dict[str, RowFilter] = {}
     columns: Columns
     time: Time = Time()
     rating_to_weight: Annotated[dict[float, Positive], Field(min_length=1)] | None = None
@@ -115,9 +119,7 @@ class Source(Place):
     interaction."""
 
     @model_validator(mode="after")
-    def _is_somewhere(self) -> "Source":
-        if not self.is_given:
-            raise ValueError("needs a path, or sql and a connection")
+    def _has_ratings(self) -> "Source":
         if self.rating_to_weight is not None and self.columns.weight is None:
             raise ValueError("rating_to_weight needs columns.weight, the column with the ratings")
         return self
@@ -135,8 +137,8 @@ class ItemColumns(Mapping):
     available: str | None = None
 
 
-class Items(Place):
-    """Attributes of items: from a place of their own, or without one from the sources' rows."""
+class Items(Location):
+    """Attributes of items: from a location of their own, or without one from the sources' rows."""
 
     columns: ItemColumns
     unknown: Literal["accept", "quarantine", "refuse"] = "accept"
@@ -148,10 +150,10 @@ class Items(Place):
     """The most that predicted items may take of the places that are served, in the mean of all users."""
 
     @model_validator(mode="after")
-    def _place_has_ids(self) -> "Items":
-        if self.is_given and not self.columns.item_id:
+    def _location_has_ids(self) -> "Items":
+        if self.has_location and not self.columns.item_id:
             raise ValueError("columns.item_id is needed when items have a path of their own")
-        if self.unknown != "accept" and not self.is_given:
+        if self.unknown != "accept" and not self.has_location:
             raise ValueError(f"unknown: {self.unknown} needs a path (or sql) that says which items are known")
         return self
 
@@ -165,24 +167,19 @@ class UserColumns(Mapping):
     """Categories that the user said to like."""
 
 
-class Users(Place):
+class Users(Location):
     """Attributes of users. Users without an interaction get a list too: of what is popular where they belong."""
 
+    is_required: ClassVar[bool] = True
     columns: UserColumns
-
-    @model_validator(mode="after")
-    def _is_somewhere(self) -> "Users":
-        if not self.is_given:
-            raise ValueError("needs a path, or sql and a connection")
-        return self
 
 
 @contextmanager
 def named(source: Source, files: list[str]) -> Iterator[None]:
-    """Say in which files something is wrong, and name a column as the source does."""
+    """Prefix a DataRefused with the files, and replace a canonical column name by the source's."""
     try:
         yield
     except DataRefused as error:
         if isinstance(error, ColumnRefused) and error.column:
-            error.column = source.columns.given.get(error.column, error.column)
+            error.column = source.columns.present.get(error.column, error.column)
         raise DataRefused(f"{', '.join(files[:3])}{' and more' if len(files) > 3 else ''}: {error}") from None

@@ -125,7 +125,7 @@ class Study:
     def log(self, trial: Trial) -> None:
         """Log a trial to MLflow, under the study's run. Raises SystemAway if it does not answer."""
         runs = registry(self.request.catalog)
-        self._run = self._run or runs.run_of_study(self.request.study_id)
+        self._run = self._run or runs.run_of(self.request.study_id, "study_id")
         values = {f"ndcg_at_20_fold_{n}": value for n, value in enumerate(trial.folds, 1)}
         metrics = {"ndcg_at_20": trial.value, "seconds": trial.seconds, **values}
         described = trial.to_json()

@@ -43,7 +43,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
         raise Misuse(f"--to {to}: there is no folder {path.parent}")
     if path.is_dir() or (path.exists() and not overwrite):
         raise Misuse(f"--to {to} is there already; choose another name{'' if path.is_dir() else ' or say --overwrite'}")
-    has = catalog.items.columns.given if catalog.items else {}
+    has = catalog.items.columns.present if catalog.items else {}
     names = [name for name in COLUMNS if name not in ("url", "image", "price") or name in has]
     schema = pa.schema([(name, COLUMNS[name]) for name in names])
     rows, users, batch_id = 0, 0, None

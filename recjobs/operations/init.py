@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from recjobs.adapters import sources
 from recjobs.catalog.file import Catalog, explain, json_schema
-from recjobs.catalog.sources import Place
+from recjobs.catalog.sources import Location
 from recjobs.config import load_settings
 from recjobs.core.rows.times import likely_unit
 from recjobs.errors import DataRefused, Misuse
@@ -36,7 +36,7 @@ def run(path: str) -> dict[str, str]:
     """
     settings = load_settings()
     place = path if path.startswith("s3://") else str(Path(path).absolute())
-    file = sources.find(Path.cwd(), Place(path=place))[0]
+    file = sources.find(Path.cwd(), place)[0]
     delimiter = sources.delimiter_of(file)
     file = replace(file, delimiter=delimiter)
     batch = next(iter(sources.read(file, None)), None)
@@ -60,7 +60,7 @@ def run(path: str) -> dict[str, str]:
         "sources": [
             {
                 "path": place,
-                **({"delimiter": delimiter} if delimiter != Place().delimiter else {}),
+                **({"delimiter": delimiter} if delimiter != Location().delimiter else {}),
                 "columns": columns,
                 "time": _time(batch.column(columns["occurred_at"])),
             }

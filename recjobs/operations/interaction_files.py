@@ -11,7 +11,6 @@ import pyarrow as pa
 from recjobs.adapters import sources
 from recjobs.adapters.sources import Rows, SourceFile
 from recjobs.catalog.limits import Limits
-from recjobs.catalog.sources import Place
 from recjobs.core.rows.gathering import Collected, Gathered
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.reason_codes import QUARANTINE
@@ -100,5 +99,4 @@ def _files(path: str) -> list[SourceFile]:
         raise DataRefused(f"{Path(path).absolute()}: there is no such file")
     if is_local and Path(path).is_file() and not sources.known_format(path):
         raise Misuse(f"{path}: is neither .parquet nor .csv by its name (.gz allowed); rename or convert it")
-    files = sources.find(Path.cwd(), Place(path=path))
-    return [replace(file, delimiter=sources.delimiter_of(file)) for file in files]
+    return [replace(file, delimiter=sources.delimiter_of(file)) for file in sources.find(Path.cwd(), path)]

@@ -197,7 +197,7 @@ def _challenger(request: StudyRequest, best: Trial, in_file: float | None, n_tri
 
 def _finish_run(study: Study, trials: list[Trial], best: Trial, page: str) -> None:
     runs = registry(study.request.catalog)
-    run = runs.run_of_study(study.request.study_id)
+    run = runs.run_of(study.request.study_id, "study_id")
     logged = runs.logged_trials(run)
     for trial in trials:
         if trial.number not in logged:  # MLflow was away, or the process was killed

@@ -10,7 +10,7 @@ import pyarrow as pa
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog.file import AnyPlace, Catalog, sets_recipe
+from recjobs.catalog.file import Catalog, Input, sets_recipe
 from recjobs.catalog.sources import Source, named
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
@@ -44,7 +44,7 @@ def run(
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
-    inputs = {key: _files(effective, settings, key, place) for key, place in effective.places.items()}
+    inputs = {key: _files(effective, settings, key, place) for key, place in effective.inputs.items()}
     today = effective.live and not as_of
     at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, inputs, began_at)
     if publish and (settings.owner_url or settings.database_url):
@@ -154,12 +154,12 @@ def _base(nights: list[tuple[datetime, int, Handovers]], at: datetime, history: 
     return earlier[-1][1] if earlier else None
 
 
-def _files(catalog: Catalog, settings: Settings, key: str, place: AnyPlace) -> list[SourceFile]:
+def _files(catalog: Catalog, settings: Settings, key: str, place: Input) -> list[SourceFile]:
     """Return the files of a place; of a query, the file with its result."""
-    if place.connection is None:
-        return sources.find(data_folder(settings), place)
-    url = connection_url(place.connection)
-    return [query.pin(place, key, url, f"{settings.artifacts}/{catalog.name}/_inputs", catalog.mapping(place))]
+    if place.path is not None:
+        return sources.find(data_folder(settings), place.path, place.format, place.delimiter)
+    sql, connection, folder = str(place.sql), str(place.connection), f"{settings.artifacts}/{catalog.name}/_inputs"
+    return [query.pin(sql, connection, key, connection_url(connection), folder, catalog.mapping(place))]
 
 
 def _pinned(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from recjobs.adapters import sources
 from recjobs.adapters.artifacts import StepFiles
 from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog.file import AnyPlace
+from recjobs.catalog.file import Input
 from recjobs.catalog.sources import Source
 from recjobs.errors import DataRefused
 from recjobs.night.night import Night, data_folder
@@ -21,7 +21,7 @@ def run(night: Night) -> dict[str, int]:
     """
     counts = list[dict[str, Any]]()
     with night.writing("extract") as files:
-        for key, place in night.catalog.places.items():
+        for key, place in night.catalog.inputs.items():
             is_source = isinstance(place, Source)
             name = f"source-{len(counts):03d}.parquet" if is_source else f"{key}.parquet"
             count = _copy(files, name, _pinned(night, key, place), night.catalog.mapping(place), place)
@@ -32,10 +32,13 @@ def run(night: Night) -> dict[str, int]:
     return {"read": sum(count["read"] for count in counts), "excluded": excluded}
 
 
-def _pinned(night: Night, key: str, place: AnyPlace) -> list[SourceFile]:
+def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
     """Return the files of a place. Raises DataRefused unless they are those that the night began with."""
     pinned = {f["path"]: f["sha256"] for f in night.request.input["files"] if f["of"] == key}
-    files = [query.pinned(path) for path in pinned] if place.sql else sources.find(data_folder(night.settings), place)
+    if place.path is None:
+        files = [query.pinned(path) for path in pinned]
+    else:
+        files = sources.find(data_folder(night.settings), place.path, place.format, place.delimiter)
     for file in files:
         if pinned.pop(file.path, None) != file.sha256:
             raise DataRefused(f"{file.path}: changed while the night was running; begin the night again")
@@ -45,7 +48,7 @@ def _pinned(night: Night, key: str, place: AnyPlace) -> list[SourceFile]:
 
 
 def _copy(
-    files: StepFiles, name: str, source_files: list[SourceFile], mapping: dict[str, str], place: AnyPlace
+    files: StepFiles, name: str, source_files: list[SourceFile], mapping: dict[str, str], place: Input
 ) -> dict[str, Any]:
     where = place.where if isinstance(place, Source) else {}
     n_read, excluded = 0, dict.fromkeys(where, 0)

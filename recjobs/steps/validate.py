@@ -37,7 +37,7 @@ def run(night: Night) -> dict[str, int | float]:
     """
     with night.writing("validate") as files, ThreadPoolExecutor(1) as writer:
         tally, stated, items = Tally(), core_items.Said(), night.catalog.items
-        known = night.described_rows("items") if items and items.is_given else None
+        known = night.described_rows("items") if items and items.has_location else None
         gathered = _gather(night, files, tally, stated, known)
         whole, attributes = gathered, None
         if known is not None:

@@ -11,7 +11,6 @@ import pytest
 
 from local import ports
 from recjobs.adapters import sources
-from recjobs.catalog.sources import Place
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
 from tests.s3_server import Server, running
 from tests.worlds import EARLIER, MakeWorld
@@ -33,11 +32,11 @@ def objects(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]
 
 
 def found(path: str, **place: str) -> list[str]:
-    return [file.path for file in sources.find(None, Place(path=path, **place))]
+    return [file.path for file in sources.find(None, path, **place)]
 
 
 def ids(path: str) -> list[str]:
-    files = sources.find(None, Place(path=path))
+    files = sources.find(None, path)
     return [i for f in files for batch in sources.read(f, ["id"]) for i in batch.column(0).to_pylist()]
 
 
@@ -75,7 +74,7 @@ def test_every_format_is_read_and_known_by_its_bytes(objects: dict[str, bytes]) 
     }.items():
         objects[f"bucket/{name}"] = content
         assert ids(f"s3://bucket/{name}") == ["007"]
-        [file] = sources.find(None, Place(path=f"s3://bucket/{name}"))
+        [file] = sources.find(None, f"s3://bucket/{name}")
         assert file.n_bytes == len(content)
 
 

@@ -13,7 +13,6 @@ import pytest
 from local import ports
 from recjobs.adapters import sources
 from recjobs.adapters.sources import query
-from recjobs.catalog.sources import Place
 from recjobs.errors import DataRefused
 from tests.s3_server import running
 from tests.worlds import COLUMNS, EARLIER, Goods, MakeWorld, Postgres, World, shop
@@ -121,21 +120,21 @@ def test_a_night_reads_what_was_found_when_it_began(world: World, source_url: st
 
 
 def test_odd_ids_come_out_of_postgres_byte_for_byte(world: World, source_url: str, tmp_path: Any) -> None:
-    place = Place(sql="select id, n from odd", connection="shop")
-    file = query.pin(place, "items", source_url, str(tmp_path), {"item_id": "id"})
+    text = "select id, n from odd"
+    file = query.pin(text, "shop", "items", source_url, str(tmp_path), {"item_id": "id"})
     rows = [
         row for batch in sources.read(file, ["id", "n"]) for row in zip(*(c.to_pylist() for c in batch), strict=True)
     ]
     assert sorted(rows) == sorted((id_, str(n)) for n, id_ in enumerate(HOSTILE))
-    shuffled = Place(sql="select id, n from odd order by random()", connection="shop")
-    assert query.pin(shuffled, "items", source_url, str(tmp_path), {}) == file
+    shuffled = "select id, n from odd order by random()"
+    assert query.pin(shuffled, "shop", "items", source_url, str(tmp_path), {}) == file
     assert query.pinned(file.path) == file
     assert [p.name for p in tmp_path.iterdir()] == [f"{file.sha256}.csv.gz"]
 
 
 def test_a_time_is_utc_whatever_the_database_thinks(source_url: str, tmp_path: Any) -> None:
     sql = "select timestamptz '2025-03-01 12:00+00' as at, date '2025-03-02' as day, 0.1::float8 + 0.2 as f"
-    file = query.pin(Place(sql=sql, connection="shop"), "sources.0", source_url, str(tmp_path), {})
+    file = query.pin(sql, "shop", "sources.0", source_url, str(tmp_path), {})
     [batch] = sources.read(file, ["at", "day", "f"])
     assert batch.to_pylist() == [{"at": "2025-03-01 12:00:00+00", "day": "2025-03-02", "f": "0.30000000000000004"}]
 
@@ -177,9 +176,9 @@ def test_a_type_that_cannot_be_an_id_is_exit_65(refused: Any, column: str, said:
 
 
 def test_a_list_of_categories_says_how_to_write_it(source_url: str, tmp_path: Any) -> None:
-    place = Place(sql="select 'i' as id, array['a', 'b'] as c", connection="shop")
+    text = "select 'i' as id, array['a', 'b'] as c"
     with pytest.raises(DataRefused, match=r"items\.sql: column 'c' is text\[\]; say array_to_string\(c, '\|'\)"):
-        query.pin(place, "items", source_url, str(tmp_path), {"item_id": "id", "categories": "c"})
+        query.pin(text, "shop", "items", source_url, str(tmp_path), {"item_id": "id", "categories": "c"})
 
 
 def test_a_column_that_the_query_lacks_is_named(refused: Any) -> None:

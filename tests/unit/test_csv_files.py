@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from recjobs.adapters import sources
 from recjobs.adapters.sources import csv_faults, csv_files
-from recjobs.catalog.sources import Place
 from recjobs.errors import DataRefused
 
 
@@ -21,7 +20,7 @@ def rows(tmp_path):
 
     def read(content, columns=("a", "b"), name="x.csv", **place):
         (tmp_path / name).write_bytes(content)
-        [file] = sources.find(tmp_path, Place(path=name, **place))
+        [file] = sources.find(tmp_path, name, **place)
         batches = list(sources.read(file, list(columns)))
         return [row for batch in batches for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]
 
@@ -98,7 +97,7 @@ def test_what_a_program_writes_is_read_to_the_byte(tmp_path_factory, pairs, deli
     folder = tmp_path_factory.mktemp("any")
     name = "x.csv.gz" if zipped else "x.csv"
     (folder / name).write_bytes(gzip.compress(content, mtime=0) if zipped else content)
-    [file] = sources.find(folder, Place(path=name, delimiter=delimiter))
+    [file] = sources.find(folder, name, delimiter=delimiter)
     usual, csv_files.BLOCK_BYTES = csv_files.BLOCK_BYTES, 1 << 12
     try:
         columns = [(b.column(0).to_pylist(), b.column(1).to_pylist()) for b in sources.read(file, ["a", "b"])]

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from recjobs.catalog.sources import Rule
+from recjobs.catalog.sources import RowFilter
 from recjobs.core.rows.row_filter import as_numbers, meets
 from recjobs.errors import DataRefused
 
@@ -11,7 +11,7 @@ TEXTS = ["C536", "c1", "536", "", "  ", None]
 
 
 def met(values, **condition):
-    found = meets(values if isinstance(values, pa.Array) else pa.array(values), Rule(column="x", **condition))
+    found = meets(values if isinstance(values, pa.Array) else pa.array(values), RowFilter(column="x", **condition))
     assert found.null_count == 0
     return found.to_pylist()
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from recjobs.adapters import sample_shop, sources
 from recjobs.adapters.sources import csv_files, reading
-from recjobs.catalog.sources import Place, Rule
+from recjobs.catalog.sources import Location, RowFilter
 from recjobs.core.rows.validation import as_ids
 from recjobs.errors import BadConfiguration, DataRefused
 from tests.unit.hostile import HOSTILE
@@ -45,7 +45,7 @@ def put(tmp_path):
 
 
 def find(folder, path, **place):
-    return sources.find(folder, Place(path=path, **place))
+    return sources.find(folder, path, **place)
 
 
 def rows_of(folder, path, mapping, where=None, file_format=None):
@@ -119,7 +119,7 @@ def test_csv_of_many_blocks_is_cut_between_rows_and_never_inside_one(put, monkey
 def test_row_numbers_go_on_behind_a_batch_that_lost_rows_to_a_rule(put, monkeypatch):
     monkeypatch.setattr(reading, "BATCH_ROWS", 2)
     folder = put("a.parquet", as_parquet(user_id=["", "b", "", "d", "e"]))
-    found = rows_of(folder, "a.parquet", {"user_id": "user_id"}, {"empty": Rule(column="user_id", is_empty=True)})
+    found = rows_of(folder, "a.parquet", {"user_id": "user_id"}, {"empty": RowFilter(column="user_id", is_empty=True)})
     assert found == ([("b",), ("d",), ("e",)], [2, 4, 5])
 
 
@@ -138,7 +138,10 @@ def test_parquet_types_stay_and_dictionaries_become_what_they_stand_for(put):
 def test_a_row_counts_for_the_first_rule_it_meets_and_keeps_its_number_in_the_file(put):
     folder = put("a.csv", b"invoice,user_id,n\n1,u,a\nC2,,b\nC3,u,c\n4,,d\n5,v,e\n")
     [file] = find(folder, "a.csv")
-    where = {"anonymous": Rule(column="user_id", is_empty=True), "cancelled": Rule(column="invoice", matches="^C")}
+    where = {
+        "anonymous": RowFilter(column="user_id", is_empty=True),
+        "cancelled": RowFilter(column="invoice", matches="^C"),
+    }
     [rows] = sources.read_rows(file, PAIR, where)
     assert rows.excluded == {"anonymous": 2, "cancelled": 1}
     assert rows.columns["item_id"].to_pylist() == ["a", "e"]
@@ -155,8 +158,8 @@ def test_one_column_may_stand_for_two(put):
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        (Rule(column="at", at_least=1), "holds no numbers"),
-        (Rule(column="user_id", matches="(?=x)"), "regular expression"),
+        (RowFilter(column="at", at_least=1), "holds no numbers"),
+        (RowFilter(column="user_id", matches="(?=x)"), "regular expression"),
     ],
 )
 def test_a_rule_that_cannot_be_asked_is_named(put, rule, said):
@@ -315,7 +318,7 @@ def test_a_place_that_cannot_be_is_a_mistake_of_the_catalog(tmp_path, path, said
 def test_a_path_that_no_disk_can_have_is_refused(tmp_path):
     for path, error in (("x" * 5000, DataRefused), ("a\0b.csv", ValidationError), ("", ValidationError)):
         with pytest.raises(error):
-            find(tmp_path, path)
+            find(tmp_path, Location(path=path).path)
 
 
 # --- the sample shop

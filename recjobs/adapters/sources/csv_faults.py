@@ -1,4 +1,4 @@
-"""Why a CSV file cannot be read, and in which line: a slow look at a file that the fast parser stumbled over."""
+"""Diagnose a CSV file that the fast parser cannot read: what is wrong, and in which line."""
 
 import csv
 import gzip
@@ -19,11 +19,11 @@ _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
 class _Fault(Exception):
-    """What is wrong, beginning with the line."""
+    """An error in a CSV file; the message begins with the line."""
 
 
 def header(file: SourceFile) -> list[str]:
-    """The names in the first line that is not blank. Raises DataRefused when there is none or it is no header."""
+    """The column names in the first line that is not blank. Raises DataRefused if there is none."""
     try:
         with _lines(file) as lines:
             names = next((row for row in csv.reader(lines, delimiter=file.delimiter) if row), [])
@@ -39,27 +39,26 @@ def header(file: SourceFile) -> list[str]:
 
 
 def first_fault(file: SourceFile, n_columns: int) -> str | None:
-    """The first thing in the file that is no CSV in UTF-8 with as many fields in every line, or None."""
+    """The first error of the file as CSV in UTF-8 with `n_columns` fields in every row, or None."""
     limit = csv.field_size_limit(sys.maxsize)
     began, end = 1, 0
     try:
         with _lines(file) as lines:
             reader = csv.reader(lines, delimiter=file.delimiter, strict=True)
-            try:
-                for row in reader:
-                    began, end = end + 1, reader.line_num
-                    if row and len(row) != n_columns:
-                        fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-                        place = f"line {began}" if began == end else f"lines {began} to {end} (a quote joins them)"
-                        return f"{place}: {fields} where the header has {n_columns}; fix its export"
-            except csv.Error as error:
-                began = end + 1
-                if "unexpected end of data" in str(error):
-                    return f"line {began}: a quote that opens in this row is never closed; fix its export"
-                return (
-                    f"line {reader.line_num}: text behind a closing quote, in the row that begins in line {began}; "
-                    "a quote inside a quoted field is written twice"
-                )
+            for row in reader:
+                began, end = end + 1, reader.line_num
+                if row and len(row) != n_columns:
+                    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                    location = f"line {began}" if began == end else f"lines {began} to {end} (a quote joins them)"
+                    return f"{location}: {fields} where the header has {n_columns}; fix its export"
+    except csv.Error as error:
+        began = end + 1
+        if "unexpected end of data" in str(error):
+            return f"line {began}: a quote that opens in this row is never closed; fix its export"
+        return (
+            f"line {reader.line_num}: text behind a closing quote, in the row that begins in line {began}; "
+            "a quote inside a quoted field is written twice"
+        )
     except _Fault as fault:
         return str(fault)
     finally:
@@ -68,8 +67,7 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
 
 
 def delimiter_of(file: SourceFile) -> str:
-    """What separates the fields of a CSV file: what its catalog says, unless the header is then one column only and
-    another sign would make it several."""
+    """The delimiter of a CSV file: the catalog's, unless the header is one column with it and several with another."""
     other = _likely(header(file), file.delimiter) if file.format == "csv" else None
     return other or file.delimiter
 
@@ -80,7 +78,7 @@ def _likely(names: list[str], delimiter: str) -> str | None:
 
 
 def wrong_delimiter(file: SourceFile, names: list[str]) -> str | None:
-    """The message about a header that is one column only for being cut at the wrong sign."""
+    """The message for a header that is one column because of a wrong delimiter, else None."""
     other = _likely(names, file.delimiter)
     if other is None:
         return None
@@ -100,7 +98,7 @@ def _lines(file: SourceFile) -> Iterator[Iterator[str]]:
 
 
 class _UpToTheFault(io.RawIOBase):
-    """What can be read of a stream; the fault that ended it is kept for later."""
+    """A stream that ends at the first decompression error, which it keeps as `fault`."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Which files a place of a catalog means: a file, a glob or a folder, on a disk or in S3."""
+"""The files of a path in a catalog, which is a file, a glob or a folder, on a disk or in S3."""
 
 import fnmatch
 import glob
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import pyarrow as pa
 from pyarrow import fs
@@ -22,24 +21,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+(/|$)")
 _SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv"}
 
 
-class Place(Protocol):
-    """Where rows lie: either `path`, or `sql` that is asked of a `connection`."""
-
-    @property
-    def path(self) -> str | None: ...
-    @property
-    def format(self) -> str | None: ...
-    @property
-    def delimiter(self) -> str: ...
-    @property
-    def sql(self) -> str | None: ...
-    @property
-    def connection(self) -> str | None: ...
-
-
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source: its place, format and content."""
+    """One file of a source: path or URL, format, and the hash and size of its content."""
 
     path: str
     format: str
@@ -48,14 +32,13 @@ class SourceFile:
     delimiter: str = ","
 
 
-def find(data: Path, place: Place) -> list[SourceFile]:
-    """The files that a path means, in order of name, with the hash of their bytes.
+def find(data: Path, path: str, format: str | None = None, delimiter: str = ",") -> list[SourceFile]:
+    """The files of a path relative to `data`, in order of name, with the hash of their bytes.
 
-    Of a folder every Parquet and CSV file in it and its folders, but for names that begin with `.` or `_`, as writers
-    call what is not finished. Raises DataRefused when there is none or one cannot be read, BadConfiguration when the
-    format is unknown or differs between files, SystemAway when the object store does not answer.
+    Of a folder all Parquet and CSV files, recursively, except names that begin with `.` or `_`, which writers use for
+    unfinished files. Raises DataRefused if there is none or one cannot be read, BadConfiguration if the format is
+    unknown or differs between files, SystemAway if the object store does not answer.
     """
-    path = place.path or ""
     if path.startswith(sample_shop.SCHEME):
         content = sample_shop.identity(path)
         return [SourceFile(path, "sample", hashlib.sha256(content).hexdigest(), len(content))]
@@ -65,24 +48,24 @@ def find(data: Path, place: Place) -> list[SourceFile]:
     with _answered(shown):
         names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
     if is_folder:
-        names = [name for name in names if place.format in (None, known_format(name)) and known_format(name)]
+        names = [name for name in names if format in (None, known_format(name)) and known_format(name)]
     if not names:
         what = "no .parquet or .csv file in this folder" if is_folder else "there is no such file"
-        way = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
-        raise DataRefused(f"{shown}: {what}. Put it there{way}")
-    formats = {name: place.format or _format_of(name) for name in names}
+        hint = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
+        raise DataRefused(f"{shown}: {what}. Put it there{hint}")
+    formats = {name: format or _format_of(name) for name in names}
     if len(set(formats.values())) > 1:
         one, other = (next(n for n in names if formats[n] == f) for f in ("csv", "parquet"))
         raise BadConfiguration(
             f"{shown}: {one} is CSV and {other} is Parquet; say `format: parquet` or `format: csv` in the catalog, or "
             "name the files by a pattern such as *.parquet"
         )
-    return [_identify(name, formats[name], place.delimiter) for name in names]
+    return [_identify(name, formats[name], delimiter) for name in names]
 
 
 def _on_disk(data: Path, path: str) -> tuple[list[str], bool]:
     """(files, whether the path is a folder)"""
-    # A file may be called sales[1].csv: what is there under its very name is no pattern.
+    # A file may be called sales[1].csv: a path that exists is not a pattern.
     if (data / path).is_file():
         return [str(data / path)], False
     if (data / path).is_dir():
@@ -102,7 +85,7 @@ def _in_s3(path: str) -> tuple[list[str], bool]:
         return [f"s3://{name}" for name in inside if _is_finished(PurePosixPath(name).relative_to(place))], True
     parts = place.split("/")
     fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), 0)
-    if not fixed:  # no pattern at all, or one for a bucket, which nobody may list
+    if not fixed:  # no pattern, or one in the bucket's name, and buckets cannot be listed
         return [], False
     pattern = PurePosixPath(place).parts
     inside = _files_below(system, "/".join(parts[:fixed]))
@@ -127,7 +110,7 @@ def _is_finished(relative: PurePosixPath | Path) -> bool:
 
 
 def known_format(name: str) -> str | None:
-    """The format that a file's name tells, or None."""
+    """The format by a file's suffix, or None."""
     suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() != ".gz"]
     return _SUFFIXES.get(suffixes[-1]) if suffixes else None
 
@@ -166,7 +149,7 @@ def file_system(path: str) -> tuple[fs.FileSystem, str]:
 
 
 def open_file(path: str) -> pa.NativeFile:
-    """A file's bytes as they lie there, to be read front to back."""
+    """A stream of a file's bytes, not decompressed."""
     system, place = file_system(path)
     return system.open_input_stream(place, compression=None)
 

@@ -16,11 +16,11 @@ from psycopg2 import errors, sql
 
 from recjobs.adapters.object_store import HashingSink
 from recjobs.adapters.postgres_errors import address, first_line, refuses_login
-from recjobs.adapters.sources.places import Place, SourceFile, file_system, open_file, translated
+from recjobs.adapters.sources.places import SourceFile, file_system, open_file, translated
 from recjobs.core.rows.one_statement import one_statement
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
 
-QUERIES = Path(__file__).resolve().parents[3] / "sql" / "queries" / "sources"
+_QUERIES = Path(__file__).resolve().parents[3] / "sql" / "queries" / "sources"
 _COPY_BYTES = 1 << 20
 # pg_type.oid of types whose values are rounded, or have more than one spelling
 _NO_IDS = {16: "boolean", 700: "real", 701: "double precision", 1082: "date", 1114: "timestamp", 1184: "timestamptz"}
@@ -28,19 +28,19 @@ _NUMERIC = 1700
 _LISTS = {1009: "text[]", 1015: "varchar[]", 1002: "char[]"}
 
 
-def pin(place: Place, key: str, url: str, folder: str, columns: Mapping[str, str]) -> SourceFile:
+def pin(text: str, connection: str, key: str, url: str, folder: str, columns: Mapping[str, str]) -> SourceFile:
     """Run the query in a read-only session and store its result as `<folder>/<sha256 of the CSV>.csv.gz`.
 
-    key: where the query stands in the catalog; columns: canonical name -> name in the query. Raises BadConfiguration
-    for a wrong URL, login or statement, DataRefused for a missing column or a type that cannot be an id, SystemAway if
-    Postgres does not answer.
+    connection: its name in the catalog; key: the query's key there; columns: canonical name -> name in the query.
+    Raises BadConfiguration for a wrong URL, login or statement, DataRefused for a missing column or a type that cannot
+    be an id, SystemAway if Postgres does not answer.
     """
-    setting = f"RECJOBS_CONNECTION_{str(place.connection).upper()}"
+    setting = f"RECJOBS_CONNECTION_{connection.upper()}"
     try:
-        query = sql.SQL(one_statement(place.sql or ""))
+        query = sql.SQL(one_statement(text))
     except ValueError as error:
         raise BadConfiguration(f"{key}.sql: {error}") from None
-    with _connected(url, setting) as connection, _translated(key, setting), connection.cursor() as cursor:
+    with _connected(url, setting) as session, _translated(key, setting), session.cursor() as cursor:
         cursor.execute(_statement("source_session"))
         cursor.execute(sql.SQL(_statement("source_columns")).format(query=query))
         _check_columns(cursor.description or (), key, columns)
@@ -87,7 +87,7 @@ def _content_addressed_file(folder: str) -> Iterator[HashingSink]:
 
 
 def _statement(name: str) -> str:
-    return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+    return (_QUERIES / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _check_columns(description: Any, key: str, columns: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A source's file, read in record batches exactly as it is, less the rows that are no interactions."""
+"""Read a source's file in record batches, values unchanged, without the rows that its filters exclude."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch
                 _require(file, columns, batch.schema.names)
                 yield batch.select(columns or batch.schema.names)
         elif file.format == "parquet":
-            parquet = pq.ParquetFile(_whole(file.path))
+            parquet = pq.ParquetFile(_seekable(file.path))
             _require(file, columns, parquet.schema_arrow.names)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
                 yield _plain(batch)
@@ -46,8 +46,8 @@ def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch
         ) from None
 
 
-def _whole(path: str) -> pa.NativeFile:
-    """A file to be read here and there, as Parquet is."""
+def _seekable(path: str) -> pa.NativeFile:
+    """A file with random access, as Parquet needs."""
     if path.endswith(".gz"):
         return pa.BufferReader(pa.CompressedInputStream(open_file(path), "gzip").read_buffer())
     system, place = file_system(path)
@@ -56,7 +56,7 @@ def _whole(path: str) -> pa.NativeFile:
 
 @dataclass
 class Rows:
-    """Rows of one batch that no rule excluded: canonical columns, and the row number of each (from 1) in its file."""
+    """Rows of one batch: canonical columns, row numbers in the file from 1, and how many each filter excluded."""
 
     columns: dict[str, pa.Array]
     row: np.ndarray
@@ -65,39 +65,32 @@ class Rows:
 
 
 def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Condition]) -> Iterator[Rows]:
-    """Read the mapped columns under their canonical names, less the rows that are no interactions.
+    """Read the mapped columns under their canonical names, without the rows that meet a filter of `where`.
 
-    A row counts for the first rule it meets. Raises DataRefused as `read` does, BadConfiguration when a rule cannot be
-    asked of its column.
+    A row counts for the first filter it meets. Raises DataRefused as `read` does, BadConfiguration if a filter does not
+    fit its column.
     """
-    needed = list(dict.fromkeys([*mapping.values(), *(rule.column for rule in where.values())]))
+    needed = list(dict.fromkeys([*mapping.values(), *(condition.column for condition in where.values())]))
     first = 1
     for batch in read(file, needed):
         keep = np.ones(batch.num_rows, bool)
         excluded = {}
-        for name, rule in where.items():
-            met = _meets(file, batch.column(rule.column), name, rule)
-            hit = met.to_numpy(zero_copy_only=False) & keep
-            excluded[name] = int(hit.sum())
-            keep &= ~hit
-        kept = batch.filter(pa.array(keep)) if not keep.all() else batch
-        columns = {name: kept.column(column) for name, column in mapping.items()}
+        for name, condition in where.items():
+            try:
+                matches = meets(batch.column(condition.column), condition).to_numpy(zero_copy_only=False) & keep
+            except (pa.ArrowException, DataRefused) as error:
+                column = f"column {condition.column!r} in {file.path}"
+                raise BadConfiguration(f"where.{name}: cannot be asked of {column}: {error}") from None
+            excluded[name] = int(matches.sum())
+            keep &= ~matches
+        filtered = batch.filter(pa.array(keep)) if not keep.all() else batch
+        columns = {name: filtered.column(column) for name, column in mapping.items()}
         yield Rows(columns, np.flatnonzero(keep) + first, batch.num_rows, excluded)
         first += batch.num_rows
 
 
-def _meets(file: SourceFile, values: pa.Array, name: str, rule: Condition) -> pa.Array:
-    try:
-        return meets(values, rule)
-    except (pa.ArrowException, DataRefused) as error:
-        raise BadConfiguration(
-            f"where.{name}: cannot be asked of column {rule.column!r} in {file.path}: {error}"
-        ) from None
-
-
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with its texts held against UTF-8, which Parquet readers take on trust, and each kind of text, which
-    differs from writer to writer, as one type."""
+    """The batch with every kind of text as string, checked to be UTF-8, which Parquet readers do not."""
     batch.validate(full=True)
     return pa.RecordBatch.from_arrays([_as_string(column) for column in batch.columns], batch.schema.names)
 
@@ -110,11 +103,9 @@ def _as_string(values: pa.Array) -> pa.Array:
 
 
 def _require(file: SourceFile, columns: list[str] | None, names: list[str]) -> None:
-    twice = [c for c in columns or [] if names.count(c) > 1]
-    if twice:
-        raise DataRefused(f"{file.path}: has more than one column {twice[0]!r}; rename them in the file's export")
-    missing = [c for c in columns or [] if c not in names]
-    if missing:
+    if duplicate := next((c for c in columns or [] if names.count(c) > 1), None):
+        raise DataRefused(f"{file.path}: has more than one column {duplicate!r}; rename them in the file's export")
+    if missing := [c for c in columns or [] if c not in names]:
         raise DataRefused(
             f"{file.path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}. "
             "Fix the file, or `columns:` and `where:` in the catalog"
