@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from recjobs.config import load_settings  # first: it gives BLAS one thread, which must be said before numpy comes
+from recjobs.config import load_settings  # first: it limits BLAS to one thread, before numpy is imported
 
 import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip

@@ -14,8 +14,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recjobs.catalog.files import load_catalog  # first: one BLAS thread, which must be said before numpy comes
-from recjobs.config import load_settings  # first: one BLAS thread, which must be said before numpy comes
+from recjobs.catalog.files import load_catalog  # first: it limits BLAS to one thread
+from recjobs.config import load_settings  # first: it limits BLAS to one thread
 
 import numpy as np  # isort: skip
 
@@ -44,23 +44,23 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, help="a JSON file with a recipe, instead of the search")
     arguments = parser.parse_args()
     load_settings()
-    given = arguments.recipe and json.loads(arguments.recipe.read_text())
-    tuned = Recipe.from_json(given) if given else _search(arguments.timeout)
+    stored = arguments.recipe and json.loads(arguments.recipe.read_text())
+    tuned = Recipe.from_json(stored) if stored else _search(arguments.timeout)
     in_file = load_catalog(CATALOG).recipe
     print(f"tuned: {json.dumps(tuned.to_json())}\n")
     print(HEAD)
     shop = looks.interactions_of(CATALOG)
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for date in DATES:
-        asked = _ask(shop, date, tuned, in_file)
-        found = {name: values.mean() for name, values in asked.items()}
+        ndcg = _ask(shop, date, tuned, in_file)
+        mean_ndcg = {name: values.mean() for name, values in ndcg.items()}
         against = {}
         for name in ("popular", "neighbours", "catalog file"):
-            pairs.setdefault(name, []).append((asked["tuned"], asked[name]))
-            against[name] = _text(relative_difference(asked["tuned"], asked[name], SEED))
-        means = " | ".join(f"{found[name]:.4f}" for name in ("popular", "neighbours", "catalog file", "tuned"))
+            pairs.setdefault(name, []).append((ndcg["tuned"], ndcg[name]))
+            against[name] = _text(relative_difference(ndcg["tuned"], ndcg[name], SEED))
+        means = " | ".join(f"{mean_ndcg[name]:.4f}" for name in ("popular", "neighbours", "catalog file", "tuned"))
         print(
-            f"| {date} | {len(asked['tuned']):,} | {means} | {against['popular']} | {against['neighbours']} |",
+            f"| {date} | {len(ndcg['tuned']):,} | {means} | {against['popular']} | {against['neighbours']} |",
             flush=True,
         )
     overall = {name: _text(geometric_mean_difference(both, SEED)) for name, both in pairs.items()}

@@ -36,18 +36,18 @@ def main() -> None:
         where = Path(folder)
         _write(where, arguments.users, arguments.items, arguments.pairs)
         for tune in ([], ["--tune", arguments.tune]):
-            found = _evaluate(where, tune)
+            report = _evaluate(where, tune)
             recall, ndcg = _measured(where)
             print(f"\n{' '.join(tune) or 'default recipe'}")
             print(f"{'':20}{'recall@20':>12}{'ndcg@20':>12}{'seconds':>10}")
-            for name, of in found["models"].items():
+            for name, of in report["models"].items():
                 print(f"{name:20}{of['recall_at_20']:12.6f}{of['ndcg_at_20']:12.6f}{of['seconds']:10.1f}")
             print(f"{'the lists, again':20}{recall:12.6f}{ndcg:12.6f}")
-            print(f"recipe {json.dumps(found['recipe'])}")
-            if found["search"]:
-                print(f"search {json.dumps(found['search'])}")
-            print(f"in all {found['seconds']:.0f} s, {found['peak_memory_gib']:.2f} GiB", flush=True)
-            ours = found["models"]["recipe"]
+            print(f"recipe {json.dumps(report['recipe'])}")
+            if report["search"]:
+                print(f"search {json.dumps(report['search'])}")
+            print(f"in all {report['seconds']:.0f} s, {report['peak_memory_gib']:.2f} GiB", flush=True)
+            ours = report["models"]["recipe"]
             assert math.isclose(ours["recall_at_20"], recall, abs_tol=1e-9)
             assert math.isclose(ours["ndcg_at_20"], ndcg, abs_tol=1e-9)
 
@@ -72,20 +72,19 @@ def _evaluate(where: Path, tune: list[str]) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}  # noqa: TID251 - for the child
     command = [sys.executable, "-m", "recjobs", "evaluate", *files]
     done = subprocess.run(command, cwd=where, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _measured(where: Path) -> tuple[float, float]:
     """recall@20 and ndcg@20 of the lists, user by user."""
-    wanted, shown = dict[str, set[str]](), dict[str, list[str]]()
+    relevant, shown = dict[str, set[str]](), dict[str, list[str]]()
     for user, item in _rows(where / "test.parquet", "user_id", "item_id"):
-        wanted.setdefault(str(user), set()).add(str(item))
+        relevant.setdefault(str(user), set()).add(str(item))
     for user, rank, item in _rows(where / "lists.parquet", "user_id", "rank", "item_id"):
         assert rank == len(shown.setdefault(user, [])) + 1
         shown[user].append(item)
     recalls, ndcgs = [], []
-    for user, items in wanted.items():
+    for user, items in relevant.items():
         ranks = [rank for rank, item in enumerate(shown[user][:20], 1) if item in items]
         recalls.append(len(ranks) / len(items))
         best = sum(1 / math.log2(1 + rank) for rank in range(1, min(20, len(items)) + 1))

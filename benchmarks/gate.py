@@ -1,6 +1,6 @@
 """Does the gate know the difference? On online_retail, at a holdout of 30 days and at one of 7.
 
-`make bench-gate`: twelve sabotaged candidates, what is said of each and how far from the limits it lies; ten honest
+`make bench-gate`: twelve sabotaged candidates, the defect of each and how far from the limits it lies; ten honest
 retrains (five by other seeds; five of a day more, on five dates) and how many are promoted; an A/A check of "better"
 over all pairs of 21 fits that differ by their seed; and how often an improvement of 5% is seen that was planted into
 such a fit, beside the smallest the report would state.
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
-from recjobs.catalog.files import load_catalog  # first: one BLAS thread, which must be said before numpy comes
-from recjobs.config import load_settings  # first: one BLAS thread, which must be said before numpy comes
+from recjobs.catalog.files import load_catalog  # first: it limits BLAS to one thread
+from recjobs.config import load_settings  # first: it limits BLAS to one thread
 
 import numpy as np  # isort: skip
 
@@ -85,10 +85,10 @@ class Night:
             name, ListMaker(self.past, known, model, self.questions.kept_out, ListChoice(name)), self.questions
         )
 
-    def shown(self, given: Answer) -> Shown:
+    def shown(self, answered: Answer) -> Shown:
         """As the gate takes it."""
         popular = popularity(self.train)
-        return Shown(given.per_user["ndcg"], **metrics.of_lists(given.lists, popular, popular > 0))
+        return Shown(answered.per_user["ndcg"], **metrics.of_lists(answered.lists, popular, popular > 0))
 
     def looked_at(self, model: StoredModel) -> tuple[str | None, list[float | None]]:
         """What `evaluate` says against a candidate; and the trace and its popular share where the ids are tonight's."""
@@ -112,7 +112,7 @@ class Night:
         return decide(
             self.shown(self.asked(candidate)),
             self.shown(self.asked(champion)),
-            {name: given.per_user["ndcg"] for name, given in self.popular.items()},
+            {name: popular.per_user["ndcg"] for name, popular in self.popular.items()},
             same_recipe=True,
             segments={name: groups[name] for name in SEGMENTS},
             defect=self.looked_at(StoredModel(candidate, *_ids(self.train)))[0],
@@ -132,9 +132,9 @@ def main() -> None:
         print(f"\n## A holdout of {days} days: {len(night.questions.users):,} users")
         _print_sabotage(night, models[0])
         _print_retrains(nights, models)
-        given = [night.asked(model) for model in models]
-        _print_equals(np.column_stack([found.per_user["ndcg"] for found in given]))
-        _print_planted(night, given)
+        answers = [night.asked(model) for model in models]
+        _print_equals(np.column_stack([one.per_user["ndcg"] for one in answers]))
+        _print_planted(night, answers)
 
 
 def _night(catalog: Catalog, shop: Interactions, days: int, back: int) -> Night:
@@ -195,13 +195,13 @@ def _sabotaged(night: Night, honest: Factors) -> Iterator[tuple[str, Callable[[]
 
 
 def _print_sabotage(night: Night, honest: Factors) -> None:
-    print(f"\n| candidate | {' | '.join(f.name for f in fields(Trace))} | popular | what is said of it |")
+    print(f"\n| candidate | {' | '.join(f.name for f in fields(Trace))} | popular | defect |")
     print(f"|---|{'---|' * 6}")
     for name, make in [("honest", lambda: StoredModel(honest, *_ids(night.train))), *_sabotaged(night, honest)]:
         defect, numbers = night.looked_at(make())
-        said = " | ".join("" if number is None else f"{number:.4f}" for number in numbers)
+        cells = " | ".join("" if number is None else f"{number:.4f}" for number in numbers)
         let_through = "nothing" if name == "honest" else "NOTHING: it would be let through"
-        print(f"| {name} | {said} | {defect or let_through} |", flush=True)
+        print(f"| {name} | {cells} | {defect or let_through} |", flush=True)
 
 
 def _print_retrains(nights: list[Night], models: list[Factors]) -> None:
@@ -220,38 +220,36 @@ def _print_equals(ndcg: np.ndarray) -> None:
     """All ordered pairs of fits over the same resamples of the users, which is what pair by pair would give too."""
     means, n = resampled_means(ndcg, 7), ndcg.shape[1]
     pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
-    found = [interval(0.0, means[:, a] / means[:, b] - 1) for a, b in pairs]
-    better = sum(each.low > 0 for each in found)
+    intervals = [interval(0.0, means[:, a] / means[:, b] - 1) for a, b in pairs]
+    better = sum(each.low > 0 for each in intervals)
     spread = ndcg.mean(axis=0).std(ddof=1) / ndcg.mean()
-    width = np.mean([each.high - each.low for each in found]) / 2
+    width = np.mean([each.high - each.low for each in intervals]) / 2
     print(f"\nA/A: better in {better} of {len(pairs)} pairs of equal models ({better / len(pairs):.1%}); their means")
     print(
         f"differ by {spread:.2%} (standard deviation over seeds), a pair's interval is +-{width:.2%} wide", flush=True
     )
 
 
-def _print_planted(night: Night, given: list[Answer]) -> None:
-    champion = given[0].per_user["ndcg"]
-    found = []
-    for seed, other in enumerate(given[1:]):
-        found.append(relative_difference(_improved(night, other, seed), champion, 7))
-    seen = sum(each.low > 0 for each in found)
-    half = np.mean([each.value - each.low for each in found])
-    print(
-        f"planted +{PLANTED:.0%}: seen in {seen} of {len(found)}; the report states {SEEN * half:.1%} as the smallest"
-    )
-    print("rise this holdout tells from none four times in five", flush=True)
+def _print_planted(night: Night, answers: list[Answer]) -> None:
+    champion = answers[0].per_user["ndcg"]
+    intervals = []
+    for seed, other in enumerate(answers[1:]):
+        intervals.append(relative_difference(_improved(night, other, seed), champion, 7))
+    seen = sum(each.low > 0 for each in intervals)
+    half = np.mean([each.value - each.low for each in intervals])
+    print(f"planted +{PLANTED:.0%}: seen in {seen} of {len(intervals)}; the report states {SEEN * half:.1%} as the")
+    print("smallest rise this holdout tells from none four times in five", flush=True)
 
 
-def _improved(night: Night, given: Answer, seed: int) -> np.ndarray:
-    """NDCG of each user once randomly chosen ones found one more item, until the mean rose by PLANTED."""
+def _improved(night: Night, original: Answer, seed: int) -> np.ndarray:
+    """NDCG of each user after randomly chosen ones get one more hit, until the mean rose by PLANTED."""
     rng = np.random.default_rng(seed)
-    lists, taken = given.lists.copy(), night.questions.holdout
+    lists, taken = original.lists.copy(), night.questions.holdout
     for row in range(len(lists)):
         missed = np.setdiff1d(taken.indices[taken.indptr[row] : taken.indptr[row + 1]], lists[row])
         if missed.size:
             lists[row, rng.integers(lists.shape[1])] = rng.choice(missed)
-    before, after = given.per_user["ndcg"], metrics.per_user(lists, taken, lists.shape[1])["ndcg"]
+    before, after = original.per_user["ndcg"], metrics.per_user(lists, taken, lists.shape[1])["ndcg"]
     order = rng.permutation(len(before))
     gained = np.cumsum((after - before)[order])
     n = int(np.searchsorted(np.maximum.accumulate(gained), PLANTED * before.sum())) + 1

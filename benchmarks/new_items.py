@@ -10,8 +10,8 @@ import argparse
 import os
 from dataclasses import dataclass
 
-from recjobs.catalog.files import load_catalog  # first: it gives BLAS one thread, before numpy comes
-from recjobs.config import load_settings  # first: it gives BLAS one thread, before numpy comes
+from recjobs.catalog.files import load_catalog  # first: it limits BLAS to one thread, before numpy is imported
+from recjobs.config import load_settings  # first: it limits BLAS to one thread, before numpy is imported
 
 import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
@@ -83,7 +83,7 @@ class Past:
             fitted.item_factors,
             maker.Past(self.train, self.cutoff, Engine(THREADS)).blend(world.recipe),
         )
-        self.found = completed(fitted.item_factors, world.titles, world.categories, world.recipe.blend)
+        self.completed_factors = completed(fitted.item_factors, world.titles, world.categories, world.recipe.blend)
 
 
 def _nonzero(pairs: csr_matrix) -> csr_matrix:
@@ -99,18 +99,20 @@ def held_out(world: World, past: Past, seed: int) -> tuple[int, dict[str, tuple[
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     taken, seen = taken[users], past.seen[users]
     new = np.random.default_rng(seed).permutation(np.flatnonzero(past.new)).astype(np.int32)
-    listable = past.new & past.found.predicted
+    listable = past.new & past.completed_factors.predicted
     blend = None if past.blend is None else past.blend.of(users)
     lists = {
-        "ours": best_items(past.vectors[users], past.found.item_factors, K, seen, listable, THREADS, blend).item_idx,
+        "ours": best_items(
+            past.vectors[users], past.completed_factors.item_factors, K, seen, listable, THREADS, blend
+        ).item_idx,
         "random": first_unseen(new, K, seen, users.size),
     }
     for name, days in (("popular, 30 days", 30), ("popular, ever", None)):
         since = None if days is None else past.cutoff - days * DAY
         like = _popularity_of_its_like(world, past, popularity(past.train, since))
         lists[name] = first_unseen(new[np.argsort(-like[new], kind="stable")], K, seen, users.size)
-    found = {name: metrics.per_user(listed, taken, K) for name, listed in lists.items()}
-    return users.size, {name: (one["ndcg"].mean(), one["recall"].mean()) for name, one in found.items()}
+    per_user = {name: metrics.per_user(listed, taken, K) for name, listed in lists.items()}
+    return users.size, {name: (one["ndcg"].mean(), one["recall"].mean()) for name, one in per_user.items()}
 
 
 def _popularity_of_its_like(world: World, past: Past, popular: np.ndarray) -> np.ndarray:
@@ -118,9 +120,9 @@ def _popularity_of_its_like(world: World, past: Past, popular: np.ndarray) -> np
     known, n = past.item_factors.any(axis=1), world.rows.n_items
     none = pa.array([[]] * n, pa.list_(pa.string()))
     has_categories = len(world.categories.flatten()) > 0
-    said = features(pa.nulls(n, pa.string()), world.categories, known) if has_categories else None
-    said = features(world.titles, none, known) if said is None else said
-    has = (said > 0).astype(float)
+    item_features = features(pa.nulls(n, pa.string()), world.categories, known) if has_categories else None
+    item_features = features(world.titles, none, known) if item_features is None else item_features
+    has = (item_features > 0).astype(float)
     mean = np.asarray(has[known].T @ popular[known]).ravel() / np.asarray(has[known].sum(axis=0)).ravel()
     return np.asarray(has @ mean).ravel() / np.maximum(1, np.diff(has.indptr))
 
@@ -131,7 +133,7 @@ def in_whole_lists(past: Past) -> dict[str, float]:
     users = np.flatnonzero((np.diff(past.later.indptr) > 0) & past.vectors.any(axis=1))
     vectors, seen, later = past.vectors[users], past.seen[users], past.later[users]
     blend = None if past.blend is None else past.blend.of(users)
-    held = held_down(past.found, vectors, K, seen, past.there, MAX_NEW_SHARE, THREADS, blend)
+    held = held_down(past.completed_factors, vectors, K, seen, past.there, MAX_NEW_SHARE, THREADS, blend)
     lists = [
         best_items(vectors, factors, K, seen, past.there & factors.any(axis=1), THREADS, blend).item_idx
         for factors in (past.item_factors, held)
@@ -159,11 +161,11 @@ def main() -> None:
     for name, world in worlds.items():
         days, backs = HOLDOUTS[name]
         draws = [held_out(world, Past(world, days, backs[0], seed), seed) for seed in range(arguments.seeds)]
-        cells = [np.mean([found[way] for _, found in draws], axis=0) for way in WAYS]
+        cells = [np.mean([accuracy[way] for _, accuracy in draws], axis=0) for way in WAYS]
         users = round(np.mean([n for n, _ in draws]))
         print(f"{name:<20}{users:>6}" + "".join(f"{ndcg:>11.4f} | {recall:.4f}" for ndcg, recall in cells), flush=True)
-        worst, best = (round(edge(found["ours"][0] for _, found in draws), 4) for edge in (min, max))
-        better = [sum(found["ours"][0] > found[way][0] for _, found in draws) for way in WAYS[1:]]
+        worst, best = (round(edge(accuracy["ours"][0] for _, accuracy in draws), 4) for edge in (min, max))
+        better = [sum(accuracy["ours"][0] > accuracy[way][0] for _, accuracy in draws) for way in WAYS[1:]]
         print(
             f"{'  of the draws':<26}{f'{worst:.4f} to {best:.4f}':>20}"
             + "".join(f"{f'beaten in {n} of {len(draws)}':>20}" for n in better),
@@ -173,8 +175,8 @@ def main() -> None:
     for name, world in worlds.items():
         days, backs = HOLDOUTS[name]
         for back in backs:
-            found = in_whole_lists(Past(world, days, back, 0 if name == "sample" else None))
-            cells = [f"{found[key]:>22.4f}" for key in COLUMNS.values()]
+            shares = in_whole_lists(Past(world, days, back, 0 if name == "sample" else None))
+            cells = [f"{shares[key]:>22.4f}" for key in COLUMNS.values()]
             print(f"{name:<18}{back:>16}" + "".join(cells), flush=True)
 
 

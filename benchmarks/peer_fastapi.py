@@ -36,8 +36,8 @@ async def recommendations(catalog: str, user_id: str, n: int = 20) -> Response:
     if idx is None:
         (items, scores), source = POPULAR, "popular"
     else:
-        found, scores = model.recommend(idx, user_items[idx], N=n)
-        items, scores = found.tolist(), scores.tolist()
+        indices, scores = model.recommend(idx, user_items[idx], N=n)
+        items, scores = indices.tolist(), scores.tolist()
     answer = {
         "user_id": user_id,
         "catalog": catalog,

@@ -48,7 +48,7 @@ RATE = 500
 
 @dataclass(frozen=True)
 class Taken:
-    """What one measuring found: latencies in ms, ascending, requests a second, and how many got no 200."""
+    """One measurement: latencies in ms, ascending, requests per second, and how many requests failed."""
 
     latencies: np.ndarray
     rate: float
@@ -84,8 +84,8 @@ class Bench:
         command = [sys.executable, "-m", "benchmarks.serve_client", "--ids", self.ids, "--path", PATH]
         command += ["--port", str(port), "--connections", str(connections), "--seconds", str(self.seconds)]
         command += ["--rate", str(rate)] if rate else []
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        return Taken(np.array(found["latencies"]) * 1000, found["rate"], found["failed"])
+        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return Taken(np.array(result["latencies"]) * 1000, result["rate"], result["failed"])
 
     def under(self, rules: list[serve_rules.Rule], port: int) -> Taken:
         """One connection while these rules are in force, as they are for days.
@@ -121,13 +121,13 @@ def running(
     It keeps to the first n_cores, as one would have it with `taskset`; Postgres has the others (`apart`).
     """
     port = str(ports.any_free())
-    given = without_write_access(inherited()) | environment | {"WEBAPP_PORT": port}
+    variables = without_write_access(inherited()) | environment | {"WEBAPP_PORT": port}
     with (folder / f"{command[0]}-{build.name}.log").open("wb") as log:
         arguments = [port if word == "PORT" else word for word in command]
         server = subprocess.Popen(
             build.command("python", "-m", *arguments),
             cwd=build.root,
-            env=given,
+            env=variables,
             stdout=log,
             stderr=log,
             preexec_fn=partial(_keep_to, 0, slice(n_cores)),
@@ -234,7 +234,7 @@ def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
     p50, p99, rate = (lambda one: one.at(0.5)), (lambda one: one.at(0.99)), (lambda one: one.rate)
     slowest = statistics.median(one.at(0.99) for one in taken["webapp, 1"])
     yield ""
-    for what, found, least, most in (
+    for what, value, least, most in (
         ("1 connection, p50: times pgbench's", ratio("webapp, 1", "pgbench, 1", p50), 0, 3.5),
         ("1 connection, p99 in ms", slowest, 0, 1),
         ("200 blocks in force, p50: times that without", ratio("  200 blocks", "webapp, 1", p50), 0, 1.5),
@@ -243,7 +243,7 @@ def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
         ("16 connections, requests/s: times the peer's", ratio("webapp, 16", "peer, 16", rate), 3.5, np.inf),
     ):
         bound = f"at least {least}" if least else f"at most {most}"
-        yield f"{what:<48}{found:>7.2f}   {bound:<14}{'' if least <= found <= most else 'MISSED'}"
+        yield f"{what:<48}{value:>7.2f}   {bound:<14}{'' if least <= value <= most else 'MISSED'}"
 
 
 def main() -> None:
@@ -257,28 +257,31 @@ def main() -> None:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="beside another commit: write every round here as well"
     )
-    given = parser.parse_args()
-    builds = beside.builds(given.beside)
-    rounds = given.rounds or (8 if given.beside else 5)
-    world = serve_world.build(given.state, given.users)
+    arguments = parser.parse_args()
+    builds = beside.builds(arguments.beside)
+    rounds = arguments.rounds or (8 if arguments.beside else 5)
+    world = serve_world.build(arguments.state, arguments.users)
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             apart(world.cluster)
-            bench = Bench(world, folder, given.seconds)
+            bench = Bench(world, folder, arguments.seconds)
             settings = {"RECJOBS_READER_URL": bench.url, "RECJOBS_STATE": str(folder)}
             webapps = {
                 build: stack.enter_context(running(folder, ["webapp"], build=build, **settings)) for build in builds
             }
             print(
-                f"{given.users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}", flush=True
+                f"{arguments.users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
+                flush=True,
             )
-            if given.beside:
+            if arguments.beside:
                 comparisons = measure_beside(bench, rounds, webapps)
                 print("\n".join(beside.table(builds, comparisons)))
-                if given.json:
+                if arguments.json:
                     summaries = {name: asdict(one) | one.summary() for name, one in comparisons.items()}
-                    given.json.write_text(json.dumps({"machine": machine(), "comparison": summaries}, indent=1) + "\n")
+                    arguments.json.write_text(
+                        json.dumps({"machine": machine(), "comparison": summaries}, indent=1) + "\n"
+                    )
                 return
             trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
             feed_peer(folder, world)

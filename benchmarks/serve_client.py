@@ -122,20 +122,20 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rate", type=float)
-    given = parser.parse_args()
-    ids = given.ids.read_text().split()
+    arguments = parser.parse_args()
+    ids = arguments.ids.read_text().split()
     random.Random(time.time_ns()).shuffle(ids)
-    requests = deque(f"GET {given.path}{i} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for i in ids)
-    connections = [Connection(given.port) for _ in range(given.connections)]
+    requests = deque(f"GET {arguments.path}{i} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for i in ids)
+    connections = [Connection(arguments.port) for _ in range(arguments.connections)]
     gc.collect()
     gc.disable()
     began = time.perf_counter()
-    if given.rate:
-        latencies = at_rate(connections, requests, given.seconds, given.rate)
-    elif given.connections == 1:
-        latencies = one(connections[0], requests, given.seconds)
+    if arguments.rate:
+        latencies = at_rate(connections, requests, arguments.seconds, arguments.rate)
+    elif arguments.connections == 1:
+        latencies = one(connections[0], requests, arguments.seconds)
     else:
-        latencies = many(connections, requests, given.seconds)
+        latencies = many(connections, requests, arguments.seconds)
     took = time.perf_counter() - began
     print(
         json.dumps(

@@ -47,8 +47,13 @@ class World:
     def libpq(self, role: str) -> dict[str, str]:
         """How Postgres' own programs connect, as they read it from their environment."""
         cluster = self.cluster
-        given = {"HOST": socket_folder.of(cluster.home), "PORT": cluster.port, "USER": role, "PASSFILE": cluster.pgpass}
-        return {f"PG{name}": str(value) for name, value in given.items()} | {"PGDATABASE": "recjobs"}
+        variables = {
+            "HOST": socket_folder.of(cluster.home),
+            "PORT": cluster.port,
+            "USER": role,
+            "PASSFILE": cluster.pgpass,
+        }
+        return {f"PG{name}": str(value) for name, value in variables.items()} | {"PGDATABASE": "recjobs"}
 
 
 def visitors_of(n_users: int) -> int:

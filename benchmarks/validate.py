@@ -76,11 +76,11 @@ def _run(child: str, environment: dict[str, str], *arguments: str) -> dict[str, 
     command = [sys.executable, "-m", "benchmarks.validate", "--child", child, *arguments]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    said = process.stdout.read()
+    output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{child} failed")
-    return {**json.loads(said.splitlines()[-1]), "gib": usage.ru_maxrss / 2**20}
+    return {**json.loads(output.splitlines()[-1]), "gib": usage.ru_maxrss / 2**20}
 
 
 def _child(arguments: argparse.Namespace) -> None:

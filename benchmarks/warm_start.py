@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recjobs.config import load_settings  # first: it gives BLAS one thread, which must be said before numpy comes
+from recjobs.config import load_settings  # first: it limits BLAS to one thread, before numpy is imported
 
 import numpy as np  # isort: skip
 
@@ -69,18 +69,18 @@ def _table(name: str, world: Interactions, end: int, recipe: Recipe) -> None:
         return float(answer("fit", maker, questions).per_user["ndcg"].mean())
 
     def course(start: als.Factors | None, iterations: int) -> tuple[list[float], int, float]:
-        found: list[float] = []
+        ndcgs: list[float] = []
 
         def watch(_: int, users: np.ndarray, item_factors: np.ndarray) -> None:
             model = Model(np.where(known[:, None], item_factors, np.float32(0)), recipe)
-            found.append(ndcg(model))
+            ndcgs.append(ndcg(model))
 
         settled, als.SETTLED = als.SETTLED, 2.0  # to see what would have come
         als.fit(confidence, replace(recipe, iterations=iterations), 7, THREADS, start, watch)
         als.SETTLED = settled
         began = time.perf_counter()
         ended = als.fit(confidence, replace(recipe, iterations=iterations), 7, THREADS, start)
-        return found, ended.iterations, time.perf_counter() - began
+        return ndcgs, ended.iterations, time.perf_counter() - began
 
     popular = ndcg(None)
     cold = course(None, COLD)
@@ -90,9 +90,9 @@ def _table(name: str, world: Interactions, end: int, recipe: Recipe) -> None:
         f"iterations {reference:.4f}, popular {popular:.4f}"
     )
     print(f"{'':24}{'seconds':>8}" + "".join(f"{n:>8}" for n in range(1, COLD + 1)))
-    ours, als._drawn = als._drawn, _as_implicit_draws
+    own_draw, als._drawn = als._drawn, _as_implicit_draws
     _row("cold, implicit's draw", course(None, COLD), reference)
-    als._drawn = ours
+    als._drawn = own_draw
     _row("cold", cold, reference)
     for days in (1, 7):
         before = cutoff - days * DAY
@@ -106,8 +106,8 @@ def _as_implicit_draws(rng: np.random.Generator, n: int, factors: int, start: np
 
 
 def _row(name: str, course: tuple[list[float], int, float], reference: float) -> None:
-    found, ended, seconds = course
-    cells = [f"{value / reference:.3f}{'*' if n == ended else ' '}" for n, value in enumerate(found, 1)]
+    ndcgs, ended, seconds = course
+    cells = [f"{value / reference:.3f}{'*' if n == ended else ' '}" for n, value in enumerate(ndcgs, 1)]
     print(f"{name:24}{seconds:>8.1f}" + "".join(f"{cell:>8}" for cell in cells), flush=True)
 
 

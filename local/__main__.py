@@ -20,14 +20,14 @@ def main() -> None:
 
 @main.command()
 def up() -> None:
-    """Start what does not run yet."""
+    """Start the services that are not running."""
     settings = stack.up(_say("starting"))
     console.print(f"\n  page     {settings.webapp_url}\n  Airflow  http://127.0.0.1:{settings.airflow_port}\n")
 
 
 @main.command()
 def down() -> None:
-    """Stop exactly what was started."""
+    """Stop all services."""
     stack.down(_say("stopping"))
     console.print("nothing of the platform runs any more")
 

@@ -1,4 +1,4 @@
-"""Which databases the platform uses: its own embedded ones, or those on a server that RECJOBS_DATABASE_URL names."""
+"""The platform's databases: embedded, or on the server of RECJOBS_DATABASE_URL."""
 
 from contextlib import closing
 from urllib.parse import urlsplit, urlunsplit

@@ -1,4 +1,4 @@
-"""The story of `make demo`: start everything, run a night through Airflow, show what was published and where."""
+"""`make demo`: start everything, run a night in Airflow, show what was published and where."""
 
 import re
 import time

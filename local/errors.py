@@ -1,8 +1,8 @@
-"""What can go wrong while the local platform starts; each message says what to do about it."""
+"""Errors of the local platform; each message names the fix."""
 
 
 class LocalError(Exception):
-    """The local platform cannot do what was asked; the message names the reason and the way out."""
+    """The local platform cannot start or stop; the message names the reason and the fix."""
 
     exit_code = 78
 
@@ -15,7 +15,7 @@ class PortTaken(LocalError):
 
 
 class NightFailed(LocalError):
-    """The platform is well, the night is not; its own exit code stands in the message."""
+    """The night failed on a healthy platform; the message has its exit code."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Wait until programs that were started answer, and say why when they do not."""
+"""Wait until started services are healthy, or report why one is not."""
 
 import time
 

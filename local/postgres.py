@@ -1,12 +1,12 @@
 """An embedded PostgreSQL: one server, three databases (recjobs, airflow, mlflow), one password a role.
 
     cluster = Cluster(state=Path(".local"), port=5433)
-    cluster.start()                              # as often as you like; makes what is missing, repairs what is stale
+    cluster.start()                              # idempotent: creates what is missing, repairs what is stale
     cluster.url("recjobs_reader", "recjobs")     # postgresql://recjobs_reader:...@/recjobs?host=...&port=5433
     cluster.stop()
 
-Clients come by a Unix socket, or by TCP on 127.0.0.1; both need the role's password (scram-sha-256), which was drawn
-when the cluster was made and is kept in `<state>/pgpass` (mode 0600).
+Clients connect by a Unix socket, or by TCP on 127.0.0.1; both need the role's password (scram-sha-256), which is random
+and stored in `<state>/pgpass` (mode 0600).
 """
 
 import contextlib
@@ -134,7 +134,7 @@ class Cluster:
                     f"put {made_by} first on the PATH, or remove {self.home} to start over"
                 )
             return
-        # The server is made beside its place and moved there whole: what a kill leaves is thrown away here.
+        # initdb writes to a folder that is renamed at the end: one that a kill left is deleted.
         unfinished = self.home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         self.pgpass.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Where PostgreSQL's programs are, and as whom they may run.
+"""PostgreSQL's programs, and the user to run them as.
 
-PostgreSQL refuses to run as root. Started by root, its programs run as `nobody`, who may not be able to look into a
-checkout under /root or a private temporary folder; so three ways are tried in turn, each by really running `postgres`.
+PostgreSQL refuses to run as root. Started by root, its programs run as `nobody`, who may not be able to read a checkout
+under /root or a private temporary folder; so three ways are tried in turn, each by running `postgres`.
 """
 
 import grp
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from local.errors import LocalError
 
-# Nothing is inherited: a stray PGDATA or PGPORT of the caller must not reach the server.
+# Not inherited: a PGDATA or PGPORT of the caller must not reach the server.
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A way to run a program as somebody who is not root: the command put before it, and who owns its files."""
+    """A way to run a program as a user other than root: a command prefix, and the owner of its files."""
 
     prefix: tuple[str, ...]
     uid: int

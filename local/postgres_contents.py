@@ -27,11 +27,9 @@ def fill(url: str, passwords: Mapping[str, str], owners: Mapping[str, str], admi
                 cursor.execute(sql.SQL("create role {}").format(name))
             cursor.execute(sql.SQL("alter role {} login password {}").format(name, sql.Literal(password)))
         for database, owner in owners.items():
-            name = sql.Identifier(database)
             create_database(cursor, database, sql.Identifier(owner))
-            if owner != admin:
-                cursor.execute(sql.SQL("revoke all on database {} from public").format(name))
-        for database in ("postgres", "template1"):  # else every role may fill the disk with temporary tables there
+        closed = [database for database, owner in owners.items() if owner != admin]
+        for database in (*closed, "postgres", "template1"):  # else every role may fill the disk with temporary tables
             cursor.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(database)))
 
 

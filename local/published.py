@@ -1,4 +1,4 @@
-"""What is live, asked as any reader may ask it: by SQL, as recjobs_reader."""
+"""The live batch, by SQL as recjobs_reader."""
 
 from contextlib import closing
 from pathlib import Path

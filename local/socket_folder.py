@@ -1,4 +1,4 @@
-"""Where the server's Unix socket lies: a path longer than 107 bytes cannot be bound, however deep the checkout."""
+"""The folder of the server's Unix socket, whose path must not exceed 107 bytes, however deep the checkout."""
 
 import contextlib
 import hashlib

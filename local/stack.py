@@ -26,9 +26,9 @@ Say = Callable[[str], None]
 
 
 def up(say: Say) -> Settings:
-    """Start what does not run yet, restart what was started with other settings, return when all of it answers.
+    """Start services that are not running, restart those whose settings changed, return when all are healthy.
 
-    Raises `PortTaken` before anything is started if a port belongs to somebody else.
+    Raises `PortTaken` before anything starts if another program has a port.
     """
     settings = load_settings()
     with alone(settings.state):
@@ -82,7 +82,7 @@ def open_mlflow(say: Say) -> str:
 
 
 def down(say: Say) -> None:
-    """Stop exactly what was started; return when no process of it is left."""
+    """Stop all services; return when none of their processes is left."""
     settings = load_settings()
     with alone(settings.state):
         record = Record(settings.state)

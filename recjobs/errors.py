@@ -1,19 +1,18 @@
-"""Everything that can go wrong, in one tree. A class answers three questions: which exit code, may a retry help, and
-how does the step end?
+"""The tree of expected errors. A class determines the exit code, whether a retry may help, and how the step ends.
 
     RecjobsError
-    ├── Misuse            64   the command line asks for something that cannot be
-    ├── Refused           65   the data, a file or the lists are not fit to go on
-    │   ├── DataRefused        ... what came in
+    ├── Misuse            64   the command line, or a call, is wrong
+    ├── Refused           65   the data, a file or the lists do not pass a check
+    │   ├── DataRefused        ... the input
     │   │   └── ColumnRefused   ... one column of it
     │   ├── ModelRefused       ... a model or artifact that is missing, damaged or not the one that was registered
-    │   │   └── ModelUnreadable ... the file that was written, but no model: of a candidate a `Verdict` is made of it
-    │   └── ListsRefused       ... what would have gone out
-    ├── Defect            70   we are wrong
-    ├── TryLater          75   nothing is wrong for ever
+    │   │   └── ModelUnreadable ... the file that was written, but not a model: for a candidate it becomes a `Verdict`
+    │   └── ListsRefused       ... the output
+    ├── Defect            70   this program is wrong
+    ├── TryLater          75   the failure is temporary
     │   ├── SystemAway         ... Postgres, MLflow or the object store does not answer (a retry may help)
     │   ├── Locked             ... another night of this catalog is publishing (a retry may help)
-    │   ├── Superseded         ... a newer batch or another champion is in charge by now
+    │   ├── Superseded         ... a newer batch or another champion has taken over
     │   └── InputLate          ... the input is late or stale (Airflow state: skipped)
     └── BadConfiguration  78   a setting or catalog file is wrong
 
@@ -22,22 +21,22 @@ A refused candidate is not here: it is a `Verdict`, a result of the night.
 
 
 class RecjobsError(Exception):
-    """What every expected failure derives from; its message says the value, the place and the way out."""
+    """Base of every expected error. The message names the value, the location and the fix."""
 
     exit_code = 70
     retry = False
     outcome = "failed"
-    """How a step ends that raises it: what is counted, and what the page about the nights shows."""
+    """How a step that raises it ends: the metric that counts it, and the status on the page of nights."""
 
 
 class Misuse(RecjobsError):
-    """The command line, or a call, asks for something that cannot be."""
+    """The command line, or a call, is wrong."""
 
     exit_code = 64
 
 
 class Refused(RecjobsError):
-    """Something is not fit to go on; running it again changes nothing."""
+    """Data, a file or the lists do not pass a check; a retry does not help."""
 
     exit_code = 65
     outcome = "refused"
@@ -48,7 +47,7 @@ class DataRefused(Refused):
 
 
 class ColumnRefused(DataRefused):
-    """A column holds what it cannot hold. `column` is its name, which a caller that knows another may replace."""
+    """A column has wrong values. `column` is its name, which a caller may replace by the source's."""
 
     def __init__(self, why: str, column: str | None = None) -> None:
         super().__init__(why)
@@ -64,7 +63,7 @@ class ModelRefused(Refused):
 
 
 class ModelUnreadable(ModelRefused):
-    """A file is the one that its manifest names, and holds no model."""
+    """A file has the hash of its manifest, but is not a model."""
 
 
 class ListsRefused(Refused):
@@ -76,7 +75,7 @@ class Defect(RecjobsError):
 
 
 class TryLater(RecjobsError):
-    """Nothing is wrong for ever."""
+    """The failure is temporary."""
 
     exit_code = 75
     outcome = "waiting"
@@ -95,7 +94,7 @@ class Locked(TryLater):
 
 
 class Superseded(TryLater):
-    """A newer batch or another champion is in charge by now."""
+    """A newer batch or another champion has taken over."""
 
 
 class InputLate(TryLater):

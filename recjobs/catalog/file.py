@@ -247,8 +247,7 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
         if isinstance(part, int):
             node = dict(node["items"])
         else:
-            properties = node.get("properties", {})
-            node = properties[part] if part in properties else node.get("additionalProperties", {})
+            node = node.get("properties", {}).get(part, node.get("additionalProperties", {}))
     return [k for k in _resolved(node, schema).get("properties", {}) if loc or k != "name"]
 
 

@@ -96,7 +96,7 @@ OUTCOMES: dict[str, Outcome] = {
     "files.named_pipe": refuse(65, "rows.csv: there is no such file"),
     "files.device_without_an_end": refuse(65, "/dev/zero: there is no such file"),
 
-    "schemas.column_missing": refuse(65, "has no column 'quantity'; it has 'user', 'item', 'at'", "Mend the file"),
+    "schemas.column_missing": refuse(65, "has no column 'quantity'; it has 'user', 'item', 'at'", "Fix the file"),
     "schemas.column_missing_in_one_of_two_files": refuse(65, "2.parquet: has no column 'item'"),
     "schemas.column_in_another_case": refuse(65, "has no column 'user'; it has 'User'"),
     "schemas.column_with_a_blank_before_its_name": refuse(65, "has no column 'item'; it has 'user', ' item'"),
