@@ -1,4 +1,4 @@
-"""What an error of Postgres says, and whom it was said to, for messages that never hold a password."""
+"""The text of Postgres errors and the address of a server, for messages without passwords."""
 
 from psycopg2 import OperationalError
 from psycopg2.extensions import parse_dsn

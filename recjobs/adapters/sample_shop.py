@@ -1,7 +1,7 @@
-"""A small generated shop with named goods, for a demo where no data is at hand. Same code, same rows.
+"""A small generated shop, for a demo without data. Deterministic.
 
-1,500 customers buy 360 goods of 12 categories over 200 days. Each has two or three categories and one style they
-like, and moves on to other goods of them, so there is something to learn that a list of best sellers does not know.
+1,500 customers buy 360 goods of 12 categories over 200 days. Each prefers two or three categories and one style, and
+rarely buys an item twice, so a model can learn more than a list of best sellers.
 """
 
 import functools
@@ -35,7 +35,7 @@ _GOODS = {
 
 
 def identity(path: str) -> bytes:
-    """What stands for the bytes of a generated file: its name and the seed."""
+    """The bytes to hash for a generated file: its name and parameters."""
     return f"{path}?seed={_SEED}&users={_USERS}&days={_DAYS}&v=1".encode()
 
 

@@ -1,4 +1,4 @@
-"""What a catalog asks of candidates and of finished lists: the keys `gate` and `inspect` of its file."""
+"""Conditions on candidates and finished lists: the keys `gate` and `inspect` of a catalog file."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ class Gate(Part):
     min_coverage: Share = 0.0
     """Share of the items that must stand in at least one list of the holdout's users."""
     max_gini: Share = 1.0
-    """How unevenly items may be shown: 0 is all alike, towards 1 one item takes all."""
+    """Largest Gini coefficient of the items' exposure: 0 is even, 1 is one item only."""
     max_coverage_drop: Share = 0.6
     """How much less coverage than the champion's is allowed, relatively. On `online_retail` another seed has 1% less,
     half the half-life 51%, a model no better than the list of best sellers 78%."""
@@ -35,14 +35,14 @@ class Gate(Part):
     on_refused: Literal["refresh", "keep"] = "refresh"
     """refresh: new lists from the champion's item factors and tonight's interactions; keep: the live batch stays."""
     approval: Literal["never", "required"] = "never"
-    """Whether a person is asked where the gate cannot tell a changed recipe from the champion."""
+    """Whether a person decides when the gate cannot tell a changed recipe from the champion."""
     approval_hours: Annotated[float, Field(gt=0, le=15), Number] = 12
     """How long Airflow waits for the answer; then the champion stays. Its nights end within 20 hours."""
 
 
 class Inspect(Part):
-    """Bands the finished lists must stay in. Coverage, the top item and the fallback are asked of a model's lists only:
-    popular lists are the same for everybody by intent."""
+    """Bounds of the finished lists. Coverage, the top item and the fallback are checked for a model's lists only:
+    popular lists are the same for all users by design."""
 
     min_users_covered: Share = 1.0
     max_short_lists: Share = 0.1
@@ -54,4 +54,4 @@ class Inspect(Part):
     min_overlap_with_live: Share = 0.05
     """Mean share of a user's first 10 items that the live batch has among its first 10 as well."""
     max_fallback_share: Share = 0.5
-    """Share of users whom the model gave nothing."""
+    """Share of users for whom the model has no list."""

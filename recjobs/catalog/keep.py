@@ -1,4 +1,4 @@
-"""How long a catalog keeps what its nights leave: the key `keep` of its file. Batches: the latest five, always."""
+"""Retention of what nights write: the key `keep` of a catalog file. The latest five batches always stay."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from recjobs.catalog.sources import Part
 
 
 class Keep(Part):
-    """What `recjobs prune` leaves beside the latest five batches and what they and the champion need."""
+    """What `recjobs prune` keeps beside the latest five batches and the artifacts that they and the champion need."""
 
     days: Days = 14
     """Folders of nights that published nothing (looks, refused, failed) and of searches go when nothing was written in

@@ -1,4 +1,4 @@
-"""What the input may look like before a night stops: the key `limits` of a catalog file."""
+"""Checks of the input: the key `limits` of a catalog file."""
 
 from typing import Annotated, Literal
 
@@ -32,7 +32,7 @@ class Freshness(Part):
 
 
 class Bots(Part):
-    """Which user is set aside, for having more interactions than a person can. All their rows are excluded."""
+    """Which users count as bots, for having too many interactions. All their rows are excluded."""
 
     max_share: Share = 0.05
     """Of all accepted interactions."""
@@ -55,16 +55,16 @@ class Drift(Part):
     weights: Positive = 0.25
     hour_of_day: Positive = 0.25
     unknown_users: Share = 0.5
-    """Share of the window's users whom the last accepted night did not have."""
+    """Share of the window's users that the last accepted night did not have."""
     unknown_items: Share = 0.3
     """Share of the window's interactions with items that the last accepted night did not have."""
     min_interactions: Annotated[int, Field(ge=1), Number] = 1000
-    """A window with fewer says nothing."""
+    """A window with fewer is not compared."""
     action: Action = "warn"
 
 
 class Limits(Part):
-    """What the input may look like before the night stops."""
+    """Checks of the input, each of which may stop the night."""
 
     max_rejected_share: Share = 0.1
     min_interactions: Annotated[int, Field(ge=1), Number] = 1

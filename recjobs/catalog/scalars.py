@@ -1,4 +1,4 @@
-"""Single values of a catalog file, each with what is allowed in its type."""
+"""Types of single values in a catalog file, with their constraints."""
 
 import zoneinfo
 from typing import Annotated
@@ -23,7 +23,7 @@ Number = BeforeValidator(_no_switch)
 """YAML reads `yes` and `on` as true, and true would count as 1."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False), Number]
-"""At most a century: further back than any date that can be reckoned with."""
+"""At most a century, so that dates stay in the range of the libraries."""
 NonZero = Annotated[
     float, Field(allow_inf_nan=False, json_schema_extra={"not": {"const": 0}}), Number, AfterValidator(_not_zero)
 ]

@@ -19,7 +19,7 @@ class Schedule(Part):
     """If the asset was not updated by then, the night is skipped and an alert raised."""
     timezone: Timezone = "UTC"
     tune: Cron | None = None
-    """When the search for a better recipe starts by itself, such as weekly. Without: only when triggered."""
+    """When the search for a better recipe starts, such as weekly. Unset: only when triggered."""
 
     @model_validator(mode="after")
     def _is_one_way(self) -> "Schedule":

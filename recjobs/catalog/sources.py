@@ -142,12 +142,12 @@ class Items(Location):
 
     columns: ItemColumns
     unknown: Literal["accept", "quarantine", "refuse"] = "accept"
-    """What happens to an interaction with an item that the items' own place does not have."""
+    """What happens to an interaction with an item that is missing from the items' own location."""
     new: Literal["predict", "wait"] = "predict"
-    """Items with a title or category that the model does not know, since nobody or nobody in time took them: predict
-    what it would know of them, or wait until it does."""
+    """Items with a title or category but without an interaction in the training data: predict their factors, or wait
+    until they have one."""
     max_new_share: Share = 0.1
-    """The most that predicted items may take of the places that are served, in the mean of all users."""
+    """Largest share of the served places that predicted items may take, as the mean over users."""
 
     @model_validator(mode="after")
     def _location_has_ids(self) -> "Items":
@@ -164,11 +164,11 @@ class UserColumns(Mapping):
     user_id: str
     segment: str | None = None
     prefers: str | None = None
-    """Categories that the user said to like."""
+    """Categories that the user prefers."""
 
 
 class Users(Location):
-    """Attributes of users. Users without an interaction get a list too: of what is popular where they belong."""
+    """Attributes of users. Users without an interaction get a popular list too."""
 
     is_required: ClassVar[bool] = True
     columns: UserColumns

@@ -43,7 +43,7 @@ def find(data: Path, path: str, format: str | None = None, delimiter: str = ",")
         content = sample_shop.identity(path)
         return [SourceFile(path, "sample", hashlib.sha256(content).hexdigest(), len(content))]
     if "://" in path and not path.startswith("s3://"):
-        raise BadConfiguration(f"{path}: rows are read from a disk or from s3://; copy them to one of them first")
+        raise BadConfiguration(f"{path}: rows are read from a disk or from s3://; copy them there first")
     shown = path if path.startswith("s3://") else str(data / path)
     with _answered(shown):
         names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
