@@ -28,7 +28,7 @@ class AskIfOpen(HITLOperator):
             catalog = load_catalog(self.op_kwargs["catalog_name"])
             self.body = approve.question(catalog, self.op_kwargs["batch_id"])
         if self.body is None:
-            self.log.info("the verdict is conclusive, or was answered before: nobody is asked")
+            self.log.info("the verdict is conclusive, or has been answered")
             return None
         return super().execute(context)
 

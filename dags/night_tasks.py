@@ -116,7 +116,7 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
             overrides = {renamed.get(key, key): params[key] for key in settings if params[key] is not None}
             night = begin_night(catalog, as_of=as_of, overrides=overrides, force=params["force"])
             if night["nothing_new"]:
-                raise AirflowSkipException(f"nothing new: {night['batch_id']} is finished and was made of the same")
+                raise AirflowSkipException(f"nothing new: {night['batch_id']} is finished, with an equal request")
             return str(night["batch_id"])
 
     return run(catalog_name=catalog_name)

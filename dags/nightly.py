@@ -69,7 +69,7 @@ def form(catalog: Catalog) -> dict[str, Param]:
             type=["null", "string"],
             minLength=3,
             title="publish in spite of a refusal, because",
-            description="The reason is kept in the publish log. Empty: a refusal is a refusal.",
+            description="The reason is stored in the publish log. Empty: refusals stand.",
         ),
     }
 

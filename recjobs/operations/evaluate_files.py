@@ -126,13 +126,13 @@ def _search(
 
     began = time.monotonic()
 
-    def told(trials: list["Trial"]) -> None:
+    def show(trials: list["Trial"]) -> None:
         value = f", best {leader.value:.4f}" if (leader := best(trials)) else ""
         report(f"searching: {len(trials)} trials{value}", min(1.0, (time.monotonic() - began) / seconds))
 
     report("searching: the first trial", 0)
     outcome = brief_search(
-        train, first, has_times=has_times, seconds=seconds, seed=seed, threads=threads, clock=time.monotonic, told=told
+        train, first, has_times=has_times, seconds=seconds, seed=seed, threads=threads, clock=time.monotonic, told=show
     )
     if outcome is None:
         raise DataRefused(f"--tune: the train file has {len(train)} interactions, too few to hold some out of them")

@@ -35,13 +35,13 @@ def diff(catalog: Catalog, before: str, after: str) -> dict[str, Any]:
     """Return what changed between two nights: rows, users and items added and removed, and the columns that differ."""
     nights = [validated_night(catalog, batch_id) for batch_id in (before, after)]
     old, new = (np.sort(pd.util.hash_pandas_object(_with_ids(night).to_pandas(), index=False)) for night in nights)
-    kept = int(np.isin(new, old, assume_unique=True).sum())
+    unchanged = int(np.isin(new, old, assume_unique=True).sum())
     heads, columns = [_head(night) for night in nights], [_columns(night) for night in nights]
     return {
         "before": heads[0],
         "after": heads[1],
         "same_input": heads[0]["input_hash"] == heads[1]["input_hash"],
-        "rows": {"added": int(new.size - kept), "removed": int(old.size - kept), "unchanged": kept},
+        "rows": {"added": int(new.size - unchanged), "removed": int(old.size - unchanged), "unchanged": unchanged},
         "users": _changes(*(night.users()["user_id"].combine_chunks() for night in nights)),
         "items": _changes(*(night.items()["item_id"].combine_chunks() for night in nights)),
         "columns": {

@@ -38,7 +38,7 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
                 _prune_artifacts(session, garbage)
             query = "count_old_records" if dry_run else "delete_old_records"
             nights = dict.fromkeys(RECORDS, catalog.keep.records) | {"rejected_records": catalog.keep.rejected_rows}
-            counts = {table: session.rows(query, {"table": table}, nights=kept) for table, kept in nights.items()}
+            counts = {table: session.rows(query, {"table": table}, nights=n) for table, n in nights.items()}
             records = {table: int(rows[0]["n"]) for table, rows in counts.items()}
         artifacts = garbage.to_json()
         n_bytes = sum(each["bytes"] for each in artifacts)

@@ -1,4 +1,4 @@
-"""The part of the page that sets the candidate beside the model it was held against."""
+"""The comparison of the candidate with the champion on the page."""
 
 from typing import Any
 
@@ -27,19 +27,19 @@ CHECKS = {
     "novelty_drop": "novelty against the champion",
     "gini_rise": "Gini against the champion",
 }
-"""What the gate's checks are called on the page."""
+"""Names of the gate's checks on the page."""
 
 PARTS = {
-    "How well": {"ndcg_at_20": "NDCG@20", "recall_at_20": "recall@20", "map_at_20": "MAP@20", "hit_at_20": "hit rate"},
-    "For whom (NDCG@20)": {
-        "model": "answered by the model",
-        "ladder": "by a popular list",
+    "Accuracy": {"ndcg_at_20": "NDCG@20", "recall_at_20": "recall@20", "map_at_20": "MAP@20", "hit_at_20": "hit rate"},
+    "By segment (NDCG@20)": {
+        "model": "list of the model",
+        "ladder": "popular list",
         "unknown": "unknown users",
         "light": "light users",
         "medium": "medium users",
         "heavy": "heavy users",
     },
-    "What the lists show": {
+    "Beyond accuracy": {
         "coverage": "coverage",
         "gini": "Gini",
         "novelty": "novelty (bits)",
@@ -50,14 +50,14 @@ PARTS = {
 
 
 def tables(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """view -> table of PARTS -> model -> its cells in order; a cell is a row of evaluations, or None."""
+    """Return view -> table of PARTS -> model -> cells in order; a cell is a row of evaluations, or None."""
     cells = {(r["view"], r["model"], r["segment"], r["metric"]): r for r in rows}
     views = dict.fromkeys(r["view"] for r in rows)
     return {
         view: {
             part: {
                 model: [
-                    cells.get((view, model, *(("all", key) if part != "For whom (NDCG@20)" else (key, "ndcg_at_20"))))
+                    cells.get((view, model, *(("all", key) if part != "By segment (NDCG@20)" else (key, "ndcg_at_20"))))
                     for key in columns
                 ]
                 for model in dict.fromkeys(r["model"] for r in rows if r["view"] == view)
@@ -69,9 +69,9 @@ def tables(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def side_by_side(night: Night) -> dict[str, Any] | None:
-    """Who gained and lost places, and twenty users' lists; None where nobody was asked.
+    """Return the items and categories that gained and lost places, and example lists; None without holdout users.
 
-    The candidate is set beside the champion, on a first night beside the popular list.
+    The candidate is compared with the champion; on a first night with the popular list.
     """
     lists = night.holdout_lists().combine_chunks()
     if not lists.num_rows:

@@ -63,13 +63,13 @@ def before_and_now(bins: dict[str, list[int]], title: str) -> str:
 def best_against_time(
     minutes: list[float], values: list[float], complete: list[bool], base: float | None, label: str
 ) -> str:
-    """A step line of the best value so far over minutes, the trials as dots (those given up pale), the base dashed."""
+    """A step line of the best value so far over minutes, trials as dots (pruned ones pale), the base dashed."""
 
     def draw(axes: Any) -> None:
         reached = np.maximum.accumulate(np.where(complete, values, 0.0))
-        kept = np.array(complete)
-        axes.scatter(np.array(minutes)[~kept], np.array(values)[~kept], s=9, color=_PALE, linewidth=0, label="given up")
-        axes.scatter(np.array(minutes)[kept], np.array(values)[kept], s=14, color=_SOFT, linewidth=0, label="complete")
+        done = np.array(complete)
+        axes.scatter(np.array(minutes)[~done], np.array(values)[~done], s=9, color=_PALE, linewidth=0, label="given up")
+        axes.scatter(np.array(minutes)[done], np.array(values)[done], s=14, color=_SOFT, linewidth=0, label="complete")
         axes.step(minutes, reached, where="post", color=_ACCENT, linewidth=1.8, label="best so far")
         if base is not None:
             axes.axhline(base, color=_INK, linewidth=1, linestyle=(0, (4, 3)), label="the catalog file's")

@@ -17,14 +17,14 @@ def run(night: Night) -> dict[str, float | str | None]:
     rows = evaluation.metrics
     champion = night.request.champion
 
-    def shown(model: str) -> Shown:
+    def contestant(model: str) -> Shown:
         of_lists = {r["metric"]: r["value"] for r in rows if (r["model"], r["view"]) == (model, night.catalog.view)}
         return Shown(each[f"{model}.ndcg"].to_numpy(), *(of_lists.get(m, 0.0) for m in ("coverage", "gini", "novelty")))
 
     bounds = night.catalog.gate.model_dump() | {"min_holdout_users": night.catalog.min_holdout_users}
     verdict = decide(
-        shown("candidate"),
-        shown("champion") if champion else None,
+        contestant("candidate"),
+        contestant("champion") if champion else None,
         {n: each[f"{n}.ndcg"].to_numpy() for n in (*WINDOWS, NEIGHBOURS) if f"{n}.ndcg" in each.column_names},
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
         segments={name: each[f"is_{name}"].to_numpy().astype(bool) for name in SEGMENTS},

@@ -168,7 +168,7 @@ def test_an_answer_before_the_refit_is_taken_by_the_night_that_goes_on(asking: W
     assert "Without an answer within 12 hours the champion stays" in put
     assert f"/reports/{asking.name}/{batch_id}" in put
     page = asking.value("select html from reports where batch_id = %s", batch_id)
-    assert "<strong>a person is asked</strong>" in page
+    assert "<strong>awaiting approval</strong>" in page
     assert "<code>alpha=10.0002, not 10.0001</code>" in page
     done = asking.recjobs("approve", "--batch-id", batch_id, "--reason", "not now", "--by", "bob", "--refuse")
     assert done.code == 0, done.err

@@ -140,7 +140,7 @@ def test_a_look_without_publishing_writes_a_report_and_leaves_the_database_alone
     assert set(done.json["steps"]) == {"extract", "validate", "split", "train", "evaluate", "gate", "report"}
     assert refused.everything() == before
     page = refused.step(done.json["batch_id"], "report", "report.html").read_text()
-    assert "for looking only" in page
+    assert "ran with <code>--no-publish</code>" in page
     cutoff = read(refused, done.json["batch_id"], "split", "cutoff.json")
     assert cutoff["at"] == "2025-05-12T00:00:00+00:00", "as if there were no champion"
 
