@@ -42,7 +42,8 @@ class NightLists:
         champion = self.night.request.champion
         stored = self.night.champion_model() if source == "champion" else self.night.refit_model()
         recipe = Recipe.from_json(champion.recipe) if champion and source == "champion" else self.night.catalog.recipe
-        self._in_fit = pc.is_in(self.user_ids, pa.array(stored.user_ids)).to_numpy(zero_copy_only=False)
+        in_fit = pc.is_in(self.user_ids, pa.array(stored.user_ids, self.user_ids.type))
+        self._in_fit = in_fit.to_numpy(zero_copy_only=False)
         return Model(aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist()), recipe)
 
     def of(self, users: np.ndarray, n: int) -> Lists:
