@@ -1,7 +1,6 @@
 """Turn a night's interactions into finished recommendation lists in Postgres.
 
-A night is `begin`, which writes request.json (what the night was asked, and the champion it is compared with), then the
-steps of `STEPS`, one module of `recjobs.steps` each.
+A night is `begin`, which writes its request, then the steps of `STEPS`, each a module of `recjobs.steps`.
 """
 
 STEPS = {
