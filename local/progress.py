@@ -65,7 +65,9 @@ def _table(steps: tuple[str, ...], tasks: dict[str, dict[str, Any]], results: di
     table = Table.grid(padding=(0, 2))
     for name in steps:
         task = tasks.get(name, {})
-        table.add_row(" " + SIGNS.get(str(task.get("state")), "·"), name, _seconds(task), f"[dim]{results.get(name, '')}[/]")
+        table.add_row(
+            " " + SIGNS.get(str(task.get("state")), "·"), name, _seconds(task), f"[dim]{results.get(name, '')}[/]"
+        )
     return table
 
 
