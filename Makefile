@@ -21,7 +21,7 @@ install: ## make .venv with the locked packages and the `recjobs` command
 	@$(MAKE) --no-print-directory catalogs/.schema.json
 
 # what editors complete and check catalog files by
-catalogs/.schema.json: $(wildcard recjobs/catalog/*.py) recjobs/core/recipe.py recjobs/cli/serving.py requirements.txt
+catalogs/.schema.json: $(wildcard recjobs/catalog/*.py) recjobs/core/recipe.py recjobs/core/source_formats.py recjobs/cli/serving.py requirements.txt
 	@.venv/bin/python -m recjobs schema >$@.part && mv $@.part $@
 
 install-dev:

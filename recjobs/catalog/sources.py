@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from recjobs.catalog.scalars import Positive, Share, Timezone
+from recjobs.core.source_formats import SourceFormat
 from recjobs.errors import ColumnRefused, DataRefused
 
 
@@ -55,7 +56,7 @@ class Location(Part):
     )
 
     path: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] | None = None
-    format: Literal["parquet", "csv"] | None = None
+    format: SourceFormat | None = None
     delimiter: Annotated[str, Field(pattern=r"^[\t -!#-~]$")] = ","
     """Between the fields of a CSV line, such as ; or "\\t"."""
     sql: str | None = None

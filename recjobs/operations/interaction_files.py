@@ -16,6 +16,7 @@ from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.reason_codes import QUARANTINE
 from recjobs.core.rows.times import likely_unit
 from recjobs.core.rows.validation import EARLIEST, check, encoded_ids
+from recjobs.core.source_formats import USUAL
 from recjobs.errors import DataRefused, Misuse
 
 NEEDED = ("user_id", "item_id")
@@ -98,5 +99,5 @@ def _files(path: str) -> list[SourceFile]:
     if is_local and not Path(path).exists():
         raise DataRefused(f"{Path(path).absolute()}: there is no such file")
     if is_local and Path(path).is_file() and not sources.known_format(path):
-        raise Misuse(f"{path}: is neither .parquet nor .csv by its name (.gz allowed); rename or convert it")
+        raise Misuse(f"{path}: is neither {USUAL} by its name (.gz allowed); rename or convert it")
     return [replace(file, delimiter=sources.delimiter_of(file)) for file in sources.find(Path.cwd(), path)]

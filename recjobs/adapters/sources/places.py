@@ -14,11 +14,11 @@ from pyarrow import fs
 
 from recjobs.adapters import sample_shop
 from recjobs.adapters.object_store import s3_error
+from recjobs.core.source_formats import IN_A_CATALOG, TITLES, USUAL, format_of_suffix
 from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+(/|$)")
-_SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv"}
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ def find(data: Path, path: str, format: str | None = None, delimiter: str = ",")
     if is_folder:
         names = [name for name in names if format in (None, known_format(name)) and known_format(name)]
     if not names:
-        what = "no .parquet or .csv file in this folder" if is_folder else "there is no such file"
+        what = f"no {USUAL.replace(' nor ', ' or ')} file in this folder" if is_folder else "there is no such file"
         hint = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
         raise DataRefused(f"{shown}: {what}. Put it there{hint}")
     formats = {name: format or _format_of(name) for name in names}
     if len(set(formats.values())) > 1:
-        one, other = (next(n for n in names if formats[n] == f) for f in ("csv", "parquet"))
+        first = {each: name for name, each in reversed(formats.items())}
+        mixture = " and ".join(f"{name} is {TITLES[each]}" for each, name in sorted(first.items()))
         raise BadConfiguration(
-            f"{shown}: {one} is CSV and {other} is Parquet; say `format: parquet` or `format: csv` in the catalog, or "
-            "name the files by a pattern such as *.parquet"
+            f"{shown}: {mixture}; say {IN_A_CATALOG} in the catalog, or name the files by a pattern such as *.parquet"
         )
     return [_identify(name, formats[name], delimiter) for name in names]
 
@@ -112,13 +112,13 @@ def _is_finished(relative: PurePosixPath | Path) -> bool:
 def known_format(name: str) -> str | None:
     """The format by a file's suffix, or None."""
     suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() != ".gz"]
-    return _SUFFIXES.get(suffixes[-1]) if suffixes else None
+    return format_of_suffix(suffixes[-1]) if suffixes else None
 
 
 def _format_of(name: str) -> str:
     if file_format := known_format(name):
         return file_format
-    raise BadConfiguration(f"{name}: neither .parquet nor .csv; say `format: parquet` or `format: csv` in the catalog")
+    raise BadConfiguration(f"{name}: neither {USUAL}; say {IN_A_CATALOG} in the catalog")
 
 
 def _identify(name: str, file_format: str, delimiter: str) -> SourceFile:
