@@ -33,7 +33,7 @@ from local import ports, postgres_binaries
 from local.environment import inherited, without_write_access
 from local.postgres import Cluster
 from recjobs.config import ROOT
-from webapp.connection import session_options
+from webapp.postgres.connection import session_options
 from webapp.settings import Settings
 
 PATH = f"/v1/{CATALOG}/recommendations?user_id="

@@ -7,32 +7,12 @@ shares with the rest of the product.
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import (
-    access,
-    basket,
-    bodies,
-    changes,
-    cors,
-    direct,
-    errors,
-    headers,
-    health,
-    openapi,
-    operators,
-    page,
-    popular,
-    recommendations,
-    reports,
-    request_log,
-    rules,
-    runs,
-    signing_in,
-    similar,
-    throttle,
-    trace,
-    wording,
-)
-from webapp.db import Database
+from webapp.access import callers, operators, sign_in_cookies, throttle
+from webapp.api import cors, errors, headers, openapi, request_bodies, request_log
+from webapp.lists import basket, fast_path, popular, recommendations, similar, trace
+from webapp.pages import changes, customers, formatting, reports, rules, runs
+from webapp.postgres import health
+from webapp.postgres.connection_pool import Database
 from webapp.settings import Settings
 
 
@@ -42,21 +22,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["database"] = Database(settings)
-    signing_in.install(app, settings)
+    sign_in_cookies.install(app, settings)
     if settings.request_log:
         request_log.install(app)
     headers.install(app)
-    direct.install(app, settings)
+    fast_path.install(app, settings)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=1)  # type: ignore[method-assign]
     errors.install(app)
-    bodies.install(app, settings)
-    wording.install(app)
+    request_bodies.install(app, settings)
+    formatting.install(app)
     cors.install(app, settings)
-    access.install(app, settings)
+    callers.install(app, settings)
     throttle.install(app, settings)
     operators.install(app)
-    pages = (page, changes, runs, rules, reports, operators)
+    pages = (customers, changes, runs, rules, reports, operators)
     for part in (recommendations, similar, basket, popular, health, openapi, trace, *pages):
         app.register_blueprint(part.blueprint)
     return app

@@ -3,7 +3,7 @@
 import logging
 
 from webapp import create_app
-from webapp.db import Database
+from webapp.postgres.connection_pool import Database
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 

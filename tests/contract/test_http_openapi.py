@@ -9,7 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.webapp_credentials import KEYS, OPERATORS
 from tests.webapp_world import ODD_IDS, World
-from webapp.errors import is_for_programs
+from webapp.api.errors import is_for_programs
 
 pytest_plugins = ["tests.webapp_fixtures"]
 

@@ -12,8 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.webapp_world import Batch, World, shop_batch
-from webapp.db import database
-from webapp.stored import from_memory
+from webapp.lists.from_memory import from_memory
+from webapp.postgres.connection_pool import database
 
 pytest_plugins = ["tests.webapp_fixtures"]
 

@@ -24,8 +24,9 @@ from tests.webapp_credentials import (
     sign_in,
 )
 from tests.webapp_world import World
-from webapp import create_app, request_log
-from webapp.access import OPEN
+from webapp import create_app
+from webapp.access.callers import OPEN
+from webapp.api import request_log
 from webapp.credentials import parsed
 from webapp.settings import Settings, SettingsError
 

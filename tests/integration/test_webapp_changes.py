@@ -7,9 +7,9 @@ from flask.testing import FlaskClient
 
 from tests.integration.test_webapp_page import Outline
 from tests.webapp_world import FIRST_NIGHT, INERT_TITLE, RUNNING_NIGHT, SECOND_NIGHT, World
-from webapp import plots
-from webapp.changes import compared
-from webapp.runs import outcome
+from webapp.pages import plots
+from webapp.pages.changes import compared
+from webapp.pages.runs import outcome
 
 pytest_plugins = ["tests.webapp_fixtures"]
 pytestmark = pytest.mark.usefixtures("nights")

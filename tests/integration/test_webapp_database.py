@@ -15,9 +15,9 @@ from flask.testing import FlaskClient
 
 from tests.webapp_world import World, shop_batch, start_world
 from webapp import create_app
-from webapp.connection import DeadlinePassed
-from webapp.db import Database
-from webapp.errors import Unavailable
+from webapp.api.errors import Unavailable
+from webapp.postgres.connection import DeadlinePassed
+from webapp.postgres.connection_pool import Database
 from webapp.settings import ROOT, Settings
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -145,7 +145,9 @@ def test_a_database_silent_for_a_while_is_not_waited_for_by_every_request(line: 
 
 
 def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webapp.db.WARM_CONNECTIONS", 1000)  # other tests' catalogs are in this Postgres as well
+    monkeypatch.setattr(
+        "webapp.postgres.connection_pool.WARM_CONNECTIONS", 1000
+    )  # other tests' catalogs are in this Postgres as well
     ours = "select count(*) from pg_stat_activity where application_name = 'warm' and query ~ '^execute webapp_recomm'"
     app = create_app(Settings(database_url=f"{world.url('recjobs_reader')}&application_name=warm", WEBAPP_THREADS=3))
     app.extensions["database"].warm()

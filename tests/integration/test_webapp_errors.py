@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.webapp_world import ODD_IDS, World
-from webapp import request_log
+from webapp.api import request_log
 
 pytest_plugins = ["tests.webapp_fixtures"]
 

@@ -17,7 +17,7 @@ from tests.replicas import Replica
 from tests.webapp_credentials import OPERATORS, SECRET, bearer
 from tests.webapp_world import World
 from tests.worlds import soak
-from webapp.operations import Operation
+from webapp.api.operations import Operation
 
 pytest_plugins = ["tests.webapp_fixtures"]
 pytestmark = pytest.mark.soak

@@ -6,7 +6,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.webapp_credentials import KEY, KEYS, OPERATORS, OTHER_KEY, SECRET, bearer, sign_in
-from webapp import create_app, request_log
+from webapp import create_app
+from webapp.api import request_log
 from webapp.settings import Settings, SettingsError
 
 ADDRESS = "/v1/shop/popular"

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from tests.webapp_world import World, shop_batch
-from webapp.db import database
-from webapp.in_force import Rule, Rules
-from webapp.listed import Answer
-from webapp.memory import Lately
-from webapp.stored import Given
+from webapp.lists.active_rules import Rule, Rules
+from webapp.lists.catalog_cache import Lately
+from webapp.lists.from_memory import Given
+from webapp.lists.rendering import Answer
+from webapp.postgres.connection_pool import database
 
 pytest_plugins = ["tests.webapp_fixtures"]
 

@@ -18,9 +18,10 @@ from tests.webapp_credentials import (
     sign_in,
 )
 from tests.webapp_world import ODD_IDS, World
-from webapp import create_app, editing
-from webapp.connection import Statement
-from webapp.operators import operator_name, operator_required
+from webapp import create_app
+from webapp.access.operators import operator_name, operator_required
+from webapp.postgres import editor
+from webapp.postgres.connection import Statement
 from webapp.settings import Settings
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -49,7 +50,7 @@ def operated(world: World, tmp_path: Path) -> FlaskClient:
     @changing.post("/changing/<catalog>")
     @operator_required
     def change(catalog: str) -> dict:
-        return {"by": operator_name(), "row": editing.change(catalog, "who", "x")[0]}
+        return {"by": operator_name(), "row": editor.change(catalog, "who", "x")[0]}
 
     app.register_blueprint(changing)
     return app.test_client()
@@ -190,7 +191,7 @@ def test_what_the_database_refuses_is_said_and_what_is_away_is_503(operated: Fla
             ("slow", "20", 503, "does not answer"),
         ]:
             app.view_functions["changing.change"] = operator_required(
-                lambda catalog, n=name, p=parameter: {"row": editing.change(catalog, n, p)}
+                lambda catalog, n=name, p=parameter: {"row": editor.change(catalog, n, p)}
             )
             response = operated.post("/v1/shop/change", headers=bearer(SECRET))
             assert response.status_code == status
@@ -202,7 +203,7 @@ def test_what_the_database_refuses_is_said_and_what_is_away_is_503(operated: Fla
 def test_without_the_editors_url_an_operator_is_told_what_to_set(world: World):
     client = world.client(operators=OPERATORS)
     client.application.add_url_rule(
-        "/v1/change", view_func=operator_required(lambda: editing.change("shop", "live")), methods=["POST"]
+        "/v1/change", view_func=operator_required(lambda: editor.change("shop", "live")), methods=["POST"]
     )
     response = client.post("/v1/change", headers=bearer(SECRET))
     assert response.status_code == 403

@@ -1,0 +1,139 @@
+"""The HTTP contract as OpenAPI 3.1, made from what stands beside the views, and a page to read it."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, render_template
+from werkzeug.routing import Rule
+
+from webapp.access import callers
+from webapp.api.errors import is_for_programs
+from webapp.api.operations import HTML, JSON, Operation, operation
+from webapp.api.parameters import PLACES, Parameter, Part, query
+from webapp.api.responses import as_json
+from webapp.api.schemas import SCHEMAS, schema
+
+blueprint = Blueprint("openapi", __name__)
+
+ABOUT = "Finished recommendation lists, one per user, recomputed every night and served as they are."
+WRONG = {
+    400: "The request makes no sense as it is",
+    401: "No credential, or one that is not, or no longer, valid",
+    403: "This credential is not enough, or nobody may: the message says what to set",
+    404: "There is no such catalog, item, category or report",
+    413: "The body is too large",
+    429: "Too many wrong credentials, or too many requests; try again after `Retry-After`",
+    503: "The database is away or nothing is published yet; try again after `Retry-After`",
+}
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key: `recjobs api-key new NAME`"},
+    "operator": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An operator's secret: `recjobs operator new NAME`",
+    },
+}
+
+
+def document(app: Flask) -> Part:
+    """The description of every route that has an `operation`, as this app is set up."""
+    paths: dict[str, Part] = {}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
+        if described is not None:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+                paths.setdefault(path, {})[method.lower()] = _operation(app, rule, described)
+    licence = {"name": "MIT", "identifier": "MIT"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "recjobs", "version": "1", "description": ABOUT, "license": licence},
+        "paths": paths,
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY},
+    }
+
+
+def _operation(app: Flask, rule: Rule, described: Operation) -> Part:
+    credentials = _credentials(app, rule)
+    names = re.findall(r"<(?:\w+:)?(\w+)>", rule.rule)
+    found: Part = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "summary": described.summary,
+        "parameters": [_parameter(PLACES[name], "path") for name in names]
+        + [_parameter(parameter, "query") for parameter in described.query],
+        "responses": _responses(described, credentials),
+    }
+    if described.body is not None:
+        content = {JSON: {"schema": described.body.schema}}
+        found["requestBody"] = {"description": described.body.description, "required": True, "content": content}
+    if credentials:
+        found["security"] = [{name: []} for name in credentials]
+    return found
+
+
+def _credentials(app: Flask, rule: Rule) -> list[str]:
+    """Which of `SECURITY` let one in; none: everybody may."""
+    if getattr(app.view_functions[rule.endpoint], "for_operators", False):
+        return ["operator"]
+    settings = app.extensions["database"].settings
+    if not settings.api_keys or rule.endpoint in callers.OPEN:
+        return []
+    return ["key", "operator"] if is_for_programs(rule.rule) else ["operator"]
+
+
+def _parameter(parameter: Parameter, place: str) -> Part:
+    content = {"type": "array", "items": parameter.schema, "maxItems": parameter.many}
+    return {
+        "name": parameter.name,
+        "in": place,
+        "required": parameter.required or place == "path",
+        "description": parameter.description,
+        "schema": content if parameter.many else parameter.schema,
+    }
+
+
+def _responses(described: Operation, credentials: list[str]) -> Part:
+    answer = (
+        schema(described.answers) if described.answers else {"type": "string" if described.media == HTML else "object"}
+    )
+    responses: Part = {"200": {"description": "The answer", "content": {described.media: {"schema": answer}}}}
+    if described.tagged:
+        tag = {"ETag": {"description": "Changes with the list, not with its age", "schema": {"type": "string"}}}
+        responses["200"]["headers"] = tag
+        responses["304"] = {"description": "The list is the one that `If-None-Match` names", "headers": tag}
+    if credentials and described.media == HTML:
+        responses["303"] = {"description": "To the page where one signs in"}
+    refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
+    for status in sorted({*described.errors, *((401, 403, 429) if credentials else ())}):
+        responses[str(status)] = {"description": WRONG[status], "content": {described.media: refused}}
+        if status in (429, 503):
+            wait = {"description": "Seconds", "schema": {"type": "integer"}}
+            responses[str(status)]["headers"] = {"Retry-After": wait}
+    return responses
+
+
+@blueprint.get("/openapi.json")
+@operation("This description", errors=(400,))
+def openapi() -> Response:
+    """The description as JSON."""
+    return as_json(_of_this_app())
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """The same to read."""
+    query()
+    return render_template("docs.html", document=_of_this_app(), resolve=_named)
+
+
+def _of_this_app() -> Part:
+    if "openapi" not in current_app.extensions:
+        current_app.extensions["openapi"] = document(current_app)
+    found: Part = current_app.extensions["openapi"]
+    return found
+
+
+def _named(part: Part) -> tuple[str, Any]:
+    """The name of a schema that is referred to, and what it says; no name for one that stands where it is used."""
+    name = part.get("$ref", "").rpartition("/")[2]
+    return name, SCHEMAS[name] if name else part

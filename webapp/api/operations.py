@@ -1,0 +1,86 @@
+"""What a route takes, answers and refuses, said once beside its view: it checks requests and makes /openapi.json.
+
+    @blueprint.get("/v1/<catalog>/similar")
+    @operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)
+    def by_query(catalog: str, item_id: str, n: int | None) -> Response: ...
+
+The view is called with the values of its path, its query (None, or an empty list, for what was left out) and its body.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import orjson
+from flask import request
+
+from webapp.api.errors import Refused
+from webapp.api.parameters import PLACES, Parameter, Part, check_path, read_query
+
+View = Callable[..., Any]
+JSON, HTML = "application/json", "text/html"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A JSON body: its schema, and what makes a value of it or raises `Refused`."""
+
+    description: str
+    schema: Part
+    read: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One route as a program sees it. answers: a name in `webapp.schemas`, or None for any text of that media type."""
+
+    summary: str
+    query: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    answers: str | None = None
+    errors: tuple[int, ...] = (400, 404, 503)
+    media: str = JSON
+    tagged: bool = False
+    """Whether the answer has an ETag, so that `If-None-Match` may get 304."""
+
+
+def operation(
+    summary: str,
+    *,
+    query: tuple[Parameter, ...] = (),
+    body: Body | None = None,
+    answers: str | None = None,
+    errors: tuple[int, ...] = (400, 404, 503),
+    media: str = JSON,
+    tagged: bool = False,
+) -> Callable[[View], View]:
+    """Describe a view, and check each request by the description before the view sees it."""
+    described = Operation(summary, query, body, answers, errors, media, tagged)
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(**places: str) -> Any:
+            given = read_query(query, request.environ.get("QUERY_STRING", ""))
+            for name, text in places.items():
+                if name == "catalog":  # the session knows which there are
+                    continue
+                check_path()
+                places[name] = PLACES[name].read(name, text)
+            if body is not None:
+                given["body"] = body.read(_json())
+            return view(**places, **given)
+
+        checked.operation = described  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _json() -> Any:
+    if request.mimetype != JSON:
+        raise Refused("bad_body", f"The body must be JSON, sent as Content-Type: {JSON}")
+    try:
+        return orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError:
+        raise Refused("bad_body", "The body is not JSON") from None

@@ -1,0 +1,136 @@
+"""The answers as JSON Schema, by name: what /openapi.json says of them, and what tests hold them against."""
+
+from typing import Any
+
+from webapp.api.parameters import Part
+
+
+def text(description: str, **more: Any) -> Part:
+    """A string."""
+    return {"type": "string", "description": description, **more}
+
+
+def structure(properties: Part, optional: tuple[str, ...] = ()) -> Part:
+    """An object with these keys and no other."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def schema(name: str) -> Part:
+    """A reference to one of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+BATCH = {
+    "catalog": text("The catalog asked"),
+    "batch_id": text("The batch the whole answer is from"),
+    "model_version": {"type": ["string", "null"], "description": "The model that made the batch"},
+    "computed_at": text("When the batch was computed", format="date-time"),
+    "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
+}
+ITEMS: Part = {"type": "array", "items": schema("Item")}
+LADDER = ["als", "foldin", "category", "popular"]
+"""Sources of a list."""
+TRACED = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
+"""What a trace may answer."""
+PLACED = ["pinned", "boosted"]
+"""Sources of items that a rule placed."""
+SCHEMAS: Part = {
+    "Error": structure(
+        {"error": structure({"code": text("What went wrong, for programs"), "message": text("For people")})}
+    ),
+    "Item": structure(
+        {
+            "rank": {"type": "integer", "minimum": 1},
+            "item_id": text("The external id, byte for byte"),
+            "title": {"type": ["string", "null"]},
+            "score": {"type": "number", "description": "Comparable within one source of one list"},
+            "source": text("Where this item comes from", enum=[*LADDER, "similar", *PLACED]),
+            "because": {
+                "type": "array",
+                "items": {"type": "string"},
+                "maxItems": 3,
+                "description": "Titles (else ids) of what the user liked that speaks for it most; may be empty",
+            },
+            "url": text("Where the item knows one"),
+            "image": text("Where the item knows one"),
+            "price": {"type": "number", "description": "Where the item knows one"},
+        },
+        optional=("url", "image", "price"),
+    ),
+    "Recommendations": structure(
+        {
+            "user_id": text("The user asked for"),
+            **BATCH,
+            "source": text("`popular`, among others, for a user the batch does not know", enum=LADDER),
+            "items": ITEMS,
+        }
+    ),
+    "RecommendationsOfMany": structure(
+        {"answers": {"type": "array", "items": schema("Recommendations"), "description": "In the order of the ids"}}
+    ),
+    "Basket": structure(
+        {
+            "item_ids": {"type": "array", "items": {"type": "string"}, "description": "The basket asked for"},
+            **BATCH,
+            "source": text("`popular` if nothing goes with the basket", enum=["similar", "popular"]),
+            "items": ITEMS,
+        }
+    ),
+    "Similar": structure(
+        {
+            "item_id": text("The item asked for"),
+            "title": {"type": ["string", "null"]},
+            **BATCH,
+            "source": {"const": "similar"},
+            "items": ITEMS,
+        }
+    ),
+    "Popular": structure(
+        {"category": {"type": ["string", "null"]}, **BATCH, "source": {"const": "popular"}, "items": ITEMS}
+    ),
+    "Trace": structure(
+        {
+            "user_id": text("The user asked for"),
+            "item_id": text("The item asked for"),
+            "title": {"type": ["string", "null"]},
+            **{name: part for name, part in BATCH.items() if name != "age_seconds"},
+            "is_known_user": {"type": "boolean", "description": "false: the list is the popular one"},
+            "list_length": {"type": "integer", "minimum": 0, "description": "How long the stored list is"},
+            "answer": text("The first that holds", enum=TRACED),
+            "rank": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "listed; below, in the stored list",
+            },
+            "score": {"type": "number", "description": "listed, below"},
+            "source": text("listed: where the item comes from"),
+            "because": {"type": "array", "items": {"type": "string"}, "description": "listed: titles, or ids"},
+            "seen_at": text("seen: when", format="date-time"),
+            "seen_before": text("seen: earlier than this, where the day is not kept", format="date-time"),
+            "rule_id": {"type": "integer", "description": "blocked: by which rule"},
+            "rule_kind": text("blocked: of which kind"),
+            "note": text("blocked: the rule's note"),
+            "reason": text("ineligible: why"),
+        },
+        optional=(
+            "rank",
+            "score",
+            "source",
+            "because",
+            "seen_at",
+            "seen_before",
+            "rule_id",
+            "rule_kind",
+            "note",
+            "reason",
+        ),
+    ),
+    "Alive": structure({"status": {"const": "alive"}}),
+    "Ready": structure(
+        {
+            "status": {"const": "ready"},
+            "live": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Catalog to batch"},
+        }
+    ),
+}

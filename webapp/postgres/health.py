@@ -1,0 +1,33 @@
+"""Is the process alive, and can it answer?"""
+
+from flask import Blueprint, Response
+
+from webapp.api.errors import Unavailable
+from webapp.api.operations import operation
+from webapp.api.responses import as_json
+from webapp.postgres.connection_pool import database
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+@operation("Is the process alive?", answers="Alive", errors=(400,))
+def alive() -> Response:
+    """200 while the process answers at all; it does not ask the database, whose absence no restart would mend."""
+    return as_json({"status": "alive"})
+
+
+@blueprint.get("/readyz")
+@operation("Can it answer?", answers="Ready", errors=(400, 503))
+def ready() -> Response:
+    """200 with the live batch of each catalog; 503 when the database is away or nothing is live anywhere."""
+    live = {}
+    for catalog in database().catalogs():
+        with database().session(catalog) as session:
+            # The serving statement itself, for an id that nobody has: what is ready is what was asked for.
+            row = session.row("recommendations", "", 1)
+            if row is not None:
+                live[catalog] = row[0]
+    if not live:
+        raise Unavailable("nothing_published", "Nothing is published yet in any catalog")
+    return as_json({"status": "ready", "live": live})
