@@ -1,7 +1,7 @@
-"""The web app: finished lists out of Postgres, as JSON for programs and as a page for people.
+"""The web app: finished lists out of Postgres, as JSON for programs and as pages for people.
 
-It computes nothing. A request is one primary-key lookup through the views of a catalog's schema, which are all it
-shares with the rest of the product.
+It computes no list. A request reads a finished one by its primary key, through the views of a catalog's schema, and
+applies the shop's rules to it. These views are all that the web app shares with the rest of the product.
 """
 
 from flask import Flask
@@ -9,19 +9,23 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.access import callers, operators, sign_in_cookies, throttle
 from webapp.api import cors, errors, headers, openapi, request_bodies, request_log
-from webapp.lists import basket, fast_path, popular, recommendations, similar, trace
-from webapp.pages import changes, customers, formatting, reports, rules, runs
+from webapp.lists import fast_path, recommendations, shared_lists, trace
+from webapp.lists.catalog_cache import CatalogCache
+from webapp.lists.response_cache import ResponseCache
+from webapp.pages import changes, customers, formatting, reports, rules, runs, sign_in
 from webapp.postgres import health
-from webapp.postgres.connection_pool import Database
+from webapp.postgres.connection_pool import ConnectionPool
 from webapp.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The application; raises `SettingsError` when a setting is missing or wrong."""
+    """The application; raises `SettingsError` if a setting is missing or wrong."""
     settings = settings or Settings.load()
     app = Flask(__name__)
     app.url_map.merge_slashes = False
-    app.extensions["database"] = Database(settings)
+    app.extensions["settings"] = settings
+    responses = ResponseCache(settings.keep_mb * 1_000_000)
+    app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
     sign_in_cookies.install(app, settings)
     if settings.request_log:
         request_log.install(app)
@@ -36,7 +40,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     callers.install(app, settings)
     throttle.install(app, settings)
     operators.install(app)
-    pages = (customers, changes, runs, rules, reports, operators)
-    for part in (recommendations, similar, basket, popular, health, openapi, trace, *pages):
-        app.register_blueprint(part.blueprint)
+    for blueprint in (shared_lists.similar, shared_lists.popular, shared_lists.basket):
+        app.register_blueprint(blueprint)
+    for module in (recommendations, health, openapi, trace, customers, changes, runs, rules, reports, sign_in):
+        app.register_blueprint(module.blueprint)
     return app

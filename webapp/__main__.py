@@ -1,7 +1,7 @@
 """`python -m webapp`: the web app behind its application server, the same on a laptop and in production.
 
-One process: it answers thousands of requests a second, and a container or a machine runs as many as it wants.
-SIGTERM finishes what is in flight.
+One process, which answers thousands of requests a second; run as many as are needed. SIGTERM finishes the running
+requests first.
 """
 
 import sys
@@ -13,7 +13,7 @@ from webapp.settings import Settings, SettingsError
 
 
 def main() -> int:
-    """Serve until told to stop; 78 for a wrong setting."""
+    """Serve until stopped; returns 78 for a wrong setting."""
     try:
         settings = Settings.load()
     except SettingsError as error:

@@ -1,8 +1,8 @@
-"""Named secrets of which only the hash is known here: keys of programs, and what operators sign in with.
+"""Credentials: API keys and operators' secrets, of which only the hash is stored.
 
-One line or word each, `NAME:SHA256[:LAST_DAY]`, as `recjobs api-key new` and `recjobs operator new` print it. Plain
-SHA-256 is right because a secret is drawn, never chosen: 256 random bits cannot be guessed however fast one hashes,
-and the slow hash that a chosen password needs would hold a thread for a tenth of a second at every request.
+An entry is `NAME:SHA256[:LAST_DAY]`, as `recjobs api-key new` and `recjobs operator new` print it. Plain SHA-256 is
+enough because a secret is random, never chosen: 256 random bits cannot be guessed however fast one hashes, and the slow
+hash that a chosen password needs would hold a thread for a tenth of a second at every request.
 """
 
 import hmac
@@ -17,7 +17,7 @@ ENTRY = re.compile(r"([a-z0-9][a-z0-9_.-]{0,47}):([0-9a-f]{64})(?::(\d{4}-\d\d-\
 
 @dataclass(frozen=True)
 class Credential:
-    """Whose secret has this hash, and the last day (UTC) on which it is valid; None: no end."""
+    """A named secret's hash, and the last day (UTC) on which it is valid; None: no end."""
 
     name: str
     digest: str
@@ -28,13 +28,13 @@ class Credential:
         return self.last_day is None or today <= self.last_day
 
 
-def parsed(text: str) -> tuple[Credential, ...]:
-    """Entries between commas or white space; `#` begins a comment. A name may stand twice: that is how one rotates.
+def parse_credentials(text: str) -> tuple[Credential, ...]:
+    """Read entries between commas or white space; `#` begins a comment. A name may be repeated, to rotate its secret.
 
-    Raises ValueError, which says where the wrong entry stands and not what it is: it may be the secret itself.
+    Raises ValueError, with the position of the wrong entry and not its text: it may be the secret itself.
     """
     words = re.sub(r"#.*", "", text).replace(",", " ").split()
-    found = []
+    credentials = []
     for place, word in enumerate(words, 1):
         match = ENTRY.fullmatch(word)
         if match is None:
@@ -45,16 +45,16 @@ def parsed(text: str) -> tuple[Credential, ...]:
             last_day = date.fromisoformat(match[3]) if match[3] else None
         except ValueError:
             raise ValueError(f"entry {place}: there is no day {match[3]}") from None
-        found.append(Credential(match[1], match[2], last_day))
-    return tuple(found)
+        credentials.append(Credential(match[1], match[2], last_day))
+    return tuple(credentials)
 
 
 def find(credentials: Iterable[Credential], secret: str) -> Credential | None:
-    """Whose secret this is, if it is valid today. Every entry is compared, each in constant time."""
+    """Return the credential of a secret, if it is valid today. Compares every entry, each in constant time."""
     digest = sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
     today = datetime.now(UTC).date()
-    found = None
+    match = None
     for credential in credentials:
         if hmac.compare_digest(credential.digest, digest) and credential.valid(today):
-            found = credential
-    return found
+            match = credential
+    return match

@@ -1,7 +1,7 @@
-"""What the web app is told from outside: the only reader of os.environ in this package.
+"""The settings of the web app: the only reader of os.environ in this package.
 
 A setting comes from the environment, else from `.env` beside the code, else from `env` in the state folder, which
-the embedded platform writes. Hashes of credentials may also stand in a file that `<setting>_FILE` names. The database
+the embedded platform writes. Hashes of credentials may also be in a file named by `<setting>_FILE`. The database
 is that of the first of these places that names `RECJOBS_READER_URL` or `RECJOBS_DATABASE_URL`; the former wins within
 one place. `RECJOBS_EDITOR_URL` counts unless a place before its own names `RECJOBS_DATABASE_URL`.
 """
@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from dotenv import dotenv_values
+from flask import current_app
 from limits import RateLimitItem, parse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
-from webapp.credentials import Credential, parsed
+from webapp.credentials import Credential, parse_credentials
 
 ROOT = Path(__file__).resolve().parent.parent
 
-
 SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY", "RECJOBS_EDITOR_URL")
-"""Settings whose value is in no message."""
+"""Settings whose value must not appear in a message."""
 
 
-def _limit(given: object) -> object:
+def _limit(value: object) -> object:
     try:
-        return parse(given) if isinstance(given, str) else given
+        return parse(value) if isinstance(value, str) else value
     except ValueError:
         raise ValueError("is no limit such as 600/minute or 20/second") from None
 
 
-def _origins(given: object) -> object:
-    words = given.replace(",", " ").split() if isinstance(given, str) else given
+def _origins(value: object) -> object:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
     for word in words if isinstance(words, list) else ():
         if not re.fullmatch(r"https?://[a-z0-9.\[\]:-]+", word):
             raise ValueError(f"{word!r} is no origin such as https://shop.example (small letters, no path, no *)")
@@ -43,7 +43,7 @@ def _origins(given: object) -> object:
 Limit = Annotated[InstanceOf[RateLimitItem], BeforeValidator(_limit)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Credentials = Annotated[
-    tuple[Credential, ...], BeforeValidator(lambda given: parsed(given) if isinstance(given, str) else given)
+    tuple[Credential, ...], BeforeValidator(lambda value: parse_credentials(value) if isinstance(value, str) else value)
 ]
 
 
@@ -68,18 +68,18 @@ class Settings(BaseModel):
     statement_timeout_ms: int = Field(200, alias="WEBAPP_STATEMENT_TIMEOUT_MS", ge=1)
     """Postgres gives up on one statement after this long."""
     keep_mb: int = Field(200, alias="WEBAPP_KEEP_MB", ge=0)
-    """How much memory answers given lately may take, in all catalogs together; 0: next to none is kept."""
+    """The memory of the response cache, for all catalogs together; 0: next to nothing is cached."""
     request_timeout_ms: int = Field(280, alias="WEBAPP_REQUEST_TIMEOUT_MS", ge=2)
     """An API request stops waiting for Postgres after this long, connecting included."""
     page_timeout_ms: int = Field(2000, alias="WEBAPP_PAGE_TIMEOUT_MS", ge=2)
-    """The same for a page, which reads several things one after the other."""
+    """The same for a page, which runs several statements."""
     request_log: bool = Field(True, alias="WEBAPP_REQUEST_LOG")
-    """Whether each request leaves one line of JSON on stderr (never with an id in it)."""
+    """Whether each request writes one line of JSON to stderr (never with a user id in it)."""
     airflow_url: str | None = Field(None, alias="AIRFLOW_URL", pattern=r"^https?://")
     """Where the page links to for the nights themselves; no link when unset."""
 
     url: str = Field("http://127.0.0.1:8000", alias="WEBAPP_URL", pattern=r"^https?://")
-    """Where people reach the pages; with https the sign-in cookie is sent over nothing else."""
+    """Where people reach the pages; with https the sign-in cookie is sent over https only."""
     api_keys: Credentials = Field((), alias="RECJOBS_API_KEYS", repr=False)
     """Hashes of the keys that may read; none: everybody who reaches this address may."""
     api_keys_file: Path | None = Field(None, alias="RECJOBS_API_KEYS_FILE")
@@ -89,7 +89,7 @@ class Settings(BaseModel):
     operators_file: Path | None = Field(None, alias="WEBAPP_OPERATORS_FILE")
     """A file with more of them, one a line."""
     secret_key: str | None = Field(None, alias="WEBAPP_SECRET_KEY", min_length=32, repr=False)
-    """Signs the cookies of operators. Unset: drawn at the start, so a sign-in holds for one process until it ends."""
+    """Signs the cookies of operators. Unset: random, so a sign-in is valid in one process until it ends."""
     editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
     """How to reach Postgres as recjobs_editor, for rules and rolling back; unset: neither is offered."""
 
@@ -102,17 +102,17 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _read_files(cls, values: dict[str, Any]) -> dict[str, Any]:
         for name in ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS"):
-            if path := given.get(f"{name}_FILE"):
+            if path := values.get(f"{name}_FILE"):
                 try:
-                    given = given | {name: f"{given.get(name, '')}\n{Path(path).read_text(encoding='utf-8')}"}
+                    values = values | {name: f"{values.get(name, '')}\n{Path(path).read_text(encoding='utf-8')}"}
                 except (OSError, UnicodeError) as error:
                     raise ValueError(f"{name}_FILE={path}: cannot be read ({type(error).__name__})") from None
-        return given
+        return values
 
     @model_validator(mode="after")
-    def _statement_ends_first(self) -> Self:
+    def _check_timeouts(self) -> Self:
         if self.statement_timeout_ms >= self.request_timeout_ms:
             raise ValueError(
                 f"WEBAPP_STATEMENT_TIMEOUT_MS ({self.statement_timeout_ms}) must be below "
@@ -153,3 +153,9 @@ def _url_of(setting: str, places: Sequence[Mapping[str, str | None]]) -> tuple[s
     """(the role's own URL, that for everything) of the first place that names either."""
     pairs = ((place.get(setting), place.get("RECJOBS_DATABASE_URL")) for place in places)
     return next((pair for pair in pairs if any(pair)), (None, None))
+
+
+def current_settings() -> Settings:
+    """The settings of the running app."""
+    settings: Settings = current_app.extensions["settings"]
+    return settings

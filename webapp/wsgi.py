@@ -3,11 +3,11 @@
 import logging
 
 from webapp import create_app
-from webapp.postgres.connection_pool import Database
+from webapp.postgres.connection_pool import ConnectionPool
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 app = create_app()
 
-database: Database = app.extensions["database"]
-database.warm()
+pool: ConnectionPool = app.extensions["connection_pool"]
+pool.warm()

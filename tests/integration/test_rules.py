@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from tests.webapp_world import Batch, World, shop_batch
 from webapp.lists.from_memory import from_memory
-from webapp.postgres.connection_pool import database
+from webapp.postgres.connection_pool import connection_pool
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
@@ -265,19 +265,19 @@ def test_two_hundred_random_rules_hold_for_everybody_and_api_and_sql_agree(
     for user_id, n in asked.items():
         assert by_sql[user_id] == [tuple(entry) for entry in lists[user_id][:n]]
         assert api(client, user_id, n) == by_sql[user_id]
-    with client.application.app_context(), database().session(CATALOG) as session:
+    with client.application.app_context(), connection_pool().session(CATALOG) as session:
         in_memory = [user_id for user_id in goods.users if from_memory(session, CATALOG, user_id, 20, 0)]
     assert len(in_memory) > 0.9 * len(goods.users), "what is fast is what was compared"
 
 
 def test_a_rule_that_comes_between_two_statements_and_goes_leaves_nothing_behind(shop: World, add: Any):
     client, expected = shop.client(), served(shop, "a guest", 20)
-    with client.application.app_context(), database().session(CATALOG) as session:
+    with client.application.app_context(), connection_pool().session(CATALOG) as session:
 
         class Between:
             """The session, before whose second statement somebody blocks an item."""
 
-            memory, rules = session.memory, []
+            cache, rules = session.cache, []
 
             def row(self, name: str, *parameters: object) -> Any:
                 if name == "recommendations":
@@ -287,7 +287,7 @@ def test_a_rule_that_comes_between_two_statements_and_goes_leaves_nothing_behind
         meanwhile: Any = Between()
         answer = from_memory(meanwhile, CATALOG, "a guest", 20, 0)
     assert answer is not None
-    assert expected[0] not in {item["item_id"] for item in answer.read()["items"]}
+    assert expected[0] not in {item["item_id"] for item in answer.to_dict()["items"]}
     assert editor(shop, "select remove_rule(%s, 'ben')", *meanwhile.rules) == [(True,)]
     assert [item_id for _, item_id, _, _ in api(client, "another guest", 20)] == expected
 

@@ -25,9 +25,9 @@ from tests.webapp_credentials import (
 )
 from tests.webapp_world import World
 from webapp import create_app
-from webapp.access.callers import OPEN
 from webapp.api import request_log
-from webapp.credentials import parsed
+from webapp.api.operations import OPEN
+from webapp.credentials import parse_credentials
 from webapp.settings import Settings, SettingsError
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -146,4 +146,7 @@ def test_hashes_are_not_in_what_settings_look_like_in_a_log():
     secret_key = "s" * 32
     settings = Settings(database_url="x", api_keys=KEYS, operators=OPERATORS, secret_key=secret_key, editor_url="e:pw")
     shown = repr(settings)
-    assert not any(text in shown for text in (parsed(OPERATORS)[0].digest, parsed(KEYS)[0].digest, secret_key, "pw"))
+    assert not any(
+        text in shown
+        for text in (parse_credentials(OPERATORS)[0].digest, parse_credentials(KEYS)[0].digest, secret_key, "pw")
+    )

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from tests.integration.test_webapp_page import Outline
 from tests.webapp_world import FIRST_NIGHT, INERT_TITLE, RUNNING_NIGHT, SECOND_NIGHT, World
 from webapp.pages import plots
-from webapp.pages.changes import compared
+from webapp.pages.changes import compare
 from webapp.pages.runs import outcome
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -105,16 +105,16 @@ def test_what_cannot_be_shown_is_a_page_that_says_so(client: FlaskClient, path: 
 
 def test_lists_are_compared_as_far_as_they_are_shown():
     items = [{"item_id": item, "title": None, "rank": rank} for rank, item in enumerate("bacfd", 1)]
-    found = compared(items, list("abcde"), {"e": "E"}, shown=3)
+    found = compare(items, list("abcde"), {"e": "E"}, shown=3)
     assert found["was"] == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
     assert [row["item_id"] for row in found["moved"]] == ["b", "a"]
     assert (found["entered"], found["left"]) == ([], [])
-    found = compared(items, list("abcde"), {"e": "E"}, shown=5)
+    found = compare(items, list("abcde"), {"e": "E"}, shown=5)
     assert [(row["item_id"], row["was"], row["now"]) for row in found["entered"]] == [("f", None, 4)]
     assert [(row["item_id"], row["title"], row["was"], row["now"]) for row in found["left"]] == [("e", "E", 5, None)]
-    found = compared([items[1], items[4], items[0]], list("abcd"), {}, shown=2)
+    found = compare([items[1], items[4], items[0]], list("abcd"), {}, shown=2)
     assert [(row["item_id"], row["was"]) for row in found["entered"]] == [("d", 4)]  # not shown before, though listed
-    assert compared([], [], {}, shown=5)["left"] == []
+    assert compare([], [], {}, shown=5)["left"] == []
 
 
 def test_a_night_has_one_outcome():

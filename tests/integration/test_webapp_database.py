@@ -17,7 +17,7 @@ from tests.webapp_world import World, shop_batch, start_world
 from webapp import create_app
 from webapp.api.errors import Unavailable
 from webapp.postgres.connection import DeadlinePassed
-from webapp.postgres.connection_pool import Database
+from webapp.postgres.connection_pool import ConnectionPool
 from webapp.settings import ROOT, Settings
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -145,27 +145,26 @@ def test_a_database_silent_for_a_while_is_not_waited_for_by_every_request(line: 
 
 
 def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        "webapp.postgres.connection_pool.WARM_CONNECTIONS", 1000
-    )  # other tests' catalogs are in this Postgres as well
+    # other tests' catalogs are in this Postgres as well
+    monkeypatch.setattr("webapp.postgres.connection_pool.WARM_CONNECTIONS", 1000)
     ours = "select count(*) from pg_stat_activity where application_name = 'warm' and query ~ '^execute webapp_recomm'"
     app = create_app(Settings(database_url=f"{world.url('recjobs_reader')}&application_name=warm", WEBAPP_THREADS=3))
-    app.extensions["database"].warm()
-    assert world.sql(ours) == [(3 * len(app.extensions["database"].catalogs()),)]
+    app.extensions["connection_pool"].warm()
+    assert world.sql(ours) == [(3 * len(app.extensions["connection_pool"].catalogs()),)]
 
 
 def test_one_slow_connection_beside_others_that_answer_keeps_no_other_request_from_connecting(
     line: tuple[str, threading.Event],
 ):
     url, cut = line
-    database = Database(Settings(database_url=url))
-    with database.session("shop", 5000) as busy:
+    pool = ConnectionPool(Settings(database_url=url))
+    with pool.session("shop", 5000) as busy:
         busy.row("live")
         cut.set()
-        with pytest.raises(Unavailable), database.session("shop") as slow:
+        with pytest.raises(Unavailable), pool.session("shop") as slow:
             slow.row("live")
         cut.clear()
-        with database.session("shop", 5000) as other:
+        with pool.session("shop", 5000) as other:
             assert other.row("live") is not None
 
 
@@ -187,12 +186,12 @@ def test_connecting_that_takes_longer_than_a_request_may_wait_comes_to_an_end_al
     slow_line: tuple[str, list[float]],
 ):
     url, delay = slow_line
-    database = Database(Settings(database_url=url))
+    pool = ConnectionPool(Settings(database_url=url))
     delay[0] = 0.12  # four answers and more until one is connected: no request waits so long
     refused, started, connected = 0, time.monotonic(), None
     while connected is None:
         try:
-            connected = database.connect("", time.monotonic() + PROMISED_SECONDS)
+            connected, _ = pool._catalogs[""].take(time.monotonic() + PROMISED_SECONDS)
         except DeadlinePassed:
             refused += 1
             assert time.monotonic() - started < 10
@@ -202,10 +201,10 @@ def test_connecting_that_takes_longer_than_a_request_may_wait_comes_to_an_end_al
 
 def test_an_answer_that_is_late_or_cancelled_costs_no_connection(slow_line: tuple[str, list[float]], world: World):
     url, delay = slow_line
-    database = Database(Settings(database_url=url))
+    pool = ConnectionPool(Settings(database_url=url))
 
     def served(timeout_ms: int | None = None) -> int:
-        with database.session("shop", timeout_ms) as session:
+        with pool.session("shop", timeout_ms) as session:
             assert session.row("recommendations", "u0001", 5) is not None
         last = "select pid from pg_stat_activity where application_name = 'slow' order by query_start desc limit 1"
         return world.sql(last)[0][0]
@@ -348,8 +347,8 @@ def nodes_of(plan: dict) -> Iterator[dict]:
 
 
 def test_a_statement_longer_than_a_sockets_buffer_is_answered(world: World):
-    database = Database(Settings(database_url=world.url("recjobs_reader")))
-    with database.session("shop", 5000) as session:
+    pool = ConnectionPool(Settings(database_url=world.url("recjobs_reader")))
+    with pool.session("shop", 5000) as session:
         row = session.row("known", [f"{k:0256}" for k in range(4000)] + ["item5"])
     assert row is not None
     assert row[2] == ["item5"]

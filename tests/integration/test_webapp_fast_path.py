@@ -79,9 +79,9 @@ def test_who_has_it_already_gets_the_same_304(client: FlaskClient, flask: FlaskC
 
 
 def test_what_goes_wrong_unforeseen_is_told_by_flask(client: FlaskClient, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fast_path.recommendations, "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(fast_path.recommendations, "respond", lambda *_: 1 / 0)
     assert asked(client, "user_id=u0001").status_code == 200  # Flask's way is not broken
-    monkeypatch.setattr(fast_path.recommendations, "_answer", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(fast_path.recommendations, "_respond", lambda *_, **__: 1 / 0)
     response = asked(client, "user_id=u0001")
     assert (response.status_code, response.json["error"]["code"]) == (500, "internal_error")
 
@@ -133,7 +133,7 @@ def test_requests_go_on_while_nobody_reads_the_log():
         began = time.monotonic()
         for k in range(200_000):
             log.add("0" * 16, 0.0, "GET", "/x", 200, 3, None)
-        assert len(log._noted) <= 100_000
+        assert len(log._queue) <= 100_000
         print(time.monotonic() - began < 30, flush=True)
         os._exit(0)
     """

@@ -127,7 +127,7 @@ def test_it_may_take_longer_than_a_single_list_and_leaves_no_trace_of_that(world
     users = [f"u{k:04}" for k in range(600)]
     assert any(client.get("/v1/shop/popular").status_code == 200 for _ in range(50))
     assert client.post(PATH, json={"user_ids": users, "n": 30}).status_code == 200
-    database = client.application.extensions["database"]
-    with database.session("shop") as session:
-        connection, _ = session._take()
+    pool = client.application.extensions["connection_pool"]
+    with pool.session("shop") as session:
+        connection, _ = session._pool.take(time.monotonic() + 5)
         assert connection._run("show statement_timeout", None, time.monotonic() + 5) == [("15ms",)]

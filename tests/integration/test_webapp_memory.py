@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from tests.webapp_world import World, shop_batch
-from webapp.lists.active_rules import Rule, Rules
-from webapp.lists.catalog_cache import Lately
-from webapp.lists.from_memory import Given
-from webapp.lists.rendering import Answer
-from webapp.postgres.connection_pool import database
+from webapp.lists.active_rules import Rule, RuleSet
+from webapp.lists.from_memory import CachedList
+from webapp.lists.rendering import RenderedList
+from webapp.lists.response_cache import ResponseCache
+from webapp.postgres.connection_pool import connection_pool
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
@@ -21,12 +21,12 @@ def test_nothing_is_learnt_of_a_batch_that_is_not_live(world: World):
     for seed, batch_id in enumerate((FIRST, SECOND)):
         world.publish("moved", shop_batch(batch_id, seed=seed))
     app = world.client().application
-    with app.app_context(), database().session("moved") as session:
+    with app.app_context(), connection_pool().session("moved") as session:
         [[computed_at]] = world.sql("select computed_at from batches where is_live", catalog="moved")
-        assert session.memory.learn(session, (FIRST, computed_at), ["item5"]) is None
-        assert session.memory.learn(session, (FIRST, computed_at), ["only the first had it"]) is None
-        assert session.memory.learn(session, (SECOND, computed_at - timedelta(1)), ["item5"]) is None
-        known = session.memory.learn(session, (SECOND, computed_at), ["item5", "nobody has it"])
+        assert session.cache.load_items(session, (FIRST, computed_at), ["item5"]) is None
+        assert session.cache.load_items(session, (FIRST, computed_at), ["only the first had it"]) is None
+        assert session.cache.load_items(session, (SECOND, computed_at - timedelta(1)), ["item5"]) is None
+        known = session.cache.load_items(session, (SECOND, computed_at), ["item5", "nobody has it"])
         assert known is not None
         assert (known.title("item5"), known.title("nobody has it")) == ("TITLE OF 5", None)
 
@@ -34,28 +34,28 @@ def test_nothing_is_learnt_of_a_batch_that_is_not_live(world: World):
 def test_two_threads_on_the_two_sides_of_a_rules_end_have_each_their_own():
     end = datetime(2026, 1, 1, tzinfo=UTC)
     rule = Rule(1, "block", "x", "", None, None, None, None, end - timedelta(days=1), end, False, None)
-    rules = Rules(1, [rule])
+    rules = RuleSet(1, [rule])
     for _ in range(3):
-        assert "x" in rules.in_force(None, end - timedelta(seconds=1)).effects
-        assert "x" not in rules.in_force(None, end).effects
+        assert "x" in rules.active(None, end - timedelta(seconds=1)).effects
+        assert "x" not in rules.active(None, end).effects
 
 
 def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():
     class Piece:
         size = 10
 
-    lately, often, seldom = Lately(200), Piece(), Piece()
-    lately.put("often", often)
-    lately.put("seldom", seldom)
+    cache, often, seldom = ResponseCache(200), Piece(), Piece()
+    cache.put("often", often)
+    cache.put("seldom", seldom)
     kept = []
     for k in range(1000):
         piece = Piece()
-        lately.put(k, piece)
+        cache.put(k, piece)
         kept.append(weakref.ref(piece))
-        assert lately.get("often") is often
+        assert cache.get("often") is often
     del piece
-    assert lately.get("seldom") is None
-    assert lately.get(999) is not None
+    assert cache.get("seldom") is None
+    assert cache.get(999) is not None
     assert sum(one() is not None for one in kept) * Piece.size <= 200
 
 
@@ -63,14 +63,14 @@ def test_what_is_kept_in_place_of_another_counts_once():
     class Piece:
         size = 10
 
-    lately, other = Lately(100), Piece()
-    lately.put("other", other)
+    cache, other = ResponseCache(100), Piece()
+    cache.put("other", other)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            pool.submit(lambda: [lately.put("same", Piece()) for _ in range(5000)])
-    assert lately.get("other") is other
+            pool.submit(lambda: [cache.put("same", Piece()) for _ in range(5000)])
+    assert cache.get("other") is other
 
 
 def test_a_short_answer_of_a_long_row_counts_as_long():
-    answer = Answer({"computed_at": datetime.now(UTC)}, b"[]")
-    assert Given(("x" * 10_000, None, 3), None, answer).size > 10_000
+    response = RenderedList({"computed_at": datetime.now(UTC)}, b"[]")
+    assert CachedList(("x" * 10_000, None, 3), None, response).size > 10_000

@@ -1,7 +1,7 @@
 """Who may change something from the web app: operators who signed in or show their secret, and no way around."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from flask import Blueprint
@@ -21,39 +21,36 @@ from tests.webapp_world import ODD_IDS, World
 from webapp import create_app
 from webapp.access.operators import operator_name, operator_required
 from webapp.postgres import editor
-from webapp.postgres.connection import Statement
 from webapp.settings import Settings
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
 
 @pytest.fixture
-def operated(world: World, tmp_path: Path) -> FlaskClient:
+def operated(world: World) -> Iterator[FlaskClient]:
     """No keys, but operators, and a route that changes something, as other parts of the app have them."""
     settings = Settings(
         database_url=world.url("recjobs_reader"), editor_url=world.url("recjobs_publisher"), operators=OPERATORS,
         request_log=False, request_timeout_ms=5000, statement_timeout_ms=4000, page_timeout_ms=5000,
     )  # fmt: skip
     app = create_app(settings)
-    statements = app.extensions["database"].statements
-    for name, text in {
-        "who": "select current_user::text, $1::text",
-        "no": "select error_of_ours($1)",
-        "slow": "select pg_sleep($1::float)::text",
-    }.items():
-        path = tmp_path / f"{name}.sql"
-        path.write_text(text)
-        statements[name] = Statement(path)
     changing = Blueprint("changing", __name__)
 
     @changing.post("/v1/<catalog>/change")
     @changing.post("/changing/<catalog>")
     @operator_required
     def change(catalog: str) -> dict:
-        return {"by": operator_name(), "row": editor.change(catalog, "who", "x")[0]}
+        return {"by": operator_name(), "row": editor.call(catalog, "who", "x")}
 
     app.register_blueprint(changing)
-    return app.test_client()
+    world.sql(
+        "create function shop.who(text) returns text[] language sql as $$select array[current_user::text, $1]$$;"
+        "grant execute on function shop.who(text) to recjobs_publisher"
+    )
+    try:
+        yield app.test_client()
+    finally:
+        world.sql("drop function shop.who(text)")
 
 
 def token_of(page: str) -> str:
@@ -186,12 +183,12 @@ def test_what_the_database_refuses_is_said_and_what_is_away_is_503(operated: Fla
     )
     try:
         for name, parameter, status, said in [
-            ("no", "x", 400, "no rule without an item"),
-            ("slow", "nonsense", 400, "invalid input syntax"),
-            ("slow", "20", 503, "does not answer"),
+            ("error_of_ours", "x", 400, "no rule without an item"),
+            ("pg_sleep", "nonsense", 400, "invalid input syntax"),
+            ("pg_sleep", "20", 503, "does not answer"),
         ]:
             app.view_functions["changing.change"] = operator_required(
-                lambda catalog, n=name, p=parameter: {"row": editor.change(catalog, n, p)}
+                lambda catalog, n=name, p=parameter: {"row": editor.call(catalog, n, p)}
             )
             response = operated.post("/v1/shop/change", headers=bearer(SECRET))
             assert response.status_code == status
@@ -203,7 +200,7 @@ def test_what_the_database_refuses_is_said_and_what_is_away_is_503(operated: Fla
 def test_without_the_editors_url_an_operator_is_told_what_to_set(world: World):
     client = world.client(operators=OPERATORS)
     client.application.add_url_rule(
-        "/v1/change", view_func=operator_required(lambda: editor.change("shop", "live")), methods=["POST"]
+        "/v1/change", view_func=operator_required(lambda: editor.call("shop", "add_rule", "{}")), methods=["POST"]
     )
     response = client.post("/v1/change", headers=bearer(SECRET))
     assert response.status_code == 403

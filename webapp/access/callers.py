@@ -1,7 +1,7 @@
-"""Who asks, and whether they may: once there are keys, everything needs a credential but what is named here as open.
+"""The caller of a request, and whether it may ask: once there are keys, all endpoints but `OPEN` need a credential.
 
-A program shows its key, or an operator's secret, as `Authorization: Bearer ...`; a person signs in as an operator and
-has a cookie. What changes anything is `webapp.operators`' affair and needs an operator in any case.
+A program sends its key, or an operator's secret, as `Authorization: Bearer ...`; a person signs in as an operator and
+has a cookie. Whatever changes something needs an operator in any case: see `webapp.access.operators`.
 """
 
 from dataclasses import dataclass
@@ -11,53 +11,49 @@ from flask import Flask, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.access import throttle
-from webapp.access.sign_in_cookies import sign_ins
+from webapp.access.sign_in_cookies import sign_in_cookies
 from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
+from webapp.api.operations import OPEN
 from webapp.credentials import find
 from webapp.settings import Settings
-
-OPEN = {
-    "health.alive", "health.ready", "openapi.openapi", "openapi.docs", "operators.sign_in", "operators.enter", "static",
-}  # fmt: skip
-"""Endpoints that never need a credential: probes, the description of the API, the way in, and what styles it."""
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose credential came with the request."""
+    """The owner of the request's credential."""
 
     name: str
     is_operator: bool
 
 
 def caller(settings: Settings) -> Caller | None:
-    """Who asks; None: nobody we know. Raises `Unauthorized` for a credential that is none."""
+    """Return the caller, or None without a credential. Raises `Unauthorized` for a wrong one."""
     if "caller" not in g:
-        g.caller = None  # what the page that refuses a wrong credential finds
+        g.caller = None  # for the error page of a wrong credential
         g.caller = _caller(settings)
-    found: Caller | None = g.caller
-    return found
+    known: Caller | None = g.caller
+    return known
 
 
 def _caller(settings: Settings) -> Caller | None:
-    given = request.headers.get("Authorization")
-    if given is None:
-        operator = sign_ins().operator() if settings.operators else None
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        operator = sign_in_cookies().operator() if settings.operators else None
         return Caller(operator.name, True) if operator else None
-    scheme, _, secret = given.partition(" ")
+    scheme, _, secret = authorization.partition(" ")
     if scheme.lower() == "bearer" and secret.strip():
         if key := find(settings.api_keys, secret.strip()):
             return Caller(key.name, False)
         if operator := find(settings.operators, secret.strip()):
             return Caller(operator.name, True)
-    throttle.wrong_credential()
+    throttle.count_wrong_credential()
     raise Unauthorized("bad_credential", "This key is not, or no longer, valid; send `Authorization: Bearer <key>`")
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Ask everybody for a credential, if any key is set."""
+    """Require a credential of each request, if any key is set."""
     if not settings.api_keys:
         return
 
@@ -71,11 +67,11 @@ def install(app: Flask, settings: Settings) -> None:
                 raise Unauthorized("missing_credential", "Send a key as `Authorization: Bearer <key>`")
             return None
         if known is None or not known.is_operator:
-            return to_sign_in(settings)
+            return redirect_to_sign_in(settings)
         return None
 
 
-def to_sign_in(settings: Settings) -> Response:
+def redirect_to_sign_in(settings: Settings) -> Response:
     """Send a person to the sign-in page and back afterwards; raises `Forbidden` where nobody can sign in."""
     if not settings.operators:
         raise Forbidden(
@@ -89,10 +85,10 @@ def to_sign_in(settings: Settings) -> Response:
     return response
 
 
-def comes_from_another_site(settings: Settings) -> bool:
-    """Whether the browser says that a page of another site sent this; programs say nothing and are believed."""
-    if (fetched := request.headers.get("Sec-Fetch-Site")) is not None:
-        return fetched not in ("same-origin", "none")
+def is_cross_site(settings: Settings) -> bool:
+    """Whether the browser says that a page of another site sent the request; programs send no such header."""
+    if (site := request.headers.get("Sec-Fetch-Site")) is not None:
+        return site not in ("same-origin", "none")
     if (origin := request.headers.get("Origin")) is not None:
         return urlsplit(origin).netloc not in {request.host, urlsplit(settings.url).netloc}
     return False

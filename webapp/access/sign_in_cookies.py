@@ -1,8 +1,8 @@
-"""An operator's sign-in: one signed cookie, which says who it is and proves nothing else.
+"""The sign-in cookie of an operator: signed, and with nothing in it but who it is.
 
-`HttpOnly`, `SameSite=Strict`, and `Secure` under the `__Host-` name where people come by https. It ends after twelve
-hours, and at once when the operator's entry leaves the settings. Nothing is stored here, so it holds on every replica
-that has the same `WEBAPP_SECRET_KEY`.
+`HttpOnly`, `SameSite=Strict`, and over https `Secure` under a `__Host-` name. It ends after twelve hours, and at once
+when the operator's entry leaves the settings. Nothing is stored on the server, so it is valid on every replica that has
+the same `WEBAPP_SECRET_KEY`.
 """
 
 import secrets
@@ -14,11 +14,11 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from webapp.credentials import Credential
 from webapp.settings import Settings
 
-LASTS_SECONDS = 12 * 3600
+MAX_AGE_SECONDS = 12 * 3600
 
 
-class SignIns:
-    """Makes and reads the cookies of one application."""
+class SignInCookies:
+    """Set and read the cookies of one app."""
 
     def __init__(self, settings: Settings) -> None:
         self._operators = settings.operators
@@ -28,41 +28,41 @@ class SignIns:
         self._cookies = URLSafeTimedSerializer(key, salt="operator", signer_kwargs={"digest_method": sha256})
         self._forms = URLSafeTimedSerializer(key, salt="form", signer_kwargs={"digest_method": sha256})
 
-    def begin(self, response: Response, operator: Credential) -> None:
+    def set(self, response: Response, operator: Credential) -> None:
         """Sign an operator in with this response."""
         value = self._cookies.dumps([operator.name, _proof(operator), secrets.token_hex(8)])
         response.set_cookie(
-            self.cookie, value, max_age=LASTS_SECONDS, secure=self._secure, httponly=True, samesite="Strict"
+            self.cookie, value, max_age=MAX_AGE_SECONDS, secure=self._secure, httponly=True, samesite="Strict"
         )
 
-    def end(self, response: Response) -> None:
+    def delete(self, response: Response) -> None:
         """Sign out with this response."""
         response.delete_cookie(self.cookie, secure=self._secure, httponly=True, samesite="Strict")
 
     def operator(self) -> Credential | None:
-        """Who the request's cookie says is signed in."""
+        """The operator whose cookie the request has, if it is valid."""
         try:
-            name, proof, _ = self._cookies.loads(request.cookies[self.cookie], max_age=LASTS_SECONDS)
+            name, proof, _ = self._cookies.loads(request.cookies[self.cookie], max_age=MAX_AGE_SECONDS)
         except (KeyError, BadData, ValueError, TypeError):
             return None
-        return next((one for one in self._operators if (one.name, _proof(one)) == (name, proof)), None)
+        return next((each for each in self._operators if (each.name, _proof(each)) == (name, proof)), None)
 
     def form_token(self) -> str:
-        """What a form must send along, so that another site's form is not taken for ours: bound to this cookie."""
+        """The token of a form (against CSRF), bound to the request's cookie."""
         return str(self._forms.dumps(_digest(request.cookies.get(self.cookie, ""))))
 
-    def is_our_form(self, token: str) -> bool:
-        """Whether a form's token was made for the cookie that came with it."""
+    def is_form_token(self, token: str) -> bool:
+        """Whether a form's token belongs to the request's cookie."""
         try:
             return bool(
-                self._forms.loads(token, max_age=LASTS_SECONDS) == _digest(request.cookies.get(self.cookie, ""))
+                self._forms.loads(token, max_age=MAX_AGE_SECONDS) == _digest(request.cookies.get(self.cookie, ""))
             )
         except BadData:
             return False
 
 
 def _proof(operator: Credential) -> str:
-    # Another secret for the same name ends the sign-ins of the old one.
+    # A new secret for the same name ends the sign-ins by the old one.
     return _digest(operator.digest)
 
 
@@ -71,11 +71,11 @@ def _digest(text: str) -> str:
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Keep the one of this application."""
-    app.extensions["sign_ins"] = SignIns(settings)
+    """Add the cookies to the app."""
+    app.extensions["sign_in_cookies"] = SignInCookies(settings)
 
 
-def sign_ins() -> SignIns:
-    """The running app's."""
-    found: SignIns = current_app.extensions["sign_ins"]
-    return found
+def sign_in_cookies() -> SignInCookies:
+    """The sign-in cookies of the running app."""
+    cookies: SignInCookies = current_app.extensions["sign_in_cookies"]
+    return cookies

@@ -1,8 +1,8 @@
-"""How often somebody may ask, or show a wrong credential, before being told to wait.
+"""Rate limits: how often a client may ask, or send a wrong credential, before it must wait.
 
-Counted by `limits` in the memory of this process, in windows of fixed length: n processes let n times as much through.
-That is what both are for: to keep one client from crowding out the others, not to count exactly. Nobody guesses a
-credential of 256 random bits; wrong ones are slowed down because they are a broken program, or noise.
+Counted by `limits` in the memory of this process, in fixed windows, so n processes let n times as much through. That is
+enough to keep one client from crowding out the others. A credential of 256 random bits cannot be guessed; wrong ones
+are limited because they come from a broken program.
 """
 
 import time
@@ -17,38 +17,38 @@ from webapp.api.errors import TooMany
 from webapp.settings import Settings
 
 WRONG_CREDENTIALS = parse("10/minute")
-FREE = ("/healthz", "/readyz", "/static/")
-"""What is never counted: probes, and what a page needs besides itself."""
+UNLIMITED = ("/healthz", "/readyz", "/static/")
+"""Paths that are never counted: probes, and the static files of a page."""
 
 
 class Throttle:
-    """Counts what each client does against one limit."""
+    """One limit for each client."""
 
     def __init__(self, limit: RateLimitItem) -> None:
         self._limit = limit
-        self._counted = FixedWindowRateLimiter(MemoryStorage())
+        self._counts = FixedWindowRateLimiter(MemoryStorage())
 
-    def count(self, who: str, code: str, message: str) -> None:
-        """Count one more; raises `TooMany` with the seconds to wait if it was one too many."""
-        if not self._counted.hit(self._limit, who):
-            ends = self._counted.get_window_stats(self._limit, who).reset_time
-            raise TooMany(code, message, max(1, round(ends - time.time() + 0.5)))
+    def count(self, client: str, code: str, message: str) -> None:
+        """Count one request; raises `TooMany` with the seconds to wait above the limit."""
+        if not self._counts.hit(self._limit, client):
+            resets_at = self._counts.get_window_stats(self._limit, client).reset_time
+            raise TooMany(code, message, max(1, round(resets_at - time.time() + 0.5)))
 
 
 def address() -> str:
-    """Where the request comes from; of IPv6 the /64, which is what one client is given."""
-    found = request.remote_addr or "unknown"
-    return str(IPv6Network((found, 64), strict=False)) if ":" in found and "%" not in found else found
+    """The client's address; for IPv6 its /64, which is what one client gets."""
+    ip = request.remote_addr or "unknown"
+    return str(IPv6Network((ip, 64), strict=False)) if ":" in ip and "%" not in ip else ip
 
 
-def wrong_credential() -> None:
+def count_wrong_credential() -> None:
     """Count a wrong credential; raises `TooMany` after ten in a minute from one address."""
     throttle: Throttle = current_app.extensions["wrong_credentials"]
     throttle.count(address(), "too_many_wrong_credentials", "Too many wrong credentials from this address")
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Count wrong credentials where there are right ones; and requests, where `WEBAPP_RATE_LIMIT` says how many."""
+    """Limit wrong credentials if there are valid ones, and requests by `WEBAPP_RATE_LIMIT`."""
     if settings.api_keys or settings.operators:
         app.extensions["wrong_credentials"] = Throttle(WRONG_CREDENTIALS)
     if settings.rate_limit is None:
@@ -58,6 +58,6 @@ def install(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def _count() -> None:
-        if not request.path.startswith(FREE):
+        if not request.path.startswith(UNLIMITED):
             caller = g.get("caller")
             requests.count(f"key {caller.name}" if caller else address(), "too_many_requests", message)

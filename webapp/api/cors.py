@@ -1,6 +1,6 @@
-"""Which other sites' scripts may read the API: those in `WEBAPP_CORS_ORIGINS`, byte for byte, and nobody by default.
+"""CORS: scripts of the sites in `WEBAPP_CORS_ORIGINS`, byte for byte, may read the API; by default none may.
 
-No cookie goes along (there is no Allow-Credentials): a script sends a key of its own, which its visitors can read.
+Cookies are not sent (there is no Allow-Credentials): a script sends a key of its own, which its visitors can read.
 """
 
 from flask import Flask, Response, request
@@ -8,17 +8,17 @@ from flask import Flask, Response, request
 from webapp.settings import Settings
 
 REQUEST_HEADERS = "Authorization, Content-Type, If-None-Match"
-ANSWER_HEADERS = "ETag, Retry-After, X-Request-ID"
+EXPOSED_HEADERS = "ETag, Retry-After, X-Request-ID"
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Answer preflights and mark what may be read, if any origin is set."""
+    """Add the CORS headers, if any origin is set."""
     origins = frozenset(settings.cors_origins)
     if not origins:
         return
 
     @app.after_request
-    def _mark(response: Response) -> Response:
+    def _add_headers(response: Response) -> Response:
         if not request.path.startswith(("/v1/", "/openapi.json")):
             return response
         response.vary.add("Origin")
@@ -26,7 +26,7 @@ def install(app: Flask, settings: Settings) -> None:
         if origin not in origins:
             return response
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = ANSWER_HEADERS
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
             response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS

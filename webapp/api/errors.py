@@ -1,11 +1,11 @@
-"""Everything that can go wrong, each with its status, in one shape.
+"""The errors of the web app, each with its status, in one shape.
 
     ApiError
     ├── Refused      400  the request makes no sense; sending it again will not help
     ├── Unauthorized 401  no credential, or a wrong one
     ├── Forbidden    403  a credential that may not do this, or something that is switched off
     ├── NotFound     404  no such catalog, item, category or report
-    ├── TooMany      429  too often, or too many wrong credentials; try again after Retry-After
+    ├── TooMany      429  too many requests, or too many wrong credentials; try again after Retry-After
     └── Unavailable  503  the database is away or nothing is published; try again after Retry-After
 
 Programs get `{"error": {"code": ..., "message": ...}}`, people a page. No view needs a `try`.
@@ -25,7 +25,7 @@ PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
 
 
 class ApiError(Exception):
-    """An answer that is not the one asked for."""
+    """An error with its code for programs and its message for people."""
 
     status = 500
     retry_after: int | None = None
@@ -39,31 +39,31 @@ class ApiError(Exception):
 
 
 class Refused(ApiError):
-    """The request cannot be answered as it was sent."""
+    """The request is wrong; sending it again will not help."""
 
     status = 400
 
 
 class Unauthorized(ApiError):
-    """Who asks is not known."""
+    """There is no credential, or a wrong one."""
 
     status = 401
 
 
 class Forbidden(ApiError):
-    """Who asks may not do this; or nobody may, as this is set up."""
+    """The credential is not enough, or a setting switches this off."""
 
     status = 403
 
 
 class NotFound(ApiError):
-    """What was named does not exist."""
+    """The named thing does not exist."""
 
     status = 404
 
 
 class TooMany(ApiError):
-    """This client was told to wait, and for how many seconds."""
+    """The client must wait before it asks again. seconds: how long."""
 
     status = 429
 
@@ -73,19 +73,19 @@ class TooMany(ApiError):
 
 
 class Unavailable(ApiError):
-    """There is no answer right now; a later try may get one."""
+    """There is no answer now; a later request may get one."""
 
     status = 503
     retry_after = 1
 
 
 def is_for_programs(path: str) -> bool:
-    """Whether programs ask here: they get JSON, people get pages."""
+    """Whether a path belongs to the API: its errors are JSON, those of pages are HTML."""
     return path.startswith(PROGRAM_PATHS)
 
 
-def for_programs(error: ApiError) -> tuple[str, bytes, list[tuple[str, str]]]:
-    """Status line, body and headers of an error as programs get it."""
+def as_json_error(error: ApiError) -> tuple[str, bytes, list[tuple[str, str]]]:
+    """The status line, body and headers of an error as JSON."""
     body = orjson.dumps({"error": {"code": error.code, "message": error.message}})
     headers = [] if error.retry_after is None else [("Retry-After", str(error.retry_after))]
     if error.status == 401:
@@ -94,8 +94,8 @@ def for_programs(error: ApiError) -> tuple[str, bytes, list[tuple[str, str]]]:
 
 
 def error_response(error: ApiError) -> Response:
-    """The one error shape: JSON for programs, a page for people."""
-    status, body, headers = for_programs(error)
+    """An error as a response: JSON from the API, a page elsewhere."""
+    status, body, headers = as_json_error(error)
     if is_for_programs(request.path):
         return Response(body, status, headers, content_type="application/json")
     return Response(render_template("error.html", status=error.status, message=error.message), status, headers)
@@ -114,13 +114,13 @@ def install(app: Flask) -> None:
         if status == 404:
             message = "There is nothing at this address"
         response = error_response(ApiError(code, message, status))
-        ours = ("content-type", "content-length")
-        response.headers.extend((name, value) for name, value in error.get_headers() if name.lower() not in ours)
+        replaced = ("content-type", "content-length")
+        response.headers.extend((name, value) for name, value in error.get_headers() if name.lower() not in replaced)
         return response
 
     @app.errorhandler(Exception)
     def _unexpected(error: Exception) -> Response:
-        # The place, not the message: a message may quote the request, and no user id belongs in a log.
+        # The traceback, not the message: a message may quote the request, and no user id belongs in a log.
         frames = "".join(traceback.format_tb(error.__traceback__))
         log.error("%s in %s\n%s", type(error).__name__, request.url_rule, frames)
         return error_response(ApiError("internal_error", "This is our mistake; it was logged"))

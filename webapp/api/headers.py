@@ -21,18 +21,18 @@ ALWAYS = [
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
-# Lists change with the batch and belong to one user: nobody in between may keep them.
+# A list changes with the batch and belongs to one user: no shared cache may keep it.
 POLICY, LIFETIME = ("Content-Security-Policy", PAGE_POLICY), ("Cache-Control", "private, no-cache")
 
 
 def install(app: Flask) -> None:
-    """Add the headers; a view may set a policy or a lifetime of its own."""
+    """Add the headers; a view may set its own policy or lifetime."""
     inner: WSGIApplication = app.wsgi_app
 
     def with_headers(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             present = {name.lower() for name, _ in headers}
-            headers += ALWAYS + [one for one in (POLICY, LIFETIME) if one[0].lower() not in present]
+            headers += ALWAYS + [header for header in (POLICY, LIFETIME) if header[0].lower() not in present]
             return start_response(status, headers, *more)
 
         return inner(environ, start)

@@ -1,4 +1,4 @@
-"""The HTTP contract as OpenAPI 3.1, made from what stands beside the views, and a page to read it."""
+"""The HTTP contract as OpenAPI 3.1, made from the operations of the views, and a page to read it."""
 
 import re
 from typing import Any
@@ -6,17 +6,16 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
-from webapp.access import callers
 from webapp.api.errors import is_for_programs
-from webapp.api.operations import HTML, JSON, Operation, operation
-from webapp.api.parameters import PLACES, Parameter, Part, query
+from webapp.api.operations import HTML, JSON, OPEN, Operation, operation
+from webapp.api.parameters import PATH_PARAMETERS, Parameter, Part, query
 from webapp.api.responses import as_json
 from webapp.api.schemas import SCHEMAS, schema
 
 blueprint = Blueprint("openapi", __name__)
 
 ABOUT = "Finished recommendation lists, one per user, recomputed every night and served as they are."
-WRONG = {
+ERRORS = {
     400: "The request makes no sense as it is",
     401: "No credential, or one that is not, or no longer, valid",
     403: "This credential is not enough, or nobody may: the message says what to set",
@@ -36,7 +35,7 @@ SECURITY = {
 
 
 def document(app: Flask) -> Part:
-    """The description of every route that has an `operation`, as this app is set up."""
+    """The description of every route that has an `operation`, under the settings of this app."""
     paths: dict[str, Part] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
@@ -56,27 +55,27 @@ def document(app: Flask) -> Part:
 def _operation(app: Flask, rule: Rule, described: Operation) -> Part:
     credentials = _credentials(app, rule)
     names = re.findall(r"<(?:\w+:)?(\w+)>", rule.rule)
-    found: Part = {
+    part: Part = {
         "operationId": rule.endpoint.replace(".", "_"),
         "summary": described.summary,
-        "parameters": [_parameter(PLACES[name], "path") for name in names]
+        "parameters": [_parameter(PATH_PARAMETERS[name], "path") for name in names]
         + [_parameter(parameter, "query") for parameter in described.query],
         "responses": _responses(described, credentials),
     }
     if described.body is not None:
         content = {JSON: {"schema": described.body.schema}}
-        found["requestBody"] = {"description": described.body.description, "required": True, "content": content}
+        part["requestBody"] = {"description": described.body.description, "required": True, "content": content}
     if credentials:
-        found["security"] = [{name: []} for name in credentials]
-    return found
+        part["security"] = [{name: []} for name in credentials]
+    return part
 
 
 def _credentials(app: Flask, rule: Rule) -> list[str]:
-    """Which of `SECURITY` let one in; none: everybody may."""
+    """Which of `SECURITY` a request needs one of; none: it needs no credential."""
     if getattr(app.view_functions[rule.endpoint], "for_operators", False):
         return ["operator"]
-    settings = app.extensions["database"].settings
-    if not settings.api_keys or rule.endpoint in callers.OPEN:
+    settings = app.extensions["settings"]
+    if not settings.api_keys or rule.endpoint in OPEN:
         return []
     return ["key", "operator"] if is_for_programs(rule.rule) else ["operator"]
 
@@ -105,7 +104,7 @@ def _responses(described: Operation, credentials: list[str]) -> Part:
         responses["303"] = {"description": "To the page where one signs in"}
     refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
     for status in sorted({*described.errors, *((401, 403, 429) if credentials else ())}):
-        responses[str(status)] = {"description": WRONG[status], "content": {described.media: refused}}
+        responses[str(status)] = {"description": ERRORS[status], "content": {described.media: refused}}
         if status in (429, 503):
             wait = {"description": "Seconds", "schema": {"type": "integer"}}
             responses[str(status)]["headers"] = {"Retry-After": wait}
@@ -116,24 +115,24 @@ def _responses(described: Operation, credentials: list[str]) -> Part:
 @operation("This description", errors=(400,))
 def openapi() -> Response:
     """The description as JSON."""
-    return as_json(_of_this_app())
+    return as_json(_document())
 
 
 @blueprint.get("/docs")
 def docs() -> str:
-    """The same to read."""
+    """The description as a page."""
     query()
-    return render_template("docs.html", document=_of_this_app(), resolve=_named)
+    return render_template("docs.html", document=_document(), resolve=_resolve)
 
 
-def _of_this_app() -> Part:
+def _document() -> Part:
     if "openapi" not in current_app.extensions:
         current_app.extensions["openapi"] = document(current_app)
-    found: Part = current_app.extensions["openapi"]
-    return found
+    part: Part = current_app.extensions["openapi"]
+    return part
 
 
-def _named(part: Part) -> tuple[str, Any]:
-    """The name of a schema that is referred to, and what it says; no name for one that stands where it is used."""
+def _resolve(part: Part) -> tuple[str, Any]:
+    """The name of a referenced schema, and the schema; no name for an inline one."""
     name = part.get("$ref", "").rpartition("/")[2]
     return name, SCHEMAS[name] if name else part

@@ -1,10 +1,10 @@
-"""What a route takes, answers and refuses, said once beside its view: it checks requests and makes /openapi.json.
+"""An operation: what a route takes, answers and refuses. It checks each request, and makes `/openapi.json`.
 
     @blueprint.get("/v1/<catalog>/similar")
     @operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)
     def by_query(catalog: str, item_id: str, n: int | None) -> Response: ...
 
-The view is called with the values of its path, its query (None, or an empty list, for what was left out) and its body.
+The view is called with the values of its path, its query (None, or an empty list, for a missing one) and its body.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,19 @@ import orjson
 from flask import request
 
 from webapp.api.errors import Refused
-from webapp.api.parameters import PLACES, Parameter, Part, check_path, read_query
+from webapp.api.parameters import PATH_PARAMETERS, Parameter, Part, check_path, read_query
 
 View = Callable[..., Any]
 JSON, HTML = "application/json", "text/html"
+OPEN = {
+    "health.alive", "health.ready", "openapi.openapi", "openapi.docs", "operators.sign_in", "operators.enter", "static",
+}  # fmt: skip
+"""Endpoints that never need a credential: probes, the API's description, signing in, and static files."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """A JSON body: its schema, and what makes a value of it or raises `Refused`."""
+    """A JSON body: its schema, and a function that reads it or raises `Refused`."""
 
     description: str
     schema: Part
@@ -33,7 +37,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Operation:
-    """One route as a program sees it. answers: a name in `webapp.schemas`, or None for any text of that media type."""
+    """One route as a program sees it. answers: a name in `webapp.api.schemas`; None: any text of the media type."""
 
     summary: str
     query: tuple[Parameter, ...] = ()
@@ -42,7 +46,7 @@ class Operation:
     errors: tuple[int, ...] = (400, 404, 503)
     media: str = JSON
     tagged: bool = False
-    """Whether the answer has an ETag, so that `If-None-Match` may get 304."""
+    """Whether the response has an ETag, so that `If-None-Match` may get 304."""
 
 
 def operation(
@@ -55,21 +59,21 @@ def operation(
     media: str = JSON,
     tagged: bool = False,
 ) -> Callable[[View], View]:
-    """Describe a view, and check each request by the description before the view sees it."""
+    """Describe a view, and check each request against the description before the view runs."""
     described = Operation(summary, query, body, answers, errors, media, tagged)
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def checked(**places: str) -> Any:
-            given = read_query(query, request.environ.get("QUERY_STRING", ""))
-            for name, text in places.items():
-                if name == "catalog":  # the session knows which there are
+        def checked(**path: str) -> Any:
+            values = read_query(query, request.environ.get("QUERY_STRING", ""))
+            for name, text in path.items():
+                if name == "catalog":  # checked by the session
                     continue
                 check_path()
-                places[name] = PLACES[name].read(name, text)
+                path[name] = PATH_PARAMETERS[name].read(name, text)
             if body is not None:
-                given["body"] = body.read(_json())
-            return view(**places, **given)
+                values["body"] = body.read(_json())
+            return view(**path, **values)
 
         checked.operation = described  # type: ignore[attr-defined]
         return checked

@@ -1,9 +1,9 @@
-"""Bodies are read whole by at most half of the threads: whoever sends one slowly keeps no lookup waiting.
+"""Request bodies are read whole by at most half of the threads, so that a slow sender delays no lookup.
 
-The application server hands a request over when its headers are there. Four clients that then sent half a body held all
-four threads for as long as they liked (a lookup waited 8 s, until they hung up). Now they hold two; other bodies are
-refused with 503 meanwhile, and lookups go on. A read from the server has no deadline, and one in a thread of its own
-that is given up stalls granian's event loop; against a crowd of slow senders a proxy that buffers helps, as nginx does.
+The application server hands over a request when it has the headers. Four clients that then sent half a body held all
+four threads (a lookup waited 8 s, until they hung up). Now they hold two; other bodies are refused with 503 meanwhile,
+and lookups go on. A read from the server has no deadline, and abandoning one in a thread of its own stalls granian's
+event loop; against many slow senders a buffering proxy helps, as nginx is.
 """
 
 import io
@@ -21,10 +21,10 @@ WAIT_SECONDS = 0.05
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Read a body before its view asks for it, or refuse it if too many are on their way."""
+    """Read a body before its view runs, or refuse it while too many are being read."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_FORM_BYTES
-    places = threading.BoundedSemaphore(max(1, settings.threads // 2))
+    readers = threading.BoundedSemaphore(max(1, settings.threads // 2))
 
     @app.before_request
     def _read() -> None:
@@ -33,12 +33,12 @@ def install(app: Flask, settings: Settings) -> None:
             return
         length = request.content_length
         if length == 0 or (length or 0) > MAX_BYTES or (length is None and "HTTP_TRANSFER_ENCODING" not in environ):
-            return  # there is none, or it is refused by its length
-        if not places.acquire(timeout=WAIT_SECONDS):
-            raise Unavailable("busy", "Too many bodies are on their way; try again in a moment")
+            return  # no body, or one that Flask refuses for its length
+        if not readers.acquire(timeout=WAIT_SECONDS):
+            raise Unavailable("busy", "Too many request bodies are being read; try again in a moment")
         try:
             body = environ["wsgi.input"].read(MAX_BYTES + 1 if length is None else length)
         finally:
-            places.release()
+            readers.release()
         environ["wsgi.input"] = io.BytesIO(body)
         environ["wsgi.input_terminated"] = True

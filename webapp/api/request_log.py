@@ -1,11 +1,11 @@
 """One line of JSON per request: the route, never the address, so that no user id reaches a log.
 
-A request only notes what there is to say. A thread of its own writes the lines to stderr, up to 50 ms later: written at
-once by the request, a line cost a fifth of the requests that four threads could answer. Whoever kills the process with
-SIGKILL loses what was noted in the last 50 ms. While stderr takes nothing, requests go on and 100,000 lines wait.
+A request only queues its line. A thread writes the lines to stderr, up to 50 ms later: written at once by the request,
+a line cost a fifth of the requests that four threads could answer. SIGKILL loses the lines of the last 50 ms. While
+stderr is blocked, requests go on and up to 100,000 lines wait.
 
-`id` is what the caller sent as `X-Request-ID` where that is hexadecimal, as proxies make them (a free text might be a
-user's id), else drawn here; the answer has it too. `key` is the name of the credential. `bytes` is the body's length.
+`id` is the client's `X-Request-ID` if that is hexadecimal, as proxies make them (a free text might be a user's id),
+otherwise random; the response has it too. `key` is the name of the credential. `bytes` is the length of the body.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REQUEST_ID = re.compile(r"[0-9a-fA-F-]{16,64}")
-LATER_SECONDS = 0.05
-AT_ONCE = 4096
-"""Bytes that the kernel puts into a pipe whole, whoever else writes to it."""
+DELAY_SECONDS = 0.05
+PIPE_ATOMIC_BYTES = 4096
+"""How many bytes the kernel writes to a pipe in one piece, also when others write to it."""
 
-_noted: deque[str] = deque(maxlen=100_000)
-_wanted = threading.Event()
+_queue: deque[str] = deque(maxlen=100_000)
+_queued = threading.Event()
 _writer: threading.Thread | None = None
-_one = threading.Lock()
+_lock = threading.Lock()
 
 
 def install(app: Flask) -> None:
@@ -59,9 +59,9 @@ def install(app: Flask) -> None:
 
 
 def id_of(environ: "WSGIEnvironment") -> str:
-    """What names this request."""
-    given: str | None = environ.get("HTTP_X_REQUEST_ID")
-    return given if given and REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+    """The id of a request."""
+    sent: str | None = environ.get("HTTP_X_REQUEST_ID")
+    return sent if sent and REQUEST_ID.fullmatch(sent) else f"{random.getrandbits(64):016x}"
 
 
 def add(
@@ -73,26 +73,26 @@ def add(
     n_bytes: int | None,
     key: str | None,
 ) -> None:
-    """Note a line. started: by `time.perf_counter`."""
+    """Queue a line. started: by `time.perf_counter`."""
     ms, (second, fraction) = (time.perf_counter() - started) * 1000, divmod(time.time(), 1)
-    _noted.append(
-        f'{{"time":"{_text_of(second)}.{int(fraction * 1000):03}Z","id":"{request_id}",{_place(method, route, key)},'
+    _queue.append(
+        f'{{"time":"{_timestamp(second)}.{int(fraction * 1000):03}Z","id":"{request_id}",{_json(method, route, key)},'
         f'"status":{status},"ms":{ms:.2f},"bytes":{"null" if n_bytes is None else n_bytes}}}\n'
     )
-    if not _wanted.is_set():
-        _wanted.set()
+    if not _queued.is_set():
+        _queued.set()
         if _writer is None or not _writer.is_alive():
-            _begin()
+            _start_writer()
 
 
 def flush() -> None:
-    """Write what was noted; all of it is written when this returns."""
-    with _one:
+    """Write the queued lines; all are written when this returns."""
+    with _lock:
         lines: list[str] = []
         size = 0
-        while _noted:
-            line = _noted.popleft()
-            if size + len(line) > AT_ONCE:
+        while _queue:
+            line = _queue.popleft()
+            if size + len(line) > PIPE_ATOMIC_BYTES:
                 _write(lines)
                 lines, size = [], 0
             lines.append(line)
@@ -100,35 +100,35 @@ def flush() -> None:
         _write(lines)
 
 
-def _begin() -> None:
+def _start_writer() -> None:
     global _writer
-    with _one:
+    with _lock:
         if _writer is None or not _writer.is_alive():
-            # Not a daemon: it ends after the main thread, when all has been written.
-            _writer = threading.Thread(target=_write_on, name="request log")
+            # Not a daemon: it ends after the main thread, when all lines are written.
+            _writer = threading.Thread(target=_write_queue, name="request log")
             _writer.start()
 
 
-def _write_on() -> None:
+def _write_queue() -> None:
     while threading.main_thread().is_alive():
-        if _wanted.wait(LATER_SECONDS * 4):
-            time.sleep(LATER_SECONDS)
-            _wanted.clear()
+        if _queued.wait(DELAY_SECONDS * 4):
+            time.sleep(DELAY_SECONDS)
+            _queued.clear()
             flush()
     flush()
 
 
 @lru_cache(maxsize=4)
-def _text_of(second: float) -> str:
+def _timestamp(second: float) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(maxsize=1000)
-def _place(method: str | None, route: str | None, key: str | None) -> str:
+def _json(method: str | None, route: str | None, key: str | None) -> str:
     return orjson.dumps({"method": method, "route": route, "key": key}).decode()[1:-1]
 
 
 def _write(lines: list[str]) -> None:
     if lines:
-        with contextlib.suppress(OSError):  # that nobody reads the log is no reason to fail
+        with contextlib.suppress(OSError):  # a log that nobody reads must not fail a request
             os.write(2, "".join(lines).encode())

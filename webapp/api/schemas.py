@@ -1,4 +1,4 @@
-"""The answers as JSON Schema, by name: what /openapi.json says of them, and what tests hold them against."""
+"""The answers as JSON Schema, by name, for /openapi.json and for the tests."""
 
 from typing import Any
 

@@ -1,4 +1,9 @@
-"""Lists with as little work as can be: one row by its key, and the rest from this process's memory."""
+"""A user's list from its stored row and this process's memory: one lookup by primary key, and no other statement.
+
+The row (sql/queries/webapp/stored.sql) names the live batch, the version of the rules and the database's clock, and has
+the list before rules: its first items if there are no rules (then the clock is null), otherwise all that are stored. Of
+a user whom the batch does not know there is no list. Arrays are text as Postgres writes them.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -6,33 +11,17 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from webapp.api.parameters import DEFAULT_N
-from webapp.lists.active_rules import InForce, applied
-from webapp.lists.catalog_cache import Batch
-from webapp.lists.rendering import Answer, Listed, Members
-from webapp.postgres.connection import Row, numbers, texts
-from webapp.postgres.connection_pool import Session
+from webapp.lists.active_rules import ActiveRules
+from webapp.lists.apply_rules import apply_rules
+from webapp.lists.catalog_cache import Batch, CatalogCache
+from webapp.lists.rendering import JsonObject, RankedList, RenderedList
+from webapp.postgres.arrays import integers, texts
+from webapp.postgres.connection import Row
+from webapp.postgres.read_session import ReadSession
 
 
-class Stored(NamedTuple):
-    """The row of the statement `stored`: what is in charge, and a user's list before the rules.
-
-    Without rules the list holds no more items than were asked for, and now is None; else all that are stored. From made
-    to reasons all is None for a user whom the batch does not know. Arrays are as Postgres writes them: psycopg2 takes
-    three times as long to read them as `texts` and `numbers` do.
-    """
-
-    live: str
-    made: str | None
-    item_ids: str | None
-    scores: str
-    because: str | None
-    reasons: str | None
-    rules_version: int
-    now: datetime | None
-
-
-class Live(NamedTuple):
-    """The batch in charge."""
+class LiveBatch(NamedTuple):
+    """The live batch."""
 
     batch_id: str
     computed_at: datetime
@@ -40,20 +29,20 @@ class Live(NamedTuple):
     top_n_served: int
 
     @property
-    def batch(self) -> Batch:
-        """What names it."""
+    def key(self) -> Batch:
+        """Its key in the cache."""
         return self.batch_id, self.computed_at
 
     @classmethod
     @functools.lru_cache(maxsize=100)
-    def of(cls, text: str) -> Self:
-        """As the statement `stored` writes it."""
+    def parse(cls, text: str) -> Self:
+        """Read the column `live`."""
         batch_id, top_n_served, computed_at, model_version = text.split("|", 3)
         return cls(batch_id, datetime.fromisoformat(computed_at), model_version or None, int(top_n_served))
 
 
-class Made(NamedTuple):
-    """Of what a list consists: n_model items from model_source, then n_category from categories, then popular ones."""
+class Composition(NamedTuple):
+    """How a list is composed: n_model items from model_source, then n_category from categories, then popular ones."""
 
     source: str
     model_source: str
@@ -62,153 +51,149 @@ class Made(NamedTuple):
     segment: str | None
 
     def sources(self, n: int) -> list[str]:
-        """Of each of the first n items."""
+        """The source of each of the first n items."""
         own = [self.model_source] * min(self.n_model, n) + ["category"] * min(self.n_category, n)
         return [*own[:n], *["popular"] * (n - len(own))]
 
     @classmethod
     @functools.lru_cache(maxsize=1000)
-    def of(cls, text: str) -> Self:
-        """As the statement `stored` writes it."""
+    def parse(cls, text: str) -> Self:
+        """Read the column `made`."""
         source, model_source, n_model, n_category, segment = text.split("|", 4)
         return cls(source, model_source, int(n_model), int(n_category), segment or None)
 
 
-class Given(NamedTuple):
-    """An answer, and what it was made of: it is right for as long as that is the same.
+class CachedList(NamedTuple):
+    """A response, valid for as long as its stored row and the active rules are the same.
 
-    row: of `stored`, up to the rules; what those of one version want at one time is one object, in_force.
+    row: without the version of the rules and the clock. rules: `RuleSet.active` returns one object for as long as
+    nothing changes.
     """
 
     row: Row
-    in_force: InForce | None
-    answer: Answer
+    rules: ActiveRules | None
+    response: RenderedList
 
     @property
     def size(self) -> int:
-        """Bytes, roughly: by rules a short answer may come of a long row."""
-        return self.answer.size + sum(len(value) for value in self.row if isinstance(value, str)) + 1500
+        """Approximate bytes: rules may make a short response of a long row."""
+        return self.response.size + sum(len(value) for value in self.row if isinstance(value, str)) + 1500
 
 
-class OfGuests(NamedTuple):
-    """What all guests get."""
+class CachedPopularList(NamedTuple):
+    """The one list of all users whom the batch does not know."""
 
-    about: Members
+    head: JsonObject
     items: bytes
 
     @property
     def size(self) -> int:
-        """Bytes, roughly."""
+        """Approximate bytes."""
         return len(self.items) + 1000
 
 
-def from_memory(session: Session, catalog: str, user_id: str, n: int | None, offset: int) -> Answer | None:
-    """A user's list as the statement `recommendations` has it, n items after some at the beginning; None where that one
-    is needed: for a list that rules leave too short, what changed while we looked, and if nothing is published.
+def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None, offset: int) -> RenderedList | None:
+    """The n items after the first `offset` of a user's list, equal to the statement `recommendations`.
 
-    Raises `Refused` for more than is served.
+    None where that statement is needed: rules leave the list too short, the batch or a rule changes meanwhile, or
+    nothing is published. Raises `Refused` for more items than are served.
     """
-    memory = session.memory
-    row = session.row("stored", user_id, offset + (n or DEFAULT_N))
+    cache: CatalogCache = session.cache
+    last = offset + (n or DEFAULT_N)
+    row = session.row("stored", user_id, last)
     if row is None:
         return None
-    stored, same, in_force = Stored(*row), row[:-2], None
-    if stored.now is not None:
-        if (rules := memory.rules(session, stored.rules_version)) is None:
+    live_text, composition_text, _, _, _, _, version, now = row
+    rules = None
+    if now is not None:
+        if (rule_set := cache.rules(session, version)) is None:
             return None
-        in_force = rules.in_force(Made.of(stored.made).segment if stored.made else None, stored.now)
-    key = (catalog, user_id, n, offset)
-    kept: Given | None = memory.lately.get(key)
-    if kept is not None and kept.row == same and kept.in_force is in_force:
-        return kept.answer
-    live = Live.of(stored.live)
-    if stored.made is None:
-        return _of_guest(session, *key, (live, stored.rules_version, in_force))
-    listed = _listed(session, stored, live, Made.of(stored.made), in_force, user_id, offset + (n or DEFAULT_N))
-    if listed is None:
+        rules = rule_set.active(Composition.parse(composition_text).segment if composition_text else None, now)
+    key, stored = (catalog, user_id, n, offset), row[:-2]
+    cached: CachedList | None = cache.responses.get(key)
+    if cached is not None and cached.row == stored and cached.rules is rules:
+        return cached.response
+    live = LiveBatch.parse(live_text)
+    if composition_text is None:
+        return _popular(session, catalog, user_id, n, offset, (live, version, rules))
+    ranked = _ranked(session, row, live, rules, user_id, last)
+    if ranked is None:
         return None
-    listed.check(n, offset)
+    ranked.check_limits(n, offset)
     try:
-        items = listed.items(memory.known(live.batch), offset)
+        items = ranked.render_items(cache.items(live.key), offset)
     except KeyError:
-        known = memory.learn(session, live.batch, [*listed.item_ids, *(listed.reasons or ())])
-        if known is None:
+        fragments = cache.load_items(session, live.key, [*ranked.item_ids, *(ranked.reasons or ())])
+        if fragments is None:
             return None
-        items = listed.items(known, offset)
-    answer = Answer({"user_id": user_id, **listed.about(catalog)}, items)
-    memory.lately.put(key, Given(same, in_force, answer))
-    return answer
+        items = ranked.render_items(fragments, offset)
+    response = RenderedList({"user_id": user_id, **ranked.head(catalog)}, items)
+    cache.responses.put(key, CachedList(stored, rules, response))
+    return response
 
 
-def _of_guest(
-    session: Session,
+def _popular(
+    session: ReadSession,
     catalog: str,
     user_id: str,
     n: int | None,
     offset: int,
-    what_holds: tuple[Live, int, InForce | None],
-) -> Answer | None:
-    """All whom the batch does not know get the same items.
+    state: tuple[LiveBatch, int, ActiveRules | None],
+) -> RenderedList | None:
+    """The list of a user whom the batch does not know.
 
-    what_holds: with the version of the rules, also if there are none: if one comes before the second statement, what
-    that one finds is kept under a version that is over.
+    state: with the version of the rules, even if there are none. If a rule comes before the second statement, its
+    result is cached under a version that is over.
     """
-    key = (catalog, n, offset, *what_holds)
-    kept: OfGuests | None = session.memory.lately.get(key)
-    if kept is None:
+    cache: CatalogCache = session.cache
+    key = (catalog, n, offset, *state)
+    cached: CachedPopularList | None = cache.responses.get(key)
+    if cached is None:
         row = session.row("recommendations", user_id, offset + (n or DEFAULT_N))
         if row is None:
             return None
-        listed, known = Listed.of(row)
-        listed.check(n, offset)
-        kept = OfGuests(listed.about(catalog), listed.items(known, offset))
-        if (listed.batch_id, listed.computed_at) == what_holds[0].batch:
-            session.memory.lately.put(key, kept)
-    return Answer({"user_id": user_id, **kept.about}, kept.items)
+        ranked, items = RankedList.of(row)
+        ranked.check_limits(n, offset)
+        cached = CachedPopularList(ranked.head(catalog), ranked.render_items(items, offset))
+        if (ranked.batch_id, ranked.computed_at) == state[0].key:
+            cache.responses.put(key, cached)
+    return RenderedList({"user_id": user_id, **cached.head}, cached.items)
 
 
-def _listed(
-    session: Session, stored: Stored, live: Live, made: Made, in_force: InForce | None, user_id: str, n: int
-) -> Listed | None:
+def _ranked(
+    session: ReadSession, row: Row, live: LiveBatch, rules: ActiveRules | None, user_id: str, n: int
+) -> RankedList | None:
+    """The first n items of a stored list under the rules; None if SQL must answer."""
     n = min(n, live.top_n_served)
-    item_ids, scores, because = texts(stored.item_ids), texts(stored.scores), numbers(stored.because)
-    if in_force is None:
+    composition = Composition.parse(row[1])
+    item_ids, scores, because, reasons = texts(row[2]), texts(row[3]), integers(row[4]), texts(row[5])
+
+    def ranked(ids: list[str], scores: Sequence[float | str], sources: list[str], because: list[int]) -> RankedList:
+        batch = (live.batch_id, live.computed_at, live.model_version, live.top_n_served)
+        return RankedList(*batch, composition.source, ids, scores, sources, because or None, reasons)
+
+    if rules is None:
         item_ids = item_ids[:n]
-        return _as_listed(stored, live, made, item_ids, scores[:n], made.sources(len(item_ids)), because[:n])
+        return ranked(item_ids, scores[:n], composition.sources(len(item_ids)), because[:n])
     kept_out = None
-    if in_force.pins:
-        row = session.row("kept_out", user_id)
-        if row is None or row[:2] != live.batch:
+    if rules.pins:
+        seen = session.row("kept_out", user_id)
+        if seen is None or seen[:2] != live.key:
             return None
-        kept_out = row[2]
-    entries = applied(in_force, item_ids, kept_out, live.top_n_served, n)
+        kept_out = seen[2]
+    entries = apply_rules(rules, item_ids, kept_out, live.top_n_served, n)
     if entries is None:
         return None
-    sources = made.sources(len(item_ids))
-    scores_now: list[float | str] = []
-    sources_now, because_now = [], []
-    for at, _, source, score in entries:
-        if at is None or source is not None:
-            sources_now.append(source or "pinned")
-            scores_now.append(score or 0.0)
-        else:
-            sources_now.append(sources[at])
-            scores_now.append(scores[at])
-        because_now.append(because[at] if because and at is not None else 0)
-    ids_now = [item_id for _, item_id, _, _ in entries]
-    return _as_listed(stored, live, made, ids_now, scores_now, sources_now, because_now)
-
-
-def _as_listed(
-    stored: Stored,
-    live: Live,
-    made: Made,
-    item_ids: list[str],
-    scores: Sequence[float | str],
-    sources: list[str],
-    because: list[int],
-) -> Listed:
-    return Listed(
-        live.batch_id, live.computed_at, live.model_version, live.top_n_served, made.source,
-        item_ids, scores, sources, because or None, texts(stored.reasons),
-    )  # fmt: skip
+    sources = composition.sources(len(item_ids))
+    return ranked(
+        [item_id for _, item_id, _, _ in entries],
+        [
+            scores[index] if index is not None and source is None else score or 0.0
+            for index, _, source, score in entries
+        ],
+        [
+            sources[index] if index is not None and source is None else source or "pinned"
+            for index, _, source, _ in entries
+        ],
+        [because[index] if because and index is not None else 0 for index, _, _, _ in entries],
+    )

@@ -1,7 +1,6 @@
-"""The kinds of list the product serves, as the HTTP contract has them.
+"""The kinds of list, as the HTTP contract has them.
 
-Each is read by one statement, so what an answer says about its batch is true of all of it. The page shows the very
-answers that programs get.
+Each is read by one statement, so that all of an answer is from one batch. The pages show the answers that programs get.
 """
 
 from typing import NamedTuple
@@ -9,16 +8,16 @@ from typing import NamedTuple
 from webapp.api.errors import NotFound, Unavailable
 from webapp.api.parameters import DEFAULT_N
 from webapp.lists.from_memory import from_memory
-from webapp.lists.rendering import Answer, Known, Listed
+from webapp.lists.rendering import ItemFragments, RankedList, RenderedList
 from webapp.postgres.connection import Row
-from webapp.postgres.connection_pool import Session
+from webapp.postgres.read_session import ReadSession
 
 
-class Wish(NamedTuple):
-    """How a user's list is wanted, other than as it is.
+class ListOptions(NamedTuple):
+    """What a request may ask of a user's list.
 
-    exclude: ids of items; category: only items of this one; prefer: categories that come first for a user the batch
-    does not know.
+    exclude: item ids; category: only its items; prefer: categories that come first for a user whom the batch does not
+    know.
     """
 
     offset: int = 0
@@ -27,88 +26,95 @@ class Wish(NamedTuple):
     prefer: tuple[str, ...] = ()
 
     @property
-    def narrows(self) -> bool:
-        """Whether more is wanted than a part of the list."""
+    def narrow(self) -> bool:
+        """Whether the result is other than a part of the stored list."""
         return bool(self.exclude or self.prefer or self.category is not None)
 
 
-PLAIN = Wish()
+DEFAULT_OPTIONS = ListOptions()
 
 
-def recommendations(session: Session, catalog: str, user_id: str, n: int | None = None, wish: Wish = PLAIN) -> Answer:
-    """A user's list, or the popular one (`source` says so) for a user the live batch does not know."""
-    asked = n or DEFAULT_N
-    if not wish.narrows:
-        if (answer := from_memory(session, catalog, user_id, n, wish.offset)) is not None:
-            return answer
-        row = session.row("recommendations", user_id, wish.offset + asked)
+def recommendations(
+    session: ReadSession, catalog: str, user_id: str, n: int | None = None, options: ListOptions = DEFAULT_OPTIONS
+) -> RenderedList:
+    """A user's list, or the popular one (`source` says so) for a user whom the live batch does not know."""
+    n_items = n or DEFAULT_N
+    offset, exclude, category, prefer = options
+    if not options.narrow:
+        if (response := from_memory(session, catalog, user_id, n, offset)) is not None:
+            return response
+        row = session.row("recommendations", user_id, offset + n_items)
     else:
-        row = session.row("narrowed", user_id, asked, wish.offset, list(wish.exclude), wish.category, list(wish.prefer))
-    listed, known = _found(row, catalog)
-    listed.check(n, wish.offset)
-    if wish.category is not None and not listed.item_ids and session.row("category", wish.category) is None:
+        row = session.row("narrowed", user_id, n_items, offset, list(exclude), category, list(prefer))
+    ranked, items = _ranked(row, catalog)
+    ranked.check_limits(n, offset)
+    if category is not None and not ranked.item_ids and session.row("category", category) is None:
         raise _unknown_category()
-    items = listed.items(known, first=wish.offset + 1) if wish.narrows else listed.items(known, skipped=wish.offset)
-    return Answer({"user_id": user_id, **listed.about(catalog)}, items)
+    rendered = (
+        ranked.render_items(items, first_rank=offset + 1) if options.narrow else ranked.render_items(items, offset)
+    )
+    return RenderedList({"user_id": user_id, **ranked.head(catalog)}, rendered)
 
 
-def recommendations_of_many(session: Session, catalog: str, user_ids: list[str], n: int | None = None) -> list[Answer]:
-    """For each user, in order, what `recommendations` answers; all of one batch."""
+def recommendations_of_many(
+    session: ReadSession, catalog: str, user_ids: list[str], n: int | None = None
+) -> list[RenderedList]:
+    """What `recommendations` answers for each user, in order; all of one batch."""
     *rows, last = session.rows("many", sorted(set(user_ids)), n or DEFAULT_N)
     if not rows:
         raise _nothing_published(catalog)
-    lists = {user_id: Listed(*row[: -Known.N_COLUMNS]) for user_id, *row in rows}
-    known = Known()
-    asked = [item_id for listed in lists.values() for item_id in (*listed.item_ids, *(listed.reasons or ()))]
-    known.learn(asked, *last[-Known.N_COLUMNS :])
-    answers = {}
-    for user_id, listed in lists.items():
-        listed.check(n)
-        answers[user_id] = (listed.about(catalog), listed.items(known))
-    found = ((user_id, *(answers.get(user_id) or answers[None])) for user_id in user_ids)
-    return [Answer({"user_id": user_id, **about}, items) for user_id, about, items in found]
+    lists = {user_id: RankedList(*row[: -ItemFragments.N_COLUMNS]) for user_id, *row in rows}
+    items = ItemFragments()
+    item_ids = [item_id for ranked in lists.values() for item_id in (*ranked.item_ids, *(ranked.reasons or ()))]
+    items.add(item_ids, *last[-ItemFragments.N_COLUMNS :])
+    rendered = {}
+    for user_id, ranked in lists.items():
+        ranked.check_limits(n)
+        rendered[user_id] = (ranked.head(catalog), ranked.render_items(items))
+    by_user = ((user_id, *(rendered.get(user_id) or rendered[None])) for user_id in user_ids)
+    return [RenderedList({"user_id": user_id, **head}, array) for user_id, head, array in by_user]
 
 
-def similar(session: Session, catalog: str, item_id: str, n: int | None = None) -> Answer:
-    """The items that resemble one; none for an item too new to resemble any, `NotFound` for one there is not."""
+def similar(session: ReadSession, catalog: str, item_id: str, n: int | None = None) -> RenderedList:
+    """The items similar to one, none for a very new item; `NotFound` for an unknown one."""
     row = session.row("similar", item_id, n or DEFAULT_N)
     if row is None:
         _check_published(session, catalog)
         raise NotFound("unknown_item", "The live batch has no such item")
-    listed, known = Listed.of(row)
-    listed.check(n)
-    about = {"item_id": item_id, "title": known.title(item_id), **listed.about(catalog)}
-    return Answer(about, listed.items(known))
+    ranked, items = RankedList.of(row)
+    ranked.check_limits(n)
+    head = {"item_id": item_id, "title": items.title(item_id), **ranked.head(catalog)}
+    return RenderedList(head, ranked.render_items(items))
 
 
 def popular(
-    session: Session, catalog: str, category: str | None = None, n: int | None = None, *, segment: str | None = None
-) -> Answer:
-    """What is popular, overall, in a category or in a segment of the users; `NotFound` for one there is not."""
+    session: ReadSession, catalog: str, category: str | None = None, n: int | None = None, *, segment: str | None = None
+) -> RenderedList:
+    """The popular list of all, of a category or of a segment of the users; `NotFound` for an unknown one."""
     kind = f"category:{category}" if category is not None else "all" if segment is None else f"segment:{segment}"
     row = session.row("popular", kind, n or DEFAULT_N)
     if row is None:
         _check_published(session, catalog)
         raise _unknown_category()
-    listed, known = Listed.of(row)
-    listed.check(n)
-    return Answer({"category": category, **listed.about(catalog)}, listed.items(known))
+    ranked, items = RankedList.of(row)
+    ranked.check_limits(n)
+    return RenderedList({"category": category, **ranked.head(catalog)}, ranked.render_items(items))
 
 
-def basket(session: Session, catalog: str, item_ids: list[str], n: int | None = None) -> Answer:
+def basket(session: ReadSession, catalog: str, item_ids: list[str], n: int | None = None) -> RenderedList:
     """What goes with all items of a basket, then what is popular; `source` is popular if nothing goes with them."""
-    listed, known = _found(session.row("basket", item_ids, n or DEFAULT_N), catalog)
-    listed.check(n)
-    return Answer({"item_ids": item_ids, **listed.about(catalog)}, listed.items(known))
+    ranked, items = _ranked(session.row("basket", item_ids, n or DEFAULT_N), catalog)
+    ranked.check_limits(n)
+    return RenderedList({"item_ids": item_ids, **ranked.head(catalog)}, ranked.render_items(items))
 
 
-def _found(row: Row | None, catalog: str) -> tuple[Listed, Known]:
+def _ranked(row: Row | None, catalog: str) -> tuple[RankedList, ItemFragments]:
     if row is None:
         raise _nothing_published(catalog)
-    return Listed.of(row)
+    return RankedList.of(row)
 
 
-def _check_published(session: Session, catalog: str) -> None:
+def _check_published(session: ReadSession, catalog: str) -> None:
     if session.row("live") is None:
         raise _nothing_published(catalog)
 

@@ -1,21 +1,18 @@
-"""The page: find a customer, see what they bought lately and what we would show them.
-
-Everything works by plain links and one form; `static/page.js` only adds suggestions while one types.
-"""
+"""The start page: find a customer, see what they bought and what they would be shown; an item and its similar ones."""
 
 import random
 from collections import Counter
-from typing import Any
 
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from webapp.api.parameters import DEFAULT_N, an_id, query
+from webapp.api.parameters import DEFAULT_N, query, read_id
 from webapp.lists import lookup
 from webapp.pages.changes import of_customer
-from webapp.pages.page_context import around_all, details, opened
-from webapp.pages.page_context import live as live_batch
-from webapp.postgres.connection_pool import Session, database
+from webapp.pages.page_context import Record, catalog_page, item_details, live_batch, records, site_context
+from webapp.postgres.connection_pool import connection_pool
+from webapp.postgres.read_session import ReadSession
+from webapp.settings import current_settings
 
 blueprint = Blueprint("page", __name__)
 
@@ -28,75 +25,75 @@ N_CATEGORIES = 12
 
 @blueprint.get("/")
 def index() -> Response | str:
-    """One address for the page, so that any id can be linked to."""
-    asked = query("catalog", "user_id", "item_id", "surprise", "category", "segment")
-    values = {name: value for name, value in asked.items() if value}
-    frame = around_all()
-    catalogs = frame["catalogs"]
+    """One address for all of it, so that any id can be linked to."""
+    parameters = query("catalog", "user_id", "item_id", "surprise", "category", "segment")
+    values = {name: value for name, value in parameters.items() if value}
+    context = site_context()
+    catalogs = context["catalogs"]
     if not catalogs:
-        return render_template("no_catalog.html", **frame)
+        return render_template("no_catalog.html", **context)
     catalog = values.get("catalog") or (next(iter(catalogs)) if len(catalogs) == 1 else None)
     if catalog is None:
-        return render_template("choose.html", live=_live_batches(catalogs), **frame)
+        return render_template("choose.html", live=_live_batches(catalogs), **context)
 
-    with opened(catalog, frame, "customers") as (session, frame):
-        if frame["batch"] is None:
-            return render_template("not_published.html", **frame)
+    with catalog_page(catalog, context, "customers") as (session, context):
+        if context["batch"] is None:
+            return render_template("not_published.html", **context)
         if "surprise" in values:
-            return _surprise(session, catalog, frame["batch"])
+            return _surprise(session, catalog, context["batch"])
         if "item_id" in values:
-            return _item(session, frame, an_id("item_id", values["item_id"]), values.get("user_id"))
+            return _item(session, context, read_id("item_id", values["item_id"]), values.get("user_id"))
         if "user_id" in values:
-            return _customer(session, frame, an_id("user_id", values["user_id"]), values.get("category"))
-        return _landing(session, frame, values)
+            return _customer(session, context, read_id("user_id", values["user_id"]), values.get("category"))
+        return _landing(session, context, values)
 
 
 @blueprint.get("/customers")
 def customers() -> str:
-    """The suggestions for what was typed so far, as a fragment of the page."""
+    """Suggestions for what was typed so far, as a fragment of HTML."""
     values = query("catalog", "user_id")
-    prefix = an_id("user_id", values.get("user_id"))
+    prefix = read_id("user_id", values.get("user_id"))
     catalog = values.get("catalog", "")
-    with database().session(an_id("catalog", catalog)) as session:
+    with connection_pool().session(read_id("catalog", catalog)) as session:
         return render_template("_suggestions.html", catalog=catalog, matches=_matches(session, prefix))
 
 
-def _landing(session: Session, frame: dict[str, Any], values: dict[str, str]) -> str:
-    # Drawn by the batch id: the same few customers for everyone until the next night.
-    samples = _some_customers(session, frame["batch"], 6, among=2_000, draw=random.Random(frame["batch"]["batch_id"]))
-    category, segment = (an_id(name, values[name]) if name in values else None for name in ("category", "segment"))
-    n = min(12, frame["batch"]["top_n_served"])
-    answer = lookup.popular(session, frame["catalog"], category, n, segment=segment).read()
+def _landing(session: ReadSession, context: Record, values: dict[str, str]) -> str:
+    # Seeded by the batch id: the same few customers for everyone until the next night.
+    random_of_batch = random.Random(context["batch"]["batch_id"])
+    category, segment = (read_id(name, values[name]) if name in values else None for name in ("category", "segment"))
+    n = min(12, context["batch"]["top_n_served"])
+    answer = lookup.popular(session, context["catalog"], category, n, segment=segment).to_dict()
     return render_template(
         "landing.html",
         answer=answer,
         category=category,
         segment=segment,
         segments=[row[0].partition(":")[::2] for row in session.rows("segments", N_SEGMENTS)],
-        details=details(session, answer["items"]),
-        samples=samples,
-        **frame,
+        details=item_details(session, answer["items"]),
+        samples=_some_customers(session, context["batch"], 6, among=2_000, draw=random_of_batch),
+        **context,
     )
 
 
-def _customer(session: Session, frame: dict[str, Any], user_id: str, category: str | None) -> str:
-    # All that is served, once: the page shows the first of it, counts its categories, and compares the whole of it.
-    served = frame["batch"]["top_n_served"]
-    answer = lookup.recommendations(session, frame["catalog"], user_id, served).read()
-    history = [{"item_id": row[0], "occurred_at": row[1]} for row in session.rows("history", user_id, N_HISTORY)]
-    # The id itself is the only one from user_id on and before user_id + U+0001.
+def _customer(session: ReadSession, context: Record, user_id: str, category: str | None) -> str:
+    # The whole served list, once: the page shows its first items, counts its categories, and compares all of it.
+    served = context["batch"]["top_n_served"]
+    answer = lookup.recommendations(session, context["catalog"], user_id, served).to_dict()
+    history = records(session, ("item_id", "occurred_at"), "history", user_id, N_HISTORY)
+    # The range from user_id up to user_id + U+0001 holds no other id.
     known = bool(session.rows("customers", user_id, user_id + "\x01", 1))
-    about = details(session, answer["items"] + history)
+    details = item_details(session, answer["items"] + history)
     categories = Counter(
-        one for item in answer["items"] for one in about.get(item["item_id"], {}).get("categories") or ()
+        name for item in answer["items"] for name in details.get(item["item_id"], {}).get("categories") or ()
     )
     shown = min(DEFAULT_N, served)
     if category is None:
         items = answer["items"][:shown]
     else:
-        only = lookup.recommendations(session, frame["catalog"], user_id, shown, lookup.Wish(category=category))
-        items = only.read()["items"]
-        about |= details(session, items)
+        options = lookup.ListOptions(category=category)
+        items = lookup.recommendations(session, context["catalog"], user_id, shown, options).to_dict()["items"]
+        details |= item_details(session, items)
     changes = of_customer(session, user_id, answer["items"], shown) if known and category is None else None
     return render_template(
         "customer.html",
@@ -105,42 +102,41 @@ def _customer(session: Session, frame: dict[str, Any], user_id: str, category: s
         history=history,
         known=known,
         matches=[] if known else _matches(session, user_id),
-        details=about,
+        details=details,
         category=category,
         categories=categories.most_common(N_CATEGORIES),
         changes=changes if changes and changes["live_batch_id"] == answer["batch_id"] else None,
-        **frame,
+        **context,
     )
 
 
-def _item(session: Session, frame: dict[str, Any], item_id: str, user_id: str | None) -> str:
-    answer = lookup.similar(session, frame["catalog"], item_id).read()
-    about = details(session, [answer, *answer["items"]])
+def _item(session: ReadSession, context: Record, item_id: str, user_id: str | None) -> str:
+    answer = lookup.similar(session, context["catalog"], item_id).to_dict()
+    details = item_details(session, [answer, *answer["items"]])
     return render_template(
-        "item.html", item_id=item_id, user_id=user_id, item=about[item_id], answer=answer, details=about, **frame
+        "item.html", item_id=item_id, user_id=user_id, item=details[item_id], answer=answer, details=details, **context
     )
 
 
-def _surprise(session: Session, catalog: str, batch: dict[str, Any]) -> Response:
-    found = _some_customers(session, batch, 1, among=5_000, draw=random.Random())
-    return redirect(url_for("page.index", catalog=catalog, user_id=found[0] if found else None), 303)
+def _surprise(session: ReadSession, catalog: str, batch: Record) -> Response:
+    user_id = next(iter(_some_customers(session, batch, 1, among=5_000, draw=random.Random())), None)
+    return redirect(url_for("page.index", catalog=catalog, user_id=user_id), 303)
 
 
-def _some_customers(session: Session, batch: dict[str, Any], count: int, among: int, draw: random.Random) -> list[str]:
-    """A few customers drawn from the first ones: counting further would cost a large shop more than it surprises."""
-    places = range(1, min(batch["n_users"], among) + 1)
-    drawn = draw.sample(places, min(count, len(places)))
+def _some_customers(session: ReadSession, batch: Record, count: int, among: int, draw: random.Random) -> list[str]:
+    """A few random customers of the first `among`: to count further would take a large shop too long."""
+    positions = range(1, min(batch["n_users"], among) + 1)
+    drawn = draw.sample(positions, min(count, len(positions)))
     return [row[0] for row in session.rows("customers_at", drawn, max(drawn, default=0))]
 
 
-def _matches(session: Session, prefix: str) -> list[dict[str, Any]]:
-    rows = session.rows("customers", prefix, prefix + LAST_CHARACTER, N_SUGGESTIONS)
-    return [{"user_id": row[0], "last_seen": row[1]} for row in rows]
+def _matches(session: ReadSession, prefix: str) -> list[Record]:
+    return records(session, ("user_id", "last_seen"), "customers", prefix, prefix + LAST_CHARACTER, N_SUGGESTIONS)
 
 
-def _live_batches(catalogs: dict[str, str]) -> dict[str, dict[str, Any] | None]:
-    found = {}
+def _live_batches(catalogs: dict[str, str]) -> dict[str, Record | None]:
+    batches = {}
     for catalog in catalogs:
-        with database().session(catalog, database().settings.page_timeout_ms) as session:
-            found[catalog] = live_batch(session)
-    return found
+        with connection_pool().session(catalog, current_settings().page_timeout_ms) as session:
+            batches[catalog] = live_batch(session)
+    return batches

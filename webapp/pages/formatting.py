@@ -1,4 +1,4 @@
-"""How the page says things: ages, dates, prices, sources. No data is altered, only shown."""
+"""Filters and labels of the templates: ages, dates, numbers, and the names of sources and steps as people read them."""
 
 import zlib
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp.pages.placeholder_image import cover
+from webapp.pages.placeholder_image import placeholder_image
 
 SOURCES = {
     "als": ("Personal", "als: from this customer's own taste"),
@@ -31,7 +31,7 @@ STEPS = {
     "publish": "publishing",
     "report": "writing the report",
 }
-"""The steps of a night in order, as people read them."""
+"""The steps of a night, in order."""
 ACTIONS = {"publish": "Published", "roll_back": "Rolled back", "promote": "Promoted by hand"}
 HUES = 10
 
@@ -72,7 +72,7 @@ def signed(value: float) -> str:
 
 
 def change(value: float | None) -> str:
-    """`+12.3%`, `−4.0%`; nothing where there is none."""
+    """`+12.3%`, `−4.0%`; empty for None."""
     return "" if value is None else f"{signed(100 * value)}%"
 
 
@@ -94,22 +94,24 @@ def price(value: float) -> str:
 
 
 def hue(text: str) -> int:
-    """Which of the card colours: the same for the same text, everywhere."""
+    """The colour of a card, by number: the same for the same text."""
     return zlib.crc32(text.encode()) % HUES
 
 
 def install(app: Flask) -> None:
-    """Give the templates these words."""
+    """Add filters and labels to the templates."""
     digests: dict[str, str] = {}
 
     def asset(name: str) -> str:
         if name not in digests:
             digests[name] = sha256((Path(app.static_folder or "") / name).read_bytes()).hexdigest()[:12]
-        # By hand: the page that says that a Host header makes no sense is rendered where no address can be built.
+        # Without url_for: the error page of an invalid Host header is rendered where no URL can be built.
         return f"/static/{name}?v={digests[name]}"
 
-    app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue, cover=cover)
-    app.jinja_env.filters.update(share=share, change=change, signed=signed, duration=duration)
+    app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue)
+    app.jinja_env.filters.update(
+        share=share, change=change, signed=signed, duration=duration, placeholder_image=placeholder_image
+    )
     app.jinja_env.globals.update(
         asset=asset, SOURCES=SOURCES, STEPS=STEPS, ACTIONS=ACTIONS, now=lambda: datetime.now(UTC)
     )

@@ -1,47 +1,56 @@
-"""What every page of a catalog begins with: which catalogs there are, which one it is about, and what is live in it."""
+"""The context of a page's template: the catalogs, the catalog of the page, and its live batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from webapp.api.errors import NotFound
-from webapp.postgres.connection_pool import Session, database
+from webapp.postgres.connection_pool import connection_pool
+from webapp.postgres.read_session import ReadSession
+from webapp.settings import current_settings
 
-Frame = dict[str, Any]
+Record = dict[str, Any]
+
+BATCH = (
+    "batch_id", "as_of", "computed_at", "model_version",
+    "n_users", "n_items", "n_interactions", "top_n_served", "has_report",
+)  # fmt: skip
+ITEM = ("item_id", "title", "categories", "price", "available", "n_users", "url")
 
 
-def around_all() -> Frame:
-    """What is around a page of no catalog in particular."""
-    settings = database().settings
-    return {"catalogs": database().catalogs(settings.page_timeout_ms), "airflow_url": settings.airflow_url}
+def site_context() -> Record:
+    """The context of a page that belongs to no catalog."""
+    settings = current_settings()
+    return {"catalogs": connection_pool().catalogs(settings.page_timeout_ms), "airflow_url": settings.airflow_url}
 
 
 @contextmanager
-def opened(catalog: str | None, frame: Frame, here: str, *, whole: bool = False) -> Iterator[tuple[Session, Frame]]:
-    """A session on a catalog, and the frame of a page of it; `here` names the page in the navigation.
+def catalog_page(
+    catalog: str | None, context: Record, page: str, *, long: bool = False
+) -> Iterator[tuple[ReadSession, Record]]:
+    """A session on a catalog, and the context of a page of it; `page` is its name in the navigation.
 
-    whole: it looks at a whole batch or at many nights, which may take longer than one list.
-    Raises `NotFound` for a catalog there is not. The frame's batch is None while nothing is published.
+    long: a statement looks at a whole batch or at many nights, and may take longer than one for a list.
+    Raises `NotFound` for an unknown catalog. The context's batch is None while nothing is published.
     """
-    if catalog is None or catalog not in frame["catalogs"]:
+    if catalog is None or catalog not in context["catalogs"]:
         raise NotFound("unknown_catalog", "There is no such catalog")
-    with database().session(catalog, database().settings.page_timeout_ms, patiently=whole) as session:
-        about = {"catalog": catalog, "description": frame["catalogs"][catalog], "here": here}
-        yield session, frame | about | {"batch": live(session)}
+    with connection_pool().session(catalog, current_settings().page_timeout_ms, long=long) as session:
+        of_catalog = {"catalog": catalog, "description": context["catalogs"][catalog], "page": page}
+        yield session, context | of_catalog | {"batch": live_batch(session)}
 
 
-def live(session: Session) -> dict[str, Any] | None:
+def records(session: ReadSession, columns: tuple[str, ...], statement: str, *parameters: object) -> list[Record]:
+    """The rows of a statement as dictionaries."""
+    return [dict(zip(columns, row, strict=True)) for row in session.rows(statement, *parameters)]
+
+
+def live_batch(session: ReadSession) -> Record | None:
     """The live batch, or None while nothing is published."""
-    names = (
-        "batch_id", "as_of", "computed_at", "model_version",
-        "n_users", "n_items", "n_interactions", "top_n_served", "has_report",
-    )  # fmt: skip
-    row = session.row("live")
-    return dict(zip(names, row, strict=True)) if row else None
+    return next(iter(records(session, BATCH, "live")), None)
 
 
-def details(session: Session, items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def item_details(session: ReadSession, items: list[Record]) -> dict[str, Record]:
     """What the live batch knows of items, by item_id."""
-    rows = session.rows("details", sorted({item["item_id"] for item in items}))
-    names = ("title", "categories", "price", "available", "n_users", "url")
-    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+    item_ids = sorted({item["item_id"] for item in items})
+    return {item["item_id"]: item for item in records(session, ITEM, "details", item_ids)}

@@ -1,14 +1,15 @@
-"""The report of a night, or of a search for a better recipe, as that wrote it."""
+"""The HTML report of a night, or of a search for a better recipe, as it was written."""
 
 from flask import Blueprint, Response
 
 from webapp.api.errors import NotFound
 from webapp.api.operations import HTML, operation
-from webapp.postgres.connection_pool import database
+from webapp.postgres.connection_pool import connection_pool
+from webapp.settings import current_settings
 
 blueprint = Blueprint("reports", __name__)
 
-# The report is one self-contained file, so its style is inline and its plots are data; it may run nothing.
+# The report is one self-contained file: its style is inline and its plots are data. It may run no script.
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -19,7 +20,7 @@ REPORT_POLICY = (
 @operation("The report of a night", media=HTML)
 def report(catalog: str, batch_id: str) -> Response:
     """The HTML of one night's report."""
-    with database().session(catalog, database().settings.page_timeout_ms) as session:
+    with connection_pool().session(catalog, current_settings().page_timeout_ms) as session:
         row = session.row("report", batch_id)
     if row is None:
         raise NotFound("unknown_report", "There is no report of such a batch")

@@ -1,4 +1,4 @@
-"""The page of rules: what is blocked, pinned, boosted or capped by hand, on top of the finished lists."""
+"""The page of rules: which items are blocked, pinned, boosted or capped by hand, on top of the finished lists."""
 
 from datetime import datetime
 from typing import Any
@@ -9,22 +9,23 @@ from werkzeug.wrappers import Response
 
 from webapp.access.operators import operator_name, operator_required
 from webapp.api.errors import Refused
-from webapp.api.parameters import an_id, query
-from webapp.pages.page_context import around_all, details, opened
-from webapp.postgres.connection_pool import Session
-from webapp.postgres.editor import change, offered
+from webapp.api.parameters import query, read_id
+from webapp.pages.page_context import catalog_page, item_details, records, site_context
+from webapp.postgres import editor
+from webapp.postgres.read_session import ReadSession
 
 blueprint = Blueprint("rules", __name__)
 
 HTML = "text/html; charset=utf-8"
 N_RULES = 200
-N_TRIED, TRY_TIMEOUT_MS = 200, 4_500
+N_PREVIEW_LISTS, PREVIEW_TIMEOUT_MS = 200, 4_500
+"""Applying rules to a list takes a millisecond, so 200 lists are what a person waits for; the command looks at more."""
 RULE = (
     "rule_id", "kind", "item_id", "title", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at",
-    "author", "note", "created_at", "removed_at", "removed_by", "in_force",
+    "author", "note", "created_at", "removed_at", "removed_by", "active",
 )  # fmt: skip
-FOR_ALL = ("kind", "segment", "starts_at", "ends_at", "note")
-OF_KIND = {
+COMMON_FIELDS = ("kind", "segment", "starts_at", "ends_at", "note")
+FIELDS_OF_KIND = {
     "block": ("item_id", "category"),
     "out_of_stock": ("item_id", "category"),
     "expire": ("item_id", "category"),
@@ -32,7 +33,7 @@ OF_KIND = {
     "boost": ("item_id", "category", "factor"),
     "cap": ("category", "at_most"),
 }
-"""The fields of the form that count for a kind; the form shows no others."""
+"""The other fields of the form, by the kind of rule; the form shows no others."""
 NUMBERS = {"place": int, "at_most": int, "factor": float}
 TIMES = ("starts_at", "ends_at")
 
@@ -40,75 +41,70 @@ TIMES = ("starts_at", "ends_at")
 @blueprint.get("/rules")
 @operator_required
 def rules() -> str:
-    """The rules of a catalog, and a form for one more; it may be about an item already."""
+    """The rules of a catalog, and a form for a new one; the address may fill in an item or a category."""
     values = query("catalog", "item_id", "category")
-    given = {"kind": "pin" if "item_id" in values else "block"} | values
-    return _page(an_id("catalog", given.pop("catalog", None)), given)
+    form = {"kind": "pin" if "item_id" in values else "block"} | values
+    return _page(read_id("catalog", form.pop("catalog", None)), form)
 
 
 @blueprint.post("/rules")
 @operator_required
 def add() -> Response | str:
-    """Try what was filled in, or add it; what cannot be is said above the form, which keeps its content."""
+    """Preview the rule of the form, or add it; an error is shown above the form, which keeps its content."""
     query()
-    catalog, given = _asked(), {name: value.strip() for name, value in request.form.items()}
+    catalog, form = _catalog(), {name: value.strip() for name, value in request.form.items()}
     try:
-        rule = _rule(given)
-        if given.get("do") == "try":
-            return _page(catalog, given, tried=_tried(catalog, rule))
-        change(catalog, "add_rule", rule)
+        rule = _rule(form)
+        if form.get("do") == "try":
+            preview = editor.call(catalog, "try_rule", rule, N_PREVIEW_LISTS, timeout_ms=PREVIEW_TIMEOUT_MS)
+            return _page(catalog, form, preview)
+        editor.call(catalog, "add_rule", rule)
     except Refused as error:
-        return Response(_page(catalog, given, wrong=error.message), error.status, content_type=HTML)
+        return Response(_page(catalog, form, error=error.message), error.status, content_type=HTML)
     return redirect(url_for("rules.rules", catalog=catalog), 303)
 
 
 @blueprint.post("/rules/undo")
 @operator_required
 def undo() -> Response:
-    """Remove a rule; it stays in the list and can be put back."""
+    """Remove a rule; it stays in the list and can be restored."""
     query()
-    change(_asked(), "remove_rule", _number("rule_id"), operator_name())
-    return redirect(url_for("rules.rules", catalog=_asked()), 303)
+    editor.call(_catalog(), "remove_rule", _number("rule_id"), operator_name())
+    return redirect(url_for("rules.rules", catalog=_catalog()), 303)
 
 
 @blueprint.post("/rules/restore")
 @operator_required
 def restore() -> Response:
-    """Put a removed rule back."""
+    """Restore a removed rule."""
     query()
-    change(_asked(), "restore_rule", _number("rule_id"), operator_name())
-    return redirect(url_for("rules.rules", catalog=_asked()), 303)
+    editor.call(_catalog(), "restore_rule", _number("rule_id"), operator_name())
+    return redirect(url_for("rules.rules", catalog=_catalog()), 303)
 
 
-def _page(catalog: str, given: dict[str, str], tried: dict[str, Any] | None = None, wrong: str | None = None) -> str:
-    with opened(catalog, around_all(), "rules") as (session, frame):
-        found = [dict(zip(RULE, row, strict=True)) for row in session.rows("rules", N_RULES)]
+def _page(catalog: str, form: dict[str, str], preview: dict[str, Any] | None = None, error: str | None = None) -> str:
+    with catalog_page(catalog, site_context(), "rules") as (session, context):
+        every = records(session, RULE, "rules", N_RULES)
         return render_template(
             "rules.html",
-            rules=[rule for rule in found if not rule["removed_at"]],
-            removed=[rule for rule in found if rule["removed_at"]],
-            given=given,
-            tried=tried,
-            titles=_titles(session, tried) if tried else {},
-            wrong=wrong,
-            offered=offered(),
-            **frame,
+            rules=[rule for rule in every if not rule["removed_at"]],
+            removed=[rule for rule in every if rule["removed_at"]],
+            form=form,
+            preview=preview,
+            titles=_titles(session, preview) if preview else {},
+            error=error,
+            can_edit=editor.can_edit(),
+            **context,
         )
 
 
-def _tried(catalog: str, rule: str) -> dict[str, Any]:
-    # Applying rules to a list takes a millisecond, so 200 lists are what a person waits for; the command looks at more.
-    found: dict[str, Any] = change(catalog, "try_rule", rule, N_TRIED, timeout_ms=TRY_TIMEOUT_MS)[0][0]
-    return found
+def _titles(session: ReadSession, preview: dict[str, Any]) -> dict[str, str | None]:
+    details = item_details(session, preview["winners"] + preview["losers"])
+    return {item_id: item["title"] for item_id, item in details.items()}
 
 
-def _titles(session: Session, tried: dict[str, Any]) -> dict[str, str | None]:
-    found = details(session, tried["winners"] + tried["losers"])
-    return {item_id: about["title"] for item_id, about in found.items()}
-
-
-def _asked() -> str:
-    return an_id("catalog", request.form.get("catalog"))
+def _catalog() -> str:
+    return read_id("catalog", request.form.get("catalog"))
 
 
 def _number(name: str) -> int:
@@ -118,17 +114,14 @@ def _number(name: str) -> int:
     return int(text)
 
 
-def _rule(given: dict[str, str]) -> str:
-    """The form as `add_rule` takes it; `Refused` for a number or a time that is none, the rest it says itself."""
-    kind = given.get("kind", "")
-    if kind not in OF_KIND:
-        raise Refused("bad_kind", f"kind must be one of {', '.join(OF_KIND)}")
-    rule: dict[str, Any] = {"author": operator_name()}
-    for name in (*FOR_ALL, *OF_KIND[kind]):
-        text = given.get(name)
-        if text:
-            rule[name] = _value(name, text)
-    return orjson.dumps(rule).decode()
+def _rule(form: dict[str, str]) -> str:
+    """The form as JSON for `add_rule`, which checks the rest. Raises `Refused` for a wrong kind, number or time."""
+    kind = form.get("kind", "")
+    if kind not in FIELDS_OF_KIND:
+        raise Refused("bad_kind", f"kind must be one of {', '.join(FIELDS_OF_KIND)}")
+    fields = (*COMMON_FIELDS, *FIELDS_OF_KIND[kind])
+    values = {name: _value(name, text) for name in fields if (text := form.get(name))}
+    return orjson.dumps({"author": operator_name(), **values}).decode()
 
 
 def _value(name: str, text: str) -> Any:
@@ -137,5 +130,5 @@ def _value(name: str, text: str) -> Any:
             return f"{datetime.fromisoformat(text).replace(tzinfo=None).isoformat()}Z"
         return NUMBERS[name](text) if name in NUMBERS else text
     except ValueError:
-        what = "a date and a time" if name in TIMES else "a number"
-        raise Refused("bad_value", f"{name.replace('_', ' ')} must be {what}, not {text[:40]}") from None
+        expected = "a date and a time" if name in TIMES else "a number"
+        raise Refused("bad_value", f"{name.replace('_', ' ')} must be {expected}, not {text[:40]}") from None

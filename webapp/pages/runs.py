@@ -1,19 +1,16 @@
-"""The run page: what the nights did, what the running one does, what is live, and the way back."""
+"""The page of nights: what they did, what the running one does, what is live, and rolling back."""
 
 from datetime import datetime
-from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.access.operators import operator_name, operator_required
-from webapp.api.parameters import an_id, query
+from webapp.api.parameters import query, read_id
 from webapp.pages import plots
 from webapp.pages.formatting import STEPS
-from webapp.pages.page_context import around_all, opened
-from webapp.pages.plots import Value
-from webapp.postgres.connection_pool import Session
-from webapp.postgres.editor import change, offered
+from webapp.pages.page_context import Record, catalog_page, records, site_context
+from webapp.postgres import editor
 
 blueprint = Blueprint("runs", __name__)
 
@@ -33,50 +30,50 @@ DRIFT = ("batch_id", "feature", "value", "threshold", "compared_with")
 @blueprint.get("/runs")
 def nights() -> str:
     """The last nights of a catalog."""
-    return _page(an_id("catalog", query("catalog").get("catalog")))
+    return _page(read_id("catalog", query("catalog").get("catalog")))
 
 
 @blueprint.post("/runs/roll-back")
 @operator_required
 def roll_back() -> Response:
-    """Put an earlier batch in charge; the log says who and why."""
+    """Roll back to an earlier batch; the log has who did it and why."""
     query()
     catalog, batch_id, why = (request.form.get(name, "").strip() for name in ("catalog", "batch_id", "why"))
     if not why or request.form.get("sure") != "yes":
-        page = _page(an_id("catalog", catalog), "Say why, and that you are sure")
+        page = _page(read_id("catalog", catalog), "Say why, and that you are sure")
         return Response(page, 400, content_type="text/html; charset=utf-8")
-    change(an_id("catalog", catalog), "roll_back", an_id("batch_id", batch_id), f"{why} ({operator_name()})")
+    editor.call(read_id("catalog", catalog), "roll_back", read_id("batch_id", batch_id), f"{why} ({operator_name()})")
     return redirect(url_for("runs.nights", catalog=catalog), 303)
 
 
-def _page(catalog: str, wrong: str | None = None) -> str:
-    with opened(catalog, around_all(), "runs", whole=True) as (session, frame):
-        found = _rows(session, NIGHT, "nights", N_NIGHTS)
-        ids = [night["batch_id"] for night in found]
-        steps = _rows(session, STEP, "steps", ids)
-        for night in found:
+def _page(catalog: str, error: str | None = None) -> str:
+    with catalog_page(catalog, site_context(), "runs", long=True) as (session, context):
+        nights = records(session, NIGHT, "nights", N_NIGHTS)
+        batch_ids = [night["batch_id"] for night in nights]
+        steps = records(session, STEP, "steps", batch_ids)
+        for night in nights:
             night["steps"] = _in_order([step for step in steps if step["batch_id"] == night["batch_id"]])
             night["seconds"] = _seconds(night["steps"])
-            night["outcome"], night["said"] = outcome(night)
-        latest = max(found, key=lambda night: _newest(night["steps"]) or night["as_of"], default=None)
+            night["outcome"], night["label"] = outcome(night)
+        latest = max(nights, key=lambda night: _last_start(night["steps"]) or night["as_of"], default=None)
         return render_template(
             "runs.html",
-            nights=found,
+            nights=nights,
             latest=latest if latest and latest["steps"] else None,
-            log=_rows(session, LOG, "publish_log", N_LOG),
-            findings=_rows(session, FINDING, "findings", ids[:5]),
-            drift=_rows(session, DRIFT, "drift", ids[:5]),
-            plots=_plots(found[::-1]),
-            back=[night for night in found if _may_be_live_again(night)] if offered() else [],
-            wrong=wrong,
-            **frame,
+            log=records(session, LOG, "publish_log", N_LOG),
+            findings=records(session, FINDING, "findings", batch_ids[:5]),
+            drift=records(session, DRIFT, "drift", batch_ids[:5]),
+            plots=plots.of_nights(nights[::-1]),
+            targets=[night for night in nights if _can_be_live_again(night)] if editor.can_edit() else [],
+            error=error,
+            **context,
         )
 
 
-def outcome(night: dict[str, Any]) -> tuple[str, str]:
-    """What became of a night: a word for the style, and what people read."""
+def outcome(night: Record) -> tuple[str, str]:
+    """The outcome of a night: its CSS class, and its label."""
     running = [step["step"] for step in night["steps"] if step["state"] == "running"]
-    stopped = [step for step in night["steps"] if step["state"] in ("failed", "refused", "waiting")]
+    stopped = [step["step"] for step in night["steps"] if step["state"] in ("failed", "refused", "waiting")]
     if running:
         return "running", f"Running: {STEPS[running[-1]]}"
     if night["is_live"]:
@@ -92,47 +89,16 @@ def outcome(night: dict[str, Any]) -> tuple[str, str]:
     if night["kept_batch"]:
         return "kept", "Earlier lists kept"
     if stopped:
-        return "stopped", f"Stopped: {STEPS[stopped[-1]['step']]}"
+        return "stopped", f"Stopped: {STEPS[stopped[-1]]}"
     return "open", "Not published"
 
 
-def _may_be_live_again(night: dict[str, Any]) -> bool:
+def _can_be_live_again(night: Record) -> bool:
     return bool(night["published_at"]) and not night["pruned_at"] and not night["is_live"]
 
 
-def _plots(nights: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Three plots over time, oldest night first; a plot of nothing is left out."""
-    if len(nights) < 2:
-        return []
-    names = [f"{night['as_of']:%d %b}".lstrip("0") for night in nights]
-    metric = next((night["metric"] for night in reversed(nights) if night["metric"]), "ndcg_at_20")
-    quality: dict[tuple[str, str], list[Value]] = {
-        ("Tonight's candidate", "candidate"): [night["candidate"] for night in nights],
-        ("The model in charge", "champion"): [night["champion"] for night in nights],
-        ("Popular items", "baseline"): [night["baseline"] for night in nights],
-    }
-    kinds = ["live" if night["is_live"] else "" for night in nights]
-    accepted: list[Value] = [night["n_accepted"] for night in nights]
-    minutes: list[Value] = [night["seconds"] / 60 if night["seconds"] else None for night in nights]
-    title = f"Quality of the lists, {metric.replace('_at_', '@').upper()}"
-    drawn = [
-        (plots.lines(title, names, quality), [name for name, _ in quality], list(quality.values()), 4),
-        (plots.bars("Interactions read and accepted", names, accepted, kinds), ["Interactions"], [accepted], 0),
-        (plots.bars("Minutes the night took", names, minutes, kinds), ["Minutes"], [minutes], 1),
-    ]
-    return [
-        {"plot": plot, "columns": columns, "rows": list(zip(names, *values, strict=True)), "places": places}
-        for plot, columns, values, places in drawn
-        if plot
-    ]
-
-
-def _rows(session: Session, names: tuple[str, ...], statement: str, *parameters: object) -> list[dict[str, Any]]:
-    return [dict(zip(names, row, strict=True)) for row in session.rows(statement, *parameters)]
-
-
-def _in_order(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A night's steps as they follow on each other; those to come have no state."""
+def _in_order(steps: list[Record]) -> list[Record]:
+    """The steps of a night in their order; those that have not started have no state."""
     known = {step["step"]: step for step in steps}
     return (
         [known.get(name, {"step": name, "state": None, "started_at": None, "ended_at": None}) for name in STEPS]
@@ -141,11 +107,11 @@ def _in_order(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     )
 
 
-def _newest(steps: list[dict[str, Any]]) -> datetime | None:
+def _last_start(steps: list[Record]) -> datetime | None:
     return max((step["started_at"] for step in steps if step["started_at"]), default=None)
 
 
-def _seconds(steps: list[dict[str, Any]]) -> float | None:
-    """How long the steps took together; what a night waits between them (for a person, say) does not count."""
-    took = [(s["ended_at"] - s["started_at"]).total_seconds() for s in steps if s["started_at"] and s["ended_at"]]
-    return sum(took) if took else None
+def _seconds(steps: list[Record]) -> float | None:
+    """The duration of all steps together, without the time that a night waits between them."""
+    durations = [(s["ended_at"] - s["started_at"]).total_seconds() for s in steps if s["started_at"] and s["ended_at"]]
+    return sum(durations) if durations else None

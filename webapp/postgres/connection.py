@@ -1,7 +1,7 @@
 """One connection to one catalog, on which everything has a deadline, connecting included.
 
-It is asynchronous only for that: libpq's own connect_timeout counts whole seconds, and a server that stopped answering
-would hold a request, and with it /healthz, for longer.
+It is asynchronous only for that: libpq's connect_timeout counts whole seconds, and a server that stops answering would
+hold a request, and with it /healthz, for longer.
 """
 
 import re
@@ -9,7 +9,7 @@ import select
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg2
 from psycopg2 import extensions
@@ -22,7 +22,7 @@ class DeadlinePassed(Exception):
 
 
 def session_options(statement_ms: int, catalog: str) -> str:
-    """What libpq sends as `options`: how a session on one catalog ("": on none) is set up."""
+    """The `options` of a session on one catalog ("": on none), as libpq sends them."""
     options = {
         "search_path": f"{catalog},pg_temp" if catalog else "pg_temp",
         "plan_cache_mode": "force_generic_plan",
@@ -34,119 +34,111 @@ def session_options(statement_ms: int, catalog: str) -> str:
 
 
 class Statement:
-    """One file of sql/queries/webapp, as PREPARE and EXECUTE."""
+    """A statement as PREPARE and EXECUTE."""
 
-    def __init__(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
+    def __init__(self, name: str, text: str) -> None:
         places = ", ".join(["%s"] * len(set(re.findall(r"\$\d", text))))
-        self.prepare = f"prepare webapp_{path.stem} as\n{text}"
-        self.execute = f"execute webapp_{path.stem}" + (f" ({places})" if places else "")
+        self.prepare = f"prepare webapp_{name} as\n{text}"
+        self.execute = f"execute webapp_{name}" + (f" ({places})" if places else "")
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """A file of sql/queries/webapp."""
+        return cls(path.stem, path.read_text(encoding="utf-8"))
+
+    @classmethod
+    def of_function(cls, function: str, n_arguments: int) -> Self:
+        """The call of an SQL function, whose arguments are the parameters."""
+        return cls(function, f"select {function}({', '.join(f'${k + 1}' for k in range(n_arguments))})")
 
 
 class Connection:
-    """A connection that has begun to connect, and which statements it has prepared since."""
+    """A connection, connecting at first, and the statements that it has prepared."""
 
     def __init__(self, url: str, statement_ms: int, catalog: str, statements: dict[str, Statement]) -> None:
-        given = extensions.parse_dsn(url)
-        given["options"] = f"{given.get('options', '')} {session_options(statement_ms, catalog)}".strip()
-        given.setdefault("application_name", "recjobs webapp")
-        given.update(keepalives_idle="10", keepalives_interval="3", keepalives_count="3", client_encoding="UTF8")
+        dsn = extensions.parse_dsn(url)
+        dsn["options"] = f"{dsn.get('options', '')} {session_options(statement_ms, catalog)}".strip()
+        dsn.setdefault("application_name", "recjobs webapp")
+        dsn.update(keepalives_idle="10", keepalives_interval="3", keepalives_count="3", client_encoding="UTF8")
         self._statements = statements
         self._prepared: set[str] = set()
-        self._raw = psycopg2.connect(**given, async_=True)
+        self._raw = psycopg2.connect(**dsn, async_=True)
         self._cursor: extensions.cursor | None = None
         self._poller = select.poll()
-        self._waits_for = 0
-        self.begun_at = time.monotonic()
-        self.at_rest = True
-        """Whether nothing but an answer that nobody waits for can be under way."""
+        self._polled_events = 0
+        self.started_at = time.monotonic()
+        self.reusable = True
+        """Whether the connection can be used again after its running statement has ended."""
 
-    def rows(self, name: str, parameters: tuple[Any, ...], deadline: float, patiently: bool = False) -> list[Row]:
-        """Run one prepared statement, once `opened`.
+    def rows(self, name: str, parameters: tuple[Any, ...], deadline: float, long: bool = False) -> list[Row]:
+        """Run one prepared statement on a ready connection.
 
-        patiently: for as long as the deadline is away, not only `statement_ms`.
+        long: the statement may run until the deadline, instead of for `statement_ms`.
         """
         statement = self._statements[name]
         if name not in self._prepared:
-            self.at_rest = False  # if we stop waiting, nobody knows what was prepared
+            self.reusable = False  # after a timeout it would be unknown whether the statement is prepared
             self._run(statement.prepare, None, deadline)
             self._prepared.add(name)
-            self.at_rest = True
-        if not patiently:
+            self.reusable = True
+        if not long:
             is_short = list not in map(type, parameters)
             return self._run(statement.execute, parameters, deadline, is_short)
-        self.at_rest = False  # nor how long a statement may take
+        self.reusable = False  # nor which statement_timeout is set
         self._run("set statement_timeout = %s", (max(1, int((deadline - time.monotonic()) * 1000)),), deadline)
-        found = self._run(statement.execute, parameters, deadline)
+        rows = self._run(statement.execute, parameters, deadline)
         self._run("reset statement_timeout", None, deadline)
-        self.at_rest = True
-        return found
+        self.reusable = True
+        return rows
 
     def close(self) -> None:
-        """Hang up; also a statement that is still running ends then."""
+        """Close the connection; Postgres also ends a running statement."""
         self._raw.close()
 
-    def wants(self) -> int:
-        """What it waits for, as `select.poll` says it; 0: for nothing, it can be used."""
+    def awaited_event(self) -> int:
+        """The event of `select.poll` that the connection waits for; 0: none, it is ready."""
         state = self._raw.poll()
         return 0 if state == extensions.POLL_OK else select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
 
     def fileno(self) -> int:
-        """The socket to wait at; it may change from one wait to the next."""
+        """The socket to poll; it may change from one wait to the next."""
         return int(self._raw.fileno())
 
     def _run(
         self, statement: str, parameters: tuple[Any, ...] | None, deadline: float, is_short: bool = False
     ) -> list[Row]:
-        # Kept beyond the deadline: an answer that comes late needs a cursor to come to.
+        # Kept beyond the deadline: a late answer needs a cursor to arrive at.
         cursor = self._cursor = self._cursor or self._raw.cursor()
         cursor.execute(statement, parameters)
-        # What fits the socket's buffer has left, whole: there is nothing to do but wait for the answer.
-        wanted = select.POLLIN if is_short else self.wants()
-        while wanted:
-            if wanted != self._waits_for:
-                self._waits_for = wanted
-                self._poller.register(self._raw.fileno(), wanted)
-            # What has arrived by then counts, even if this thread was not given the processor in time to see it.
+        # A short statement fits the socket's buffer and is sent whole: only the answer is left to wait for.
+        event = select.POLLIN if is_short else self.awaited_event()
+        while event:
+            if event != self._polled_events:
+                self._polled_events = event
+                self._poller.register(self._raw.fileno(), event)
+            # What has arrived by the deadline counts, even if this thread got the processor too late to see it.
             if not self._poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
                 raise DeadlinePassed
-            wanted = self.wants()
+            event = self.awaited_event()
         return cursor.fetchall() if cursor.description else []
 
 
-def opened(connections: Sequence[Connection], deadline: float) -> Connection:
-    """The first of these that can be used; raises `DeadlinePassed` if none can in time, or how the last one failed."""
+def first_ready(connections: Sequence[Connection], deadline: float) -> Connection:
+    """Return the first ready connection; raises `DeadlinePassed` if none is in time, or the last one's error."""
     left = list(connections)
     while True:
         poller = None
         for connection in list(left):
             try:
-                wanted = connection.wants()
+                event = connection.awaited_event()
             except psycopg2.Error:
                 left.remove(connection)
                 if not left:
                     raise
                 continue
-            if not wanted:
+            if not event:
                 return connection
             poller = poller or select.poll()
-            poller.register(connection.fileno(), wanted)
+            poller.register(connection.fileno(), event)
         if poller is None or not poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
             raise DeadlinePassed
-
-
-def texts(array: str | None) -> list[str]:
-    """The elements of an array of texts, none of them null, as Postgres writes it; none for no array."""
-    if not array or array == "{}":
-        return []
-    if '"' in array or "\\" in array:
-        found: list[str] = extensions.STRINGARRAY(array.encode(), None)
-        return found
-    return array[1:-1].split(",")
-
-
-def numbers(array: str | None) -> list[int]:
-    """The elements of an array of whole numbers, 0 for null; none for no array."""
-    if not array or array == "{}":
-        return []
-    return list(map(int, array[1:-1].replace("NULL", "0").split(",")))

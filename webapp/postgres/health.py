@@ -1,11 +1,11 @@
-"""Is the process alive, and can it answer?"""
+"""The probes: whether the process is alive, and whether it can answer."""
 
 from flask import Blueprint, Response
 
 from webapp.api.errors import Unavailable
 from webapp.api.operations import operation
 from webapp.api.responses import as_json
-from webapp.postgres.connection_pool import database
+from webapp.postgres.connection_pool import connection_pool
 
 blueprint = Blueprint("health", __name__)
 
@@ -13,7 +13,7 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/healthz")
 @operation("Is the process alive?", answers="Alive", errors=(400,))
 def alive() -> Response:
-    """200 while the process answers at all; it does not ask the database, whose absence no restart would mend."""
+    """200 while the process answers at all; the database is not asked, since no restart would bring it back."""
     return as_json({"status": "alive"})
 
 
@@ -22,9 +22,9 @@ def alive() -> Response:
 def ready() -> Response:
     """200 with the live batch of each catalog; 503 when the database is away or nothing is live anywhere."""
     live = {}
-    for catalog in database().catalogs():
-        with database().session(catalog) as session:
-            # The serving statement itself, for an id that nobody has: what is ready is what was asked for.
+    for catalog in connection_pool().catalogs():
+        with connection_pool().session(catalog) as session:
+            # The serving statement itself, for an id that no user has.
             row = session.row("recommendations", "", 1)
             if row is not None:
                 live[catalog] = row[0]

@@ -1,0 +1,60 @@
+"""The sign-in page of operators."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.access.operators import HOW_TO_ENABLE, check_form, check_site, operator_name
+from webapp.access.sign_in_cookies import sign_in_cookies
+from webapp.access.throttle import count_wrong_credential
+from webapp.api.errors import Forbidden
+from webapp.api.parameters import query
+from webapp.credentials import find
+from webapp.settings import current_settings
+
+blueprint = Blueprint("operators", __name__)
+
+
+@blueprint.get("/sign-in")
+def sign_in() -> str:
+    """The form; without operators, how to enable signing in."""
+    back = _local_address(query("back").get("back", "/"))
+    return render_template("sign_in.html", back=back, enabled=bool(current_settings().operators), wrong=False)
+
+
+@blueprint.post("/sign-in")
+def enter() -> AnyResponse:
+    """Sign in with a name and a secret, then go back to the page that asked for it."""
+    query()
+    settings = current_settings()
+    if not settings.operators:
+        raise Forbidden("no_operators", f"There are no operators. {HOW_TO_ENABLE}")
+    check_site()
+    back = _local_address(request.form.get("back", "/"))
+    operator = find(settings.operators, request.form.get("secret", "").strip())
+    if operator is None or operator.name != request.form.get("name", "").strip():
+        count_wrong_credential()
+        page = render_template("sign_in.html", back=back, enabled=True, wrong=True)
+        return Response(page, status=401, headers={"WWW-Authenticate": 'Form realm="recjobs"'})
+    response: Response = redirect(back, 303)  # type: ignore[assignment]
+    sign_in_cookies().set(response, operator)
+    return response
+
+
+@blueprint.post("/sign-out")
+def leave() -> AnyResponse:
+    """Sign out, then go to the start page."""
+    query()
+    if operator_name() is not None:
+        check_form()
+    response: Response = redirect("/", 303)  # type: ignore[assignment]
+    sign_in_cookies().delete(response)
+    return response
+
+
+def _local_address(address: str) -> str:
+    """The address if it is one of this app, else `/`: a link to the form must not lead to another site afterwards."""
+    parts = urlsplit(address)
+    is_local = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc
+    return address if is_local and address.isprintable() else "/"

@@ -1,0 +1,91 @@
+"""One request's read-only session on one catalog, within a deadline."""
+
+import logging
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg2
+
+from webapp.api.errors import NotFound
+from webapp.postgres.catalog_pool import CatalogPool
+from webapp.postgres.circuit_breaker import CircuitBreaker, away
+from webapp.postgres.connection import Connection, DeadlinePassed, Row
+
+log = logging.getLogger("webapp.postgres")
+
+
+class ReadSession:
+    """A context manager that borrows a connection at its first statement and gives it back at its end.
+
+    long: a single statement may run until the deadline, instead of for as long as the settings allow.
+    """
+
+    def __init__(self, breaker: CircuitBreaker, pool: CatalogPool, deadline: float, long: bool) -> None:
+        self._breaker = breaker
+        self._pool = pool
+        self._deadline = deadline
+        self._long = long
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._connection is not None:
+            self._pool.idle.append(self._connection)
+            self._connection = None
+
+    @property
+    def cache(self) -> Any:
+        """What this process caches of the catalog; `webapp.lists` owns it."""
+        return self._pool.cache
+
+    def rows(self, name: str, *parameters: object) -> list[Row]:
+        """Run a file of sql/queries/webapp and return its rows; raises `Unavailable` if Postgres is away or slow."""
+        breaker = self._breaker
+        try:
+            if breaker.open_until:
+                breaker.check()
+            rows = self._rows(name, parameters)
+            if breaker.silent_since:
+                breaker.answered()
+            return rows
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+            raise NotFound("unknown_catalog", "There is no such catalog") from None
+        except (psycopg2.Error, DeadlinePassed) as error:
+            if isinstance(error, (DeadlinePassed, psycopg2.errors.QueryCanceled)):
+                breaker.timed_out()
+            # The type and the code only: a message of Postgres may quote the user id.
+            log.warning("%s failed: %s %s", name, type(error).__name__, getattr(error, "pgcode", None) or "")
+            raise away() from None
+
+    def row(self, name: str, *parameters: object) -> Row | None:
+        """Run a statement that returns at most one row."""
+        rows = self.rows(name, *parameters)
+        return rows[0] if rows else None
+
+    def _rows(self, name: str, parameters: tuple[object, ...]) -> list[Row]:
+        while True:
+            fresh = False
+            if self._connection is None:
+                self._connection, fresh = self._pool.take(self._deadline)
+            try:
+                return self._connection.rows(name, parameters, self._deadline, self._long)
+            except DeadlinePassed:
+                self._abandon(self._connection)
+                raise
+            except psycopg2.errors.QueryCanceled:
+                if not self._connection.reusable:
+                    self._abandon(self._connection)
+                raise  # by statement_timeout: the connection is as good as before, and a new one is expensive
+            except BaseException as error:
+                self._connection.close()
+                self._connection = None
+                # An idle connection may have died with a server that is back by now, or hold a plan from before a
+                # migration. So may the other idle ones; the error of a new connection is the true one.
+                if fresh or not isinstance(error, psycopg2.Error):
+                    raise
+
+    def _abandon(self, connection: Connection) -> None:
+        self._connection = None
+        self._pool.abandon(connection)
