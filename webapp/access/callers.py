@@ -5,7 +5,6 @@ has a cookie. Whatever changes something needs an operator in any case: see `web
 """
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -83,12 +82,3 @@ def redirect_to_sign_in(settings: Settings) -> Response:
     back = request.full_path.rstrip("?")
     response: Response = redirect(url_for("operators.sign_in", back=back), 303)  # type: ignore[assignment]
     return response
-
-
-def is_cross_site(settings: Settings) -> bool:
-    """Whether the browser says that a page of another site sent the request; programs send no such header."""
-    if (site := request.headers.get("Sec-Fetch-Site")) is not None:
-        return site not in ("same-origin", "none")
-    if (origin := request.headers.get("Origin")) is not None:
-        return urlsplit(origin).netloc not in {request.host, urlsplit(settings.url).netloc}
-    return False

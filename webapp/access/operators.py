@@ -11,11 +11,12 @@ sends the secret as `Authorization: Bearer ...`. A form of a page sends `form_to
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
+from urllib.parse import urlsplit
 
 from flask import Flask, request
 from werkzeug.wrappers import Response
 
-from webapp.access.callers import SAFE_METHODS, caller, is_cross_site, redirect_to_sign_in
+from webapp.access.callers import SAFE_METHODS, caller, redirect_to_sign_in
 from webapp.access.sign_in_cookies import sign_in_cookies
 from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
 from webapp.settings import current_settings
@@ -65,8 +66,13 @@ def check_form() -> None:
 
 
 def check_site() -> None:
-    """Raise `Forbidden` for a request from a page of another site."""
-    if is_cross_site(current_settings()):
+    """Raise `Forbidden` if the browser says that another site's page sent the request; programs send no such header."""
+    if (site := request.headers.get("Sec-Fetch-Site")) is not None:
+        is_ours = site in ("same-origin", "none")
+    else:
+        origin, url = request.headers.get("Origin"), current_settings().url
+        is_ours = origin is None or urlsplit(origin).netloc in {request.host, urlsplit(url).netloc}
+    if not is_ours:
         raise Forbidden("other_site", "This came from a page of another site")
 
 

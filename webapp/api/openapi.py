@@ -7,7 +7,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
 from webapp.api.errors import is_for_programs
-from webapp.api.operations import HTML, JSON, OPEN, Operation, operation
+from webapp.api.operations import HTML, JSON, OPEN, Operation
 from webapp.api.parameters import PATH_PARAMETERS, Parameter, Part, query
 from webapp.api.responses import as_json
 from webapp.api.schemas import SCHEMAS, schema
@@ -112,7 +112,7 @@ def _responses(described: Operation, credentials: list[str]) -> Part:
 
 
 @blueprint.get("/openapi.json")
-@operation("This description", errors=(400,))
+@Operation("This description", errors=(400,))
 def openapi() -> Response:
     """The description as JSON."""
     return as_json(_document())

@@ -1,14 +1,14 @@
 """An operation: what a route takes, answers and refuses. It checks each request, and makes `/openapi.json`.
 
     @blueprint.get("/v1/<catalog>/similar")
-    @operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)
+    @Operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)
     def by_query(catalog: str, item_id: str, n: int | None) -> Response: ...
 
 The view is called with the values of its path, its query (None, or an empty list, for a missing one) and its body.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import wraps
 from typing import Any
 
@@ -37,48 +37,38 @@ class Body:
 
 @dataclass(frozen=True)
 class Operation:
-    """One route as a program sees it. answers: a name in `webapp.api.schemas`; None: any text of the media type."""
+    """The operation of a view, as a decorator: it checks each request before the view runs.
+
+    answers: a name in `webapp.api.schemas`; None: any text of the media type. tagged: the response has an ETag, so that
+    `If-None-Match` may get 304.
+    """
 
     summary: str
+    _: KW_ONLY
     query: tuple[Parameter, ...] = ()
     body: Body | None = None
     answers: str | None = None
     errors: tuple[int, ...] = (400, 404, 503)
     media: str = JSON
     tagged: bool = False
-    """Whether the response has an ETag, so that `If-None-Match` may get 304."""
 
+    def __call__(self, view: View) -> View:
+        """Decorate a view; the decorated one has this as its attribute `operation`."""
 
-def operation(
-    summary: str,
-    *,
-    query: tuple[Parameter, ...] = (),
-    body: Body | None = None,
-    answers: str | None = None,
-    errors: tuple[int, ...] = (400, 404, 503),
-    media: str = JSON,
-    tagged: bool = False,
-) -> Callable[[View], View]:
-    """Describe a view, and check each request against the description before the view runs."""
-    described = Operation(summary, query, body, answers, errors, media, tagged)
-
-    def decorate(view: View) -> View:
         @wraps(view)
         def checked(**path: str) -> Any:
-            values = read_query(query, request.environ.get("QUERY_STRING", ""))
+            values = read_query(self.query, request.environ.get("QUERY_STRING", ""))
             for name, text in path.items():
                 if name == "catalog":  # checked by the session
                     continue
                 check_path()
                 path[name] = PATH_PARAMETERS[name].read(name, text)
-            if body is not None:
-                values["body"] = body.read(_json())
+            if self.body is not None:
+                values["body"] = self.body.read(_json())
             return view(**path, **values)
 
-        checked.operation = described  # type: ignore[attr-defined]
+        checked.operation = self  # type: ignore[attr-defined]
         return checked
-
-    return decorate
 
 
 def _json() -> Any:

@@ -109,17 +109,18 @@ def read_id(name: str, value: str | None) -> str:
 
 def read_n(name: str, value: str | None) -> int:
     """Read a number of items; its upper limit depends on the batch, and `webapp.lists` checks it."""
-    text = value or ""
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) >= 1):
-        raise Refused("bad_n", f"{name} must be a whole number from 1 on")
-    return int(text)
+    return _read_number(name, value, 1)
 
 
 def read_offset(name: str, value: str | None) -> int:
     """Read a number of ranks to skip; its upper limit depends on the batch, and `webapp.lists` checks it."""
+    return _read_number(name, value, 0)
+
+
+def _read_number(name: str, value: str | None, lowest: int) -> int:
     text = value or ""
-    if not (text.isascii() and text.isdigit() and len(text) <= 6):
-        raise Refused("bad_offset", f"{name} must be a whole number from 0 on")
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) >= lowest):
+        raise Refused(f"bad_{name}", f"{name} must be a whole number from {lowest} on")
     return int(text)
 
 

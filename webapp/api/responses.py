@@ -1,7 +1,7 @@
 """JSON responses, with an entity tag by which a client asks whether a list changed."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response, request
@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 # client must not go back to an older batch, and where API keys are set each request must show its own. A 304 is cheap.
 SHARED = "public, no-cache"
 PERSONAL = "private, no-cache"
-
-
-class Tagged(Protocol):
-    """A JSON document with an entity tag."""
-
-    @property
-    def tag(self) -> str:
-        """Changes when the document does."""
-
-    def body(self) -> bytes:
-        """The document."""
 
 
 class JsonResponse(Response):
@@ -49,21 +38,21 @@ def as_json(members: dict[str, Any]) -> Response:
     return JsonResponse(orjson.dumps(members, option=orjson.OPT_UTC_Z))
 
 
-def as_tagged_json(document: Tagged, lifetime: str) -> Response:
-    """A document, or 304 for a client that has it already. lifetime: the Cache-Control header."""
-    headers = cache_headers(document, lifetime)
-    if not matches(document, request.environ.get("HTTP_IF_NONE_MATCH")):
-        return JsonResponse(document.body(), *headers)
+def as_tagged_json(body: bytes, tag: str, lifetime: str) -> Response:
+    """A body with an entity tag, or 304 for a client that has it already. lifetime: the Cache-Control header."""
+    headers = cache_headers(tag, lifetime)
+    if not matches(tag, request.environ.get("HTTP_IF_NONE_MATCH")):
+        return JsonResponse(body, *headers)
     response = Response(status=304, headers=headers)
     del response.headers["Content-Type"]
     return response
 
 
-def cache_headers(document: Tagged, lifetime: str) -> list[tuple[str, str]]:
-    """The headers by which a client may cache a document."""
-    return [("ETag", f'"{document.tag}"'), ("Cache-Control", lifetime)]
+def cache_headers(tag: str, lifetime: str) -> list[tuple[str, str]]:
+    """The headers by which a client may cache a body."""
+    return [("ETag", f'"{tag}"'), ("Cache-Control", lifetime)]
 
 
-def matches(document: Tagged, if_none_match: str | None) -> bool:
-    """Whether `If-None-Match` names this document."""
-    return if_none_match is not None and parse_etags(if_none_match).contains_weak(document.tag)
+def matches(tag: str, if_none_match: str | None) -> bool:
+    """Whether `If-None-Match` names this tag."""
+    return if_none_match is not None and parse_etags(if_none_match).contains_weak(tag)

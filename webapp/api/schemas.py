@@ -28,13 +28,22 @@ BATCH = {
     "computed_at": text("When the batch was computed", format="date-time"),
     "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
 }
-ITEMS: Part = {"type": "array", "items": schema("Item")}
 LADDER = ["als", "foldin", "category", "popular"]
 """Sources of a list."""
-TRACED = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
-"""What a trace may answer."""
 PLACED = ["pinned", "boosted"]
 """Sources of items that a rule placed."""
+TRACE_ANSWERS = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
+TRACE_DETAILS = (
+    "rank", "score", "source", "because", "seen_at", "seen_before", "rule_id", "rule_kind", "note", "reason",
+)  # fmt: skip
+"""Members of a trace that only some answers have."""
+
+
+def ranked_list(head: Part, source: Part) -> Part:
+    """A list: what it is for, its batch, its source and its items."""
+    return structure({**head, **BATCH, "source": source, "items": {"type": "array", "items": schema("Item")}})
+
+
 SCHEMAS: Part = {
     "Error": structure(
         {"error": structure({"code": text("What went wrong, for programs"), "message": text("For people")})}
@@ -58,37 +67,21 @@ SCHEMAS: Part = {
         },
         optional=("url", "image", "price"),
     ),
-    "Recommendations": structure(
-        {
-            "user_id": text("The user asked for"),
-            **BATCH,
-            "source": text("`popular`, among others, for a user the batch does not know", enum=LADDER),
-            "items": ITEMS,
-        }
+    "Recommendations": ranked_list(
+        {"user_id": text("The user asked for")},
+        text("`popular`, among others, for a user the batch does not know", enum=LADDER),
     ),
     "RecommendationsOfMany": structure(
         {"answers": {"type": "array", "items": schema("Recommendations"), "description": "In the order of the ids"}}
     ),
-    "Basket": structure(
-        {
-            "item_ids": {"type": "array", "items": {"type": "string"}, "description": "The basket asked for"},
-            **BATCH,
-            "source": text("`popular` if nothing goes with the basket", enum=["similar", "popular"]),
-            "items": ITEMS,
-        }
+    "Basket": ranked_list(
+        {"item_ids": {"type": "array", "items": {"type": "string"}, "description": "The basket asked for"}},
+        text("`popular` if nothing goes with the basket", enum=["similar", "popular"]),
     ),
-    "Similar": structure(
-        {
-            "item_id": text("The item asked for"),
-            "title": {"type": ["string", "null"]},
-            **BATCH,
-            "source": {"const": "similar"},
-            "items": ITEMS,
-        }
+    "Similar": ranked_list(
+        {"item_id": text("The item asked for"), "title": {"type": ["string", "null"]}}, {"const": "similar"}
     ),
-    "Popular": structure(
-        {"category": {"type": ["string", "null"]}, **BATCH, "source": {"const": "popular"}, "items": ITEMS}
-    ),
+    "Popular": ranked_list({"category": {"type": ["string", "null"]}}, {"const": "popular"}),
     "Trace": structure(
         {
             "user_id": text("The user asked for"),
@@ -97,12 +90,8 @@ SCHEMAS: Part = {
             **{name: part for name, part in BATCH.items() if name != "age_seconds"},
             "is_known_user": {"type": "boolean", "description": "false: the list is the popular one"},
             "list_length": {"type": "integer", "minimum": 0, "description": "How long the stored list is"},
-            "answer": text("The first that holds", enum=TRACED),
-            "rank": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "listed; below, in the stored list",
-            },
+            "answer": text("The first that holds", enum=TRACE_ANSWERS),
+            "rank": {"type": "integer", "minimum": 1, "description": "listed; below, in the stored list"},
             "score": {"type": "number", "description": "listed, below"},
             "source": text("listed: where the item comes from"),
             "because": {"type": "array", "items": {"type": "string"}, "description": "listed: titles, or ids"},
@@ -113,18 +102,7 @@ SCHEMAS: Part = {
             "note": text("blocked: the rule's note"),
             "reason": text("ineligible: why"),
         },
-        optional=(
-            "rank",
-            "score",
-            "source",
-            "because",
-            "seen_at",
-            "seen_before",
-            "rule_id",
-            "rule_kind",
-            "note",
-            "reason",
-        ),
+        optional=TRACE_DETAILS,
     ),
     "Alive": structure({"status": {"const": "alive"}}),
     "Ready": structure(

@@ -40,8 +40,8 @@ def install(app: Flask, settings: Settings) -> None:
         status = "200 OK"
         try:
             response = recommendations.respond(pool, path[1], environ.get("QUERY_STRING", ""))
-            body, sent = response.body(), cache_headers(response, PERSONAL)
-            if matches(response, environ.get("HTTP_IF_NONE_MATCH")):
+            body, sent = response.body(), cache_headers(response.tag, PERSONAL)
+            if matches(response.tag, environ.get("HTTP_IF_NONE_MATCH")):
                 status, body = "304 NOT MODIFIED", b""
         except errors.ApiError as error:
             status, body, sent = errors.as_json_error(error)

@@ -1,66 +1,17 @@
-"""A user's list from its stored row and this process's memory: one lookup by primary key, and no other statement.
+"""A user's list from its stored row and this process's memory: one lookup by primary key, and mostly nothing else."""
 
-The row (sql/queries/webapp/stored.sql) names the live batch, the version of the rules and the database's clock, and has
-the list before rules: its first items if there are no rules (then the clock is null), otherwise all that are stored. Of
-a user whom the batch does not know there is no list. Arrays are text as Postgres writes them.
-"""
-
-import functools
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from webapp.api.parameters import DEFAULT_N
 from webapp.lists.active_rules import ActiveRules
 from webapp.lists.apply_rules import apply_rules
-from webapp.lists.catalog_cache import Batch, CatalogCache
+from webapp.lists.catalog_cache import CatalogCache
 from webapp.lists.rendering import JsonObject, RankedList, RenderedList
+from webapp.lists.stored_row import Composition, LiveBatch
 from webapp.postgres.arrays import integers, texts
 from webapp.postgres.connection import Row
 from webapp.postgres.read_session import ReadSession
-
-
-class LiveBatch(NamedTuple):
-    """The live batch."""
-
-    batch_id: str
-    computed_at: datetime
-    model_version: str | None
-    top_n_served: int
-
-    @property
-    def key(self) -> Batch:
-        """Its key in the cache."""
-        return self.batch_id, self.computed_at
-
-    @classmethod
-    @functools.lru_cache(maxsize=100)
-    def parse(cls, text: str) -> Self:
-        """Read the column `live`."""
-        batch_id, top_n_served, computed_at, model_version = text.split("|", 3)
-        return cls(batch_id, datetime.fromisoformat(computed_at), model_version or None, int(top_n_served))
-
-
-class Composition(NamedTuple):
-    """How a list is composed: n_model items from model_source, then n_category from categories, then popular ones."""
-
-    source: str
-    model_source: str
-    n_model: int
-    n_category: int
-    segment: str | None
-
-    def sources(self, n: int) -> list[str]:
-        """The source of each of the first n items."""
-        own = [self.model_source] * min(self.n_model, n) + ["category"] * min(self.n_category, n)
-        return [*own[:n], *["popular"] * (n - len(own))]
-
-    @classmethod
-    @functools.lru_cache(maxsize=1000)
-    def parse(cls, text: str) -> Self:
-        """Read the column `made`."""
-        source, model_source, n_model, n_category, segment = text.split("|", 4)
-        return cls(source, model_source, int(n_model), int(n_category), segment or None)
 
 
 class CachedList(NamedTuple):

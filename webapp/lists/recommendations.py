@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from webapp.api.errors import Refused
-from webapp.api.operations import Body, operation
+from webapp.api.operations import Body, Operation
 from webapp.api.parameters import (
     CATEGORY,
     DEFAULT_N,
@@ -20,7 +20,7 @@ from webapp.api.parameters import (
     read_id,
     read_query,
 )
-from webapp.api.responses import PERSONAL, JsonResponse, as_tagged_json
+from webapp.api.responses import PERSONAL, JsonResponse
 from webapp.lists import lookup
 from webapp.lists.rendering import RenderedList
 from webapp.postgres.connection_pool import ConnectionPool, connection_pool
@@ -37,7 +37,7 @@ MAX_USERS = 1000
 
 
 @blueprint.get(ROUTE)
-@operation(
+@Operation(
     "A user's list; the popular one for a user the batch does not know",
     query=QUERY,
     answers="Recommendations",
@@ -45,7 +45,7 @@ MAX_USERS = 1000
 )
 def by_query(catalog: str, **parameters: Any) -> Response:
     """The canonical form: serves any id."""
-    return as_tagged_json(_respond(connection_pool(), catalog, **parameters), PERSONAL)
+    return _respond(connection_pool(), catalog, **parameters).to_response(PERSONAL)
 
 
 def respond(pool: ConnectionPool, catalog: str, query: str) -> RenderedList:
@@ -57,10 +57,10 @@ def respond(pool: ConnectionPool, catalog: str, query: str) -> RenderedList:
 
 
 @blueprint.get("/v1/<catalog>/users/<user_id>/recommendations")
-@operation("The same, for plain ids", query=OPTIONS, answers="Recommendations", tagged=True)
+@Operation("The same, for plain ids", query=OPTIONS, answers="Recommendations", tagged=True)
 def by_path(catalog: str, **parameters: Any) -> Response:
     """The short form, for ids without `/` and dot segments."""
-    return as_tagged_json(_respond(connection_pool(), catalog, **parameters), PERSONAL)
+    return _respond(connection_pool(), catalog, **parameters).to_response(PERSONAL)
 
 
 def _respond(
@@ -108,7 +108,7 @@ MANY_USERS = Body(
 
 
 @blueprint.post("/v1/<catalog>/recommendations:batch")
-@operation(
+@Operation(
     "The lists of up to a thousand users, in their order",
     body=MANY_USERS,
     answers="RecommendationsOfMany",

@@ -15,8 +15,10 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 
 import orjson
+from flask import Response
 
 from webapp.api.errors import Refused
+from webapp.api.responses import as_tagged_json
 from webapp.postgres.connection import Row
 
 JsonObject = dict[str, Any]
@@ -42,6 +44,10 @@ class RenderedList:
     def body(self) -> bytes:
         """The JSON, with the age of the batch in seconds; 0 where this machine's clock is behind."""
         return b'%b,"age_seconds":%d}' % (self._body, max(0, int(time.time() - self._computed)))
+
+    def to_response(self, lifetime: str) -> Response:
+        """The JSON with its entity tag, or 304. lifetime: the Cache-Control header."""
+        return as_tagged_json(self.body(), self.tag, lifetime)
 
     def to_dict(self) -> JsonObject:
         """The members, for a page."""

@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response
 
-from webapp.api.operations import operation
+from webapp.api.operations import Operation
 from webapp.api.parameters import BASKET, CATEGORY, ITEM_ID, N
-from webapp.api.responses import SHARED, as_tagged_json
+from webapp.api.responses import SHARED
 from webapp.lists import lookup
 from webapp.postgres.connection_pool import connection_pool
 
@@ -14,31 +14,31 @@ basket = Blueprint("basket", __name__)
 
 
 @similar.get("/v1/<catalog>/similar", endpoint="by_query")
-@operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)
+@Operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)
 def similar_by_query(catalog: str, item_id: str, n: int | None) -> Response:
     """The canonical form: serves any id."""
     with connection_pool().session(catalog) as session:
-        return as_tagged_json(lookup.similar(session, catalog, item_id, n), SHARED)
+        return lookup.similar(session, catalog, item_id, n).to_response(SHARED)
 
 
 @similar.get("/v1/<catalog>/items/<item_id>/similar", endpoint="by_path")
-@operation("The same, for plain ids", query=(N,), answers="Similar", tagged=True)
+@Operation("The same, for plain ids", query=(N,), answers="Similar", tagged=True)
 def similar_by_path(catalog: str, item_id: str, n: int | None) -> Response:
     """The short form, for ids without `/` and dot segments."""
     with connection_pool().session(catalog) as session:
-        return as_tagged_json(lookup.similar(session, catalog, item_id, n), SHARED)
+        return lookup.similar(session, catalog, item_id, n).to_response(SHARED)
 
 
 @popular.get("/v1/<catalog>/popular", endpoint="by_query")
-@operation("What is popular, overall or in a category", query=(CATEGORY, N), answers="Popular", tagged=True)
+@Operation("What is popular, overall or in a category", query=(CATEGORY, N), answers="Popular", tagged=True)
 def popular_by_query(catalog: str, category: str | None, n: int | None) -> Response:
     """The popular list, overall or in one category."""
     with connection_pool().session(catalog) as session:
-        return as_tagged_json(lookup.popular(session, catalog, category, n), SHARED)
+        return lookup.popular(session, catalog, category, n).to_response(SHARED)
 
 
 @basket.get("/v1/<catalog>/basket", endpoint="by_query")
-@operation(
+@Operation(
     "What goes with all items of a basket together, then what is popular",
     query=(BASKET, N),
     answers="Basket",
@@ -47,4 +47,4 @@ def popular_by_query(catalog: str, category: str | None, n: int | None) -> Respo
 def basket_by_query(catalog: str, item_id: list[str], n: int | None) -> Response:
     """The list for 1 to 20 items, each its own `item_id`."""
     with connection_pool().session(catalog) as session:
-        return as_tagged_json(lookup.basket(session, catalog, item_id, n), SHARED)
+        return lookup.basket(session, catalog, item_id, n).to_response(SHARED)

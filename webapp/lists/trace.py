@@ -4,20 +4,20 @@ from flask import Blueprint, Response
 
 from webapp.access.operators import operator_required
 from webapp.api.errors import Unavailable
-from webapp.api.operations import operation
+from webapp.api.operations import Operation
 from webapp.api.parameters import ITEM_ID, USER_ID
 from webapp.api.responses import as_json
+from webapp.api.schemas import TRACE_DETAILS
 from webapp.postgres.connection_pool import connection_pool
 
 blueprint = Blueprint("trace", __name__)
 
 REQUIRED = ("batch_id", "model_version", "computed_at", "title", "is_known_user", "list_length", "answer")
-OPTIONAL = ("rank", "score", "source", "because", "seen_at", "seen_before", "rule_id", "rule_kind", "note", "reason")
 
 
 @blueprint.get("/v1/<catalog>/trace")
 @operator_required
-@operation("Why an item is in a user's list, or why not", query=(USER_ID, ITEM_ID), answers="Trace")
+@Operation("Why an item is in a user's list, or why not", query=(USER_ID, ITEM_ID), answers="Trace")
 def trace(catalog: str, user_id: str, item_id: str) -> Response:
     """One answer of six, with the members that belong to it."""
     with connection_pool().session(catalog) as session:
@@ -26,6 +26,6 @@ def trace(catalog: str, user_id: str, item_id: str) -> Response:
         raise Unavailable("nothing_published", f"Nothing is published yet in {catalog}")
     head = dict(zip(REQUIRED, row, strict=False))
     details = {
-        name: value for name, value in zip(OPTIONAL, row[len(REQUIRED) :], strict=True) if value not in (None, [])
+        name: value for name, value in zip(TRACE_DETAILS, row[len(REQUIRED) :], strict=True) if value not in (None, [])
     }
     return as_json({"user_id": user_id, "item_id": item_id, "catalog": catalog, **head, **details})

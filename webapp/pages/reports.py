@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from webapp.api.errors import NotFound
-from webapp.api.operations import HTML, operation
+from webapp.api.operations import HTML, Operation
 from webapp.postgres.connection_pool import connection_pool
 from webapp.settings import current_settings
 
@@ -17,7 +17,7 @@ REPORT_POLICY = (
 
 
 @blueprint.get("/reports/<catalog>/<batch_id>")
-@operation("The report of a night", media=HTML)
+@Operation("The report of a night", media=HTML)
 def report(catalog: str, batch_id: str) -> Response:
     """The HTML of one night's report."""
     with connection_pool().session(catalog, current_settings().page_timeout_ms) as session:

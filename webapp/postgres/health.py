@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 
 from webapp.api.errors import Unavailable
-from webapp.api.operations import operation
+from webapp.api.operations import Operation
 from webapp.api.responses import as_json
 from webapp.postgres.connection_pool import connection_pool
 
@@ -11,14 +11,14 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
-@operation("Is the process alive?", answers="Alive", errors=(400,))
+@Operation("Is the process alive?", answers="Alive", errors=(400,))
 def alive() -> Response:
     """200 while the process answers at all; the database is not asked, since no restart would bring it back."""
     return as_json({"status": "alive"})
 
 
 @blueprint.get("/readyz")
-@operation("Can it answer?", answers="Ready", errors=(400, 503))
+@Operation("Can it answer?", answers="Ready", errors=(400, 503))
 def ready() -> Response:
     """200 with the live batch of each catalog; 503 when the database is away or nothing is live anywhere."""
     live = {}
