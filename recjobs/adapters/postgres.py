@@ -1,7 +1,7 @@
 """Postgres: one connection at a time, as one role, with a catalog's schema as its search path."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +79,13 @@ class Session:
             while rows := cursor.fetchmany(size):
                 yield rows
 
-    def copy(self, query: str, chunks: Iterable[memoryview | bytes], identifiers: dict[str, str]) -> int:
-        """COPY FROM STDIN in binary; returns the number of rows. An error of `chunks` itself is raised as it is."""
-        stream = _Stream(chunks)
+    def copy(self, table: str, columns: Sequence[str], chunks: Iterable[memoryview | bytes]) -> int:
+        """COPY into a table in binary; returns the number of rows. An error of `chunks` itself is raised as it is."""
+        stream, names = _Stream(chunks), sql.SQL(", ").join(map(sql.Identifier, columns))
+        statement = sql.SQL("copy {} ({}) from stdin with (format binary)").format(sql.Identifier(table), names)
         with self._connection.cursor() as cursor:
             try:
-                cursor.copy_expert(_statement(query, identifiers), stream, size=1 << 20)
+                cursor.copy_expert(statement, stream, size=1 << 20)
             except psycopg2.Error:
                 if stream.failure:  # Postgres only knows that its COPY was cancelled
                     raise stream.failure from None

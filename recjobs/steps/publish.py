@@ -1,6 +1,7 @@
 """Load the finished lists as a new batch, verify them, then move pointer and champion in one transaction."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -75,15 +76,17 @@ def _record(night: Night, chosen: ChosenModel, inspection: Inspection) -> dict[s
 
 def _load(night: Night, loader: Session) -> None:
     _copy(night, loader, "top_n", night.list_chunks())
-    _copy(night, loader, "similar_lists", [night.scored("similar")])
-    _copy(night, loader, "popular_lists", [night.scored("popular")])
-    _copy(night, loader, "item_records", [night.scored("items")])
-    _copy(night, loader, "history_lists", [night.scored("history")])
+    _copy(night, loader, "similar_lists", iter([night.scored("similar")]))
+    _copy(night, loader, "popular_lists", iter([night.scored("popular")]))
+    _copy(night, loader, "item_records", iter([night.scored("items")]))
+    _copy(night, loader, "history_lists", iter([night.scored("history")]))
 
 
-def _copy(night: Night, loader: Session, table: str, parts: Iterable[pq.ParquetFile]) -> None:
-    chunks = copy_format.stream(_encoded(night.batch_id, parts))
-    loader.copy(f"copy_{table}", chunks, {"partition": partition(table, night.batch_id)})
+def _copy(night: Night, loader: Session, table: str, parts: Iterator[pq.ParquetFile]) -> None:
+    """The files' columns are the table's, by name."""
+    if first := next(parts, None):
+        chunks = copy_format.stream(_encoded(night.batch_id, chain([first], parts)))
+        loader.copy(partition(table, night.batch_id), ["batch_id", *first.schema_arrow.names], chunks)
 
 
 def partition(table: str, batch_id: str) -> str:

@@ -28,7 +28,7 @@ exception
             when 'rule_names_an_item_or_a_category' then 'a pin needs an item_id, a cap a category or none (each category), any other rule an item_id or a category'
             when 'rule_has_what_its_kind_needs' then 'a pin, and nothing else, has a place; a boost a factor; a cap at_most'
             when 'rule_ends_after_it_starts' then 'ends_at must lie after starts_at'
-            when 'rule_records_kind_check' then 'kind must be block, expire, out_of_stock, pin, boost or cap'
+            when 'rule_records_kind_check' then 'there is no such kind of rule; see docs/rules.md'
             when 'rule_records_place_check' then 'place must be 1 to 1000'
             when 'rule_records_factor_check' then 'factor must be above 0 and at most 1000'
             when 'rule_records_at_most_check' then 'at_most must be 0 to 1000'

@@ -43,10 +43,10 @@ class CatalogCache:
         if len(items.json_of) > MAX_ITEMS:
             items = ItemFragments()
         if missing := [item_id for item_id in item_ids if item_id not in items.json_of]:
-            [(*live, known_ids, titles, urls, images, prices)] = session.rows("known", missing)
+            [(*live, known_ids, details)] = session.rows("known", missing)
             if tuple(live) != batch:
                 return None
-            items.add(missing, known_ids, titles, urls, images, prices)
+            items.add(missing, known_ids, details)
             others = [(other, its) for other, its in self._items.items() if other != batch]
             self._items = dict([*others[1 - MAX_BATCHES :], (batch, items)])
         return items

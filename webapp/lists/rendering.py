@@ -62,7 +62,7 @@ class ItemFragments:
     id, as reasons show it.
     """
 
-    N_COLUMNS = 5
+    N_COLUMNS = 2
 
     def __init__(self) -> None:
         self.json_of: dict[str, str] = {}
@@ -77,19 +77,12 @@ class ItemFragments:
         self,
         item_ids: Iterable[str],
         known_ids: list[str] | None,
-        titles: list[str | None] | None,
-        urls: list[str | None] | None,
-        images: list[str | None] | None,
-        prices: list[float | None] | None,
+        details: list[str] | None,
     ) -> None:
-        """Add items. Those that the batch does not know have an id and no title."""
+        """Add items, of which the SQL function item_details knows some. The others have an id and no title."""
         items: dict[str, JsonObject] = {item_id: {"item_id": item_id, "title": None} for item_id in item_ids}
-        for item_id, title in zip(known_ids or (), titles or (), strict=True):
-            items[item_id] = {"item_id": item_id, "title": title}
-        for name, values in (("url", urls), ("image", images), ("price", prices)):
-            for item_id, value in zip(known_ids or (), values or (), strict=bool(values)):
-                if value is not None:
-                    items[item_id][name] = value
+        for item_id, members in zip(known_ids or (), details or (), strict=True):
+            items[item_id] = {"item_id": item_id, "title": None} | orjson.loads(members)
         # names first: for another thread an item is complete when it is in json_of
         self.name_of.update({item_id: _json(item["title"] or item_id) for item_id, item in items.items()})
         self.json_of.update({item_id: _json(item)[1:-1] for item_id, item in items.items()})

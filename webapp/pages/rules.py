@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, redirect, render_template, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from webapp.access.operators import operator_name, operator_required
@@ -34,6 +35,15 @@ FIELDS_OF_KIND = {
     "cap": ("category", "at_most"),
 }
 """The other fields of the form, by the kind of rule; the form shows no others."""
+WORDING = {
+    "block": ("Block", "Block {}"),
+    "out_of_stock": ("Out of stock", "Out of stock: {}"),
+    "expire": ("Expire", "Expire {}"),
+    "pin": ("Pin to a place", "Pin {} at place {place}"),
+    "boost": ("Boost", "Boost {} {factor:g} times"),
+    "cap": ("At most so many", "At most {at_most} of {}"),
+}
+"""By the kind of rule: its name in the form, and the sentence about a rule, {} being what it is about."""
 NUMBERS = {"place": int, "at_most": int, "factor": float}
 TIMES = ("starts_at", "ends_at")
 
@@ -94,8 +104,14 @@ def _page(catalog: str, form: dict[str, str], preview: dict[str, Any] | None = N
             titles=_titles(session, preview) if preview else {},
             error=error,
             can_edit=editor.can_edit(),
+            kinds=[(kind, name) for kind, (name, _) in WORDING.items()],
+            sentence=_sentence,
             **context,
         )
+
+
+def _sentence(rule: dict[str, Any], about: Markup) -> Markup:
+    return Markup(WORDING[rule["kind"]][1]).format(about, **{name: rule[name] for name in NUMBERS})
 
 
 def _titles(session: ReadSession, preview: dict[str, Any]) -> dict[str, str | None]:

@@ -26,7 +26,7 @@ shown as (
     from lists as l
     cross join lateral unnest(l.item_ids || l.reasons) as e (item_id)
 )
-select l.*, null as known, null as titles, null as urls, null as images, null as prices
+select l.*, null as known, null as details
 from lists as l
 union all
 select null, null, null, null, null, null, null, null, null, null, null, k.*

@@ -1,2 +1,0 @@
--- A row is one segment's popular list.
-copy {partition} (batch_id, segment, item_ids, scores) from stdin with (format binary)
