@@ -246,7 +246,7 @@ def test_a_rule_is_made_and_undone_by_an_operator_and_by_nobody_else(visit, nigh
     page.get_by_role("button", name="Try it").click()
     expect(page.get_by_role("region", name="What it would do")).to_contain_text("touch 3 of 3 lists")
     page.get_by_role("button", name="Add the rule").click()
-    standing = page.get_by_role("region", name="Rules that stand")
+    standing = page.get_by_role("region", name="Current rules")
     expect(standing.get_by_role("listitem")).to_contain_text("Pin Thing 20 at place 1")
 
     page.goto("/?catalog=nights&user_id=anna")

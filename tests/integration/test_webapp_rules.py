@@ -105,7 +105,7 @@ def test_a_rule_that_cannot_be_is_refused_in_words_and_the_form_keeps_what_was_f
         assert refused.status_code == 400
         assert words in text_of(refused.text)
         assert all(f'value="{value}"' in refused.text for name, value in fields.items() if name != "kind")
-    assert "Rules that stand None" in text_of(alice.get("/rules?catalog=edited").text)
+    assert "Current rules None" in text_of(alice.get("/rules?catalog=edited").text)
 
 
 def test_without_a_credential_rules_are_neither_shown_nor_changed(world: World, client: FlaskClient):

@@ -1,9 +1,9 @@
 """The errors of the web app, each with its status, in one shape.
 
     ApiError
-    ├── Refused      400  the request makes no sense; sending it again will not help
+    ├── Refused      400  the request is invalid; sending it again will not help
     ├── Unauthorized 401  no credential, or a wrong one
-    ├── Forbidden    403  a credential that may not do this, or something that is switched off
+    ├── Forbidden    403  a credential that may not do this, or a setting that switches this off
     ├── NotFound     404  no such catalog, item, category or report
     ├── TooMany      429  too many requests, or too many wrong credentials; try again after Retry-After
     └── Unavailable  503  the database is away or nothing is published; try again after Retry-After
@@ -39,7 +39,7 @@ class ApiError(Exception):
 
 
 class Refused(ApiError):
-    """The request is wrong; sending it again will not help."""
+    """The request is invalid; sending it again will not help."""
 
     status = 400
 

@@ -16,21 +16,17 @@ blueprint = Blueprint("openapi", __name__)
 
 ABOUT = "Finished recommendation lists, one per user, recomputed every night and served as they are."
 ERRORS = {
-    400: "The request makes no sense as it is",
-    401: "No credential, or one that is not, or no longer, valid",
-    403: "This credential is not enough, or nobody may: the message says what to set",
+    400: "The request is invalid",
+    401: "No credential, or an invalid or expired one",
+    403: "The credential is not enough, or a setting switches this off; the message names it",
     404: "There is no such catalog, item, category or report",
     413: "The body is too large",
     429: "Too many wrong credentials, or too many requests; try again after `Retry-After`",
     503: "The database is away or nothing is published yet; try again after `Retry-After`",
 }
 SECURITY = {
-    "key": {"type": "http", "scheme": "bearer", "description": "A key: `recjobs api-key new NAME`"},
-    "operator": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "An operator's secret: `recjobs operator new NAME`",
-    },
+    "key": {"type": "http", "scheme": "bearer", "description": "From `recjobs api-key new NAME`"},
+    "operator": {"type": "http", "scheme": "bearer", "description": "From `recjobs operator new NAME`"},
 }
 
 
@@ -101,7 +97,7 @@ def _responses(described: Operation, credentials: list[str]) -> Part:
         responses["200"]["headers"] = tag
         responses["304"] = {"description": "The list is the one that `If-None-Match` names", "headers": tag}
     if credentials and described.media == HTML:
-        responses["303"] = {"description": "To the page where one signs in"}
+        responses["303"] = {"description": "To the sign-in page"}
     refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
     for status in sorted({*described.errors, *((401, 403, 429) if credentials else ())}):
         responses[str(status)] = {"description": ERRORS[status], "content": {described.media: refused}}

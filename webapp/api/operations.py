@@ -1,4 +1,4 @@
-"""An operation: what a route takes, answers and refuses. It checks each request, and makes `/openapi.json`.
+"""Operations: what a route takes, answers and refuses; checked on each request, and shown in `/openapi.json`.
 
     @blueprint.get("/v1/<catalog>/similar")
     @Operation("The items that resemble an item", query=(ITEM_ID, N), answers="Similar", tagged=True)

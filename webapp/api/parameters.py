@@ -6,6 +6,7 @@ another id.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -107,17 +108,8 @@ def read_id(name: str, value: str | None) -> str:
     return value
 
 
-def read_n(name: str, value: str | None) -> int:
-    """Read a number of items; its upper limit depends on the batch, and `webapp.lists` checks it."""
-    return _read_number(name, value, 1)
-
-
-def read_offset(name: str, value: str | None) -> int:
-    """Read a number of ranks to skip; its upper limit depends on the batch, and `webapp.lists` checks it."""
-    return _read_number(name, value, 0)
-
-
-def _read_number(name: str, value: str | None, lowest: int) -> int:
+def read_number(name: str, value: str | None, lowest: int) -> int:
+    """Read n or offset; their upper limits depend on the batch, and `webapp.lists` checks them."""
     text = value or ""
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) >= lowest):
         raise Refused(f"bad_{name}", f"{name} must be a whole number from {lowest} on")
@@ -139,13 +131,13 @@ N = Parameter(
     "n",
     "How many items; at most what the catalog serves (`top_n.served`)",
     {"type": "integer", "minimum": 1, "default": DEFAULT_N},
-    read_n,
+    partial(read_number, lowest=1),
 )
 OFFSET = Parameter(
     "offset",
     "How many places to skip; offset + n is at most what the catalog serves",
     {"type": "integer", "minimum": 0, "default": 0},
-    read_offset,
+    partial(read_number, lowest=0),
 )
 EXCLUDE = id_parameter("exclude", "An item to leave out", required=False, many=100)
 PREFER = id_parameter("prefer", "A category that comes first for a user the batch does not know", False, many=20)

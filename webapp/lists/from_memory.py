@@ -13,6 +13,9 @@ from webapp.postgres.arrays import integers, texts
 from webapp.postgres.connection import Row
 from webapp.postgres.read_session import ReadSession
 
+Request = tuple[str, str, int | None, int]
+"""Catalog, user id, n and offset."""
+
 
 class CachedList(NamedTuple):
     """A response, valid for as long as its stored row and the active rules are the same.
@@ -60,13 +63,13 @@ def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None,
         if (rule_set := cache.rules(session, version)) is None:
             return None
         rules = rule_set.active(Composition.parse(composition_text).segment if composition_text else None, now)
-    key, stored = (catalog, user_id, n, offset), row[:-2]
-    cached: CachedList | None = cache.responses.get(key)
+    request, stored = (catalog, user_id, n, offset), row[:-2]
+    cached: CachedList | None = cache.responses.get(request)
     if cached is not None and cached.row == stored and cached.rules is rules:
         return cached.response
     live = LiveBatch.parse(live_text)
     if composition_text is None:
-        return _popular(session, catalog, user_id, n, offset, (live, version, rules))
+        return _popular(session, request, (live, version, rules))
     ranked = _ranked(session, row, live, rules, user_id, last)
     if ranked is None:
         return None
@@ -79,17 +82,12 @@ def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None,
             return None
         items = ranked.render_items(fragments, offset)
     response = RenderedList({"user_id": user_id, **ranked.head(catalog)}, items)
-    cache.responses.put(key, CachedList(stored, rules, response))
+    cache.responses.put(request, CachedList(stored, rules, response))
     return response
 
 
 def _popular(
-    session: ReadSession,
-    catalog: str,
-    user_id: str,
-    n: int | None,
-    offset: int,
-    state: tuple[LiveBatch, int, ActiveRules | None],
+    session: ReadSession, request: Request, state: tuple[LiveBatch, int, ActiveRules | None]
 ) -> RenderedList | None:
     """The list of a user whom the batch does not know.
 
@@ -97,6 +95,7 @@ def _popular(
     result is cached under a version that is over.
     """
     cache: CatalogCache = session.cache
+    catalog, user_id, n, offset = request
     key = (catalog, n, offset, *state)
     cached: CachedPopularList | None = cache.responses.get(key)
     if cached is None:

@@ -96,10 +96,7 @@ MANY_USERS = Body(
     "The users, and the length of each list",
     {
         "type": "object",
-        "properties": {
-            "user_ids": {"type": "array", "items": ID, "minItems": 1, "maxItems": MAX_USERS},
-            "n": N.schema,
-        },
+        "properties": {"user_ids": {"type": "array", "items": ID, "minItems": 1, "maxItems": MAX_USERS}, "n": N.schema},
         "required": ["user_ids"],
         "additionalProperties": False,
     },

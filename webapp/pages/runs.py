@@ -100,11 +100,8 @@ def _can_be_live_again(night: Record) -> bool:
 def _in_order(steps: list[Record]) -> list[Record]:
     """The steps of a night in their order; those that have not started have no state."""
     known = {step["step"]: step for step in steps}
-    return (
-        [known.get(name, {"step": name, "state": None, "started_at": None, "ended_at": None}) for name in STEPS]
-        if known
-        else []
-    )
+    unknown = {"state": None, "started_at": None, "ended_at": None}
+    return [known.get(name, {"step": name, **unknown}) for name in STEPS] if known else []
 
 
 def _last_start(steps: list[Record]) -> datetime | None:

@@ -1,4 +1,4 @@
-// Suggestions while one types. Without this file the form does the same after Enter.
+// Suggestions while typing. Without this file the form does the same after Enter.
 "use strict";
 
 (() => {
@@ -8,11 +8,11 @@
   if (!field || !list || !status) return;
 
   let timer = 0;
-  let asked = 0;
+  let request = 0;
 
   const close = () => {
     clearTimeout(timer);
-    asked++; // what is under way is no longer wanted
+    request++; // a running request no longer counts
     list.replaceChildren();
     list.hidden = true;
     status.textContent = "";
@@ -24,22 +24,22 @@
       close();
       return;
     }
-    const turn = ++asked;
+    const current = ++request;
     const query = new URLSearchParams({ catalog: field.form.elements.catalog.value, user_id: typed });
     let html = null;
     try {
       const response = await fetch(`/customers?${query}`);
       if (response.ok) html = await response.text();
     } catch {
-      // no network: as any answer that is none
+      // no network: the same as an error
     }
-    if (turn !== asked) return;
-    list.innerHTML = html ?? ""; // made and escaped by the server
-    const found = list.querySelectorAll("a").length;
-    list.hidden = found === 0;
+    if (current !== request) return;
+    list.innerHTML = html ?? ""; // escaped by the server
+    const count = list.querySelectorAll("a").length;
+    list.hidden = count === 0;
     if (html === null) status.textContent = "No suggestions at the moment";
-    else if (found === 0) status.textContent = "No customer begins with this";
-    else status.textContent = `${found} suggestions, arrow keys to choose`;
+    else if (count === 0) status.textContent = "No customer begins with this";
+    else status.textContent = `${count} suggestions, arrow keys to choose`;
   };
 
   field.addEventListener("input", () => {
@@ -47,7 +47,7 @@
     timer = setTimeout(suggest, 100);
   });
 
-  // Typed before this file had come.
+  // Typed before this file was loaded.
   if (document.activeElement === field && field.value !== field.defaultValue) suggest();
 
   field.form.addEventListener("keydown", (event) => {
