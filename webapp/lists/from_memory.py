@@ -35,7 +35,7 @@ class CachedList(NamedTuple):
 
 
 class CachedPopularList(NamedTuple):
-    """The one list of all users whom the batch does not know."""
+    """The one list of all users unknown to the batch."""
 
     head: JsonObject
     items: bytes
@@ -89,7 +89,7 @@ def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None,
 def _popular(
     session: ReadSession, request: Request, state: tuple[LiveBatch, int, ActiveRules | None]
 ) -> RenderedList | None:
-    """The list of a user whom the batch does not know.
+    """The list of a user unknown to the batch.
 
     state: with the version of the rules, even if there are none. If a rule comes before the second statement, its
     result is cached under a version that is over.

@@ -16,8 +16,7 @@ from webapp.postgres.read_session import ReadSession
 class ListOptions(NamedTuple):
     """What a request may ask of a user's list.
 
-    exclude: item ids; category: only its items; prefer: categories that come first for a user whom the batch does not
-    know.
+    exclude: item ids; category: only its items; prefer: categories that come first for a user unknown to the batch.
     """
 
     offset: int = 0
@@ -37,7 +36,7 @@ DEFAULT_OPTIONS = ListOptions()
 def recommendations(
     session: ReadSession, catalog: str, user_id: str, n: int | None = None, options: ListOptions = DEFAULT_OPTIONS
 ) -> RenderedList:
-    """A user's list, or the popular one (`source` says so) for a user whom the live batch does not know."""
+    """A user's list, or the popular one (`source` says so) for a user unknown to the live batch."""
     n_items = n or DEFAULT_N
     offset, exclude, category, prefer = options
     if not options.narrow:

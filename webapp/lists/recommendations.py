@@ -21,6 +21,7 @@ from webapp.api.parameters import (
     read_query,
 )
 from webapp.api.responses import PERSONAL, JsonResponse
+from webapp.api.schemas import structure
 from webapp.lists import lookup
 from webapp.lists.rendering import RenderedList
 from webapp.postgres.connection_pool import ConnectionPool, connection_pool
@@ -92,14 +93,10 @@ def _read_body(body: Any) -> tuple[list[str], int | None]:
     return [read_id("each of user_ids", user_id) for user_id in user_ids], min(n, 999_999) if "n" in body else None
 
 
+USER_IDS = {"type": "array", "items": ID, "minItems": 1, "maxItems": MAX_USERS}
 MANY_USERS = Body(
     "The users, and the length of each list",
-    {
-        "type": "object",
-        "properties": {"user_ids": {"type": "array", "items": ID, "minItems": 1, "maxItems": MAX_USERS}, "n": N.schema},
-        "required": ["user_ids"],
-        "additionalProperties": False,
-    },
+    structure({"user_ids": USER_IDS, "n": N.schema}, optional=("n",)),
     _read_body,
 )
 

@@ -1,7 +1,7 @@
 """The row of the statement `stored`: what is live, and a user's list before rules.
 
 It names the live batch, the version of the rules and the database's clock, and has the list: its first items if there
-are no rules (then the clock is null), otherwise all that are stored; nulls for a user whom the batch does not know.
+are no rules (then the clock is null), otherwise all that are stored; nulls for a user unknown to the batch.
 What belongs together is one text, because each column costs psycopg2 a quarter of a microsecond.
 """
 

@@ -40,7 +40,7 @@ def of_customer(session: ReadSession, user_id: str, items: Sequence[Record], sho
 
     items: the whole served list, of the live batch. None: there is no previous batch, or the pointer moved meanwhile.
     `was` has the earlier rank of each item; `entered`, `left` and `moved` are in order of rank; `known` is false for a
-    customer whom the previous batch did not know.
+    customer unknown to the previous batch.
     """
     row = session.row("previous_list", user_id)
     if row is None:
