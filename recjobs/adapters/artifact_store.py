@@ -10,7 +10,7 @@ from pyarrow import fs
 from recjobs.adapters.artifacts import NightFiles
 from recjobs.adapters.object_store import Store, file_system
 from recjobs.core.batch_ids import is_batch_id, parse_batch_id
-from recjobs.core.retention import Folder, Going
+from recjobs.core.retention import Folder, Removal
 from recjobs.errors import SystemAway
 
 STUDIES, INPUTS = "_tune", "_inputs"
@@ -50,7 +50,7 @@ class ArtifactStore:
             if info.type == fs.FileType.File and "/" not in path
         ]
 
-    def remove_night(self, removal: Going) -> None:
+    def remove_night(self, removal: Removal) -> None:
         """Remove steps of a night, or all of it. A kill never leaves a step with a manifest but without its files."""
         for step in removal.parts:
             self.undo_step(removal.name, step)

@@ -112,7 +112,7 @@ def run_study(
             previous, done = search.best(done), study.trials()
             if search.best(done) != previous:
                 value = f"[green]{trial.value:.4f}[/green]"
-                console.print(f"  trial {trial.number:<4} {value} [dim]{trial.recipe.said()}[/dim]")
+                console.print(f"  trial {trial.number:<4} {value} [dim]{trial.recipe.one_line()}[/dim]")
             progress.update(task, description=_so_far(done), completed=_share(done, budget))
         result = tune.finish_study(study)
     in_file = "" if result["base_value"] is None else f", the catalog file's recipe {result['base_value']:.4f}"

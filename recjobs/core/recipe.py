@@ -1,4 +1,4 @@
-"""The recipe: everything that decides what a model becomes, given interactions and a seed."""
+"""The recipe: everything that determines a model, besides interactions and seed."""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -33,12 +33,12 @@ class Recipe:
     blend: float = 0.0
     neighbours: int = 200
 
-    def said(self) -> str:
-        """The recipe in one line, without what is left out."""
+    def one_line(self) -> str:
+        """The recipe in one line, without empty values."""
         return "  ".join(f"{key}={value}" for key, value in self.to_json().items() if value not in (None, {}))
 
-    def unlike(self, other: "Recipe") -> str:
-        """Where it differs from another recipe, as in `alpha=20, not 10`; empty where it does not."""
+    def differences(self, other: "Recipe") -> str:
+        """The differences from another recipe, as in `alpha=20, not 10`; "" without any."""
         mine, theirs = self.to_json(), other.to_json()
         return "; ".join(f"{key}={mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key])
 

@@ -1,4 +1,4 @@
-"""What a prune lets go of a catalog's folder: of each night all, nothing, or all but the steps that others need."""
+"""What a prune removes from a catalog's folder: of each night all, nothing, or all but the steps others need."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ ALL = frozenset({"*"})
 
 @dataclass(frozen=True)
 class Folder:
-    """A night's or a search's folder: the bytes of each of its steps (of a search: of all of it, under ""), and when
-    its newest file was written (without any: when its folder was made)."""
+    """A night's or search's folder: the bytes of each step (of a search: of all of it, under ""), and when its newest
+    file was written (without files: when the folder was)."""
 
     name: str
     parts: Mapping[str, int]
@@ -19,9 +19,8 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Going:
-    """What goes of a folder: these parts, `begin` first, so that what is half gone has not begun; whole: the folder
-    with them."""
+class Removal:
+    """Parts of a folder to remove, `begin` first, so that a half-removed night is not begun; whole: the folder too."""
 
     name: str
     parts: Mapping[str, int]
@@ -29,20 +28,19 @@ class Going:
 
     @property
     def n_bytes(self) -> int:
-        """How much room that makes."""
+        """Bytes that this frees."""
         return sum(self.parts.values())
 
 
-def going(
+def removals(
     folders: Collection[Folder],
     needed: Mapping[str, Collection[str]],
     pruned: Collection[str],
     oldest: datetime,
-) -> Iterator[Going]:
-    """What goes, in the order of the folders.
+) -> Iterator[Removal]:
+    """What to remove, in the order of the folders: those in `pruned`, and those not written to since `oldest`.
 
-    needed: by name, the parts that somebody needs (ALL: all of them). pruned: names that go whatever their age. The
-    others go if nothing was written in them since `oldest`.
+    needed: by folder name, the parts to keep (ALL: every part).
     """
     for folder in folders:
         wanted = needed.get(folder.name, ())
@@ -51,7 +49,7 @@ def going(
             continue
         parts = {name: folder.parts[name] for name in sorted(folder.parts, key=_begin_first) if name not in wanted}
         if parts or not folder.parts:
-            yield Going(folder.name, parts, len(parts) == len(folder.parts))
+            yield Removal(folder.name, parts, len(parts) == len(folder.parts))
 
 
 def _begin_first(part: str) -> tuple[bool, str]:

@@ -37,7 +37,7 @@ def awaits_approval(night: Night) -> bool:
 def recipe_changes(night: Night) -> str:
     """Return where tonight's recipe differs from the champion's; empty without a champion."""
     champion = night.request.champion
-    return night.catalog.recipe.unlike(Recipe.from_json(champion.recipe)) if champion else ""
+    return night.catalog.recipe.differences(Recipe.from_json(champion.recipe)) if champion else ""
 
 
 def record(night: Night, session: Any) -> None:

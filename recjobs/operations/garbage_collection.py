@@ -10,7 +10,7 @@ from recjobs.adapters.postgres import Session
 from recjobs.adapters.records import Records
 from recjobs.catalog.file import Catalog
 from recjobs.config import Settings
-from recjobs.core.retention import ALL, Folder, Going, going
+from recjobs.core.retention import ALL, Folder, Removal, removals
 from recjobs.errors import ModelRefused
 from recjobs.night.handovers import Handovers
 
@@ -23,9 +23,9 @@ class Garbage:
     """What may be removed: of nights, studies and stored query results."""
 
     store: ArtifactStore
-    nights: list[Going]
-    studies: list[Going]
-    inputs: list[Going]
+    nights: list[Removal]
+    studies: list[Removal]
+    inputs: list[Removal]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Of each folder its place, the parts to remove, and their bytes."""
@@ -50,7 +50,7 @@ def find_garbage(session: Session, settings: Settings, catalog: Catalog, also_pr
     pruned = {row["batch_id"] for row in session.rows("pruned_batches")} | also_pruned
 
     waiting = {row["study_id"]: ALL for row in session.rows("waiting_studies")}
-    old_studies = list(going(studies, waiting, (), oldest))
+    old_studies = list(removals(studies, waiting, (), oldest))
     kept_studies = {study.name for study in studies} - {study.name for study in old_studies}
 
     needed: dict[str, set[str]] = {}
@@ -61,14 +61,14 @@ def find_garbage(session: Session, settings: Settings, catalog: Catalog, also_pr
         *_needed_by_increment(store, nights),
     ):
         needed.setdefault(batch_id, set()).update(parts)
-    old_nights = list(going(nights, needed, pruned, oldest))
+    old_nights = list(removals(nights, needed, pruned, oldest))
 
     begun = {night.name for night in nights} - {night.name for night in old_nights if "begin" in night.parts}
     requests = [_request_of(Handovers(store.night(batch_id))) for batch_id in begun]
     files = [file for request in requests for file in request.get("input", {}).get("files", [])]
     inputs = {file["path"].rpartition("/")[2]: ALL for file in files}
     # A night that is beginning may have chosen an existing one just now.
-    old_inputs = list(going(store.input_folders(), inputs, (), min(oldest, now - timedelta(days=1))))
+    old_inputs = list(removals(store.input_folders(), inputs, (), min(oldest, now - timedelta(days=1))))
     return Garbage(store, old_nights, old_studies, old_inputs)
 
 

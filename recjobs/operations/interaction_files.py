@@ -11,7 +11,7 @@ import pyarrow as pa
 from recjobs.adapters import sources
 from recjobs.adapters.sources import Rows, SourceFile
 from recjobs.catalog.limits import Limits
-from recjobs.core.rows.gathering import Collected, Gathered
+from recjobs.core.rows.gathering import Gathered, RowCollector
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.reason_codes import QUARANTINE
 from recjobs.core.rows.times import likely_unit
@@ -51,7 +51,7 @@ def read(path: str, now: datetime, optional: Sequence[str] = OPTIONAL) -> Intera
     optional: columns that are read if present. Bad rows are left out and counted. Raises Misuse for another format,
     DataRefused if the file is missing, damaged, lacks a column, or has too many bad rows.
     """
-    collected, n_bad, examples, n_read = Collected(), dict[str, int](), dict[str, str](), 0
+    collected, n_bad, examples, n_read = RowCollector(), dict[str, int](), dict[str, str](), 0
     has_times, unit = False, ""
     for file, rows in _batches(path, optional):
         raw = rows.columns

@@ -93,7 +93,7 @@ def trial(catalog: Catalog, study_id: str, number: int, seconds: float, threads:
     trial = _run_trial(Study.open(catalog, study_id), number, Budget(seconds), threads)
     if trial is None:
         return {"number": number, "state": "skipped", "said": "out of time"}
-    text = f"{trial.value:.4f} {trial.said}: {trial.recipe.said()}"
+    text = f"{trial.value:.4f} {trial.state_text}: {trial.recipe.one_line()}"
     seconds = round(trial.seconds, 1)
     return {"number": number, "state": trial.state, "said": text, "value": trial.value, "seconds": seconds}
 

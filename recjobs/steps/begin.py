@@ -18,7 +18,7 @@ from recjobs.core.evaluation.approval import Answer
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.validation import EARLIEST, as_microseconds
 from recjobs.core.rows.volume import PastNight
-from recjobs.core.search.challengers import in_force
+from recjobs.core.search.challengers import challenger_to_train
 from recjobs.errors import DataRefused, Misuse, Superseded
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import begun_nights, code_version, data_folder, database
@@ -55,7 +55,7 @@ def run(
     )
     challenger: ChallengerPin | None = None
     if not sets_recipe(overrides or {}) and (
-        row := in_force(challengers, effective.recipe, champion.data_cutoff if champion else None, at)
+        row := challenger_to_train(challengers, effective.recipe, champion.data_cutoff if champion else None, at)
     ):
         challenger = ChallengerPin(**{key: row[key] for key in ChallengerPin.model_fields})
         effective = effective.with_recipe(Recipe.from_json(challenger.recipe))

@@ -14,8 +14,8 @@ from recjobs.core.rows import items as core_items
 from recjobs.core.rows import users as core_users
 from recjobs.core.rows.accounting import Tally
 from recjobs.core.rows.drift import Moved, profile
-from recjobs.core.rows.findings import Finding, forgiven, must_go_on
-from recjobs.core.rows.gathering import Bots, Collected, Gathered
+from recjobs.core.rows.findings import Finding, overridden, raise_blocking
+from recjobs.core.rows.gathering import Bots, Gathered, RowCollector
 from recjobs.core.rows.instants import instant, microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.reason_codes import QUARANTINE
@@ -36,7 +36,7 @@ def run(night: Night) -> dict[str, int | float]:
     the findings are written and recorded.
     """
     with night.writing("validate") as files, ThreadPoolExecutor(1) as writer:
-        tally, stated, items = Tally(), core_items.Said(), night.catalog.items
+        tally, stated, items = Tally(), core_items.ItemCollector(), night.catalog.items
         known = night.described_rows("items") if items and items.has_location else None
         gathered = _gather(night, files, tally, stated, known)
         whole, attributes = gathered, None
@@ -49,7 +49,7 @@ def run(night: Night) -> dict[str, int | float]:
             tally.exclude("bot", gathered.set_aside, f"{len(gathered.bots)} users, such as {gathered.bots[0]}")
         counts = _counts(night, tally, whole)
         moved, of_drift = _drift(night, files, gathered)
-        findings = forgiven(
+        findings = overridden(
             [
                 *tally.findings(gathered.merged),
                 *input_limits.of_the_night(night, counts, gathered.interactions, tally),
@@ -66,12 +66,14 @@ def run(night: Night) -> dict[str, int | float]:
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
         writing.result()
-        must_go_on(night.catalog.name, findings)
+        raise_blocking(night.catalog.name, findings)
     return counts | {f"drift_{one.feature}": round(one.value, 4) for one in moved}
 
 
-def _gather(night: Night, files: StepFiles, tally: Tally, stated: core_items.Said, known: pa.Table | None) -> Gathered:
-    collected = Collected()
+def _gather(
+    night: Night, files: StepFiles, tally: Tally, stated: core_items.ItemCollector, known: pa.Table | None
+) -> Gathered:
+    collected = RowCollector()
     if base := night.base():
         user_ids, item_ids = base.users()["user_id"], base.items(["item_id"])["item_id"]
         collected.carry(base.interactions(), user_ids.combine_chunks(), item_ids.combine_chunks())
@@ -128,8 +130,8 @@ def _take(
     source: Source,
     night: Night,
     tally: Tally,
-    collected: Collected,
-    stated: core_items.Said,
+    collected: RowCollector,
+    stated: core_items.ItemCollector,
     names: list[str],
     known_items: pa.Array | None,
 ) -> pa.Table:

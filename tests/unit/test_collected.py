@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rows.gathering import Bots, Collected
+from recjobs.core.rows.gathering import Bots, RowCollector
 from recjobs.core.rows.validation import encoded_ids
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -14,7 +14,7 @@ from tests.unit.worlds import batches
 
 def collected(rows, *sizes):
     """Collect rows of (user_id, item_id, time[, weight[, kind]]) in batches of these sizes."""
-    result = Collected()
+    result = RowCollector()
     for checked, sound, _ in batches(rows, *sizes):
         result.add(checked, sound)
     return result
@@ -84,7 +84,7 @@ def test_rows_come_in_one_order_whether_their_keys_fit_into_64_bits_or_not(step)
 
 
 def test_the_ids_of_rows_that_were_left_out_are_not_numbered():
-    collecting = Collected()
+    collecting = RowCollector()
     for checked, sound, _ in batches([("a", "x", 1), ("bad", "y", 2), ("c", "x", 3)]):
         encoded = replace(checked, user_id=encoded_ids(checked.user_id, "u"), item_id=encoded_ids(checked.item_id, "i"))
         collecting.add(encoded, sound & np.array([True, False, True]))
@@ -94,7 +94,7 @@ def test_the_ids_of_rows_that_were_left_out_are_not_numbered():
 
 
 def test_nothing_at_all_is_no_interactions_and_no_ids():
-    found = Collected().finish()
+    found = RowCollector().finish()
     assert (len(found.interactions), len(found.user_ids), len(found.item_ids), found.merged) == (0, 0, 0, 0)
 
 
@@ -108,7 +108,7 @@ def test_users_without_a_row_are_numbered_too():
 
 def test_an_earlier_night_is_carried_and_its_rows_are_not_counted_twice():
     before = collected(EQUAL_BUT_ONE[:4]).finish()
-    night = Collected()
+    night = RowCollector()
     night.carry(before.interactions, before.user_ids, before.item_ids)
     for checked, sound, _ in batches([*EQUAL_BUT_ONE[3:], ("a", "k", 5, 1.0, "wish")]):
         night.add(checked, sound)
@@ -154,6 +154,6 @@ def test_items_that_nobody_took_find_their_place_among_the_others():
 
 def test_an_earlier_nights_items_that_nobody_took_are_not_carried():
     before = collected([("u", "b", 1), ("v", "d", 2)]).finish().with_items(pa.array(["a", "c"]))
-    tonight = Collected()
+    tonight = RowCollector()
     tonight.carry(before.interactions, before.user_ids, before.item_ids)
     assert tonight.finish().item_ids.to_pylist() == ["b", "d"]

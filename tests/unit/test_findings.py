@@ -2,7 +2,7 @@
 
 import pytest
 
-from recjobs.core.rows.findings import Finding, forgiven, must_go_on, of_night
+from recjobs.core.rows.findings import Finding, of_night, overridden, raise_blocking
 from recjobs.errors import DataRefused, InputLate
 
 ROWS = Finding("bad_time", "quarantined", 3, "a.csv row 1")
@@ -11,7 +11,7 @@ STALE = of_night("stale_input", "skip", 0, "too old")
 
 
 def test_rows_set_aside_stop_nothing():
-    must_go_on("shop", [ROWS, of_night("stale_input", "warn", 0, "too old")])
+    raise_blocking("shop", [ROWS, of_night("stale_input", "warn", 0, "too old")])
 
 
 @pytest.mark.parametrize(
@@ -19,15 +19,15 @@ def test_rows_set_aside_stop_nothing():
 )
 def test_what_refuses_comes_before_what_skips(findings, error):
     with pytest.raises(error, match="catalog shop: "):
-        must_go_on("shop", [ROWS, *findings])
+        raise_blocking("shop", [ROWS, *findings])
 
 
 def test_a_reason_makes_warnings_of_them_and_stays_with_them():
-    found = forgiven([ROWS, LOW, STALE], "I looked")
+    found = overridden([ROWS, LOW, STALE], "I looked")
     assert [f.action for f in found] == ["quarantined", "warned", "warned"]
     assert found[1].example.endswith("(forced: I looked)")
-    assert forgiven([LOW], None) == [LOW]
-    must_go_on("shop", found)
+    assert overridden([LOW], None) == [LOW]
+    raise_blocking("shop", found)
 
 
 def test_a_finding_knows_its_column_and_a_rule_of_the_catalog_has_none():

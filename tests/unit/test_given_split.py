@@ -3,12 +3,12 @@
 import pyarrow as pa
 
 from recjobs.core.evaluation.given_split import given_split
-from recjobs.core.rows.gathering import Collected
+from recjobs.core.rows.gathering import RowCollector
 from tests.unit.worlds import batches
 
 
 def gathered(*pairs):
-    collected = Collected()
+    collected = RowCollector()
     for checked, sound, _ in batches([(user, item, 0) for user, item in pairs]):
         collected.add(checked, sound)
     return collected.finish()

@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rows.items import ATTRIBUTES, Said, of_file, table, untried
+from recjobs.core.rows.items import ATTRIBUTES, ItemCollector, of_file, table, untried
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -12,7 +12,7 @@ from tests.unit.worlds import batches
 
 def said(rows, *sizes, **raw):
     """What the rows say of each item, one dict a row of the items table."""
-    found = Said()
+    found = ItemCollector()
     for checked, sound, columns in batches(rows, *sizes, **raw):
         found.add(checked, sound, columns)
     item_ids = pa.array(sorted({row[1] for row in rows}, key=str.encode), pa.string())

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from recjobs.core.retention import ALL, Folder, Going, going
+from recjobs.core.retention import ALL, Folder, Removal, removals
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 OLD, YOUNG = NOW - timedelta(days=1), NOW + timedelta(seconds=1)
@@ -10,17 +10,17 @@ PARTS = {"begin": 1, "refit": 20, "validate": 300}
 
 
 def what_goes(*folders, needed=None, pruned=()):
-    return list(going(folders, needed or {}, pruned, NOW))
+    return list(removals(folders, needed or {}, pruned, NOW))
 
 
 def test_what_is_old_goes_and_what_is_young_stays():
     assert what_goes(Folder("a", PARTS, OLD), Folder("b", PARTS, YOUNG), Folder("c", PARTS, NOW)) == [
-        Going("a", PARTS, True)
+        Removal("a", PARTS, True)
     ]
 
 
 def test_what_is_pruned_goes_however_young():
-    assert what_goes(Folder("a", PARTS, YOUNG), pruned={"a"}) == [Going("a", PARTS, True)]
+    assert what_goes(Folder("a", PARTS, YOUNG), pruned={"a"}) == [Removal("a", PARTS, True)]
 
 
 def test_what_is_needed_stays_and_the_rest_goes():
@@ -37,4 +37,4 @@ def test_a_night_begins_to_go_with_its_beginning():
 
 
 def test_a_folder_without_anything_goes_when_it_is_old():
-    assert what_goes(Folder("a", {}, OLD), Folder("b", {}, YOUNG)) == [Going("a", {}, True)]
+    assert what_goes(Folder("a", {}, OLD), Folder("b", {}, YOUNG)) == [Removal("a", {}, True)]

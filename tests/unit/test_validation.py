@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.rows.gathering import Collected
+from recjobs.core.rows.gathering import RowCollector
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.reason_codes import QUARANTINE, REASONS
 from recjobs.core.rows.validation import as_ids, as_microseconds, check
@@ -263,7 +263,7 @@ def test_each_row_has_its_reason(row, reason):
 
 def test_every_reason_is_a_sentence_about_its_column():
     assert len(REASONS) == len({reason.meaning for reason in REASONS.values()})
-    assert all(reason.meaning[0].islower() and " " in reason.mend for reason in REASONS.values())
+    assert all(reason.meaning[0].islower() and " " in reason.remedy for reason in REASONS.values())
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ SOME_ROWS = st.lists(st.tuples(SOME_IDS, SOME_IDS, SOME_TIMES, SOME_WEIGHTS), mi
 
 @given(st.lists(SOME_ROWS, min_size=1, max_size=3))
 def test_every_row_is_accepted_or_merged_or_quarantined_for_one_reason(batches):
-    collected, quarantined, distinct = Collected(), 0, set()
+    collected, quarantined, distinct = RowCollector(), 0, set()
     for rows in batches:
         found = checked(rows, weight=pa.array([row[3] for row in rows], pa.float64()))
         sound = found.reason < 0

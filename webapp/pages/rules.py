@@ -41,7 +41,7 @@ WORDING = {
     "expire": ("Expire", "Expire {}"),
     "pin": ("Pin to a place", "Pin {} at place {place}"),
     "boost": ("Boost", "Boost {} {factor:g} times"),
-    "cap": ("At most so many", "At most {at_most} of {}"),
+    "cap": ("Cap a category", "At most {at_most} of {}"),
 }
 """By the kind of rule: its name in the form, and the sentence about a rule, {} being what it is about."""
 NUMBERS = {"place": int, "at_most": int, "factor": float}

@@ -9,7 +9,7 @@ from recjobs.core.rows.findings import Finding
 from recjobs.core.rows.reason_codes import QUARANTINE
 
 SHOWN = 1000
-"""Quarantined rows of one reason that are kept to be shown."""
+"""Quarantined rows kept for each reason."""
 
 
 @dataclass
@@ -39,11 +39,11 @@ class Tally:
                 self.shown.append(rows.slice(0, SHOWN - before))
 
     def findings(self, merged: int) -> list[Finding]:
-        """What was found, in the order of the catalog's rules and of the reason codes."""
-        found = [Finding(name, "excluded", n, self.places.get(name)) for name, n in self.excluded.items() if n]
+        """All findings about rows, in the order of the catalog's rules and of the reason codes."""
+        findings = [Finding(name, "excluded", n, self.places.get(name)) for name, n in self.excluded.items() if n]
         if merged:
-            found.append(Finding("duplicate", "merged", merged))
-        return found + [
+            findings.append(Finding("duplicate", "merged", merged))
+        return findings + [
             Finding(code, "quarantined", self.quarantined[code], self.places[code])
             for code in QUARANTINE
             if code in self.quarantined

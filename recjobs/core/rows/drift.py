@@ -37,7 +37,7 @@ class Profile:
     active: pa.Array
 
     def to_json(self) -> dict[str, Any]:
-        """What fits into a small JSON; items, users are tables of their own."""
+        """The part stored as JSON; items and users are tables of their own."""
         return {"n": self.n, "histograms": self.histograms}
 
 
@@ -95,13 +95,13 @@ def compare(before: Profile, now: Profile) -> list[Moved]:
         earlier = before.histograms[feature]
         names = sorted(set(earlier) | set(counts), key=_place)
         moved.append(_moved(feature, {name: (earlier.get(name, 0), counts.get(name, 0)) for name in names}))
-    strangers = pc.sum(pc.invert(pc.is_in(now.active, before.user_ids))).as_py() or 0
+    new_users = pc.sum(pc.invert(pc.is_in(now.active, before.user_ids))).as_py() or 0
     new = pc.invert(pc.is_in(now.items["item_id"], before.items["item_id"].combine_chunks()))
-    unheard = pc.sum(now.items["n_lately"].filter(new)).as_py() or 0
+    n_new = pc.sum(now.items["n_lately"].filter(new)).as_py() or 0
     return [
         *moved,
-        Moved("unknown_users", strangers / max(1, len(now.active)), {}),
-        Moved("unknown_items", unheard / max(1, now.n), {}),
+        Moved("unknown_users", new_users / max(1, len(now.active)), {}),
+        Moved("unknown_items", n_new / max(1, now.n), {}),
     ]
 
 
@@ -114,10 +114,9 @@ def _place(name: str) -> tuple[int, float, str]:
 
 
 def _item_bins(before: Profile, now: Profile) -> dict[str, tuple[int, int]]:
-    """The windows' interactions in bins of items, which are as popular of all time; items that are new are left out.
+    """Interactions of both windows by bins of items of equal all-time popularity; new items are left out.
 
-    The bins hang on all time and not on the earlier window: what sold well by chance in one week would sell worse in
-    any other.
+    The bins do not depend on the earlier window: items that sold well in it by chance would sell worse in any other.
     """
     ever = before.items["n_ever"].to_numpy()
     order = np.argsort(-ever, kind="stable")

@@ -1,4 +1,4 @@
-"""Findings: what a night found wrong with its input, in rows or as a whole, and what follows from it."""
+"""Findings: faults of a night's input, in rows or as a whole, and whether they stop the night."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Finding:
 
     @property
     def column_name(self) -> str:
-        """The column it is about, or ""."""
+        """The column at fault, or ""."""
         return REASONS[self.reason].column if self.reason in REASONS else ""
 
     def to_json(self) -> dict[str, Any]:
@@ -40,12 +40,12 @@ class Finding:
 
 
 def of_night(reason: str, action: str, n_rows: int, sentence: str) -> Finding:
-    """A finding about the whole night; action as the catalog says it: refuse, skip or warn."""
+    """A finding about the whole night; action as in the catalog: refuse, skip or warn."""
     return Finding(reason, _STATES[action], n_rows, f"{sentence}. {REASONS[reason].how}")
 
 
-def forgiven(findings: Sequence[Finding], force: str | None) -> list[Finding]:
-    """The findings of a forced night: what would have stopped it is a warning that carries the operator's reason."""
+def overridden(findings: Sequence[Finding], force: str | None) -> list[Finding]:
+    """The findings of a forced night: those that would stop it become warnings with the operator's reason."""
     if force is None:
         return list(findings)
     return [
@@ -56,9 +56,8 @@ def forgiven(findings: Sequence[Finding], force: str | None) -> list[Finding]:
     ]
 
 
-def must_go_on(catalog: str, findings: Sequence[Finding]) -> None:
+def raise_blocking(catalog: str, findings: Sequence[Finding]) -> None:
     """Raise DataRefused if any finding refuses the night, else InputLate if any skips it."""
     for action, error in (("refused", DataRefused), ("skipped", InputLate)):
-        said = "; ".join(f"{f.reason}: {f.example}" for f in findings if f.action == action)
-        if said:
-            raise error(f"catalog {catalog}: {said}")
+        if reasons := "; ".join(f"{f.reason}: {f.example}" for f in findings if f.action == action):
+            raise error(f"catalog {catalog}: {reasons}")

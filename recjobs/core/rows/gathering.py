@@ -1,4 +1,4 @@
-"""Gather sound rows batch by batch into interactions by number."""
+"""Collect sound rows batch by batch into interactions with numbered users and items."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ SECOND = 1_000_000
 
 @dataclass(frozen=True)
 class Bots:
-    """Who has more interactions than a person can: at least min_interactions of them, and more than max_share of all of
-    them or with more than max_items_share of all items."""
+    """The limits above which a user is a bot: at least min_interactions rows, and more than max_share of all rows or of
+    max_items_share of all items."""
 
     max_share: float
     max_items_share: float
@@ -28,8 +28,8 @@ class Bots:
 class Gathered:
     """Interactions with ids numbered in byte order, rows in order of user, item, time, weight and kind.
 
-    merged: rows that equalled another. carried: rows that an earlier night had. set_aside: tonight's rows of the users
-    in `bots`, who are left out.
+    merged: duplicate rows dropped. carried: rows from an earlier night. set_aside: tonight's rows of `bots`, which are
+    left out.
     """
 
     interactions: Interactions
@@ -41,7 +41,7 @@ class Gathered:
     bots: list[str]
 
     def with_items(self, more: pa.Array) -> "Gathered":
-        """The same with ids of more items, which nobody took."""
+        """The same with ids of further items that have no interactions."""
         if not len(more):
             return self
         item_ids = pa.concat_arrays([self.item_ids, more])
@@ -52,8 +52,8 @@ class Gathered:
         return replace(self, interactions=rows, item_ids=item_ids.take(pa.array(order)))
 
 
-class Collected:
-    """Sound rows, gathered."""
+class RowCollector:
+    """Collects sound rows, batch by batch; `finish` numbers and sorts them."""
 
     def __init__(self) -> None:
         self._users, self._items, self._kinds = Texts(), Texts(), Kinds()
@@ -70,17 +70,17 @@ class Collected:
             (self._kinds, interactions.kind.astype(np.int32), pa.array(interactions.kinds, pa.string())),
         ):
             texts.add(pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), of))
-        self._items.chunks[0] = _used(self._items.chunks[0])  # tonight may not know what nobody took
+        self._items.chunks[0] = _used(self._items.chunks[0])  # items without interactions are not carried over
         self._times.append(interactions.occurred_at)
         self._weights.append(interactions.weight)
         self._n_carried = len(interactions)
 
     def know_users(self, user_ids: pa.Array) -> None:
-        """Take users who may have no interaction at all."""
+        """Add users who may have no interactions."""
         self._users.add(pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), user_ids))
 
     def add(self, checked: Checked, sound: np.ndarray) -> None:
-        """Take the sound rows of one batch."""
+        """Add the sound rows of one batch."""
         mask = None if sound.all() else pa.array(sound)
         for texts, values in (
             (self._users, checked.user_id),
@@ -102,14 +102,14 @@ class Collected:
         kind, kinds = self._kinds.finish()
         key = _Key(user_idx, item_idx, times, len(item_ids))
         n_rows = len(user_idx)
-        del user_idx, item_idx, times  # they can be read off the key
+        del user_idx, item_idx, times  # `_Key.columns` restores them
         packed = None if self._n_carried else key.sort_whole(weights, kind, len(kinds))
         if packed:
             weights, kind = packed
             carried = np.zeros(len(weights), bool)
         else:
             order = key.sort(weights, kind)
-            # Of equal rows the first stays, and an earlier night's came first.
+            # Of equal rows the first stays; an earlier night's rows come first.
             carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
             weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
             del order
@@ -117,18 +117,18 @@ class Collected:
         del key
         interactions = Interactions(*columns, weights, kind, len(user_ids), len(item_ids), kinds)
         merged = n_rows - len(interactions)
-        suspects = np.zeros(0, np.int64) if bots is None else _suspects(interactions, bots)
-        if not suspects.size:
+        bot_idx = np.zeros(0, np.int64) if bots is None else _bots_among(interactions, bots)
+        if not bot_idx.size:
             return Gathered(interactions, user_ids, item_ids, merged, int(carried.sum()), 0, [])
-        theirs = np.isin(interactions.user_idx, suspects)
-        names = user_ids.take(pa.array(suspects)).to_pylist()
-        left, user_ids, item_ids = _without(interactions, theirs, suspects, user_ids, item_ids)
-        set_aside = int((theirs & ~carried).sum())
-        return Gathered(left, user_ids, item_ids, merged, int((carried & ~theirs).sum()), set_aside, names)
+        of_bots = np.isin(interactions.user_idx, bot_idx)
+        names = user_ids.take(pa.array(bot_idx)).to_pylist()
+        left, user_ids, item_ids = _without(interactions, of_bots, bot_idx, user_ids, item_ids)
+        set_aside = int((of_bots & ~carried).sum())
+        return Gathered(left, user_ids, item_ids, merged, int((carried & ~of_bots).sum()), set_aside, names)
 
 
 def _used(values: pa.Array) -> pa.Array:
-    """Encoded texts without those that no row has any more."""
+    """Encoded texts without the dictionary entries that no row uses."""
     if not pa.types.is_dictionary(values.type):
         return values
     places = pc.drop_null(values.indices).to_numpy(zero_copy_only=False)
@@ -142,12 +142,12 @@ def _used(values: pa.Array) -> pa.Array:
 class _Key:
     """User, item and time of each row, packed into one number of 64 bits where they fit; else user and item.
 
-    One sort by that number, and a second one of what is still equal: a lexsort of all columns takes five times as long
-    at 20 million rows, and these need not be gathered in the new order, since they can be read off the number.
+    Sorts by that number, then the ties. A lexsort of all columns takes five times as long at 20 million rows, and would
+    have to reorder the columns, which are restored from the number here.
     """
 
     def __init__(self, user_idx: np.ndarray, item_idx: np.ndarray, times: np.ndarray, n_items: int) -> None:
-        """Takes times over: they are changed in place."""
+        """Changes times in place."""
         self._item_bits = max(1, n_items - 1).bit_length()
         self._earliest, self._unit, self._time_bits = int(times.min(initial=2**62)), 1, 0
         latest, users = int(times.max(initial=0)), int(user_idx.max(initial=0))
@@ -167,10 +167,9 @@ class _Key:
             self._number |= times
 
     def sort_whole(self, weights: np.ndarray, kind: np.ndarray, n_kinds: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The weights and kinds of the sorted rows, less those that equal the one before; None if they do not fit in.
+        """The weights and kinds of the sorted distinct rows; None if a whole row does not fit into 63 bits.
 
-        With all of a row in one number nothing need be looked up afterwards: to sort 20 million numbers takes a tenth
-        of the time of finding the order they come in.
+        Sorting 20 million numbers takes a tenth of the time of an argsort.
         """
         if self._times is not None:
             return None
@@ -195,13 +194,13 @@ class _Key:
         if n_kinds:
             kinds = (number.astype(np.int16) & np.int16((1 << kind_bits) - 1)) - np.int16(1)
         number >>= kind_bits
-        found = np.sort(values)[number.astype(np.int32) & ((1 << weight_bits) - 1)]
+        sorted_weights = np.sort(values)[number.astype(np.int32) & ((1 << weight_bits) - 1)]
         number >>= weight_bits
         self._number = number
-        return found, kinds
+        return sorted_weights, kinds
 
     def sort(self, weights: np.ndarray, kind: np.ndarray) -> np.ndarray:
-        """The rows in order of user, item, time, weight, kind and place, less those that equal the one before."""
+        """The places of the distinct rows, in order of user, item, time, weight, kind and place."""
         order = np.argsort(self._number)
         self._number = self._number[order]
         others = [weights, kind] if self._times is None else [self._times, weights, kind]
@@ -213,7 +212,7 @@ class _Key:
         return order.astype(np.int32)
 
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """User, item and time of the sorted rows. To be asked once."""
+        """User, item and time of the sorted rows. Call it once: it consumes the key."""
         times = self._times
         if times is None:
             times = self._number & ((1 << self._time_bits) - 1)
@@ -227,14 +226,14 @@ class _Key:
 
 
 def _are_whole_seconds(times: np.ndarray, since: int) -> bool:
-    blocks = range(0, times.size, 1 << 18)  # in blocks: a whole column of remainders would cost as much memory as times
+    blocks = range(0, times.size, 1 << 18)  # a whole column of remainders would take as much memory as times
     return not any(((times[first : first + (1 << 18)] - since) % SECOND).any() for first in blocks)
 
 
 def _settle_ties(key: np.ndarray, order: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
-    """Put rows with equal keys in order of the others and of their place; return which rows differ from the one before.
+    """Order rows with equal keys by `others` and place, changing `order` in place; return a mask of the distinct rows.
 
-    key is sorted already; order is changed in place.
+    key: sorted already.
     """
     fresh = np.ones(order.size, bool)
     equal = key[1:] == key[:-1]
@@ -251,7 +250,7 @@ def _settle_ties(key: np.ndarray, order: np.ndarray, others: list[np.ndarray]) -
     return fresh
 
 
-def _suspects(interactions: Interactions, bots: Bots) -> np.ndarray:
+def _bots_among(interactions: Interactions, bots: Bots) -> np.ndarray:
     rows = np.bincount(interactions.user_idx, minlength=interactions.n_users)
     busy = rows >= bots.min_interactions
     if not busy.any():
@@ -263,9 +262,9 @@ def _suspects(interactions: Interactions, bots: Bots) -> np.ndarray:
 
 
 def _without(
-    interactions: Interactions, theirs: np.ndarray, users: np.ndarray, user_ids: pa.Array, item_ids: pa.Array
+    interactions: Interactions, dropped: np.ndarray, users: np.ndarray, user_ids: pa.Array, item_ids: pa.Array
 ) -> tuple[Interactions, pa.Array, pa.Array]:
-    left = interactions.where(~theirs)
+    left = interactions.where(~dropped)
     staying = np.ones(len(user_ids), bool)
     staying[users] = False
     taken = np.bincount(left.item_idx, minlength=len(item_ids)) > 0

@@ -1,8 +1,9 @@
-"""Interactions as columns of numbers, and the user_items matrix made of them."""
+"""Interactions as numeric columns, and the user_items matrix built from them."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +21,7 @@ SCHEMA = pa.schema(
     }
 )
 DAY = 86_400_000_000
-"""Microseconds of a day."""
-
-
+"""Microseconds in a day."""
 _SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "one": np.ones_like,
     "linear": np.array,
@@ -46,32 +45,22 @@ class Interactions:
     n_items: int
     kinds: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
-    """Kinds that speak against an item, such as a return."""
+    """Kinds that count against an item, such as a return."""
 
     def __len__(self) -> int:
         return len(self.user_idx)
 
     def where(self, mask: np.ndarray) -> "Interactions":
         """The rows where mask is true."""
-        return replace(
-            self,
-            user_idx=self.user_idx[mask],
-            item_idx=self.item_idx[mask],
-            occurred_at=self.occurred_at[mask],
-            weight=self.weight[mask],
-            kind=self.kind[mask],
-        )
+        columns: dict[str, Any] = {name: getattr(self, name)[mask] for name in SCHEMA.names}
+        return replace(self, **columns)
 
     def joined(self, other: "Interactions") -> "Interactions":
-        """These rows and those of another part of the same night behind them."""
-        return replace(
-            self,
-            user_idx=np.concatenate([self.user_idx, other.user_idx]),
-            item_idx=np.concatenate([self.item_idx, other.item_idx]),
-            occurred_at=np.concatenate([self.occurred_at, other.occurred_at]),
-            weight=np.concatenate([self.weight, other.weight]),
-            kind=np.concatenate([self.kind, other.kind]),
-        )
+        """These rows, followed by those of another part of the same night."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in SCHEMA.names
+        }
+        return replace(self, **columns)
 
     def to_table(self) -> pa.Table:
         """The columns as a Parquet-ready table."""
@@ -84,7 +73,7 @@ class Interactions:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Interactions":
-        """The columns that `to_table` made."""
+        """The inverse of `to_table`."""
         metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
         return cls(
             user_idx=table["user_idx"].to_numpy(),
@@ -99,11 +88,10 @@ class Interactions:
         )
 
     def _is_negative(self) -> np.ndarray:
-        """Which rows are of a negative kind."""
         return np.asarray(np.array([*(kind in self.negative for kind in self.kinds), False])[self.kind])
 
     def liked(self) -> "Interactions":
-        """The rows that speak for an item: all but those of negative kinds."""
+        """All rows but those of negative kinds."""
         return self.where(~self._is_negative()) if self.negative else self
 
     def disliked_pairs(self) -> csr_matrix | None:
@@ -121,16 +109,15 @@ class Interactions:
     def distinct_pairs(self) -> np.ndarray:
         """user_idx * n_items + item_idx of each pair once, ascending; int64."""
         keys = self.user_idx.astype(np.int64) * self.n_items + self.item_idx
-        if (keys[1:] < keys[:-1]).any():  # `validate` leaves rows in this order, and the cut keeps it
+        if (keys[1:] < keys[:-1]).any():  # rows from `validate` and their parts are sorted already
             keys.sort()
         return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
 
     def confidence(self, recipe: Recipe, now: int) -> csr_matrix:
-        """user_items, shape (n_users, n_items), float32: how sure we are of each pair, before alpha.
+        """user_items (n_users, n_items), float32: the confidence in each pair, before alpha.
 
         The sum over a pair's interactions of scaled weight x kind's weight x 0.5^(age / half-life), capped. now is in
-        microseconds. A pair stays in the matrix however old it is; one whose sum is not above 0, since a kind with a
-        negative weight took all of it, does not.
+        microseconds. A pair stays however old it is, unless kinds with negative weights bring its sum to 0 or below.
         """
         value = _SCALES[recipe.weight_scale](self.weight.astype(np.float64))
         if recipe.kinds:
@@ -140,7 +127,7 @@ class Interactions:
             value *= np.exp2(-((now - self.occurred_at) / DAY) / recipe.half_life_days)
         negative = value < 0
         if negative.any():
-            # What speaks for a pair must not underflow to 0: it would look like a pair with nothing left.
+            # A positive value must not underflow to 0: its pair would be eliminated.
             value = np.where(negative, value, np.maximum(value, np.finfo(np.float32).tiny))
             matrix = self._summed(value)
             matrix.data[matrix.data <= 0] = 0
@@ -155,7 +142,7 @@ class Interactions:
     def pairs(self, value: np.ndarray | None = None) -> csr_matrix:
         """user_items with `value` (default 1) summed for each pair; float32, indices sorted."""
         matrix = self._summed(np.ones(len(self), np.float64) if value is None else value)
-        # An interaction so old that its weight underflows is still one.
+        # A pair whose weight underflows stays in the matrix.
         matrix.data = np.maximum(matrix.data, np.finfo(np.float32).tiny).astype(np.float32)
         return matrix
 

@@ -1,4 +1,4 @@
-"""What the sources' rows, or a source of their own, say about items."""
+"""Item attributes, from the rows of interactions or from the items' own source."""
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ ATTRIBUTES = {
 }
 
 
-class Said:
-    """What the sources' rows say about items, gathered batch by batch."""
+class ItemCollector:
+    """Collects the item attributes in rows of interactions, batch by batch."""
 
     def __init__(self) -> None:
         self._items, self._titles = Texts(), Texts()
@@ -28,22 +28,21 @@ class Said:
         self._others: dict[str, list[pa.Array]] = {}
 
     def add(self, checked: Checked, sound: np.ndarray, raw: dict[str, pa.Array]) -> None:
-        """Take what the sound rows of one batch say; raw holds the mapped columns."""
-        said = [name for name in ATTRIBUTES if name in raw]
-        if not said:
+        """Add the sound rows of one batch; raw holds the mapped columns."""
+        names = [name for name in ATTRIBUTES if name in raw]
+        if not names:
             return
         mask = pa.array(sound)
         self._items.add(checked.item_id.filter(mask))
         self._times.append(checked.occurred_at[sound])
         if "title" in raw:
             self._titles.add(raw["title"].filter(mask).cast(pa.string()))
-        for name in said:
+        for name in names:
             if name != "title":
                 self._others.setdefault(name, []).append(raw[name].filter(mask))
 
     def attributes(self) -> pd.DataFrame:
-        """What the rows say of each item, by item_id: the most frequent title (ties: the first in order), and of
-        everything else the latest row that says something."""
+        """Attributes by item_id: the most frequent title (ties: the first in order), else the latest value there is."""
         item_of_row, item_ids = self._items.finish()
         frame = pd.DataFrame({"item": item_of_row})
         result = pd.DataFrame(index=pd.RangeIndex(len(item_ids)))
@@ -58,10 +57,10 @@ class Said:
         at = np.concatenate(self._times) if self._times else np.zeros(0, np.int64)
         latest = np.argsort(at, kind="stable")
         for name, chunks in self._others.items():
-            said = pa.chunked_array(chunks)
-            if pa.types.is_string(said.type):
-                said = pc.if_else(pc.equal(pc.utf8_trim_whitespace(said), ""), None, said)
-            values = said.to_pandas(integer_object_nulls=True)
+            column = pa.chunked_array(chunks)
+            if pa.types.is_string(column.type):
+                column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
+            values = column.to_pandas(integer_object_nulls=True)
             last = pd.DataFrame({"item": item_of_row[latest], "value": values.iloc[latest].to_numpy()})
             result[name] = last.dropna(subset="value").drop_duplicates("item", keep="last").set_index("item")["value"]
         result.index = pd.Index(item_ids.to_pylist(), dtype=object)
@@ -69,7 +68,7 @@ class Said:
 
 
 def of_file(items: pa.Table) -> pd.DataFrame:
-    """What a file says of each item, by item_id; of several rows for one item the last counts."""
+    """A file's attributes by item_id; of several rows for one item the last counts."""
     ids = as_ids(items["item_id"].combine_chunks(), "item_id").to_pylist()
     frame = pd.DataFrame(
         {name: items[name].to_pylist() for name in items.column_names if name != "item_id"}, dtype=object
@@ -95,9 +94,9 @@ def untried(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Array:
     length = pc.binary_length(ids)
     fit = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_ID_BYTES))
     fit = pc.and_(fit, pc.invert(pc.or_(pc.match_substring(ids, "\0"), pc.is_in(ids, item_ids))))
-    found = table(ids.filter(fit), attributes)
-    said = pc.or_(pc.is_valid(found["title"]), pc.greater(pc.list_value_length(found["categories"]), 0))
-    return found["item_id"].filter(pc.and_(said, found["available"])).combine_chunks()
+    items = table(ids.filter(fit), attributes)
+    described = pc.or_(pc.is_valid(items["title"]), pc.greater(pc.list_value_length(items["categories"]), 0))
+    return items["item_id"].filter(pc.and_(described, items["available"])).combine_chunks()
 
 
 def _converted(value: object, name: str) -> object:
@@ -117,7 +116,7 @@ def _converted(value: object, name: str) -> object:
 
 
 def names_of(value: object) -> list[str]:
-    """Several names, from a list or from text with | between them; none where nothing is said."""
+    """The names in a list, or in text with | between them; empty for a missing value."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return []
     parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split("|")
@@ -125,7 +124,7 @@ def names_of(value: object) -> list[str]:
 
 
 def carried_over(attributes: pd.DataFrame, before: pa.Table) -> pd.DataFrame:
-    """Tonight's attributes, and an earlier night's items where tonight says nothing."""
+    """Tonight's attributes, with an earlier night's where tonight's are missing."""
     names = [name for name in before.column_names if name != "item_id"]
     earlier = pd.DataFrame({name: before[name].to_pylist() for name in names}, dtype=object)
     earlier.index = pd.Index(before["item_id"].to_pylist(), dtype=object)

@@ -1,4 +1,4 @@
-"""Reason codes: everything a night can find wrong with its input, what it does about it, and how to mend it."""
+"""Reason codes: every fault of a night's input, what the night does about it, and how to fix it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,12 +20,12 @@ class Reason:
     action: Literal["quarantined", "excluded", "merged", "refused", "skipped", "warned"]
     column: str
     meaning: str
-    mend: str
+    remedy: str
 
     @property
     def how(self) -> str:
-        """How to mend it, as a sentence of its own."""
-        return self.mend[0].upper() + self.mend[1:]
+        """The remedy, as a sentence of its own."""
+        return self.remedy[0].upper() + self.remedy[1:]
 
 
 _ID = "export the id as text, without a change"
@@ -62,9 +62,9 @@ _ALL = (
     Reason("duplicate", "merged", "", "the row equals another in user, item, time, weight and kind",
            "nothing to do; many may mean that an export ran twice"),
     Reason("too_few_interactions", "refused", "", "fewer usable interactions than `limits.min_interactions`",
-           "mend the source, or `columns`, `time` and `where` in the catalog"),
+           "fix the source, or `columns`, `time` and `where` in the catalog"),
     Reason("too_many_rejected", "refused", "", "more rows are quarantined than `limits.max_rejected_share` allows",
-           "see `recjobs rejected`, and mend the source"),
+           "see `recjobs rejected`, and fix the source"),
     Reason("volume_too_low", "refused", "", "far fewer interactions than on the nights before",
            "see whether the export is whole; if it is, `--force REASON` or `limits.volume`"),
     Reason("volume_too_high", "refused", "", "far more interactions than on the nights before",
@@ -97,6 +97,6 @@ QUARANTINE = tuple(reason.code for reason in _ALL if reason.action == "quarantin
 
 def as_markdown() -> str:
     """The table of docs/data.md."""
-    lines = ["| code | what happens | it means | to mend it |", "|---|---|---|---|"]
-    lines += [f"| `{r.code}` | {r.action} | {r.meaning} | {r.mend} |" for r in _ALL]
+    lines = ["| code | what happens | it means | to fix it |", "|---|---|---|---|"]
+    lines += [f"| `{r.code}` | {r.action} | {r.meaning} | {r.remedy} |" for r in _ALL]
     return "\n".join(lines)

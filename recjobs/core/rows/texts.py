@@ -1,4 +1,4 @@
-"""Columns of text as they come, batch by batch, kept as numbers."""
+"""Text columns collected batch by batch, kept as numbers."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,17 +6,17 @@ import pyarrow.compute as pc
 
 
 class Texts:
-    """Texts as they come, kept as numbers into a growing dictionary."""
+    """Collects texts, kept as indices into dictionaries."""
 
     def __init__(self) -> None:
         self.chunks: list[pa.DictionaryArray] = []
 
     def add(self, values: pa.Array) -> None:
-        """Take the next values."""
+        """Append values."""
         self.chunks.append(values if pa.types.is_dictionary(values.type) else values.dictionary_encode())
 
     def finish(self) -> tuple[np.ndarray, pa.Array]:
-        """(index of each value, int32, -1 for null; the distinct texts in byte order). To be asked once."""
+        """(index of each value, int32, -1 for null; the distinct texts in byte order). Call it once."""
         if not self.chunks:
             return np.zeros(0, np.int32), pa.array([], pa.string())
         chunks = pa.chunked_array(self.chunks).unify_dictionaries().chunks
@@ -28,7 +28,7 @@ class Texts:
         rank[-1] = -1
         index = np.empty(sum(map(len, chunks)), np.int32)
         last = len(index)
-        while chunks:  # from the end, so that each can be let go
+        while chunks:  # from the end, so that each chunk is freed after use
             chunk = chunks.pop()
             places = chunk.indices if chunk.null_count == 0 else pc.fill_null(chunk.indices, -1)
             np.take(rank, places.to_numpy(zero_copy_only=False), out=index[last - len(chunk) : last], mode="wrap")
@@ -37,14 +37,14 @@ class Texts:
 
 
 class Kinds:
-    """Kinds as they come: a handful of names, -1 for none."""
+    """Collects kinds: a handful of names, -1 for none."""
 
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._chunks: list[np.ndarray] = []
 
     def add(self, values: pa.Array) -> None:
-        """Take the next values."""
+        """Append values."""
         if values.null_count == len(values):
             self._chunks.append(np.full(len(values), -1, np.int16))
             return
@@ -54,7 +54,7 @@ class Kinds:
         self._chunks.append(np.array([*numbers, -1], np.int16)[places])
 
     def finish(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """(index of each value, int16; the names in byte order). To be asked once."""
+        """(index of each value, int16; the names in byte order). Call it once."""
         names = sorted(self._names, key=str.encode)
         rank = np.array([*(names.index(name) for name in self._names), -1], np.int16)
         kinds = np.concatenate([np.zeros(0, np.int16), *self._chunks])

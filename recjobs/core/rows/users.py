@@ -1,4 +1,4 @@
-"""What a source of their own says about users: the segment they belong to, and the categories they said to like."""
+"""User attributes from the users' own source: segment and preferred categories."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +9,7 @@ from recjobs.core.rows.validation import as_ids
 
 
 def sound(users: pa.Table) -> pa.Table:
-    """The rows with an id that can be one, ids as text; of several rows for one user the last."""
+    """The rows with a valid id, ids as text; of several rows for one user the last."""
     ids = as_ids(users["user_id"].combine_chunks(), "user_id")
     length = pc.fill_null(pc.binary_length(ids), 0)
     fit = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_ID_BYTES))
@@ -22,12 +22,12 @@ def sound(users: pa.Table) -> pa.Table:
 def table(user_ids: pa.Array, users: pa.Table | None) -> pa.Table:
     """The users of a night in order of id, with segment (null: none) and prefers (a list of categories)."""
     n = len(user_ids)
-    said: dict[str, list[object]] = {"segment": [None] * n, "prefers": [None] * n}
+    columns: dict[str, list[object]] = {"segment": [None] * n, "prefers": [None] * n}
     if users is not None:
         place = pc.index_in(user_ids, users["user_id"].combine_chunks())
-        said |= {name: users[name].take(place).to_pylist() for name in said if name in users.column_names}
-    segment = pa.array([_text(value) for value in said["segment"]], pa.string())
-    prefers = pa.array([names_of(value) for value in said["prefers"]], pa.list_(pa.string()))
+        columns |= {name: users[name].take(place).to_pylist() for name in columns if name in users.column_names}
+    segment = pa.array([_text(value) for value in columns["segment"]], pa.string())
+    prefers = pa.array([names_of(value) for value in columns["prefers"]], pa.list_(pa.string()))
     return pa.table({"user_id": user_ids, "segment": segment, "prefers": prefers})
 
 

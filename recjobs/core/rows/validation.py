@@ -1,4 +1,4 @@
-"""What makes a row sound. Whole columns at a time; every row ends accepted or with one reason code.
+"""Row checks, on whole columns: every row is accepted or gets one reason code.
 
 Times are microseconds since 1970 in UTC, ids are text byte for byte.
 """
@@ -132,7 +132,7 @@ def check(
     """Check one batch of the mapped columns: ids as text, plain or encoded. `weight` and `kind` may be absent; without
     a weight column every row weighs 1.
 
-    kinds: those with a weight; empty: any kind will do. known_items: the only items there are; None: any item will do.
+    kinds: those with a weight; empty: any kind. known_items: the only valid items; None: any item.
     """
     user_id, item_id = columns["user_id"], columns["item_id"]
     n = len(user_id)
@@ -187,7 +187,7 @@ _NONE = np.iinfo(np.int64).min
 
 
 def _within_range(values: pa.Array) -> pa.Array:
-    """Timestamps that microseconds can count; those beyond become the last that they can, and stay out of all sense."""
+    """Timestamps clipped to what microseconds can count; those clipped still fail the checks."""
     farthest = {"s": 2**63 // 1_000_000 - 86_400, "ms": 2**63 // 1_000 - 86_400_000}.get(values.type.unit)
     if farthest is None:
         return values
@@ -204,13 +204,13 @@ def _int64(values: pa.Array) -> np.ndarray:
 
 
 def _of_each(ids: pa.Array, ask: Callable[[pa.Array], pa.Array], *, of_none: bool = False) -> np.ndarray:
-    """What is true of each id; of_none: of a missing one. Encoded ids are asked once for each distinct one."""
+    """The answer of `ask` for each id, computed once for each distinct one; of_none: the answer for a missing id."""
     encoded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
-    said = _true(ask(encoded.dictionary))
-    if not said.any() and not (of_none and encoded.null_count):
+    holds = _true(ask(encoded.dictionary))
+    if not holds.any() and not (of_none and encoded.null_count):
         return np.zeros(len(ids), bool)
-    indices = pc.fill_null(encoded.indices, len(said)).to_numpy(zero_copy_only=False)
-    return np.asarray(np.append(said, of_none)[indices])
+    indices = pc.fill_null(encoded.indices, len(holds)).to_numpy(zero_copy_only=False)
+    return np.asarray(np.append(holds, of_none)[indices])
 
 
 def _true(values: pa.Array) -> np.ndarray:

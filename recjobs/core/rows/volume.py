@@ -1,4 +1,4 @@
-"""Volume, freshness and repetition: is tonight's input as much, as new and as different as it should be?"""
+"""Checks of a night's whole input: its volume, its freshness, and whether it repeats the last one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from statistics import median
 from recjobs.core.rows.findings import Finding, of_night
 
 BANDS = {"snapshot": (0.5, 2.0), "increment": (0.15, 6.0)}
-"""What is usual where the catalog says nothing, as multiples of the median. Daily rows of a real shop ran from 0.18 to
+"""The band where the catalog sets none, as multiples of the median. Daily rows of a real shop ran from 0.18 to
 3.4 times their median."""
 
 
@@ -45,11 +45,11 @@ def of_volume(
         return []
     reason = "volume_too_low" if n_accepted < low * usual else "volume_too_high"
     since, until = comparable[-1].as_of, comparable[0].as_of
-    nights_said = f"median of the last {len(comparable)} nights, {since:%Y-%m-%d} to {until:%Y-%m-%d},"
+    nights_text = f"median of the last {len(comparable)} nights, {since:%Y-%m-%d} to {until:%Y-%m-%d},"
     if len(comparable) == 1:
-        nights_said = f"last night, {until:%Y-%m-%d},"
+        nights_text = f"last night, {until:%Y-%m-%d},"
     sentence = (
-        f"{n_accepted:,} interactions where the {nights_said} had {usual:,.0f}; "
+        f"{n_accepted:,} interactions where the {nights_text} had {usual:,.0f}; "
         f"limits.volume allows {low:g} to {high:g} times as many"
     )
     return [of_night(reason, action, n_accepted, sentence)]

@@ -1,4 +1,4 @@
-"""A search for a recipe in one go: within a given time, and kept nowhere."""
+"""A search for a recipe in one process, within a time limit, without stored trials."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from recjobs.core.search.space import space_of
 from recjobs.core.search.trials import run_trial
 
 ASKED = 4000
-"""Users that a trial asks, drawn by the seed: enough to tell apart what differs by 2%, and to ask all of 30,000 about
-40,000 items takes longer than to fit them."""
+"""Users that a trial asks, drawn by the seed: enough to tell differences of 2%. Asking 30,000 about 40,000 items takes
+longer than the fit."""
 HELD_OUT_DAYS, HELD_OUT_SHARE = 30.0, 0.2
 """By time, the last days are held out; of a short history that share of it."""
 STARTS: tuple[dict[str, Any], ...] = (
@@ -31,8 +31,8 @@ Told = Callable[[list[Trial]], None]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found: the best recipe, every trial, and what they were asked."""
+class SearchResult:
+    """The best recipe, every trial, and what they were asked, in words."""
 
     recipe: Recipe
     trials: list[Trial]
@@ -49,10 +49,10 @@ def brief_search(
     threads: int,
     clock: Callable[[], float],
     told: Told,
-) -> Found | None:
-    """The best recipe on a part of train that is held out: by time where there are times, else pairs drawn at random.
+) -> SearchResult | None:
+    """The best recipe on a held-out part of train: by time where there are times, else pairs drawn at random.
 
-    Begins with `first`, and is never worse than it there; goes on until the time is up. None: there is nothing to ask.
+    Tries `first` first, so the result is never worse there; runs until the time is up. None: nothing can be asked.
     """
     began, end = clock(), int(train.occurred_at.max(initial=0)) + 1
     past = before(train, end)
@@ -73,7 +73,7 @@ def brief_search(
         trials.append(trial)
         told(trials)
     best = search.best(trials)
-    return Found(
+    return SearchResult(
         best.recipe if best else first,
         trials,
         "; ".join(f"{fold.name}, {fold.questions.users.size:,} users" for fold in asked),

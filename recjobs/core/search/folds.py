@@ -1,6 +1,5 @@
-"""Folds to search a recipe on: parts of the past, each cut as the gate will cut, and none of them the gate's own."""
+"""Folds for a search: parts of the past, each split as the gate splits, and none of them the gate's own holdout."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +13,12 @@ as of 2010-10-01 a half-life of 98 days was 2% better than one of 14 on the late
 ENOUGH_USERS, ENOUGH_ROWS = 0.5, 0.2
 """A further fold must ask and train on at least this share of what the latest one has."""
 RANDOM_SHARE = 0.1
-"""Part of the pairs that is held out where times say nothing."""
+"""Part of the pairs that is held out where there are no usable times."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Interactions to fit on, what was asked about those who came afterwards, and the instant between (in
-    microseconds)."""
+    """Interactions to fit on, the exam on those after them, and the instant between (microseconds)."""
 
     train: Interactions
     questions: Exam
@@ -29,10 +27,10 @@ class Fold:
 
 
 def before(interactions: Interactions, end: int) -> Interactions:
-    """What happened before an instant (microseconds), its users and items numbered anew.
+    """The interactions before an instant (microseconds), with users and items renumbered.
 
-    Whoever came later is not counted either: the numbers of rows decide what a fit begins from, and nothing of what
-    came later may change the value of a trial.
+    Users and items that came later are dropped: their number would change a fit's starting point, and so the value of a
+    trial.
     """
     part = interactions.where(interactions.occurred_at < end)
     users, user_idx = np.unique(part.user_idx, return_inverse=True)
@@ -49,25 +47,28 @@ def before(interactions: Interactions, end: int) -> Interactions:
 def folds(
     past: Interactions, end: int, holdout_days: float, view: str, seed: int, *, after_days: float | None = None
 ) -> list[Fold]:
-    """The folds of what happened before `end`, latest first: up to MOST by time, else one of pairs drawn at random.
+    """The folds before `end`, latest first: up to MOST by time, else one that holds out a random part of the pairs.
 
     The first holds out the last holdout_days, the next the holdout_days before those, and so on, while they ask enough
-    users. Where nothing lies before the first cut, or nothing after it, times say nothing, and a random part of the
-    pairs is held out. Empty: there is nothing to ask about.
+    users. Random where nothing lies before the first cut, or nothing after it; empty where nothing can be asked.
     """
-    found: list[Fold] = []
-    for cut, until in _cuts(end, holdout_days, MOST):
-        if len(found) >= 2 and sum(fold.questions.users.size for fold in found) >= USERS:
+    result: list[Fold] = []
+    width = round(holdout_days * DAY)
+    for back in range(MOST):
+        until = end - back * width
+        cut = until - width
+        if len(result) >= 2 and sum(fold.questions.users.size for fold in result) >= USERS:
             break
         train = past.where(past.occurred_at < cut)
         holdout = past.where((past.occurred_at >= cut) & (past.occurred_at < until))
-        if not (len(train) and len(holdout)) or (found and len(train) < ENOUGH_ROWS * len(found[0].train)):
+        if not (len(train) and len(holdout)) or (result and len(train) < ENOUGH_ROWS * len(result[0].train)):
             break
         questions = exam(train, holdout, view, seed, now=cut, after_days=after_days)
-        if questions.users.size == 0 or (found and questions.users.size < ENOUGH_USERS * found[0].questions.users.size):
+        n_users = questions.users.size
+        if n_users == 0 or (result and n_users < ENOUGH_USERS * result[0].questions.users.size):
             break
-        found.append(Fold(train, questions, cut, f"the {holdout_days:g} days from {_day(cut)}"))
-    return found or random_fold(past, view, seed, after_days=after_days)
+        result.append(Fold(train, questions, cut, f"the {holdout_days:g} days from {_day(cut)}"))
+    return result or random_fold(past, view, seed, after_days=after_days)
 
 
 def random_fold(past: Interactions, view: str, seed: int, *, after_days: float | None = None) -> list[Fold]:
@@ -82,12 +83,6 @@ def random_fold(past: Interactions, view: str, seed: int, *, after_days: float |
     now = int(past.occurred_at.max()) + 1
     questions = exam(train, holdout, view, seed, now=now, after_days=after_days)
     return [Fold(train, questions, now, f"{RANDOM_SHARE:.0%} of the pairs, at random")] if questions.users.size else []
-
-
-def _cuts(end: int, holdout_days: float, n: int) -> Iterator[tuple[int, int]]:
-    width = round(holdout_days * DAY)
-    for back in range(n):
-        yield end - (back + 1) * width, end - back * width
 
 
 def _day(microseconds: int) -> str:

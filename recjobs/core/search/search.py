@@ -1,12 +1,13 @@
 """A search for a better recipe: which to try next, and how good one is. Optuna's TPE proposes; nothing is stored.
 
-Akiba et al., "Optuna", KDD 2019; Watanabe, "Tree-structured Parzen estimator", arXiv 2304.11127. The study is made anew
-from the finished trials before each question, so that trials may come from any number of processes.
+Akiba et al., "Optuna", KDD 2019; Watanabe, "Tree-structured Parzen estimator", arXiv 2304.11127. The study is rebuilt
+from the finished trials each time, so that trials may come from any number of processes.
 """
 
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,27 +25,27 @@ from recjobs.core.search.space import Range, Space
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LOOKS = (2, 4, 8)
-"""Iterations of the first fold after which a trial is looked at."""
+"""Iterations of the first fold after which a trial may be pruned."""
 FOLD = 1000
 """The look at the end of a fold: of the first FOLD, of the second 2 * FOLD, ...; then it is the mean of all so far."""
 AT_RANDOM = 10
-"""Trials before TPE begins to learn. They change about half of what the first known recipe says: where every number is
-drawn at random, one bad one spoils the rest."""
+"""Trials before TPE begins to learn. They change about half of the first known recipe's parameters: where every number
+is random, one bad one spoils the rest."""
 COMPARED = 5
 """Complete trials before one below their median is hopeless."""
 FAR_BEHIND, BEHIND = 0.85, 0.95
-"""A trial with less than this share of what the best one had is hopeless at any time: after 4 iterations or more, and
-at the end of a fold."""
+"""A trial below this share of the best one's value is hopeless: FAR_BEHIND from 4 iterations on, BEHIND at the end of
+a fold."""
 
 GiveUp = Callable[[int, float], bool]
-"""(look, NDCG@20 so far) -> whether to go no further."""
+"""(look, NDCG@20 so far) -> whether to prune the trial."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """One recipe that was tried.
 
-    state: complete; pruned (given up as hopeless: value is what it had reached); failed (its factors are unusable).
+    state: complete; pruned (hopeless: value is what it had reached); failed (its factors are unusable).
     value: mean NDCG@20 over the folds. looks: NDCG@20 by iteration of the first fold, and at each
     fold's end. began_at, seconds: the clock's.
     """
@@ -61,7 +62,7 @@ class Trial:
     seconds: float = 0.0
 
     @property
-    def said(self) -> str:
+    def state_text(self) -> str:
         """The state, for people."""
         return {"complete": "", "pruned": "given up"}.get(self.state, f"unusable: {self.defect}")
 
@@ -71,14 +72,14 @@ class Trial:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Trial":
-        """The trial that `to_json` wrote."""
+        """The inverse of `to_json`."""
         looks = {int(at): value for at, value in stored["looks"].items()}
         recipe = Recipe.from_json(stored["recipe"])
         return cls(**{**stored, "recipe": recipe, "looks": looks, "folds": tuple(stored["folds"])})
 
 
 def propose(space: Space, known: Sequence[Recipe], trials: Sequence[Trial], number: int, seed: int) -> Recipe:
-    """The recipe of trial `number`: the known ones first, then what the finished trials make look best.
+    """The recipe of trial `number`: the known ones first, then the most promising by the finished trials.
 
     known: at least one. The same finished trials, number and seed give the same recipe.
     """
@@ -94,8 +95,7 @@ def propose(space: Space, known: Sequence[Recipe], trials: Sequence[Trial], numb
 
 
 def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
-    """Whether a trial lies far behind the best one, or below the median of all complete ones, after as many
-    iterations."""
+    """A pruner: is a trial far behind the best one, or below the median of all complete ones, at the same look?"""
     study, ahead = study_of(space, trials, 0), best(trials)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=COMPARED, n_min_trials=COMPARED)
     looks: dict[int, float] = {}
@@ -114,9 +114,9 @@ def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
 def attempt(
     space: Space, recipe: Recipe, folds: Sequence[Fold], seed: int, engine: Engine, give_up: GiveUp, number: int = 0
 ) -> Trial:
-    """Fit a recipe to each fold and ask it, as the gate will; give up where `give_up` says so.
+    """Fit a recipe to each fold and evaluate it as the gate will; prune it where `give_up` returns true.
 
-    What give_up raises ends the attempt.
+    Exceptions of give_up end the attempt.
     """
     looks: dict[int, float] = {}
     values: list[float] = []
@@ -129,11 +129,11 @@ def attempt(
     for index, fold in enumerate(folds):
         past = Past(fold.train, fold.now, engine)
         confidence = past.confidence(recipe)
-        asked = _Asked(fold, recipe, past, Knowledge.of_train(fold.train))
+        ndcg = partial(_ndcg, fold, recipe, past, Knowledge.of_train(fold.train))
 
-        def watch(iteration: int, _: np.ndarray, items: np.ndarray, asked: _Asked = asked) -> None:
+        def watch(iteration: int, _: np.ndarray, items: np.ndarray, ndcg: partial[float] = ndcg) -> None:
             if iteration in LOOKS and iteration < recipe.iterations and np.isfinite(items).all():
-                looks[iteration] = asked.about(items)
+                looks[iteration] = ndcg(items)
                 if give_up(iteration, looks[iteration]):
                     raise _Hopeless
 
@@ -143,7 +143,7 @@ def attempt(
             return ended("pruned")
         if defect := factors.defect():
             return ended("failed", defect)
-        values.append(asked.about(factors.item_factors))
+        values.append(ndcg(factors.item_factors))
         look = FOLD * len(values)
         looks[look] = float(np.mean(values))
         if len(values) < len(folds) and give_up(look, looks[look]):
@@ -151,21 +151,11 @@ def attempt(
     return ended("complete")
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """One recipe in one fold, to be asked about its item factors while they are fit."""
-
-    fold: Fold
-    recipe: Recipe
-    past: Past
-    known: Knowledge
-
-    def about(self, item_factors: np.ndarray) -> float:
-        """NDCG@20 in the deciding view."""
-        questions = self.fold.questions
-        factors = np.where(self.known.eligible[:, None], item_factors, np.float32(0))
-        maker = ListMaker(self.past, self.known, Model(factors, self.recipe), questions.kept_out)
-        return float(np.mean(answer("trial", maker, questions).per_user["ndcg"]))
+def _ndcg(fold: Fold, recipe: Recipe, past: Past, known: Knowledge, item_factors: np.ndarray) -> float:
+    """NDCG@20 of item factors in the deciding view."""
+    factors = np.where(known.eligible[:, None], item_factors, np.float32(0))
+    maker = ListMaker(past, known, Model(factors, recipe), fold.questions.kept_out)
+    return float(np.mean(answer("trial", maker, fold.questions).per_user["ndcg"]))
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
@@ -177,9 +167,8 @@ def best(trials: Sequence[Trial]) -> Trial | None:
 def chosen(space: Space, known: Sequence[Recipe], trials: Sequence[Trial]) -> Trial | None:
     """The trial to go on with: of those that cannot be told from the best, the nearest to a known recipe.
 
-    The highest of a hundred values is high by luck as well. A trial is as good if the mean of what it lacks, fold by
-    fold, is not above its standard error (Breiman et al. 1984, the 1 SE rule); with fewer than three folds, which say
-    nothing of that, only the best is.
+    The highest of a hundred values is partly luck. A trial is as good if its mean shortfall by fold is not above the
+    standard error (Breiman et al. 1984, the 1 SE rule); with fewer than three folds only the best is.
     """
     top = best(trials)
     if top is None or len(top.folds) < 3:
@@ -235,11 +224,11 @@ def _distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 class _Hopeless(Exception):
-    """The trial goes no further."""
+    """The trial is pruned."""
 
 
 def spent(trials: Sequence[Trial]) -> float:
-    """Seconds in which at least one of the trials ran: those of several processes beside each other count once."""
+    """Seconds in which at least one trial ran; trials of parallel processes count once."""
     total, until = 0.0, float("-inf")
     for trial in sorted(trials, key=lambda trial: trial.began_at):
         end = trial.began_at + trial.seconds

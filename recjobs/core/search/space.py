@@ -1,4 +1,4 @@
-"""What a search may change in a recipe, and within which bounds. docs/tuning.md says what each does to the lists."""
+"""The parameters of a recipe that a search may change, with their bounds. Their effects: docs/tuning.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +28,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Space:
-    """The recipes that can be tried: those that differ from `base` in the ranges, and in weight_scale if it says
-    something."""
+    """The recipes to try: those that differ from `base` in the ranges, and in weight_scale where there are `scales`."""
 
     base: Recipe
     ranges: tuple[Range, ...]
@@ -64,7 +63,7 @@ class Space:
         return params
 
     def distance(self, recipe: Recipe, other: Recipe) -> float:
-        """How far two recipes lie from each other, 0 to 1: the mean over what can be searched."""
+        """The distance of two recipes, 0 to 1: the mean over the searched parameters."""
         first, second = self.params(recipe), self.params(other)
 
         def place(one: Range, value: float) -> float:
@@ -77,15 +76,12 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {
-            "base": self.base.to_json(),
-            "ranges": [vars(one) for one in self.ranges],
-            "scales": list(self.scales),
-        }
+        ranges = [vars(one) for one in self.ranges]
+        return {"base": self.base.to_json(), "ranges": ranges, "scales": list(self.scales)}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Space":
-        """The space that `to_json` wrote."""
+        """The inverse of `to_json`."""
         ranges = tuple(Range(**one) for one in stored["ranges"])
         return cls(Recipe.from_json(stored["base"]), ranges, tuple(stored["scales"]))
 
@@ -103,12 +99,12 @@ def space_of(past: Interactions, recipes: Sequence[Recipe]) -> Space:
     ]
     days = float(np.ptp(past.occurred_at) / DAY) if len(past) else 0.0
     if days >= 2:
-        # A half-life of twice the span takes less than a third off the oldest row: it says as much as none.
+        # A half-life of twice the span takes less than a third off the oldest row: about as good as none.
         ranges.append(Range("half_life_days", min(2.0, days / 2), 4 * days, none_from=2 * days))
     weighted = len(past) > 0 and bool(np.ptp(past.weight) > 0)
     if weighted or past.distinct_pairs().size < len(past):
         ranges.append(Range("weight_cap", 0.5, 100, none_from=50))
-    # How large weights are is alpha's; only their proportions are searched.
+    # alpha scales all weights; only their proportions are searched.
     heaviest = max((abs(weight) for _, weight in base.kinds), default=0)
     for kind, weight in base.kinds:
         if abs(weight) < heaviest:

@@ -21,9 +21,9 @@ def run_trial(
     threads: int,
     is_over: Callable[[], bool] | None,
 ) -> Trial | None:
-    """Run trial `number`, given the finished ones; None if the search was over before its end.
+    """Run trial `number`, after the finished ones; None if the search was over before its end.
 
-    is_over: whether the search's time is up, asked at each look; None: this trial runs to its end in any case.
+    is_over: whether the search's time is up, asked at each look; None: no time limit, and no pruning.
     """
     hopeless = search.hopeless(space, finished)
 
