@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from recjobs.core.model.fold_in import NUMBERS, Shares, in_threads
+from recjobs.core.model.fold_in import NUMBERS, Shares
 from recjobs.core.model.neighbours import Blend
-from recjobs.core.model.ranking import Ranked
+from recjobs.core.model.ranking import Ranked, in_threads
 
 MOST = 3
 """Reasons of an item."""

@@ -11,9 +11,9 @@ from recjobs.core.model.ranking import best_items, overlap_at
 from recjobs.core.recipe import Recipe
 
 SAMPLE, SETTLED = 500, 0.95
-"""Users whose lists say whether a fit goes on, and the share of their items that stays the same when it need not."""
+"""Convergence: users sampled, and the share of their listed items that must stay the same to end the fit."""
 Watch = Callable[[int, np.ndarray, np.ndarray], None]
-"""Is told iteration (from 1), user_factors and item_factors."""
+"""Called with iteration (from 1), user_factors and item_factors."""
 MIN_SCALE = 1e-6
 """What the largest score must reach, and the largest difference between items relative to their largest value. ALS fits
 scores towards a preference of 1. Where regularization outweighs the data, the exact solution is zero; how far above it
@@ -52,7 +52,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Fitted(Factors):
-    """Factors, and how many iterations it took to fit them."""
+    """Factors, and the iterations it took to fit them."""
 
     iterations: int = 0
 
@@ -77,19 +77,15 @@ def fit(
 ) -> Fitted:
     """Fit a recipe to user_items (n_users, n_items; confidence before alpha).
 
-    Ends after the recipe's iterations, or when the first 20 items (of few: a quarter) of SAMPLE users stay the same
-    from one iteration to the next but for 1 - SETTLED of them: lists are what is served, while the loss falls on.
-    start: begin from these factors (rows of zeros are drawn small) instead of a random draw. watch: called after each
-    iteration; what it raises ends the fit. The result may hold NaN when the input is degenerate: ask `Factors.defect`.
+    Ends after the recipe's iterations, or when a share SETTLED of the first 20 items (at most a quarter of all) of
+    SAMPLE users stays the same between two iterations: lists are served, while the loss would fall further.
+    start: initial factors (rows of zeros are drawn small) instead of random ones. watch: called after each iteration;
+    an exception ends the fit. The result may hold NaN when the input is degenerate, see `Factors.defect`.
     """
     rng = np.random.default_rng(seed)
-    users, items = (
-        _drawn(rng, n, recipe.factors, None if start is None else rows)
-        for n, rows in zip(
-            user_items.shape, (start.user_factors, start.item_factors) if start else (None, None), strict=True
-        )
-    )
-    model = _model(recipe, threads)
+    users = _drawn(rng, user_items.shape[0], recipe.factors, start.user_factors if start else None)
+    items = _drawn(rng, user_items.shape[1], recipe.factors, start.item_factors if start else None)
+    model = AlternatingLeastSquares(recipe.factors, num_threads=threads)
     weighted = (recipe.alpha * user_items).tocsr().astype(np.float32)
     transposed = weighted.T.tocsr()
     of_users, of_items = (_rows_alike(matrix, recipe) for matrix in (weighted, transposed))
@@ -103,7 +99,7 @@ def fit(
         if watch:
             watch(taken, users, items)
         if not (np.isfinite(items).all() and np.isfinite(users).all()):
-            break  # NaN, which the gate refuses: a broken candidate is a result
+            break  # the gate refuses NaN: a broken candidate is a result
         if taken == recipe.iterations:
             break
         lists = best_items(users[sample], items, n, user_items[sample], known_items, max(1, threads))
@@ -140,7 +136,7 @@ def _half(
     fixed: np.ndarray,
     rows_alike: list[tuple[float, np.ndarray | None]],
 ) -> None:
-    """Solve rows, in place, given the other side's factors."""
+    """Solve rows in place, with the other side's factors fixed."""
     for regularization, rows in rows_alike:
         if rows is None:
             model.solver(weighted, solved, fixed, regularization, num_threads=model.num_threads)
@@ -151,7 +147,7 @@ def _half(
 
 
 def aligned(rows: np.ndarray, ids: list[str], new_ids: list[str]) -> np.ndarray:
-    """Rows by id in another order; ids that are new get zeros."""
+    """Rows in the order of new_ids; zeros for ids without a row."""
     position = {identifier: row for row, identifier in enumerate(ids)}
     source = np.array([position.get(identifier, -1) for identifier in new_ids], np.int64)
     result = np.zeros((len(new_ids), rows.shape[1]), np.float32)
@@ -159,18 +155,9 @@ def aligned(rows: np.ndarray, ids: list[str], new_ids: list[str]) -> np.ndarray:
     return result
 
 
-def _model(recipe: Recipe, threads: int) -> AlternatingLeastSquares:
-    return AlternatingLeastSquares(
-        factors=recipe.factors,
-        alpha=recipe.alpha,
-        regularization=recipe.regularization,
-        num_threads=threads,
-    )
-
-
 def _drawn(rng: np.random.Generator, n: int, factors: int, start: np.ndarray | None) -> np.ndarray:
-    """What a fit begins with: around 0, in all directions alike. From implicit's own draw, which is positive, strong
-    regularization leaves nothing but popularity for several iterations."""
+    """Initial factors, centred on 0. implicit's own are positive: strong regularization then leaves nothing but
+    popularity for several iterations."""
     drawn = rng.standard_normal((n, factors), np.float32)
     if start is None:
         return drawn * np.float32(0.1)

@@ -16,32 +16,32 @@ RIDGE = 1.0
 """From 0.3 to 10 the lists of three catalogs differ by less than their seeds do (docs/decisions/0010)."""
 MAX_FEATURES = 4000
 MIN_ITEMS = 2
-"""A word or category that fewer of the known items have says nothing of others."""
+"""Words and categories of fewer known items are left out."""
 MAX_CHARACTERS = 1000
 _NO_WORD = r"[^\p{L}\p{M}\p{N}]+"
 
 
 @dataclass(frozen=True)
 class Completed:
-    """item_factors with rows for items that had none; predicted, which those are; trust, how near a predicted row is
-    to what the model would have learned: the correlation of both over the items it knows, 0 to 1."""
+    """item_factors with rows for items that had none; predicted, a mask of those; trust, the correlation of predicted
+    and learned rows over the known items, 0 to 1."""
 
     item_factors: np.ndarray
     predicted: np.ndarray
     trust: float = 1.0
 
     def trusted(self) -> np.ndarray:
-        """How far each row is to be trusted: 1 but for predicted ones; (n_items,) float32."""
+        """The trust in each row, (n_items,) float32: 1 for those not predicted."""
         return np.where(self.predicted, np.float32(self.trust), np.float32(1))
 
 
 def completed(item_factors: np.ndarray, titles: pa.Array, categories: pa.Array, blend: float = 0.0) -> Completed:
     """Predict the rows of zeros in item_factors (n_items, factors) whose words or categories known items have too.
 
-    A regression draws what it predicts towards the mean. All predicted rows are made longer by one number, so that on
-    known items predictions are as long (in the root of the mean square) as their factors: else new items would hardly
-    ever be listed. blend: the weight of item neighbours in the scores. New items have none; 1 / (1 - blend) makes up
-    for it. Rows that nothing is known of stay zeros.
+    Regression shrinks predictions towards the mean, so that new items would hardly ever be listed. All predicted rows
+    are scaled by one factor, at which predictions for known items have the root mean square of their factors. blend:
+    the weight of item neighbours in the scores; new items have none, and 1 / (1 - blend) compensates for it. Items
+    without features stay zeros.
     """
     known = known_rows(item_factors)
     nothing = Completed(item_factors, np.zeros(known.size, bool))
@@ -69,7 +69,7 @@ def completed(item_factors: np.ndarray, titles: pa.Array, categories: pa.Array, 
 
 def features(titles: pa.Array, categories: pa.Array, known: np.ndarray) -> csr_matrix:
     """(n_items, features): TF-IDF of the words of titles (strings or null) and of categories (lists of strings), each
-    counted once an item. Rows have length 1, or are all zeros where nothing was said that MIN_ITEMS known items have.
+    counted once an item. Rows have length 1, or are zeros for items without a feature of MIN_ITEMS known items.
 
     Words are runs of letters, marks and digits of any script, in lower case; the MAX_FEATURES most frequent count.
     """
@@ -87,9 +87,9 @@ def features(titles: pa.Array, categories: pa.Array, known: np.ndarray) -> csr_m
     column[kept] = np.arange(kept.size)
     item, column = item[column[token] >= 0], column[token][column[token] >= 0]
     idf = np.log((1 + known.sum()) / (1 + frequency[kept])) + 1
-    found = csr_matrix((idf[column], (item, column)), shape=(known.size, kept.size))
+    weighted = csr_matrix((idf[column], (item, column)), shape=(known.size, kept.size))
     length = np.sqrt(np.bincount(item, idf[column] ** 2, known.size))
-    return csr_matrix(diags(np.divide(1, length, out=np.zeros_like(length), where=length > 0)) @ found)
+    return csr_matrix(diags(np.divide(1, length, out=np.zeros_like(length), where=length > 0)) @ weighted)
 
 
 def _tokens(titles: pa.Array, categories: pa.Array) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -99,17 +99,17 @@ def _tokens(titles: pa.Array, categories: pa.Array) -> list[tuple[np.ndarray, np
     result, n = [], 0
     for lists in (words, categories):
         texts = lists.flatten().dictionary_encode()
-        said = pc.not_equal(texts.dictionary, "").to_numpy(zero_copy_only=False)
+        not_blank = pc.not_equal(texts.dictionary, "").to_numpy(zero_copy_only=False)
         number = texts.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         row = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
-        kept = said[number] if number.size else np.zeros(0, bool)
+        kept = not_blank[number] if number.size else np.zeros(0, bool)
         result.append((row[kept], number[kept] + n))
-        n += len(said)
+        n += len(not_blank)
     return result
 
 
 def held_down(
-    found: Completed,
+    items: Completed,
     user_factors: np.ndarray,
     n: int,
     seen: csr_matrix | None,
@@ -119,15 +119,15 @@ def held_down(
     blend: Blend | None = None,
 ) -> np.ndarray:
     """The item factors, predicted ones shortened until they take at most a share `most` of the first n places of
-    these users' lists, or a tenth of their length is left: a file may hold any number of items that nobody took.
+    these users' lists, or to a tenth of their length: a file may hold any number of items without interactions.
 
     Where the known items do not fill the lists, predicted ones do, however short.
     """
-    item_factors = found.item_factors
+    item_factors = items.item_factors
     for _ in range(23):
         usable = eligible & known_rows(item_factors)
         listed = best_items(user_factors, item_factors, n, seen, usable, threads, blend).item_idx
-        if found.predicted[listed[listed >= 0]].sum() <= most * (listed >= 0).sum():
+        if items.predicted[listed[listed >= 0]].sum() <= most * (listed >= 0).sum():
             break
-        item_factors = np.where(found.predicted[:, None], item_factors * np.float32(0.9), item_factors)
+        item_factors = np.where(items.predicted[:, None], item_factors * np.float32(0.9), item_factors)
     return item_factors

@@ -1,6 +1,6 @@
-"""The engine: the one door through which models are fit, users folded in and items ranked.
+"""The engine: the interface for fitting models, folding users in and ranking items.
 
-What computes (a processor, a graphics card, a cluster) is the catalog's and no part of the recipe: a model of another
+The engine (a processor, a graphics card, a cluster) belongs to the catalog, not to the recipe: a model of another
 engine is judged like the same recipe on fresh data. Every engine gives the same lists for the same factors.
 """
 
@@ -18,7 +18,7 @@ from recjobs.core.recipe import Recipe
 
 @dataclass(frozen=True)
 class Engine:
-    """implicit's solvers and BLAS on the processor, with so many threads; another engine has the same methods."""
+    """implicit's solvers and BLAS on the processor, with this many threads; another engine has the same methods."""
 
     threads: int = 1
 

@@ -1,33 +1,30 @@
-"""What each interaction adds to its user's vector, and so to every score of that user (Hu, Koren & Volinsky 2008, 5).
+"""What each interaction adds to its user's vector and scores (Hu, Koren & Volinsky 2008, section 5).
 
 A user's vector solves A x = sum of c_j y_j over their history, A = Y'Y + lambda I + sum of (c_j - 1) y_j y_j'. So it is
 a sum over the history, of shares c_j A^-1 y_j; the inner product of a share with an item's factors is what that
 interaction adds to the item's score.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.model.als import known_rows, row_regularization
+from recjobs.core.model.ranking import in_threads
 from recjobs.core.recipe import Recipe
 
 NUMBERS = 1 << 19
-"""Numbers that a batch of shares holds: with what is made of them they stay near one core's cache."""
+"""Numbers in a batch of shares: with its intermediate results it about fits into one core's cache."""
 _BY_LAPACK = 16
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Users with histories of about the same length. rows: (b,), who they are; item_idx: (b, h), their histories in
-    order of item_idx, -1 behind the end; confidence: (b, h), before alpha; of_vector: (b, h, factors), the shares."""
+    """Users with histories of about the same length. rows: (b,), the users; item_idx: (b, h), their histories in order
+    of item_idx, -1 behind the end; confidence: (b, h), before alpha; of_vector: (b, h, factors), the shares."""
 
     rows: np.ndarray
     item_idx: np.ndarray
@@ -46,39 +43,31 @@ class FoldIn:
         self._solvers: dict[float, _Solver] = {}
 
     def of(self, user_items: csr_matrix) -> tuple[np.ndarray, list[Shares]]:
-        """(each user's vector, (n_users, factors); the shares it is the sum of): one exact solve a user, which hangs on
-        no other user.
+        """(each user's vector, (n_users, factors); the shares it is the sum of): one exact solve per user, independent
+        of the other users.
 
-        Shares hold factors numbers for each interaction: to be asked for some thousand users at a time, see `blocks`.
-        An interaction in an item that is not known has a share of zeros; a user without any is in no Shares.
+        Shares hold `factors` numbers for each interaction: pass some thousand users at a time, see `blocks`. An
+        interaction with an unknown item has a share of zeros; a user without interactions is in no Shares.
         """
         user_items = user_items.sorted_indices()
         vectors = np.zeros((user_items.shape[0], len(self.gram)), np.float32)
         usable = self.recipe.alpha * user_items
         usable.data[~self.known[usable.indices]] = 0
         regularization = row_regularization(usable, self.recipe)
-        found = []
+        result = []
         for value in np.unique(regularization):
             solver = self._solver(float(value))
             batches = _alike(np.diff(user_items.indptr), regularization == value, len(self.gram))
-            found += in_threads(partial(solver.of, user_items), batches, self.threads)
-        for shares in found:
+            result += in_threads(partial(solver.of, user_items), batches, self.threads)
+        for shares in result:
             vectors[shares.rows] = shares.of_vector.sum(axis=1)
-        return vectors, found
+        return vectors, result
 
     def _solver(self, regularization: float) -> "_Solver":
         if regularization not in self._solvers:
             left = self.gram + np.float32(regularization) * np.eye(len(self.gram), dtype=np.float32)
             self._solvers[regularization] = _Solver(self.padded, left, np.float32(self.recipe.alpha))
         return self._solvers[regularization]
-
-
-def in_threads(made: Callable[[_Given], _Made], of: Iterable[_Given], threads: int) -> list[_Made]:
-    """`made` of each, in order."""
-    if threads == 1:
-        return [made(one) for one in of]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(made, of))
 
 
 def blocks(user_items: csr_matrix, first: int, last: int, factors: int, most: int = 1 << 24) -> Iterator[slice]:
@@ -92,8 +81,8 @@ def blocks(user_items: csr_matrix, first: int, last: int, factors: int, most: in
 
 
 def _alike(lengths: np.ndarray, among: np.ndarray, factors: int) -> Iterator[np.ndarray]:
-    """Users in batches of about equal length. A user's own length alone says what it is rounded to, so that the numbers
-    come out the same in any company."""
+    """Users in batches of histories of about equal length. Rounding depends on a user's own length alone, so that the
+    result does not depend on the other users."""
     rounded = _rounded(lengths)
     for length in np.unique(rounded[among & (lengths > 0)]):
         rows = np.flatnonzero(among & (rounded == length) & (lengths > 0))
@@ -102,7 +91,7 @@ def _alike(lengths: np.ndarray, among: np.ndarray, factors: int) -> Iterator[np.
 
 
 def _rounded(lengths: np.ndarray) -> np.ndarray:
-    """Up, to a multiple of an eighth of the power of two below: at most an eighth of a batch is padding."""
+    """Lengths rounded up to an eighth of the power of two below: at most an eighth of a batch is padding."""
     step = np.exp2(np.maximum(np.floor(np.log2(np.maximum(lengths, 1))) - 3, 0)).astype(np.int64)
     return np.asarray(-(-lengths // step) * step)
 
@@ -140,9 +129,9 @@ class _Solver:
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:
-    """Of each matrix (b, n, n), by halves (Schur complements): products are where BLAS is fast, LAPACK on small
-    matrices takes three times as long. Without pivoting, so of matrices whose leading blocks have inverses too: ours
-    are those of the same problem with fewer factors, or with a shorter history."""
+    """The inverse of each matrix (b, n, n), by halves (Schur complements), as LAPACK takes three times as long on small
+    matrices. It does not pivot, so leading blocks must be invertible too: here they are the same problem's with fewer
+    factors, or with a shorter history."""
     n = matrices.shape[1]
     if n <= _BY_LAPACK:
         return np.asarray(np.linalg.inv(matrices))

@@ -13,10 +13,10 @@ PAIRS = 4_000_000
 
 @dataclass(frozen=True)
 class Blend:
-    """What neighbours add to the scores of some users.
+    """Item neighbours' part in the scores of some users.
 
     rows: (n_users, n_items), each user's confidence; similarity: (n_items, n_items); weight: their share in the score,
-    1: nothing else counts.
+    1: neighbours alone.
     """
 
     rows: csr_matrix
@@ -32,26 +32,26 @@ class Blend:
         return Blend(self.rows, self.similarity[:, columns].tocsr(), self.weight)
 
     def add_to(self, values: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Add what neighbours say of the users first to last - 1 to their scores by ALS, (last - first, n_items).
+        """Add the neighbour scores of users first to last - 1 to their ALS scores, (last - first, n_items).
 
-        Both count in standard deviations of that user's scores, and the sum is given in the unit of ALS, so that a
-        weight of 0 changes nothing; at weight 1 it is what neighbours say alone. Returns, for each user, what one unit
-        of what they say has added, (last - first,); 0 where they say nothing.
+        Both are scaled to standard deviations of that user's scores, and the sum to the unit of ALS, so that a weight
+        of 0 changes nothing; at weight 1 the result is the neighbour scores alone. Returns the factor that each user's
+        neighbour scores were multiplied by, (last - first,); 0 where they are all equal.
         """
-        said = (self.rows[first:last] @ self.similarity).toarray()  # of somebody active hardly an item is 0
+        scores = (self.rows[first:last] @ self.similarity).toarray()  # nearly dense for active users
         if self.weight == 1:
-            values[:] = said
-            return np.asarray(said.any(axis=1), np.float32)
-        spread = said.std(axis=1)
+            values[:] = scores
+            return np.asarray(scores.any(axis=1), np.float32)
+        spread = scores.std(axis=1)
         unit = self.weight / (1 - self.weight) * values.std(axis=1)
         factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > 0)
-        said -= said.mean(axis=1, keepdims=True)
-        said *= factor[:, None]
-        values += said
+        scores -= scores.mean(axis=1, keepdims=True)
+        scores *= factor[:, None]
+        values += scores
         return np.asarray(factor)
 
     def added(self, item_idx: np.ndarray, confidence: np.ndarray, unit: np.ndarray, listed: np.ndarray) -> np.ndarray:
-        """What each of some users' items adds to each item of their lists: (b, places, h).
+        """What each item of users' histories adds to each item of their lists: (b, places, h).
 
         item_idx: (b, h), -1 behind the end; confidence: (b, h); unit: (b,), what `add_to` returned; listed: (b, places)
         item_idx, -1: none.
@@ -61,24 +61,24 @@ class Blend:
         np.put_along_axis(place, listed.astype(np.int64), places, axis=1)
         user, position = np.nonzero(item_idx >= 0)
         similar = self.similarity[item_idx[user, position]]
-        found = np.empty(similar.nnz, np.int16)
+        listed_at = np.empty(similar.nnz, np.int16)
         ends = similar.indptr[np.searchsorted(user, np.arange(len(listed) + 1))]
-        for each in range(len(listed)):  # one row of places at a time stays in the cache: twice as fast as all at once
+        for each in range(len(listed)):  # a row of places stays in the cache: twice as fast as all at once
             own = slice(ends[each], ends[each + 1])
-            np.take(place[each], similar.indices[own], out=found[own], mode="clip")
-        hit = np.flatnonzero(found)
+            np.take(place[each], similar.indices[own], out=listed_at[own], mode="clip")
+        hit = np.flatnonzero(listed_at)
         row = np.searchsorted(similar.indptr, hit, side="right") - 1
         result = np.zeros((*listed.shape, item_idx.shape[1]), np.float32)
         weight = (unit[:, None] * confidence)[user[row], position[row]]
-        result[user[row], found[hit] - 1, position[row]] = weight * similar.data[hit]
+        result[user[row], listed_at[hit] - 1, position[row]] = weight * similar.data[hit]
         return result
 
 
 def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:
     """(n_items, n_items), the n_neighbours most similar items in each row, the item itself among them.
 
-    Of more than PAIRS pairs only the users of about so many count, drawn always alike: who resembles whom is known by
-    then, and the time would grow with the square of what users took.
+    Above PAIRS pairs a fixed sample of users with about that many counts: it tells similarity well enough, and the time
+    grows with the square of the history lengths.
     """
     if user_items.nnz > PAIRS:
         drawn = np.random.default_rng(0).random(user_items.shape[0]) < PAIRS / user_items.nnz
@@ -87,6 +87,6 @@ def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -
     with warnings.catch_warnings(action="ignore", category=ParameterWarning), np.errstate(invalid="ignore"):
         model.fit(user_items, show_progress=False)
     similarity: csr_matrix = model.similarity.astype(np.float32).tocsr()
-    # An item that only somebody with nearly all items took has TF-IDF 0, and an angle to nothing.
+    # An item taken only by a user with nearly all items has TF-IDF 0, and no angle.
     similarity.data = np.nan_to_num(similarity.data, nan=0.0, posinf=0.0, neginf=0.0)
     return similarity

@@ -1,5 +1,5 @@
-"""Arrays in a .npz, read so that the file can do no harm: no pickle, no name that leads elsewhere, no size that its
-bytes do not bear out. Everything is looked at before anything is read."""
+"""Safe reading of arrays in a .npz: no pickle, no path in a name, no size that differs from the bytes in the file.
+Everything is checked before anything is read."""
 
 import re
 import stat
@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from recjobs.errors import ModelUnreadable
 
 DTYPES = tuple(np.dtype(name) for name in ("<f4", "<i8", "|u1"))
-"""What models are made of: factors, offsets, and the bytes of ids."""
+"""Factors, offsets, and the bytes of ids."""
 MAX_ARRAYS = 32
 _BROKEN = (BadZipFile, ValueError, EOFError, OSError, RuntimeError, SyntaxError, TypeError, MemoryError, struct.error)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\.npy", re.ASCII)

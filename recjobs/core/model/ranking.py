@@ -1,8 +1,9 @@
-"""Ranked lists: the best items of each user, by factors or by a list that is the same for all."""
+"""Ranked lists: the best items of each user, by factors or in one order for all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -11,12 +12,14 @@ from recjobs.core.model.neighbours import Blend
 
 CHUNK = 64
 """Users scored at a time: a chunk's scores stay in the cache of one core."""
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True)
 class Ranked:
     """item_idx (n_users, n) int32, -1 behind the end of a list; scores (n_users, n) float32, NaN there; neighbours_unit
-    (n_users,): what one unit of what item neighbours say counts in the scores, None without neighbours."""
+    (n_users,): the factor of the neighbour scores in these scores, see `Blend.add_to`; None without neighbours."""
 
     item_idx: np.ndarray
     scores: np.ndarray
@@ -24,12 +27,12 @@ class Ranked:
 
     @property
     def lengths(self) -> np.ndarray:
-        """How many items each list holds."""
+        """The number of items in each list."""
         return np.asarray((self.item_idx >= 0).sum(axis=1))
 
     @classmethod
     def joined(cls, parts: list["Ranked"], n: int) -> "Ranked":
-        """Lists of n items of several users behind each other."""
+        """The lists of all parts, one after the other; n items wide."""
         parts = [cls(np.zeros((0, n), np.int32), np.zeros((0, n), np.float32)), *parts]
         return cls(np.concatenate([p.item_idx for p in parts]), np.concatenate([p.scores for p in parts]))
 
@@ -57,10 +60,9 @@ def best_items(
 ) -> Ranked:
     """The n items with the highest inner product for each user, among eligible items (a mask over items).
 
-    blend: what item neighbours add to the inner products.
-
-    seen: (n_users, n_items), items to leave out of each user's list; None leaves none out. A user whose factors are
-    all zero gets an empty list. Lists hold fewer than n where fewer items remain: a filtered item never comes back.
+    seen: (n_users, n_items), items to leave out of each user's list; None leaves none out. blend: item neighbours,
+    added to the inner products. A user whose factors are all zero gets an empty list. Lists hold fewer than n where
+    fewer items remain: a filtered item never comes back.
     """
     n_users, n_items = len(user_factors), len(item_factors)
     item_idx = np.full((n_users, n), -1, np.int32)
@@ -81,7 +83,7 @@ def best_items(
         chunk = user_factors[first:last]
         if last - first < CHUNK:
             # BLAS multiplies a matrix of few rows by other routines, whose last bits differ: a user's list would
-            # depend on who else was asked for.
+            # depend on the other users.
             chunk = np.vstack([chunk, np.zeros((CHUNK - len(chunk), chunk.shape[1]), chunk.dtype)])
         values = (chunk @ transposed)[: last - first]
         known = known_users[first:last]
@@ -98,37 +100,31 @@ def best_items(
         else:
             top = np.broadcast_to(np.arange(columns.size), values.shape)
         picked = np.take_along_axis(values, top, axis=1)
-        # Equal scores rank by item, so that the order does not hang on how the partition was made.
+        # Equal scores rank by item, so that the order does not depend on the partition.
         order = np.lexsort((top, -picked), axis=1)
         top, picked = np.take_along_axis(top, order, axis=1), np.take_along_axis(picked, order, axis=1)
         kept = np.isfinite(picked) & known[:, None]
         item_idx[first:last, :width] = np.where(kept, columns[top], -1)
         scores[first:last, :width] = np.where(kept, picked, np.nan)
 
-    starts = range(0, n_users, CHUNK)
-    if threads == 1:
-        for start in starts:
-            rank(start)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(rank, starts))
+    in_threads(rank, range(0, n_users, CHUNK), threads)
     return Ranked(item_idx, scores, unit)
+
+
+def in_threads(function: Callable[[_In], _Out], values: Iterable[_In], threads: int) -> list[_Out]:
+    """The function's results for the values, in order, computed by this many threads."""
+    if threads == 1:
+        return [function(value) for value in values]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, values))
 
 
 def first_unseen(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> np.ndarray:
     """The first n items of an order (item_idx, best first) each user has not seen: (n_users, n), padded with -1."""
     result = np.full((n_users, n), -1, np.int32)
-    for first, last, block in _blocks(order, n, seen, n_users):
-        result[first:last] = block
-    return result
-
-
-def _blocks(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> Iterator[tuple[int, int, np.ndarray]]:
     if seen is None:
-        row = np.full(n, -1, np.int32)
-        row[: min(n, order.size)] = order[:n]
-        yield 0, n_users, np.broadcast_to(row, (n_users, n))
-        return
+        result[:, : min(n, order.size)] = order[:n]
+        return result
     rank_of: np.ndarray = np.full(seen.shape[1], order.size, np.int64)
     rank_of[order] = np.arange(order.size, dtype=np.int64)
     for first in range(0, n_users, 1024):
@@ -140,10 +136,9 @@ def _blocks(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) ->
         rows = np.repeat(np.arange(last - first), counts)
         free[rows[seen_ranks < depth], seen_ranks[seen_ranks < depth]] = False
         place = np.cumsum(free, axis=1) - 1
-        block = np.full((last - first, n), -1, np.int32)
         users, ranks = np.nonzero(free & (place < n))
-        block[users, place[users, ranks]] = order[:depth][ranks]
-        yield first, last, block
+        result[first + users, place[users, ranks]] = order[:depth][ranks]
+    return result
 
 
 def overlap_at(first: np.ndarray, second: np.ndarray) -> float:

@@ -28,7 +28,7 @@ class StoredModel:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "StoredModel":
-        """The model that `to_arrays` wrote. Raises ModelUnreadable when the arrays do not fit together."""
+        """The inverse of `to_arrays`. Raises ModelUnreadable when the arrays do not fit together."""
         try:
             factors = Factors(arrays["user_factors"], arrays["item_factors"])
             user_ids, item_ids = _unpacked("user", arrays), _unpacked("item", arrays)
