@@ -43,15 +43,15 @@ def test_discovery_asks_only_for_what_was_not_seen():
     questions = exam(TRAIN, HOLDOUT, "discovery", 1)
     assert questions.users.tolist() == [0, 4]
     assert taken(questions) == [[3], [0]]
-    assert questions.seen.toarray()[0].tolist() == [1, 1, 0, 0, 0, 0]
-    assert questions.seen.shape == questions.holdout.shape == (2, 6)
+    assert questions.kept_out[questions.users].toarray()[0].tolist() == [1, 1, 0, 0, 0, 0]
+    assert questions.holdout.shape == (2, 6)
 
 
 def test_repeats_asks_for_everything_and_filters_nothing():
     questions = exam(TRAIN, HOLDOUT, "repeats", 1)
     assert questions.users.tolist() == [0, 1, 4]
     assert taken(questions) == [[1, 3], [1], [0]]
-    assert questions.seen is None
+    assert questions.kept_out is None
 
 
 def test_too_many_users_are_drawn_by_the_seed(monkeypatch):
@@ -146,4 +146,4 @@ def test_what_was_given_back_is_no_answer_and_is_not_shown_again():
     holdout = night((0, 2, 5, 1.0, 0), (0, 3, 5, 1.0, 0), (0, 3, 4, 1.0, 1), (0, 4, 4, 1.0, 1))
     found = exam(train, holdout, "repeats", 1)
     assert found.holdout.toarray().astype(bool).tolist() == [[0, 0, 1, 0, 0]]
-    assert found.seen.toarray().astype(bool).tolist() == [[1, 0, 0, 0, 0]]
+    assert found.kept_out[found.users].toarray().astype(bool).tolist() == [[1, 0, 0, 0, 0]]

@@ -8,7 +8,7 @@ from recjobs.core.evaluation.verdict import Verdict
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person answered, as answer.json has it. at: ISO; late: the night had gone on with the champion by then."""
+    """A person's answer, as in answer.json. at: ISO; late: it came after the night had gone on with the champion."""
 
     approved: bool
     by: str
@@ -19,15 +19,14 @@ class Answer:
 
 
 def is_open(verdict: Verdict, asked: str) -> bool:
-    """Whether a person decides: the verdict hangs on nothing but an interval with 0 inside, and the catalog asks
-    (`gate.approval` is `required`)."""
+    """Whether a person decides: only an interval with 0 inside refuses, and `gate.approval` is `required`."""
     return verdict.inconclusive and asked == "required"
 
 
 def decided(verdict: Verdict, answer: Answer | None) -> Verdict:
-    """Return the verdict with the answer to it: approved, the candidate is promoted; else it is refused as it was.
+    """Return the verdict with the answer: the candidate is promoted if approved, else it stays refused.
 
-    answer: None where nobody was asked, or nobody answered.
+    answer: None without a question or an answer.
     """
     if answer is None:
         return verdict
@@ -49,9 +48,9 @@ def decided(verdict: Verdict, answer: Answer | None) -> Verdict:
 
 
 def comparison(verdict: Verdict, rows: list[dict[str, Any]], report: str | None, changed: str, hours: float) -> str:
-    """What a person needs to see to decide, in Markdown.
+    """The comparison that a person decides by, in Markdown.
 
-    rows: of the evaluations view; changed: where the recipe differs from the champion's; hours: until it is too late.
+    rows: of the evaluations view; changed: the recipe's differences from the champion's; hours: the time to answer.
     """
     cells = {(r["model"], r["view"]): r for r in rows if (r["segment"], r["metric"]) == ("all", "ndcg_at_20")}
     views = list(dict.fromkeys(view for _, view in cells))

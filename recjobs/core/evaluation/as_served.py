@@ -12,12 +12,12 @@ from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
 
 MIN_USERS = 50
-"""Users of a group in a half, fewer of whom tell nothing."""
+"""The fewest users of a group in a half that count."""
 
 
 @dataclass(frozen=True)
 class Contest:
-    """What every contender would have served to the users of one exam, and the list choice of each model."""
+    """The answers of all contenders in one exam, and the list choice of each model."""
 
     answers: dict[str, Answer]
     choices: dict[str, ListChoice]
@@ -34,7 +34,7 @@ def contest(
 ) -> Contest:
     """Ask models as they would be served, baselines as they are, and the popular list of every window.
 
-    choices: those of another view of the same holdout; None: they are made here. All are filled from the same ladder.
+    choices: from another view of the same holdout; None: chosen here. All are filled from the same ladder.
     """
     users = questions.users
     popular = {
@@ -44,27 +44,27 @@ def contest(
     ndcg = {window: one.per_user["ndcg"] for window, one in popular.items()}
     activity, deciding = past.activity[users], deciding_half(users.size, seed)
     base = ListChoice.from_activity(activity, best_window(ndcg, activity == 0, deciding, seed))
-    answers, made = dict[str, Answer](), dict[str, ListChoice]()
+    answers, chosen = dict[str, Answer](), dict[str, ListChoice]()
     for name, model in models.items():
         maker = ListMaker(past, known, model, questions.kept_out, base)
         ranked, _ = maker.rank(users, K)
         answers[name] = Answer.of(name, maker.finish(ranked, users), questions)
-        made[name] = (
+        chosen[name] = (
             choices[name] if choices else choose(base, answers[name].per_user["ndcg"], ndcg, activity, deciding, seed)
         )
-        if made[name] != base:
-            maker = ListMaker(past, known, model, questions.kept_out, made[name])
-            served = ranked.without(made[name].replaced(activity))
+        if chosen[name] != base:
+            maker = ListMaker(past, known, model, questions.kept_out, chosen[name])
+            served = ranked.without(chosen[name].replaced(activity))
             answers[name] = Answer.of(name, maker.finish(served, users), questions)
-    base = next(iter(made.values()), base)
+    base = next(iter(chosen.values()), base)
     for name, model in baselines.items():
         maker = ListMaker(past, known, model, questions.kept_out, ListChoice(base.popular))
         answers[name] = answer(name, maker, questions)
-    return Contest(answers | popular, made)
+    return Contest(answers | popular, chosen)
 
 
 def deciding_half(n_users: int, seed: int) -> np.ndarray:
-    """A mask of the half of the users that judges what was chosen on the others; drawn by the seed."""
+    """A mask of half of the users, drawn by the seed: choices made on the others are tested on these."""
     half = np.zeros(n_users, bool)
     half[np.random.default_rng(seed).permutation(n_users)[: n_users // 2]] = True
     return half
@@ -73,8 +73,8 @@ def deciding_half(n_users: int, seed: int) -> np.ndarray:
 def best_window(ndcg: Mapping[str, np.ndarray], unknown: np.ndarray, deciding: np.ndarray, seed: int) -> str:
     """The popular list for users whom no model knows; ndcg: window -> NDCG of each user.
 
-    The best one of the choosing half, unless the deciding half shows beyond doubt that another is better; asked of
-    `unknown` users, of all where those are fewer than MIN_USERS, and the default where all are.
+    The best one of the choosing half, unless another is significantly better in the deciding half. It is measured on
+    `unknown` users, on all where those are fewer than MIN_USERS; with fewer users in all it is the default.
     """
     asked = unknown if (unknown & ~deciding).sum() >= MIN_USERS else np.ones(unknown.size, bool)
     if (asked & ~deciding).sum() < MIN_USERS:
@@ -92,8 +92,8 @@ def choose(
     deciding: np.ndarray,
     seed: int,
 ) -> ListChoice:
-    """The choice in which every group whose best popular list (of the choosing half) is better than the model beyond
-    doubt (in the deciding half, with at least MIN_USERS of them) gets that list. model, popular: NDCG of each user."""
+    """The choice in which a group gets its best popular list (of the choosing half) in place of the model's, where that
+    is significantly better (in the deciding half, on at least MIN_USERS). model, popular: NDCG of each user."""
     instead = {}
     for group, mask in base.groups(activity).items():
         if group != UNKNOWN and (mask & deciding).sum() >= MIN_USERS and (mask & ~deciding).any():

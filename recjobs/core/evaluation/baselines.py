@@ -1,4 +1,4 @@
-"""Those who are held against a recipe: what implicit does when nobody asks for anything, and the simple lists."""
+"""Baselines of a recipe: implicit with its defaults, and scores for filled lists."""
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -9,7 +9,7 @@ from recjobs.core.recipe import Recipe
 
 
 def implicit_defaults(user_items: csr_matrix, seed: int, threads: int) -> tuple[np.ndarray, Recipe]:
-    """(item factors as implicit fits them when it is given nothing but the data, the recipe that this amounts to)."""
+    """(item factors fit by implicit with its defaults, the recipe of these defaults)."""
     model = AlternatingLeastSquares(random_state=seed, num_threads=threads)
     model.fit(user_items, show_progress=False)
     recipe = Recipe(model.factors, model.alpha, model.regularization, model.iterations)
@@ -17,10 +17,10 @@ def implicit_defaults(user_items: csr_matrix, seed: int, threads: int) -> tuple[
 
 
 def falling_scores(ranked: Ranked, lists: np.ndarray) -> np.ndarray:
-    """A score for each item of lists that were filled up behind what a model ranked: (n_users, n) float64.
+    """A score for each item of lists that were filled up behind a model's items: (n_users, n) float64.
 
-    The model's own where there is one; what follows goes on below it, and below 0, in steps of one. Along a list no two
-    are equal, so that whoever sorts by score finds the order of the ranks. NaN behind the end of a list.
+    The model's own where there is one; filled items follow below it, and below 0, in steps of one. Scores fall strictly
+    along a list, so that sorting by score keeps the order. NaN behind the end of a list.
     """
     n_model, n = ranked.lengths, lists.shape[1]
     scores = ranked.scores.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Paired bootstrap over users: how sure a mean, or the difference of two, is (Efron & Tibshirani 1993)."""
+"""Paired bootstrap over users: intervals of means and of their differences (Efron & Tibshirani 1993)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
     """
     rng = np.random.default_rng(seed)
     n_users, m = columns.shape
-    given = np.isfinite(columns)
-    partial = np.flatnonzero(~given.all(axis=0))  # only these need their own count of who was drawn
-    values = np.concatenate([np.where(given, columns, 0), given[:, partial]], axis=1)
+    present = np.isfinite(columns)
+    partial = np.flatnonzero(~present.all(axis=0))  # only these need their own count of users drawn
+    values = np.concatenate([np.where(present, columns, 0), present[:, partial]], axis=1)
     sums = np.empty((resamples, values.shape[1]))
     block = max(1, 2_000_000 // max(1, n_users))
     for first in range(0, resamples, block):
@@ -44,7 +44,7 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
 
 def interval(estimate: float, resampled: np.ndarray) -> Interval:
     """The percentile interval of a statistic that was computed on each resample."""
-    # Between two infinite values there is nothing to interpolate: take one that was drawn.
+    # Take a resampled value: there is no interpolating between infinite ones.
     low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
     return Interval(float(estimate), float(low), float(high))
 
@@ -59,7 +59,7 @@ def relative_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Int
 
 def relative_differences(first: np.ndarray, others: list[np.ndarray], seed: int) -> list[Interval]:
     """`relative_difference` of one model to each of several, all over the same resamples."""
-    # The difference is a column of its own, so that equal models differ by exactly nothing in every resample.
+    # The difference is a column of its own, so that equal models differ by exactly 0 in every resample.
     columns = np.column_stack([column for other in others for column in (first - other, other)])
     means, estimates = resampled_means(columns, seed), columns.mean(axis=0)[None]
     pairs = [slice(2 * n, 2 * n + 2) for n in range(len(others))]

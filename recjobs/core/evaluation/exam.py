@@ -1,7 +1,6 @@
-"""What each model would have served on the holdout, and how good that was."""
+"""The lists that each model would have served on the holdout, and their metrics."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,35 +18,30 @@ MAX_USERS = 20_000
 Rows = list[dict[str, Any]]
 """Rows of the evaluations view, without their batch."""
 VIEWS = ("discovery", "repeats")
-"""discovery: items already seen are neither recommended nor counted; repeats: only what was given back is filtered.
-The third view, after_days, is asked of catalogs that have it: as discovery, of items seen in the last days."""
+"""discovery: items already seen are neither recommended nor counted; repeats: only returned items are filtered.
+Catalogs may have a third view, after_days: as discovery, of items seen in the last days."""
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The holdout users of one view and, row by row, what they took afterwards (and did not give back).
+    """The holdout users of one view and, row by row, the items that they took and did not return.
 
-    kept_out: (all users, n_items), what is kept out of lists; None: nothing.
+    kept_out: (all users, n_items), the items kept out of lists; None: none.
     """
 
     users: np.ndarray
     kept_out: csr_matrix | None
     holdout: csr_matrix
 
-    @cached_property
-    def seen(self) -> csr_matrix | None:
-        """The rows of kept_out of these users."""
-        return None if self.kept_out is None else self.kept_out[self.users]
-
     def rows(self, rows: np.ndarray) -> "Exam":
-        """The same of some of the users."""
+        """The exam of some of the users."""
         return Exam(self.users[rows], self.kept_out, self.holdout[rows])
 
 
 def exam(
     train: Interactions, holdout: Interactions, view: str, seed: int, *, now: int = 0, after_days: float | None = None
 ) -> Exam:
-    """The users with something to find in the holdout, at most MAX_USERS of them, drawn by the seed.
+    """The exam on the users with items in the holdout, at most MAX_USERS, drawn by the seed.
 
     now (microseconds, the cutoff) and after_days: for the view after_days.
     """
@@ -73,7 +67,7 @@ def _without(pairs: csr_matrix, others: csr_matrix | None) -> csr_matrix:
 class Answer:
     """The lists that one contender would have served in one exam, and their metrics user by user.
 
-    lists: (n_users, K) item_idx, -1 behind the end; n_model: (n_users,), how many items of each are the model's.
+    lists: (n_users, K) item_idx, -1 behind the end; n_model: (n_users,), items of each that are the model's.
     """
 
     name: str
@@ -83,13 +77,13 @@ class Answer:
 
     @classmethod
     def of(cls, name: str, lists: Lists, questions: Exam) -> "Answer":
-        """Count the hits of lists that were made for the users of an exam."""
+        """The answer with these lists for the users of an exam."""
         item_idx = lists.ranked.item_idx
         return cls(name, item_idx, lists.n_model, metrics.per_user(item_idx, questions.holdout, K))
 
     @property
     def fallback_share(self) -> float:
-        """Share of the users to whom the model gave nothing."""
+        """Share of the users with no item from the model."""
         return float((self.n_model == 0).mean()) if self.n_model.size else 0.0
 
 
@@ -101,24 +95,15 @@ def answer(name: str, maker: ListMaker, questions: Exam) -> Answer:
 def measure(answers: list[Answer], view: str, train: Interactions, segments: dict[str, np.ndarray], seed: int) -> Rows:
     """Rows of the evaluations view: every metric of every answer, and NDCG in each segment, with intervals.
 
-    All are resampled together, once, so that any two can be compared. An empty exam gives no rows of per-user metrics.
+    All share their resamples, so that any two can be compared. An empty exam gives no rows of per-user metrics.
     """
     rows: Rows = []
 
     def add(
         name: str, segment: str, metric: str, value: float, low: float | None = None, high: float | None = None
     ) -> None:
-        rows.append(
-            {
-                "model": name,
-                "segment": segment,
-                "view": view,
-                "metric": metric,
-                "value": value,
-                "low": low,
-                "high": high,
-            }
-        )
+        row = {"model": name, "segment": segment, "view": view, "metric": metric, "value": value}
+        rows.append(row | {"low": low, "high": high})
 
     keys, columns = [], []
     for one in answers:

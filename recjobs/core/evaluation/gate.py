@@ -1,4 +1,4 @@
-"""The gate: which recipe is in charge after tonight. A Verdict is a result, never an exception."""
+"""The gate: which recipe is served after tonight. A refusal is a result, never an exception."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,9 @@ from recjobs.core.lists.popularity import WINDOWS
 
 SEGMENTS = ("light", "medium", "heavy")
 NEIGHBOURS = "neighbours"
-"""The baseline that a candidate may equal, but not be much worse than beyond doubt."""
+"""The baseline that a candidate need not beat, but must not be significantly and much worse than."""
 SEEN = 1.43
-"""Half-widths of a 95% interval that a true difference must have for its interval to leave 0 out four times in five:
+"""A true difference of this many half-widths of its 95% interval is detected with a power of 80%:
 (1.960 + 0.842) / 1.960."""
 
 
@@ -34,8 +34,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Shown:
-    """What one model would have served: the deciding metric of each holdout user, and what its lists say about the
-    catalogue (`recjobs.core.evaluation.metrics.of_lists`)."""
+    """One model's lists: the deciding metric of each holdout user, and the metrics of `metrics.of_lists`."""
 
     ndcg: np.ndarray
     coverage: float
@@ -58,11 +57,11 @@ def decide(
 ) -> Verdict:
     """Decide by the deciding metric of each holdout user; all arrays are over the same users.
 
-    champion: None on a first night. baselines: those of `popularity.WINDOWS`, and NEIGHBOURS if it was asked. segments:
-    masks over the users. defect: what is wrong with the candidate's factors. answered: the users who are served the
-    model's list (None: all), on whom it is held against the baselines: the others have a popular list on either side.
-    lists: kept in the verdict. The candidate is refused with the first check that it does not pass; a check that cannot
-    be asked (no champion, nobody in a segment) is left out.
+    champion: None on a first night. baselines: those of `popularity.WINDOWS`, and NEIGHBOURS if it was evaluated.
+    segments: masks over the users. defect: of the candidate's factors. answered: a mask of the users who are served the
+    model's list (None: all), on whom it is compared with the baselines: the others have a popular list on either side.
+    lists: kept in the verdict. The reason of a refusal is the first check that fails; a check without its data (no
+    champion, an empty segment) is left out.
     """
     n_users = int(candidate.ndcg.size)
     by_model = np.ones(n_users, bool) if answered is None else answered
@@ -82,9 +81,12 @@ def decide(
         Check("sound", defect is None, None, None, f"broken candidate: {defect}" if defect else "its factors are sound")
     ]
     if defect is None:
-        checks.append(_somebody(n_users))
+        nobody = "nothing to measure on: no user has an unseen item in the holdout"
+        checks.append(_enough("holdout", n_users, f"{n_users:,} users in the holdout", nobody))
     if all(check.passed for check in checks):
-        checks.append(_answers(int(by_model.sum())))
+        n_answered = int(by_model.sum())
+        nobody = "the model answers nobody in the holdout: to each user it gives nothing, or less than a popular list"
+        checks.append(_enough("answers", n_answered, f"the model answers {n_answered:,} users of the holdout", nobody))
     if all(check.passed for check in checks):
         simple = [baselines[name] for name in (baseline, NEIGHBOURS) if name in baselines]
         lift, *others = relative_differences(candidate.ndcg[by_model], [one[by_model] for one in simple], seed)
@@ -95,7 +97,11 @@ def decide(
         checks += _guardrails(candidate, bounds)
         if champion:
             checks += _against_champion(diff, same_recipe, n_users, bounds)
-            checks += _in_segments(candidate.ndcg, champion.ndcg, segments, bounds, seed)
+            for name, mask in segments.items():
+                if mask.any():
+                    in_segment = relative_difference(candidate.ndcg[mask], champion.ndcg[mask], seed)
+                    most = bounds.max_segment_drop
+                    checks.append(_not_much_worse(f"segment_{name}", f"for {name} users", in_segment, most))
             checks += _guardrails_against(candidate, champion, bounds)
 
     failed = [check for check in checks if not check.passed]
@@ -132,41 +138,31 @@ def decide(
     )
 
 
-def _somebody(n_users: int) -> Check:
-    nobody = "nothing to measure on: no user has an unseen item in the holdout"
-    return Check("holdout", n_users > 0, n_users, 1, f"{n_users:,} users in the holdout" if n_users else nobody)
+def _enough(name: str, n_users: int, some: str, nobody: str) -> Check:
+    return Check(name, n_users > 0, n_users, 1, some if n_users else nobody)
 
 
-def _answers(n_users: int) -> Check:
-    says = (
-        f"the model answers {n_users:,} users of the holdout"
-        if n_users
-        else ("the model answers nobody in the holdout: to each user it gives nothing, or less than a popular list")
-    )
-    return Check("answers", n_users > 0, n_users, 1, says)
+def _better(name: str, than: str, diff: Interval, otherwise: str, who: str = "") -> Check:
+    passed = diff.low > 0
+    sentence = f"{'better than' if passed else otherwise} {than} beyond doubt: {_text(diff)}{who}"
+    return Check(name, passed, diff.low, 0.0, sentence)
 
 
-def _better(name: str, than: str, found: Interval, otherwise: str, who: str = "") -> Check:
-    passed = found.low > 0
-    says = f"{'better than' if passed else otherwise} {than} beyond doubt: {_text(found)}{who}"
-    return Check(name, passed, found.low, 0.0, says)
-
-
-def _not_much_worse(name: str, whom: str, found: Interval, most: float) -> Check:
-    failed = found.high < 0 and found.value < -most
-    says = f"{'worse' if failed else 'not much worse'} {whom} beyond doubt: {_text(found)}"
-    return Check(name, not failed, found.value, -most, says)
+def _not_much_worse(name: str, whom: str, diff: Interval, most: float) -> Check:
+    failed = diff.high < 0 and diff.value < -most
+    sentence = f"{'worse' if failed else 'not much worse'} {whom} beyond doubt: {_text(diff)}"
+    return Check(name, not failed, diff.value, -most, sentence)
 
 
 def _guardrails(candidate: Shown, bounds: Bounds) -> list[Check]:
     coverage, gini = candidate.coverage, candidate.gini
-    asked = (
+    sentences = (
         f"its lists cover {coverage:.1%} of the items, {bounds.min_coverage:.1%} are asked for",
         f"its lists show items with a Gini of {gini:.3f}, {bounds.max_gini:.3f} is allowed",
     )
     return [
-        Check("coverage", coverage >= bounds.min_coverage, coverage, bounds.min_coverage, asked[0]),
-        Check("gini", gini <= bounds.max_gini, gini, bounds.max_gini, asked[1]),
+        Check("coverage", coverage >= bounds.min_coverage, coverage, bounds.min_coverage, sentences[0]),
+        Check("gini", gini <= bounds.max_gini, gini, bounds.max_gini, sentences[1]),
     ]
 
 
@@ -185,17 +181,6 @@ def _against_champion(diff: Interval, same_recipe: bool, n_users: int, bounds: B
             f"{'' if n_users >= bounds.min_holdout_users else ' (too few users to count)'}: {_text(diff)}",
         ),
     ]
-
-
-def _in_segments(
-    candidate: np.ndarray, champion: np.ndarray, segments: dict[str, np.ndarray], bounds: Bounds, seed: int
-) -> list[Check]:
-    checks = []
-    for name, mask in segments.items():
-        if mask.any():
-            part = relative_difference(candidate[mask], champion[mask], seed)
-            checks.append(_not_much_worse(f"segment_{name}", f"for {name} users", part, bounds.max_segment_drop))
-    return checks
 
 
 def _guardrails_against(candidate: Shown, champion: Shown, bounds: Bounds) -> list[Check]:

@@ -1,4 +1,4 @@
-"""A split that somebody else made: what to train on and what is to be found, ids numbered alike."""
+"""A train and a test part from outside, with ids numbered alike."""
 
 from dataclasses import dataclass, replace
 
@@ -16,8 +16,8 @@ from recjobs.core.rows.interactions import Interactions
 class GivenSplit:
     """train: (users of both parts) x (items of the train part), which are the items that can be in a list.
 
-    questions: every user of the test part; items that only the test part has are the last columns of its holdout alone,
-    so that they count in |T| and cannot be found. What a user has in both parts is neither recommended nor counted.
+    questions: every user of the test part. Items that only the test part has are the last columns of its holdout, so
+    that they count in |T| but cannot be hit. A user's items in both parts are neither recommended nor counted.
     user_ids, item_ids: ids by index, those of the test part alone last.
     """
 
@@ -32,7 +32,7 @@ class GivenSplit:
 
 
 def given_split(train: Gathered, test: Gathered) -> GivenSplit:
-    """Number the ids of both parts alike, and ask for what a user has in the test part but not in the train part."""
+    """Number the ids of both parts alike; the exam asks for items in a user's test part but not in the train part."""
     user_of, user_ids = _numbered(test.user_ids, train.user_ids)
     item_of, item_ids = _numbered(test.item_ids, train.item_ids)
     n_users, n_items, n_known = len(user_ids), len(item_ids), len(train.item_ids)
@@ -40,9 +40,9 @@ def given_split(train: Gathered, test: Gathered) -> GivenSplit:
     taken = _keys(user_of[test.interactions.user_idx], item_of[test.interactions.item_idx], n_items)
     in_both = np.isin(taken, _keys(known.user_idx, known.item_idx, n_items), assume_unique=True)
     users = np.unique(user_of[test.interactions.user_idx])
-    to_find = taken[~in_both]
+    held_out = taken[~in_both]
     shape = (n_users, n_items)
-    holdout = csr_matrix((np.ones(to_find.size, np.float32), (to_find // n_items, to_find % n_items)), shape=shape)
+    holdout = csr_matrix((np.ones(held_out.size, np.float32), (held_out // n_items, held_out % n_items)), shape=shape)
     return GivenSplit(
         known,
         Exam(users, known.pairs(), holdout[users]),
@@ -50,13 +50,13 @@ def given_split(train: Gathered, test: Gathered) -> GivenSplit:
         item_ids,
         n_users_without_train=int((users >= len(train.user_ids)).sum()),
         n_items_without_train=n_items - n_known,
-        n_pairs_without_train=int((to_find % n_items >= n_known).sum()),
+        n_pairs_without_train=int((held_out % n_items >= n_known).sum()),
         n_pairs_in_both=int(in_both.sum()),
     )
 
 
 def _numbered(ids: pa.Array, known: pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """(the number of each id: its place among the known ones, else behind them; all ids by number)"""
+    """(the number of each id, new ones behind the known; all ids by number)"""
     place = pc.index_in(ids, known)
     fresh = place.is_null().to_numpy(zero_copy_only=False)
     number = pc.fill_null(place, 0).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -1,6 +1,6 @@
-"""Is a candidate what it says it is: a model of tonight's users and items, fit on tonight's train part by its recipe?
+"""Whether a candidate is a model of tonight's users and items, fit on tonight's train part by its recipe.
 
-The limits, and how far honest and sabotaged candidates lie from them: docs/decisions/0009.
+The limits, and the values of honest and sabotaged candidates: docs/decisions/0009.
 """
 
 from collections.abc import Sequence
@@ -19,32 +19,32 @@ MAX_LEFT_OF_USERS = 0.65
 MAX_HOLDOUT = 0.3
 MAX_NEWEST_MISSING = 0.5
 STALE_DAYS = (1, 7, 30, 90)
-"""How old a candidate may be that is called stale; one of another age is found by what it does not follow from."""
+"""Ages at which a candidate is called stale; one of another age only fails the trace of tonight's data."""
 MAX_LEFT_OTHERWISE = 0.3
-"""Of other data than tonight's factors follow if no more than this is left: untrained ones are nearer to some data than
-to others, too."""
+"""The largest residual at which factors follow from other data than tonight's: untrained ones, too, are nearer to some
+data than to others."""
 MAX_POPULAR = 0.9
-"""Share of popular items in the lists of users it knows, above which they are the popular ones."""
+"""The largest share of popular items in the lists of users that the model knows."""
 
 
 def defect_of_rows(
     model: StoredModel, user_ids: Sequence[str], item_ids: Sequence[str], train: Interactions, recipe: Recipe
 ) -> str | None:
     """What is wrong with a candidate's ids or factors, row by row, or None; ids are tonight's, by index."""
-    for name, found, expected in (("item", model.item_ids, item_ids), ("user", model.user_ids, user_ids)):
-        if defect := _defect_of_ids(name, found, expected):
+    for name, ids, expected in (("item", model.item_ids, item_ids), ("user", model.user_ids, user_ids)):
+        if defect := _defect_of_ids(name, ids, expected):
             return defect
     if model.factors.item_factors.shape[1] != recipe.factors:
         return f"it has {model.factors.item_factors.shape[1]} factors, its recipe asks for {recipe.factors}"
     return model.factors.defect() or _defect_of_unknown(model.factors, train, recipe)
 
 
-def _defect_of_ids(name: str, found: Sequence[str], expected: Sequence[str]) -> str | None:
-    if list(found) == list(expected):
+def _defect_of_ids(name: str, ids: Sequence[str], expected: Sequence[str]) -> str | None:
+    if list(ids) == list(expected):
         return None
-    foreign, lacking = set(found) - set(expected), set(expected) - set(found)
+    foreign, lacking = set(ids) - set(expected), set(expected) - set(ids)
     if foreign:
-        return f"it is of another catalog or night: {len(foreign)} of its {len(found)} {name} ids are not tonight's"
+        return f"it is of another catalog or night: {len(foreign)} of its {len(ids)} {name} ids are not tonight's"
     if lacking:
         return f"it is stale, or of other data: {len(lacking)} of tonight's {len(expected)} {name}s are not in it"
     return f"its {name} ids are tonight's in another order, so that factors belong to other {name}s"
@@ -52,7 +52,7 @@ def _defect_of_ids(name: str, found: Sequence[str], expected: Sequence[str]) -> 
 
 def _defect_of_unknown(factors: Factors, train: Interactions, recipe: Recipe) -> str | None:
     asked = train
-    if any(weight < 0 for _, weight in recipe.kinds):  # a pair of which nothing is left gives nobody factors
+    if any(weight < 0 for _, weight in recipe.kinds):  # a pair without confidence gives no factors
         pairs = train.confidence(recipe, int(train.occurred_at.max(initial=0))).tocoo()
         left = np.isin(_keys(train.user_idx, train.item_idx, train.n_items), _keys(pairs.row, pairs.col, train.n_items))
         asked = train.where(left)
@@ -66,12 +66,14 @@ def _defect_of_unknown(factors: Factors, train: Interactions, recipe: Recipe) ->
             continue
         if known.sum() == 1:
             return f"it knows one of the {present.sum()} {name} that the train part has"
-        said = f"{unknown.sum()} of the {present.sum()} {name} that the train part has"
+        how_many = f"{unknown.sum()} of the {present.sum()} {name} that the train part has"
         if (present & (first >= first[unknown].min()) == unknown).all():
-            return f"it is stale: {said} have no factors, those that came last"
+            return f"it is stale: {how_many} have no factors, those that came last"
         if foreign := (known & ~present).sum():
-            return f"its rows belong to other {name}: {said} have no factors, and {foreign} have some that it has not"
-        return f"{said} have no factors"
+            return (
+                f"its rows belong to other {name}: {how_many} have no factors, and {foreign} have some that it has not"
+            )
+        return f"{how_many} have no factors"
     return None
 
 
@@ -79,23 +81,19 @@ def _keys(user_idx: np.ndarray, item_idx: np.ndarray, n_items: int) -> np.ndarra
     return np.asarray(user_idx.astype(np.int64) * n_items + item_idx)
 
 
-def defect_of_trace(found: Trace) -> str | None:
-    """What the trace of tonight's data in a candidate's factors says against it, or None."""
-    left = (
-        (found.left_of_items, MAX_LEFT_OF_ITEMS, "items"),
-        (found.left_of_users, MAX_LEFT_OF_USERS, "users"),
-    )
+def _defect_of_trace(tonight: Trace) -> str | None:
+    left = ((tonight.left_of_items, MAX_LEFT_OF_ITEMS, "items"), (tonight.left_of_users, MAX_LEFT_OF_USERS, "users"))
     for value, limit, name in left:
         if not value <= limit:
             return (
                 "its factors do not follow from tonight's train part by its recipe: of what the interactions of its "
                 f"{name} ask, {min(value, 1.0):.0%} is not there ({limit:.0%} are allowed)"
             )
-    if found.holdout > MAX_HOLDOUT:
-        return f"it was trained on the holdout: {found.holdout:.0%} of what that adds is in its factors already"
-    if found.newest_missing > MAX_NEWEST_MISSING:
+    if tonight.holdout > MAX_HOLDOUT:
+        return f"it was trained on the holdout: {tonight.holdout:.0%} of what that adds is in its factors already"
+    if (missing := tonight.newest_missing) > MAX_NEWEST_MISSING:
         return (
-            f"it is stale, or was trained on other data: {found.newest_missing:.0%} of what the newest interactions of "
+            f"it is stale, or was trained on other data: {missing:.0%} of what the newest interactions of "
             "the train part add is not in its factors"
         )
     return None
@@ -111,37 +109,37 @@ def defect_of_fit(
     as_of: int,
     seed: int,
 ) -> tuple[Trace, str | None]:
-    """(the trace, what it says against the candidate); now is the cutoff, as_of the end of the holdout."""
-    found = trace(factors, train, holdout, recipe, now, seed)
-    defect = defect_of_trace(found)
+    """(the trace, the defect that it shows or None); now is the cutoff, as_of the end of the holdout."""
+    tonight = trace(factors, train, holdout, recipe, now, seed)
+    defect = _defect_of_trace(tonight)
     if defect is None:
-        return found, None
+        return tonight, None
     nothing, both = holdout.where(np.zeros(len(holdout), bool)), train.joined(holdout)
-    # Whoever trains on the holdout may do it as of its end, where every interaction weighs less by its age.
-    said = "it was trained on the holdout: its factors follow from train part and holdout together"
-    others = [(both, now, said), (both, as_of, said)]
+    # A fit on the holdout may be as of its end, where every interaction weighs less by its age.
+    meaning = "it was trained on the holdout: its factors follow from train part and holdout together"
+    others = [(both, now, meaning), (both, as_of, meaning)]
     for days in STALE_DAYS:
         then = now - days * DAY
         older = train.where(train.occurred_at < then)
-        if len(older) > len(train) / 2:  # of a handful of rows anything follows
-            said = f"it is stale: its factors follow from the train part as it was {days} days earlier"
-            others.append((older, then, said))
+        if len(older) > len(train) / 2:  # anything follows from a handful of rows
+            meaning = f"it is stale: its factors follow from the train part as it was {days} days earlier"
+            others.append((older, then, meaning))
     left = [trace(factors, data, nothing, recipe, then, seed).left_of_items for data, then, _ in others]
     best = int(np.argmin(left))
-    follows = left[best] < min(found.left_of_items / 2, MAX_LEFT_OTHERWISE)
-    return found, others[best][2] if follows else defect
+    follows = left[best] < min(tonight.left_of_items / 2, MAX_LEFT_OTHERWISE)
+    return tonight, others[best][2] if follows else defect
 
 
 def popular_share(lists: np.ndarray, popular: Sequence[np.ndarray], n_items: int) -> float | None:
-    """How much of users' lists (n_users, k) the popular lists of the same users hold, whichever holds most; None where
-    nobody is asked or where a list is a third of all items, so that any two share much."""
+    """The mean share of users' lists (n_users, k) that is in their popular list, of the popular lists the largest; None
+    without users, or where a list is a third of all items, so that any two share much."""
     if not len(lists) or n_items < 3 * lists.shape[1]:
         return None
     return max(overlap_at(lists, others) for others in popular)
 
 
 def defect_of_lists(share: float | None) -> str | None:
-    """What speaks against a candidate's lists, or None."""
+    """The defect of a candidate's lists, or None."""
     if share is not None and share > MAX_POPULAR:
         return f"its lists are the popular ones: {share:.0%} of their items"
     return None

@@ -7,8 +7,8 @@ For a user with holdout items T and a list of length k with hits at ranks r (fro
     map@k    = mean over min(k, |T|) of precision at each hit
     hit@k    = 1 if there is a hit
 
-Means are over users with |T| > 0 (Jarvelin & Kekalainen 2002 with binary gain). `ranx` agrees, but that its map@k
-divides by |T|, so that nobody with more than k holdout items could reach 1.
+Means are over users with |T| > 0 (Jarvelin & Kekalainen 2002 with binary gain). `ranx` agrees, except that its map@k
+divides by |T|, so that a user with more than k holdout items cannot reach 1.
 """
 
 import numpy as np
@@ -26,33 +26,33 @@ def hits(lists: np.ndarray, holdout: csr_matrix, k: int) -> np.ndarray:
     rows = np.repeat(np.arange(holdout.shape[0], dtype=np.int64), np.diff(holdout.indptr))
     truth = rows * holdout.shape[1] + holdout.indices
     asked = np.arange(len(top), dtype=np.int64)[:, None] * holdout.shape[1] + top
-    found = np.isin(asked, truth) & (top >= 0)
-    return np.pad(found, ((0, 0), (0, max(0, k - found.shape[1]))))
+    hit = np.isin(asked, truth) & (top >= 0)
+    return np.pad(hit, ((0, 0), (0, max(0, k - hit.shape[1]))))
 
 
 def per_user(lists: np.ndarray, holdout: csr_matrix, k: int) -> dict[str, np.ndarray]:
     """Each of PER_USER for each user; (n_users,) float64, NaN where the user's holdout is empty."""
-    found = hits(lists, holdout, k)
+    hit = hits(lists, holdout, k)
     size = np.diff(holdout.indptr)
     gains = 1 / np.log2(np.arange(2, k + 2))
     best = np.concatenate([[0], np.cumsum(gains)])[np.minimum(size, k)]
-    precision = np.cumsum(found, axis=1) / np.arange(1, k + 1)
+    precision = np.cumsum(hit, axis=1) / np.arange(1, k + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         result = {
-            "ndcg": found @ gains / best,
-            "recall": found.sum(axis=1) / size,
-            "map": (precision * found).sum(axis=1) / np.minimum(size, k),
-            "hit": found.any(axis=1).astype(np.float64),
+            "ndcg": hit @ gains / best,
+            "recall": hit.sum(axis=1) / size,
+            "map": (precision * hit).sum(axis=1) / np.minimum(size, k),
+            "hit": hit.any(axis=1).astype(np.float64),
         }
     return {name: np.where(size > 0, value, np.nan) for name, value in result.items()}
 
 
 def of_lists(lists: np.ndarray, popularity: np.ndarray, eligible: np.ndarray) -> dict[str, float]:
-    """What the lists say about the catalogue, whoever liked them.
+    """Metrics of all lists together, without the holdout.
 
     coverage: share of eligible items in at least one list. gini: inequality of how often eligible items are shown, 0
-    all alike, towards 1 one item takes all. novelty: mean -log2 of an item's share of all interactions' users (items
-    nobody had yet count as if one user had).
+    for equal counts, near 1 where one item takes all. novelty: mean -log2 of an item's share of all pairs (an item
+    without users counts as if it had one).
     """
     shown = np.bincount(lists[lists >= 0], minlength=eligible.size)[eligible]
     if shown.sum() == 0:

@@ -1,4 +1,4 @@
-"""The refit is what is served, so it is checked too."""
+"""Checks of the refit, which is the model served."""
 
 import numpy as np
 
@@ -14,14 +14,14 @@ def defect_of_refit(
     overlap: float,
     min_overlap: float,
 ) -> str | None:
-    """What speaks against serving a refit, or None.
+    """The defect of a refit that keeps it from being served, or None.
 
     ndcg_*: means on the holdout with nothing filtered; the refit has seen it, so it must not do worse than the
     candidate that had not. overlap: mean share of the candidate's first 20 items that are in the refit's. The median
     norm of its item factors must lie within a factor of 4 of the champion's, where there is one of as many factors.
     """
-    if found := refit.defect():
-        return found
+    if defect := refit.defect():
+        return defect
     if ndcg_refit < ndcg_candidate:
         return f"having seen the holdout it does worse on it than the candidate: {ndcg_refit:.4f}, {ndcg_candidate:.4f}"
     if overlap < min_overlap:

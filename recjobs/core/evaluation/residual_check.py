@@ -1,9 +1,9 @@
-"""The trace that data leaves in factors. ALS says what they must be, so one can ask whether they follow from it.
+"""Whether factors follow from data: the residuals of ALS' equations.
 
-A row's factors x are the solution of A x = b, made of the other side's factors and the row's confidence (Hu, Koren &
-Volinsky 2008). What is left, b - A x, is small where the model was fit on these interactions and nowhere near where
-rows were shuffled, or other data or none was used. If it points to where some interactions would have pulled the row,
-the model knew them, or should have.
+A row's factors x solve A x = b, where A and b depend on the other side's factors and the row's confidence (Hu, Koren &
+Volinsky 2008). The residual b - A x is small if the model was fit on these interactions, and large if rows were
+shuffled, or other data or none was used. Its projection on what some interactions add to b - A x tells whether the
+model knew these.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,21 +16,21 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
 
 SAMPLE = 1_000
-"""Rows asked of each side: half of them those of which the holdout says most, half by chance."""
+"""Rows sampled of each side: half those with the most in the holdout, half at random."""
 NEWEST = 0.01
 """Share of the train part that counts as newest."""
 SOLVED = 1e-9
-"""implicit's solver leaves a row as it is once the norm of b - A x is below 1e-10."""
+"""Residuals below this count as 0: implicit's solver stops at a norm of 1e-10."""
 _BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
 class Trace:
-    """left_of_items, left_of_users: sum of |b - A x| over sampled rows, in parts of that of |b|; 0: they follow. Items
-    are solved last and users for the items of one step before, so theirs is taken at the best common scale.
+    """left_of_items, left_of_users: sum of |b - A x| over sampled rows, relative to that of |b|; 0: they follow. Items
+    are solved last, users for the items of the step before, so that users are compared at the best common scale.
 
-    holdout: how much of what the holdout adds is in the factors; 0: none, 1: all of it. newest_missing: how much of
-    what the newest hundredth of the train part adds is not. Both as the less suspicious side has it; 0 if none can say.
+    holdout: how much of what the holdout adds is in the factors; 0: none, 1: all. newest_missing: how much of what the
+    newest hundredth of the train part adds is not. holdout is the larger of the two sides, newest_missing the smaller.
     """
 
     left_of_items: float
@@ -39,14 +39,14 @@ class Trace:
     newest_missing: float
 
     def to_json(self) -> dict[str, float | None]:
-        """Plain JSON; what is no number becomes null."""
+        """Plain JSON; null for values that are not finite."""
         return {name: float(value) if np.isfinite(value) else None for name, value in asdict(self).items()}
 
 
 def trace(factors: Factors, train: Interactions, holdout: Interactions, recipe: Recipe, now: int, seed: int) -> Trace:
-    """Ask rows that the factors know and that have interactions in the train part.
+    """The trace in sampled rows that the factors know and that have interactions in the train part.
 
-    The factors are finite; now is the instant they were made for, in microseconds.
+    The factors are finite; now is the instant of the fit, in microseconds.
     """
     rng = np.random.default_rng(seed)
     first_new = np.quantile(train.occurred_at, 1 - NEWEST, method="higher") if len(train) else now
@@ -99,7 +99,7 @@ def _weighted(interactions: Interactions, recipe: Recipe, now: int, axis: int, r
 
 
 def _above_one(weighted: csr_matrix) -> csr_matrix:
-    """What a pair weighs above one that nobody has."""
+    """The weight of each pair above that of a missing one."""
     result = weighted.copy()
     result.data = result.data - np.float32(1)
     return result
@@ -108,7 +108,7 @@ def _above_one(weighted: csr_matrix) -> csr_matrix:
 def _products(
     weighted: csr_matrix, above_one: csr_matrix, own: np.ndarray, other: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(b; A x without what is the same for all rows)"""
+    """(b; A x less the terms common to all rows)"""
     scored = above_one.copy()
     row = np.repeat(np.arange(len(own), dtype=np.int32), np.diff(scored.indptr))
     per_block = max(1, _BLOCK // other.shape[1])
@@ -119,9 +119,9 @@ def _products(
 
 
 def _share(gap: np.ndarray, less: csr_matrix, more: csr_matrix, own: np.ndarray, other: np.ndarray) -> float:
-    """How much of what `more` pulls beyond `less` is in a gap, -1 to 1.
+    """The share of what `more` adds to the equations beyond `less` that is in a gap, -1 to 1.
 
-    Of each row the projection, so that no row counts twice over; rows count by how hard they are pulled.
+    The mean of the rows' projections, weighted by the norm of what is added.
     """
     wanted, solved = _products(more - less, _above_one(more) - _above_one(less), own, other)
     pull = wanted - solved

@@ -1,4 +1,4 @@
-"""Two models' lists side by side: whom and what the one serves otherwise than the other."""
+"""Two models' lists side by side: the users, items and categories that differ."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from recjobs.core.evaluation.exam import Exam
 from recjobs.core.lists.popularity import DEFAULT_WINDOW
 
 MODELS = ("candidate", "champion", DEFAULT_WINDOW)
-"""Whose lists are kept after a night's exam, where they were asked."""
+"""Models whose lists are kept after a night's exam."""
 
 
 def kept_lists(questions: Exam, lists: dict[str, np.ndarray]) -> pa.Table:
-    """What the users of an exam took and what each model would have served them: user_idx, taken, and a column of lists
-    a model; all of item_idx. lists: (n_users, k), -1 behind the end."""
+    """The users of an exam, the items they took, and each model's lists: user_idx, taken, and a column of lists per
+    model, all of item_idx. lists: (n_users, k), -1 behind the end."""
     taken = pa.ListArray.from_arrays(
         pa.array(questions.holdout.indptr.astype(np.int32)), pa.array(questions.holdout.indices.astype(np.int32))
     )
@@ -24,7 +24,7 @@ def kept_lists(questions: Exam, lists: dict[str, np.ndarray]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Moved:
-    """An item or category, and how many places in lists it had and has."""
+    """An item or category, with its places in lists before and after."""
 
     name: str
     before: int
@@ -32,12 +32,12 @@ class Moved:
 
 
 def places(lists: pa.ListArray, n_items: int) -> np.ndarray:
-    """In how many lists each item stands; (n_items,)."""
+    """The number of lists with each item; (n_items,)."""
     return np.bincount(lists.flatten().to_numpy(), minlength=n_items)
 
 
 def places_of_categories(of_items: np.ndarray, categories: pa.ListArray) -> dict[str, int]:
-    """How many places the items of each category have; categories: the names of each item's."""
+    """The places of each category's items; categories: each item's names."""
     sizes = np.diff(categories.offsets.to_numpy())
     names = categories.flatten().dictionary_encode()
     counts = np.bincount(
@@ -47,7 +47,7 @@ def places_of_categories(of_items: np.ndarray, categories: pa.ListArray) -> dict
 
 
 def movers(moved: list[Moved], most: int = 10) -> tuple[list[Moved], list[Moved]]:
-    """Those that gained the most places, and those that lost the most; none that kept its places."""
+    """Those that gained the most places, and those that lost the most."""
     ordered = sorted(moved, key=lambda one: (one.before - one.after, one.name))
     gained = [one for one in ordered if one.after > one.before]
     lost = [one for one in reversed(ordered) if one.after < one.before]

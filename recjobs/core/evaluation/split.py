@@ -26,8 +26,7 @@ def choose_cutoff(
     holdout_days: float,
     min_holdout_users: int,
 ) -> Cutoff:
-    """Where the holdout begins: where the champion's knowledge ends, if that leaves enough users; else
-    `holdout_days` before as_of."""
+    """The holdout's start: the champion's data cutoff if enough users came since, else holdout_days before as_of."""
     fallback = as_of - timedelta(days=holdout_days)
     if champion_cutoff is None:
         return Cutoff(fallback, "holdout_days", f"no champion: the last {holdout_days:g} days")

@@ -1,4 +1,4 @@
-"""The gate's answer, with every number and sentence that it rests on."""
+"""The gate's verdict, with its numbers and reasons."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -12,8 +12,8 @@ METRIC = "ndcg_at_20"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was asked of the candidate. value: what was found; bound: what was allowed (None where the answer
-    is only yes or no); sentence: both in words."""
+    """One check of the candidate. value: measured; bound: allowed (None in a yes-or-no check); sentence: both in
+    words."""
 
     name: str
     passed: bool
@@ -41,8 +41,8 @@ class Verdict:
     same over the users whom the candidate's model answers for, and over the others.
     diff: relative difference of candidate and champion (lift where there is no champion), with its 95% interval; lift:
     that of candidate and baseline, over the users whom the model answers for. smallest_drop, smallest_rise: the
-    smallest relative change that this holdout tells from none four times in five. inconclusive: refused for nothing but
-    an interval with 0 inside. lists: `ListChoice` of candidate and champion as JSON, which `score` follows.
+    smallest relative change that this holdout detects with a power of 80%. inconclusive: refused only for an interval
+    with 0 inside. lists: `ListChoice` of candidate and champion as JSON, which `score` follows.
     approval: `approved`, `refused` or `timed out` where a person was asked, with who answered, when (ISO) and why.
     """
 
@@ -75,7 +75,7 @@ class Verdict:
 
     @property
     def promoted(self) -> bool:
-        """Whether the candidate's recipe is in charge."""
+        """Whether the candidate's recipe is served from now on."""
         return self.verdict == "promoted"
 
     def to_json(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Verdict:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Verdict":
-        """Return what `to_json` wrote, also an older version of it: unknown keys are ignored, missing ones default."""
+        """The inverse of `to_json`, of older versions too: unknown keys are ignored, missing ones get defaults."""
         checks = tuple(Check(**_known(Check, check)) for check in stored.get("checks", ()))
         parts = {name: Part(**_known(Part, stored.get(name, {}))) for name in ("by_model", "by_ladder")}
         return cls(**_known(cls, stored) | {"checks": checks, **parts})
