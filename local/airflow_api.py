@@ -27,7 +27,7 @@ class Airflow:
         """Return when the DAG processor has read `dag_id`. Raises `LocalError` with its import errors instead."""
         deadline = time.monotonic() + seconds
         while self._http.get(f"{self.url}/api/v2/dags/{dag_id}", timeout=10).status_code == 404:
-            for error in self._get("/importErrors")["import_errors"]:
+            for error in self.get("/importErrors")["import_errors"]:
                 last_line = error["stack_trace"].strip().splitlines()[-1]
                 raise LocalError(f"{error['filename']} cannot be imported: {last_line}")
             if time.monotonic() > deadline:
@@ -46,7 +46,7 @@ class Airflow:
 
     def runs(self, dag_id: str, query: str = "") -> list[dict[str, Any]]:
         """Return the runs of `dag_id`, the oldest first."""
-        return list(self._get(f"/dags/{dag_id}/dagRuns?order_by=id&limit=100{query}")["dag_runs"])
+        return list(self.get(f"/dags/{dag_id}/dagRuns?order_by=id&limit=100{query}")["dag_runs"])
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run and return its id. Raises `LocalError` with the reason if Airflow refuses."""
@@ -58,11 +58,11 @@ class Airflow:
 
     def state(self, dag_id: str, run_id: str) -> str:
         """Return the run's state: queued, running, success, failed."""
-        return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+        return str(self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """Return the run's task instances by task id."""
-        instances = self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        instances = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
         return {instance["task_id"]: instance for instance in instances}
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
@@ -71,25 +71,17 @@ class Airflow:
         answer = self._http.get(f"{self.url}/api/v2{path}", timeout=10)
         return answer.json()["value"] if answer.ok else None
 
-    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
-        """Return a task's extra links: URL by name."""
-        return dict(self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links")["extra_links"])
-
-    def asset_events(self, uri: str) -> list[dict[str, Any]]:
-        """Return the events of an asset, the latest first."""
-        events = self._get("/assets/events?order_by=-timestamp&limit=100")["asset_events"]
-        return [event for event in events if event["uri"] == uri]
-
     def failure(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
         """Return the last error in a task's log."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{max(task['try_number'], 1)}"
         message = ""
-        for entry in self._get(path, {"Accept": "application/json"}).get("content", []):
+        for entry in self.get(path, {"Accept": "application/json"}).get("content", []):
             for detail in (entry.get("error_detail") or [])[:1]:  # its causes come after it
                 message = detail["exc_value"]
         return message
 
-    def _get(self, path: str, headers: dict[str, str] | None = None) -> Any:
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
+        """Return the JSON at a path of the API; try five times, then raise `NotHealthy`."""
         for attempt in range(5):
             try:
                 answer = self._http.get(f"{self.url}/api/v2{path}", headers=headers, timeout=30)

@@ -117,8 +117,7 @@ def _quality(live: dict[str, Any]) -> str:
 
 def _psql(settings: Settings) -> str:
     if url := external_database_url():
-        without_password = re.sub(PASSWORD, r"\1@", url)
-        return f"psql '{without_password}'"
+        return "psql '" + re.sub(PASSWORD, r"\1@", url) + "'"
     pgpass = settings.state / "pgpass"
     shown = pgpass.relative_to(ROOT) if pgpass.is_relative_to(ROOT) else pgpass
     psql = postgres_binaries.psql()

@@ -38,8 +38,7 @@ def up(say: Say) -> Settings:
         airflow_url, cluster = open_databases(settings)
         if cluster and (postmaster := cluster.postmaster()):
             where = f"postgresql://recjobs_reader@{ports.HOST}:{settings.postgres_port}/recjobs"
-            entry = Running.of(postmaster, cluster.log, where, settings.postgres_port)
-            record.add("postgres", entry)
+            record.add("postgres", Running.of(postmaster, cluster.log, where, settings.postgres_port))
         settings = load_settings()
         environ = airflow.environment(settings, airflow_url)
         say("schemas")

@@ -15,8 +15,7 @@ from recjobs.errors import BadConfiguration, Misuse
 
 def load_catalogs(settings: Settings | None = None) -> dict[str, Catalog]:
     """Every catalog, by name. Raises BadConfiguration that names file, key, value and what is allowed."""
-    folder = (settings or load_settings()).catalogs
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: _read(path) for path in sorted((settings or load_settings()).catalogs.glob("*.yaml"))}
 
 
 def load_catalog(name: str, settings: Settings | None = None) -> Catalog:

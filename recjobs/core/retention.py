@@ -33,10 +33,7 @@ class Removal:
 
 
 def removals(
-    folders: Collection[Folder],
-    needed: Mapping[str, Collection[str]],
-    pruned: Collection[str],
-    oldest: datetime,
+    folders: Collection[Folder], needed: Mapping[str, Collection[str]], pruned: Collection[str], oldest: datetime
 ) -> Iterator[Removal]:
     """What to remove, in the order of the folders: those in `pruned`, and those not written to since `oldest`.
 
@@ -47,10 +44,7 @@ def removals(
         is_old = folder.newest is None or folder.newest < oldest
         if set(wanted) & ALL or not (folder.name in pruned or is_old):
             continue
-        parts = {name: folder.parts[name] for name in sorted(folder.parts, key=_begin_first) if name not in wanted}
+        begin_first = sorted(folder.parts, key=lambda part: (part != "begin", part))
+        parts = {name: folder.parts[name] for name in begin_first if name not in wanted}
         if parts or not folder.parts:
             yield Removal(folder.name, parts, len(parts) == len(folder.parts))
-
-
-def _begin_first(part: str) -> tuple[bool, str]:
-    return part != "begin", part

@@ -118,8 +118,7 @@ class Handovers:
 
     def ids(self, of: Literal["users", "items"]) -> list[str]:
         """User or item ids, by index."""
-        table = self.files.load_table("validate", f"{of}.parquet", [f"{of[:-1]}_id"])
-        return list(table.column(0).to_pylist())
+        return list(self.files.load_table("validate", f"{of}.parquet", [f"{of[:-1]}_id"]).column(0).to_pylist())
 
     def rejected_rows(self) -> pa.Table:
         """The quarantined rows: source, row, reason, and the raw values as text."""

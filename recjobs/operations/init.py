@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import yaml
 from pydantic import ValidationError
 
@@ -54,6 +53,7 @@ def run(path: str) -> dict[str, str]:
     if target.exists():
         raise Misuse(f"{target} is there already; rename it or the data file")
     columns = {key: guess[key] for key in ("user_id", "item_id", "occurred_at", "weight") if guess[key]}
+    unit = likely_unit(batch.column(columns["occurred_at"]))
     attributes = {key: guess[key] for key in ("title", "categories", "price") if guess[key]}
     draft = {
         "description": f"Drafted from {Path(path).name}; see that the columns are right",
@@ -62,7 +62,7 @@ def run(path: str) -> dict[str, str]:
                 "path": place,
                 **({"delimiter": delimiter} if delimiter != Location().delimiter else {}),
                 "columns": columns,
-                "time": _time(batch.column(columns["occurred_at"])),
+                "time": {"unit": unit} | ({"timezone": "UTC"} if unit == "iso" else {}),
             }
         ],
         **({"items": {"columns": attributes}} if attributes else {}),
@@ -83,8 +83,3 @@ def _named(names: list[str], pattern: str) -> str:
     likely = [n for n in names if re.search(pattern, n, re.IGNORECASE)]
     ids = [n for n in likely if re.search(r"(id|code|no|number)\b", n, re.IGNORECASE)]
     return next(iter(exact or ids or likely), "")
-
-
-def _time(values: pa.Array) -> dict[str, str]:
-    unit = likely_unit(values)
-    return {"unit": unit, "timezone": "UTC"} if unit == "iso" else {"unit": unit}

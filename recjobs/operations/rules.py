@@ -34,8 +34,7 @@ def try_rule(catalog: Catalog, options: dict[str, Any]) -> dict[str, Any]:
     would be shorter than allowed; winners, losers: items with how many of the first ten places before and after.
     """
     with database(catalog, "editor").connect() as session:
-        outcome: dict[str, Any] = session.call("try_rule", rule=_set_only(options), among=MAX_LISTS)
-    return outcome
+        return dict(session.call("try_rule", rule=_set_only(options), among=MAX_LISTS))
 
 
 def _set_only(options: dict[str, Any]) -> dict[str, Any]:

@@ -74,8 +74,7 @@ def _pin(catalog: Catalog, batch_id: str, publish: bool) -> dict[str, Any]:
         code_version=code_version(),
         catalog=catalog,
     ).named()
-    study = Study.begin(request)
-    return {"study_id": request.study_id, "trials": len(study.trials())}
+    return {"study_id": request.study_id, "trials": len(Study.begin(request).trials())}
 
 
 def run_trials(study: Study, budget: Budget) -> Iterator[Trial]:

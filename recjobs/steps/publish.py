@@ -98,8 +98,7 @@ def _encoded(batch_id: str, parts: Iterable[pq.ParquetFile]) -> Iterator[memoryv
     first = copy_format.constant_text(batch_id)
     for part in parts:
         for batch in part.iter_batches(ROWS):
-            fields = [field(column) for column in batch.columns]
-            yield copy_format.rows([first, *fields], batch.num_rows)
+            yield copy_format.rows([first, *[field(column) for column in batch.columns]], batch.num_rows)
 
 
 def field(column: pa.Array) -> pa.Array:

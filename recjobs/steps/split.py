@@ -6,16 +6,9 @@ from recjobs.night.night import Night
 
 def run(night: Night) -> dict[str, int | str]:
     """Write train, holdout, and the instant between them with the rule that chose it."""
-    interactions = night.interactions()
-    champion = night.request.champion
-
-    cutoff = choose_cutoff(
-        interactions,
-        night.request.as_of,
-        champion.data_cutoff if champion else None,
-        night.catalog.holdout_days,
-        night.catalog.min_holdout_users,
-    )
+    interactions, request, catalog = night.interactions(), night.request, night.catalog
+    before = request.champion.data_cutoff if request.champion else None
+    cutoff = choose_cutoff(interactions, request.as_of, before, catalog.holdout_days, catalog.min_holdout_users)
     train, holdout = split_at(interactions, cutoff.at)
 
     with night.writing("split") as files:

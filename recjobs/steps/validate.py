@@ -96,8 +96,7 @@ def _gather(
                         tally.quarantine(bad)
     if night.catalog.users:
         collected.know_users(_users_of_file(night)["user_id"].combine_chunks())
-    bots = night.catalog.limits.bots
-    gathered = collected.finish(Bots(**bots.model_dump()))
+    gathered = collected.finish(Bots(**night.catalog.limits.bots.model_dump()))
     negative = tuple(sorted(kind for kind, weight in night.catalog.kinds.items() if weight < 0))
     return replace(gathered, interactions=replace(gathered.interactions, negative=negative))
 

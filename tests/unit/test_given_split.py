@@ -23,7 +23,7 @@ def test_ids_of_the_test_part_alone_come_last_and_train_keeps_its_own_items():
     assert split.user_ids.equals(pa.array(["ann", "bob", "cid", "abe"]))
     assert split.item_ids.equals(pa.array(["hat", "map", "pen", "cap"]))
     assert (split.train.n_users, split.train.n_items) == (4, 3)
-    assert split.questions.seen.shape == (4, 3)
+    assert split.questions.kept_out.shape == (4, 3)
     assert split.questions.holdout.shape == (4, 4)
 
 
@@ -31,7 +31,7 @@ def test_what_a_user_has_in_both_parts_is_not_asked_for():
     split = given_split(TRAIN, TEST)
     assert split.questions.users.tolist() == [0, 1, 2, 3]
     assert split.questions.holdout.toarray().tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 1]]
-    assert split.questions.seen.toarray().tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert split.questions.kept_out.toarray().tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
     assert split.n_pairs_in_both == 2
 
 

@@ -73,12 +73,7 @@ class ItemFragments:
         title: str | None = orjson.loads(f"{{{self.json_of[item_id]}}}")["title"]
         return title
 
-    def add(
-        self,
-        item_ids: Iterable[str],
-        known_ids: list[str] | None,
-        details: list[str] | None,
-    ) -> None:
+    def add(self, item_ids: Iterable[str], known_ids: list[str] | None, details: list[str] | None) -> None:
         """Add items, of which the SQL function item_details knows some. The others have an id and no title."""
         items: dict[str, JsonObject] = {item_id: {"item_id": item_id, "title": None} for item_id in item_ids}
         for item_id, members in zip(known_ids or (), details or (), strict=True):

@@ -40,7 +40,8 @@ def index() -> Response | str:
         if context["batch"] is None:
             return render_template("not_published.html", **context)
         if "surprise" in values:
-            return _surprise(session, catalog, context["batch"])
+            user_id = next(iter(_some_customers(session, context["batch"], 1, among=5_000, draw=random.Random())), None)
+            return redirect(url_for("page.index", catalog=catalog, user_id=user_id), 303)
         if "item_id" in values:
             return _item(session, context, read_id("item_id", values["item_id"]), values.get("user_id"))
         if "user_id" in values:
@@ -116,11 +117,6 @@ def _item(session: ReadSession, context: Record, item_id: str, user_id: str | No
     return render_template(
         "item.html", item_id=item_id, user_id=user_id, item=details[item_id], answer=answer, details=details, **context
     )
-
-
-def _surprise(session: ReadSession, catalog: str, batch: Record) -> Response:
-    user_id = next(iter(_some_customers(session, batch, 1, among=5_000, draw=random.Random())), None)
-    return redirect(url_for("page.index", catalog=catalog, user_id=user_id), 303)
 
 
 def _some_customers(session: ReadSession, batch: Record, count: int, among: int, draw: random.Random) -> list[str]:

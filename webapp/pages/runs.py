@@ -55,6 +55,7 @@ def _page(catalog: str, error: str | None = None) -> str:
             night["steps"] = _in_order([step for step in steps if step["batch_id"] == night["batch_id"]])
             night["seconds"] = _seconds(night["steps"])
             night["outcome"], night["label"] = outcome(night)
+        targets = [n for n in nights if n["published_at"] and not n["pruned_at"] and not n["is_live"]]
         latest = max(nights, key=lambda night: _last_start(night["steps"]) or night["as_of"], default=None)
         return render_template(
             "runs.html",
@@ -64,7 +65,7 @@ def _page(catalog: str, error: str | None = None) -> str:
             findings=records(session, FINDING, "findings", batch_ids[:5]),
             drift=records(session, DRIFT, "drift", batch_ids[:5]),
             plots=plots.of_nights(nights[::-1]),
-            targets=[night for night in nights if _can_be_live_again(night)] if editor.can_edit() else [],
+            targets=targets if editor.can_edit() else [],
             error=error,
             **context,
         )
@@ -91,10 +92,6 @@ def outcome(night: Record) -> tuple[str, str]:
     if stopped:
         return "stopped", f"Stopped: {STEPS[stopped[-1]]}"
     return "open", "Not published"
-
-
-def _can_be_live_again(night: Record) -> bool:
-    return bool(night["published_at"]) and not night["pruned_at"] and not night["is_live"]
 
 
 def _in_order(steps: list[Record]) -> list[Record]:

@@ -68,8 +68,7 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
 
 def delimiter_of(file: SourceFile) -> str:
     """The delimiter of a CSV file: the catalog's, unless the header is one column with it and several with another."""
-    other = _likely(header(file), file.delimiter) if file.format == "csv" else None
-    return other or file.delimiter
+    return (file.format == "csv" and _likely(header(file), file.delimiter)) or file.delimiter
 
 
 def _likely(names: list[str], delimiter: str) -> str | None:

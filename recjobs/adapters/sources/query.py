@@ -53,8 +53,7 @@ def pinned(path: str) -> SourceFile:
     """The stored result of a query, hashed again. Raises DataRefused if it cannot be read."""
     try:
         with open_file(path) as raw, gzip.open(raw) as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return SourceFile(path, "csv", sha256, file.tell())
+            return SourceFile(path, "csv", hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
     except (OSError, EOFError) as error:
         raise DataRefused(
             f"{path}: cannot be read ({error}); begin the night again, which runs the query anew"

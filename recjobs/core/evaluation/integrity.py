@@ -100,14 +100,7 @@ def _defect_of_trace(tonight: Trace) -> str | None:
 
 
 def defect_of_fit(
-    factors: Factors,
-    train: Interactions,
-    holdout: Interactions,
-    recipe: Recipe,
-    *,
-    now: int,
-    as_of: int,
-    seed: int,
+    factors: Factors, train: Interactions, holdout: Interactions, recipe: Recipe, *, now: int, as_of: int, seed: int
 ) -> tuple[Trace, str | None]:
     """(the trace, the defect that it shows or None); now is the cutoff, as_of the end of the holdout."""
     tonight = trace(factors, train, holdout, recipe, now, seed)

@@ -25,8 +25,7 @@ def hits(lists: np.ndarray, holdout: csr_matrix, k: int) -> np.ndarray:
     top = lists[:, :k]
     rows = np.repeat(np.arange(holdout.shape[0], dtype=np.int64), np.diff(holdout.indptr))
     truth = rows * holdout.shape[1] + holdout.indices
-    asked = np.arange(len(top), dtype=np.int64)[:, None] * holdout.shape[1] + top
-    hit = np.isin(asked, truth) & (top >= 0)
+    hit = np.isin(np.arange(len(top), dtype=np.int64)[:, None] * holdout.shape[1] + top, truth) & (top >= 0)
     return np.pad(hit, ((0, 0), (0, max(0, k - hit.shape[1]))))
 
 

@@ -130,8 +130,7 @@ def _share(gap: np.ndarray, less: csr_matrix, more: csr_matrix, own: np.ndarray,
     if not pulled.any():
         return 0.0
     pull, strength = pull[pulled], strength[pulled]
-    shares = np.clip((gap[pulled] * pull).sum(axis=1) / strength**2, -1, 1)
-    return float(np.average(shares, weights=strength))
+    return float(np.average(np.clip((gap[pulled] * pull).sum(axis=1) / strength**2, -1, 1), weights=strength))
 
 
 def _scaled(solved: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -50,8 +50,7 @@ def movers(moved: list[Moved], most: int = 10) -> tuple[list[Moved], list[Moved]
     """Those that gained the most places, and those that lost the most."""
     ordered = sorted(moved, key=lambda one: (one.before - one.after, one.name))
     gained = [one for one in ordered if one.after > one.before]
-    lost = [one for one in reversed(ordered) if one.after < one.before]
-    return gained[:most], lost[:most]
+    return gained[:most], [one for one in reversed(ordered) if one.after < one.before][:most]
 
 
 def drawn(n_users: int, seed: int, most: int = 20) -> list[int]:

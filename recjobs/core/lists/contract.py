@@ -131,8 +131,7 @@ def check_other_lists(lists: pa.Table, named: str, world: World, broken: Broken,
     Each has distinct, known (eligible) items other than itself, with finite scores that do not rise.
     """
     owners, ids = lists[named].combine_chunks(), lists["item_ids"].combine_chunks()
-    length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
-    row = np.repeat(np.arange(len(owners)), length)
+    row = np.repeat(np.arange(len(owners)), pc.list_value_length(ids).to_numpy(zero_copy_only=False))
     item_idx = pc.fill_null(pc.index_in(ids.flatten(), world.item_ids), -1).to_numpy(zero_copy_only=False)
     what = named.removesuffix("_id")
     unknown = item_idx < 0

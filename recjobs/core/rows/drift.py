@@ -18,8 +18,6 @@ from recjobs.core.rows.interactions import DAY, Interactions
 ITEM_BINS = 20
 _ACTIVITY = ("1", "2", "3 to 4", "5 to 8", "9 to 16", "17 to 32", "33 to 64", "65 to 128", "more")
 _LOG_WEIGHT = (-16, 31)
-PSI = ("item_mix", "user_activity", "kinds", "weights", "hour_of_day")
-SHARES = ("unknown_users", "unknown_items")
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,7 @@ def propose(space: Space, known: Sequence[Recipe], trials: Sequence[Trial], numb
     if number < len(known):
         return known[number]
     rng = np.random.default_rng([seed, number])
-    study = study_of(space, trials, int(rng.integers(2**32)))
-    params = study.ask(_distributions(space)).params
+    params = study_of(space, trials, int(rng.integers(2**32))).ask(_distributions(space)).params
     if len(trials) < AT_RANDOM:
         kept = space.params(known[0])
         params = {name: kept[name] if rng.random() < 0.5 else value for name, value in params.items()}
