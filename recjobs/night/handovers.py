@@ -136,7 +136,7 @@ class Handovers:
         return Profile(stored["n"], stored["histograms"], items, user_ids, pa.array([], pa.string()))
 
     def drift(self) -> dict[str, Any]:
-        """`compared_with`: the earlier batch or None; `features`: the drift of each, as `Moved.to_json`."""
+        """`compared_with`: the earlier batch or None; `features`: the drift of each, as `FeatureDrift.to_json`."""
         return self.files.load_json("validate", "drift.json")
 
     def train(self) -> Interactions:

@@ -3,7 +3,7 @@
 from recjobs.core.rows import drift as core_drift
 from recjobs.core.rows import volume
 from recjobs.core.rows.accounting import Tally
-from recjobs.core.rows.drift import Moved, Profile
+from recjobs.core.rows.drift import FeatureDrift, Profile
 from recjobs.core.rows.findings import Finding, of_night
 from recjobs.core.rows.instants import instant
 from recjobs.core.rows.interactions import Interactions
@@ -69,13 +69,13 @@ def earlier_profile(night: Night) -> Profile | None:
         return None
 
 
-def drift(night: Night, before: Profile, now: Profile) -> list[Moved]:
+def drift(night: Night, before: Profile, now: Profile) -> list[FeatureDrift]:
     """The drift of each feature; empty if a window has too few rows."""
     enough = min(before.n, now.n) >= night.catalog.limits.drift.min_interactions
     return core_drift.compare(before, now) if enough else []
 
 
-def of_drift(night: Night, moved: list[Moved]) -> list[Finding]:
+def of_drift(night: Night, moved: list[FeatureDrift]) -> list[Finding]:
     """A finding for each feature that drifted further than the catalog allows."""
     limits = night.catalog.limits.drift
     return [

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs.core.evaluation.side_by_side import Moved, drawn, movers, places, places_of_categories
+from recjobs.core.evaluation.side_by_side import PlacesChange, drawn, movers, places, places_of_categories
 from recjobs.core.lists.popularity import DEFAULT_WINDOW
 from recjobs.night.night import Night
 
@@ -90,8 +90,8 @@ def side_by_side(night: Night) -> dict[str, Any] | None:
         "users": lists.num_rows,
         "same": float(np.mean([one == two for one, two in zip(*both, strict=True)])),
         "shown": {"before": int((before > 0).sum()), "after": int((after > 0).sum())},
-        "items": movers([Moved(titles[i], int(before[i]), int(after[i])) for i in of_items]),
-        "categories": movers([Moved(name, categories[0][name], categories[1][name]) for name in categories[0]]),
+        "items": movers([PlacesChange(titles[i], int(before[i]), int(after[i])) for i in of_items]),
+        "categories": movers([PlacesChange(name, categories[0][name], categories[1][name]) for name in categories[0]]),
         "examples": _examples(night, lists, other, titles),
     }
 

@@ -13,9 +13,9 @@ from recjobs.catalog.sources import Source, named
 from recjobs.core.rows import items as core_items
 from recjobs.core.rows import users as core_users
 from recjobs.core.rows.accounting import Tally
-from recjobs.core.rows.drift import Moved, profile
+from recjobs.core.rows.drift import FeatureDrift, profile
 from recjobs.core.rows.findings import Finding, overridden, raise_blocking
-from recjobs.core.rows.gathering import Bots, Gathered, RowCollector
+from recjobs.core.rows.gathering import BotLimits, Gathered, RowCollector
 from recjobs.core.rows.instants import instant, microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.reason_codes import QUARANTINE
@@ -96,7 +96,7 @@ def _gather(
                         tally.quarantine(bad)
     if night.catalog.users:
         collected.know_users(_users_of_file(night)["user_id"].combine_chunks())
-    gathered = collected.finish(Bots(**night.catalog.limits.bots.model_dump()))
+    gathered = collected.finish(BotLimits(**night.catalog.limits.bots.model_dump()))
     negative = tuple(sorted(kind for kind, weight in night.catalog.kinds.items() if weight < 0))
     return replace(gathered, interactions=replace(gathered.interactions, negative=negative))
 
@@ -175,7 +175,7 @@ def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
     }
 
 
-def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[Moved], list[Finding]]:
+def _drift(night: Night, files: StepFiles, gathered: Gathered) -> tuple[list[FeatureDrift], list[Finding]]:
     """Write the profile of tonight's newest rows and its drift since the last accepted night."""
     until, days = microseconds(night.request.as_of), night.catalog.limits.drift.window_days
     now = profile(gathered.interactions, gathered.user_ids, gathered.item_ids, until, days)
@@ -199,7 +199,7 @@ def _record(
     findings: list[Finding],
     tally: Tally,
     interactions: Interactions,
-    moved: list[Moved],
+    moved: list[FeatureDrift],
 ) -> None:
     states = {f.action for f in findings}
     state = "refused" if "refused" in states else "skipped" if "skipped" in states else "accepted"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rows.gathering import Bots, RowCollector
+from recjobs.core.rows.gathering import BotLimits, RowCollector
 from recjobs.core.rows.validation import encoded_ids
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -124,7 +124,7 @@ PEOPLE = [(f"u{n % 40:02}", f"i{n % 30:02}", n) for n in range(400)]
 
 
 def test_a_user_with_more_than_a_person_can_is_set_aside_with_the_items_only_they_took():
-    found = collected(BUSY + PEOPLE, 300, 300).finish(Bots(0.2, 0.9, 100))
+    found = collected(BUSY + PEOPLE, 300, 300).finish(BotLimits(0.2, 0.9, 100))
     alone = collected(PEOPLE).finish()
     same(found.interactions, alone.interactions)
     assert (found.user_ids, found.item_ids) == (alone.user_ids, alone.item_ids)
@@ -134,10 +134,10 @@ def test_a_user_with_more_than_a_person_can_is_set_aside_with_the_items_only_the
 @pytest.mark.parametrize(
     ("bots", "names"),
     [
-        (Bots(0.2, 1.0, 100), ["bot"]),  # of all interactions
-        (Bots(1.0, 0.9, 100), ["bot"]),  # of all items
-        (Bots(0.4, 1.0, 100), []),
-        (Bots(0.0, 0.0, 201), []),  # too few to be a bot, whatever the share
+        (BotLimits(0.2, 1.0, 100), ["bot"]),  # of all interactions
+        (BotLimits(1.0, 0.9, 100), ["bot"]),  # of all items
+        (BotLimits(0.4, 1.0, 100), []),
+        (BotLimits(0.0, 0.0, 201), []),  # too few to be a bot, whatever the share
     ],
 )
 def test_a_bot_is_one_by_its_share_of_rows_or_of_items(bots, names):

@@ -5,7 +5,7 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation.exam import Exam
-from recjobs.core.evaluation.side_by_side import Moved, drawn, kept_lists, movers, places, places_of_categories
+from recjobs.core.evaluation.side_by_side import PlacesChange, drawn, kept_lists, movers, places, places_of_categories
 
 USERS = np.array([4, 7])
 TAKEN = csr_matrix(np.array([[0, 1, 0, 0, 1], [0, 0, 0, 1, 0]]))
@@ -38,11 +38,17 @@ def test_a_category_has_the_places_of_its_items_and_an_item_may_be_in_several():
 
 
 def test_movers_are_those_that_gained_and_lost_most():
-    moved = [Moved("a", 1, 5), Moved("b", 5, 1), Moved("c", 3, 3), Moved("d", 0, 9), Moved("e", 8, 0)]
+    moved = [
+        PlacesChange("a", 1, 5),
+        PlacesChange("b", 5, 1),
+        PlacesChange("c", 3, 3),
+        PlacesChange("d", 0, 9),
+        PlacesChange("e", 8, 0),
+    ]
     gained, lost = movers(moved, most=2)
     assert [one.name for one in gained] == ["d", "a"]
     assert [one.name for one in lost] == ["e", "b"]
-    assert movers([Moved("c", 3, 3)]) == ([], [])
+    assert movers([PlacesChange("c", 3, 3)]) == ([], [])
     assert [one.name for one in movers(moved, most=1)[0]] == ["d"]
 
 

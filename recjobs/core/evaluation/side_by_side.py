@@ -23,7 +23,7 @@ def kept_lists(questions: Exam, lists: dict[str, np.ndarray]) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Moved:
+class PlacesChange:
     """An item or category, with its places in lists before and after."""
 
     name: str
@@ -46,7 +46,7 @@ def places_of_categories(of_items: np.ndarray, categories: pa.ListArray) -> dict
     return dict(zip(names.dictionary.to_pylist(), counts.tolist(), strict=True))
 
 
-def movers(moved: list[Moved], most: int = 10) -> tuple[list[Moved], list[Moved]]:
+def movers(moved: list[PlacesChange], most: int = 10) -> tuple[list[PlacesChange], list[PlacesChange]]:
     """Those that gained the most places, and those that lost the most."""
     ordered = sorted(moved, key=lambda one: (one.before - one.after, one.name))
     gained = [one for one in ordered if one.after > one.before]

@@ -74,7 +74,7 @@ def _named(names: Any, counts: np.ndarray) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Moved:
+class FeatureDrift:
     """How far one feature moved: the PSI, or the share that is new; with the bins to draw, before and now."""
 
     feature: str
@@ -86,7 +86,7 @@ class Moved:
         return {"feature": self.feature, "value": self.value, "bins": {k: list(v) for k, v in self.bins.items()}}
 
 
-def compare(before: Profile, now: Profile) -> list[Moved]:
+def compare(before: Profile, now: Profile) -> list[FeatureDrift]:
     """Every feature's drift between two nights."""
     moved = [_moved("item_mix", _item_bins(before, now))]
     for feature, counts in now.histograms.items():
@@ -98,8 +98,8 @@ def compare(before: Profile, now: Profile) -> list[Moved]:
     n_new = pc.sum(now.items["n_lately"].filter(new)).as_py() or 0
     return [
         *moved,
-        Moved("unknown_users", new_users / max(1, len(now.active)), {}),
-        Moved("unknown_items", n_new / max(1, now.n), {}),
+        FeatureDrift("unknown_users", new_users / max(1, len(now.active)), {}),
+        FeatureDrift("unknown_items", n_new / max(1, now.n), {}),
     ]
 
 
@@ -130,8 +130,9 @@ def _item_bins(before: Profile, now: Profile) -> dict[str, tuple[int, int]]:
     return {str(number + 1): pair for number, pair in enumerate(pairs)}
 
 
-def _moved(feature: str, bins: dict[str, tuple[int, int]]) -> Moved:
-    return Moved(feature, stability_index(*(np.array([pair[side] for pair in bins.values()]) for side in (0, 1))), bins)
+def _moved(feature: str, bins: dict[str, tuple[int, int]]) -> FeatureDrift:
+    then, now = (np.array([pair[side] for pair in bins.values()]) for side in (0, 1))
+    return FeatureDrift(feature, stability_index(then, now), bins)
 
 
 def stability_index(before: np.ndarray, now: np.ndarray) -> float:

@@ -15,7 +15,7 @@ SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
-class Bots:
+class BotLimits:
     """The limits above which a user is a bot: at least min_interactions rows, and more than max_share of all rows or of
     max_items_share of all items."""
 
@@ -91,7 +91,7 @@ class RowCollector:
         self._times.append(checked.occurred_at[sound] if mask is not None else checked.occurred_at)
         self._weights.append(checked.weight[sound].astype(np.float32))
 
-    def finish(self, bots: Bots | None = None) -> Gathered:
+    def finish(self, bots: BotLimits | None = None) -> Gathered:
         """Number the ids, sort the rows, merge exact duplicates and set bots aside."""
         with ThreadPoolExecutor(2) as pool:
             (user_idx, user_ids), (item_idx, item_ids) = pool.map(Texts.finish, (self._users, self._items))
@@ -250,7 +250,7 @@ def _settle_ties(key: np.ndarray, order: np.ndarray, others: list[np.ndarray]) -
     return fresh
 
 
-def _bots_among(interactions: Interactions, bots: Bots) -> np.ndarray:
+def _bots_among(interactions: Interactions, bots: BotLimits) -> np.ndarray:
     rows = np.bincount(interactions.user_idx, minlength=interactions.n_users)
     busy = rows >= bots.min_interactions
     if not busy.any():
