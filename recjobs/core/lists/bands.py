@@ -1,4 +1,4 @@
-"""What the finished lists look like as a whole, to be held against bands. Shares no code with what makes them."""
+"""Measures of finished lists as a whole, for the bands of `inspect`. Shares no code with the list maker."""
 
 from dataclasses import dataclass, field
 
@@ -14,29 +14,34 @@ BANDS = {
     "overlap_with_live": "min_overlap_with_live",
     "fallback_share": "max_fallback_share",
 }
-"""What is measured of a batch, and the key of `inspect` in the catalog that bounds it."""
+"""Measure of a batch -> the key of `inspect` in the catalog that bounds it."""
 TOP = 10
-"""How many items of a list are compared with the live batch."""
+"""Items of a list that are compared with the live batch."""
 EXAMPLES = 10
 MIN_LISTS = 10
-"""Fewer lists have no shape."""
+"""The fewest lists that are measured."""
 
 
 def top_items(lists: pa.Table, item_ids: pa.Array, n: int = TOP) -> np.ndarray:
     """(lists, n): the place of each list's first n items in item_ids, -1 behind the end and for an unknown item."""
-    ids = lists["item_ids"].combine_chunks()
-    length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
-    index = pc.fill_null(pc.index_in(ids.flatten(), item_ids), -1).to_numpy(zero_copy_only=False)
-    result = np.full((len(ids), n), -1, np.int64)
-    rank = np.arange(index.size) - np.repeat(np.cumsum(length) - length, length)
-    row = np.repeat(np.arange(len(ids)), length)
+    length, index, rank = _places(lists, item_ids)
+    result = np.full((length.size, n), -1, np.int64)
+    row = np.repeat(np.arange(length.size), length)
     result[row[rank < n], rank[rank < n]] = index[rank < n]
     return result
 
 
+def _places(lists: pa.Table, item_ids: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(length of each list; of each listed item: its place in item_ids or -1, and its rank from 0)"""
+    ids = lists["item_ids"].combine_chunks()
+    length = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
+    index = pc.fill_null(pc.index_in(ids.flatten(), item_ids), -1).to_numpy(zero_copy_only=False)
+    return length, index, np.arange(index.size) - np.repeat(np.cumsum(length) - length, length)
+
+
 @dataclass
 class Shape:
-    """Facts of every list, chunk after chunk."""
+    """Facts of every list, collected by chunks."""
 
     item_ids: pa.Array
     served: int
@@ -50,33 +55,30 @@ class Shape:
     n_top: np.ndarray | int = 0
 
     def add(self, lists: pa.Table) -> None:
-        """Take one chunk of lists."""
-        ids = lists["item_ids"].combine_chunks()
+        """Add one chunk of lists."""
+        length, index, rank = _places(lists, self.item_ids)
         self.users.append(lists["user_id"].combine_chunks())
-        self.length.append(pc.list_value_length(ids).to_numpy(zero_copy_only=False))
+        self.length.append(length)
         self.n_model.append(lists["n_model"].to_numpy())
         self.tops.append(top_items(lists, self.item_ids))
         if self.shown is None:
             self.shown = np.zeros(len(self.item_ids), bool)
-        found = pc.fill_null(pc.index_in(ids.flatten(), self.item_ids), -1).to_numpy(zero_copy_only=False)
-        self.shown[found[found >= 0]] = True
-        rank = np.arange(found.size) - np.repeat(np.cumsum(self.length[-1]) - self.length[-1], self.length[-1])
-        in_lists, in_tops = ((found >= 0) & (rank < n) for n in (self.served, min(TOP, self.served)))
-        self.n_lists = self.n_lists + np.bincount(found[in_lists], minlength=len(self.item_ids))
-        self.n_top = self.n_top + np.bincount(found[in_tops], minlength=len(self.item_ids))
+        self.shown[index[index >= 0]] = True
+        in_lists, in_tops = ((index >= 0) & (rank < n) for n in (self.served, min(TOP, self.served)))
+        self.n_lists = self.n_lists + np.bincount(index[in_lists], minlength=len(self.item_ids))
+        self.n_top = self.n_top + np.bincount(index[in_tops], minlength=len(self.item_ids))
 
     def exposure(self) -> pa.Table:
         """item_id, n_lists (lists that serve it), n_top10 (lists with it among the first ten); shown items only."""
         n_lists, n_top = (np.zeros(len(self.item_ids), np.int64) + counts for counts in (self.n_lists, self.n_top))
         some = n_lists > 0
-        return pa.table(
-            {"item_id": self.item_ids.filter(pa.array(some)), "n_lists": n_lists[some], "n_top10": n_top[some]}
-        )
+        item_id = self.item_ids.filter(pa.array(some))
+        return pa.table({"item_id": item_id, "n_lists": n_lists[some], "n_top10": n_top[some]})
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A value of the whole batch and up to ten users it is about; None where there is nothing to measure."""
+    """A value of the whole batch, None where there is nothing to measure, and up to ten users concerned."""
 
     value: float | None
     users: list[str] = field(default_factory=list)
@@ -94,8 +96,8 @@ def measure(
     """short_lists, coverage, top_item_share, fallback_share and overlap_with_live.
 
     served: items served of a list; a list with fewer is short. eligible, taken: masks over items. active: users with an
-    interaction; of others no model knows anything. live: (user ids, `top_items`) of the live batch. What is
-    asked of a model's lists is None where no model made any.
+    interaction, whom a model can know. live: (user ids, `top_items`) of the live batch. Measures of the model's lists
+    are None where it has none.
     """
     users = pa.concat_arrays([*shape.users, pa.array([], pa.string())])
     length = np.concatenate([*shape.length, np.zeros(0, np.int64)])
@@ -110,27 +112,27 @@ def measure(
 
     if len(users) < MIN_LISTS:
         return dict.fromkeys(BANDS, Measured(None))
-    # A catalogue of little more than what is served cannot fill the list of somebody who has seen some of it.
-    found = {"short_lists": share(length < served) if eligible.sum() >= 2 * served else Measured(None)}
+    # A catalogue hardly longer than a list cannot fill it for users who have seen some of its items.
+    result = {"short_lists": share(length < served) if eligible.sum() >= 2 * served else Measured(None)}
     if not by_model.any():
-        asked_of_models = ("coverage", "top_item_share", "fallback_share", "overlap_with_live")
-        return found | dict.fromkeys(asked_of_models, Measured(None))
+        of_model = ("coverage", "top_item_share", "fallback_share", "overlap_with_live")
+        return result | dict.fromkeys(of_model, Measured(None))
     shown = shape.shown if shape.shown is not None else np.zeros(eligible.size, bool)
-    # A file may hold any number of items that nobody took; that they are not listed is no fault of the lists.
-    asked = eligible & taken
-    found["coverage"] = Measured(float(shown[asked].mean()) if asked.any() else 0.0, some(length > 0))
+    # Items that nobody took do not count: a file may hold any number of them.
+    counted = eligible & taken
+    result["coverage"] = Measured(float(shown[counted].mean()) if counted.any() else 0.0, some(length > 0))
     first = np.where(by_model, tops[:, 0], -1)
     counts = np.bincount(first[first >= 0], minlength=1)
-    found["top_item_share"] = Measured(float(counts.max() / by_model.sum()), some(first == counts.argmax()))
-    asked = pc.is_in(users, active).to_numpy(zero_copy_only=False)
-    without = asked & ~by_model
-    found["fallback_share"] = Measured(float(without.sum() / max(1, asked.sum())), some(without))
-    found["overlap_with_live"] = _overlap(users, tops, live) if live else Measured(None)
-    return found
+    result["top_item_share"] = Measured(float(counts.max() / by_model.sum()), some(first == counts.argmax()))
+    is_active = pc.is_in(users, active).to_numpy(zero_copy_only=False)
+    without = is_active & ~by_model
+    result["fallback_share"] = Measured(float(without.sum() / max(1, is_active.sum())), some(without))
+    result["overlap_with_live"] = _overlap(users, tops, live) if live else Measured(None)
+    return result
 
 
 def _overlap(users: pa.Array, tops: np.ndarray, live: tuple[pa.Array, np.ndarray]) -> Measured:
-    """The mean share of a list's first items that the user's live list has as well, over users with both."""
+    """The mean share of a list's first items that are in the user's live list, over users with both."""
     place = pc.fill_null(pc.index_in(users, live[0]), -1).to_numpy(zero_copy_only=False)
     both = np.flatnonzero((place >= 0) & (tops[:, 0] >= 0))
     shares = np.empty(both.size)

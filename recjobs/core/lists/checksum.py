@@ -20,7 +20,7 @@ _ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
 def list_digests(lists: pa.Table) -> tuple[list[bytes], list[bytes]]:
     """(user ids as bytes, digest of each list)."""
     users = lists["user_id"].combine_chunks()
-    # A list with a missing item is broken, and named so elsewhere: its digest need only be one.
+    # A list with a missing item fails the contract: its digest does not matter.
     joined = pc.fill_null(pc.binary_join(lists["item_ids"].combine_chunks(), _SEPARATOR), "")
     text = pc.binary_join_element_wise(
         users, joined, lists["source"].combine_chunks(), lists["n_model"].combine_chunks().cast(pa.string()), _SEPARATOR
@@ -43,7 +43,7 @@ def _header(n: int) -> bytes:
 
 
 def total(chunks: list[tuple[list[bytes], list[bytes]]]) -> str:
-    """The checksum of all lists, whatever chunks they came in."""
+    """The checksum of all lists, independent of the chunks."""
     users = [user for chunk, _ in chunks for user in chunk]
     digests = [digest for _, chunk in chunks for digest in chunk]
     order = np.argsort(np.array(users, object), kind="stable")

@@ -1,4 +1,4 @@
-"""Which list each group of users is served: the model's, or a popular one that the evaluation found to be better."""
+"""The list that each group of users is served: the model's, or a popular one that did better in the evaluation."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +14,10 @@ GROUPS = (UNKNOWN, "light", "medium", "heavy")
 
 @dataclass(frozen=True)
 class ListChoice:
-    """What the evaluation chose, as a verdict stores it.
+    """The evaluation's choice, as stored in a verdict.
 
     popular: the window (of `popularity.WINDOWS`) of the list that users unknown to the model get, and that short lists
-    are filled from. light, medium: the most interactions that a user of the group has; who has more is heavy. instead:
+    are filled from. light, medium: the most interactions of a user in the group; heavy users have more. instead:
     group -> window, for the groups that are served a popular list in place of the model's.
     """
 
@@ -35,7 +35,7 @@ class ListChoice:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any] | None) -> "ListChoice":
-        """The choice that a verdict holds; of a verdict without one, or with a window of other code, the default."""
+        """The choice in a verdict; the default for a verdict without one, or with a window that is no longer known."""
         if stored is None or not {stored["popular"], *stored["instead"].values()} <= set(WINDOWS):
             return cls()
         return cls(**stored)

@@ -1,4 +1,4 @@
-"""The output contract, checked on finished lists. Shares no code with what makes them."""
+"""The output contract, checked on finished lists. Shares no code with the list maker."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ MAX_SCORE = 1e30
 
 @dataclass
 class Broken:
-    """Checks that failed: name -> how many lists, and up to ten users (or items, segments) whose lists they are."""
+    """Failed checks: name -> number of lists, and up to ten users (or items, segments) with such a list."""
 
     counts: dict[str, int] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
@@ -26,9 +26,9 @@ class Broken:
 
 @dataclass(frozen=True)
 class World:
-    """What the lists are held against: ids of users and items in byte order, which items may be shown, and the pairs
-    user_idx * n_items + item_idx that were seen, sorted; None when seen items may be shown again. taken: all pairs that
-    the users' histories hold, sorted."""
+    """What lists are checked against: ids of users and items in byte order, a mask of the items that may be shown, and
+    the seen pairs user_idx * n_items + item_idx, sorted; None if seen items may be shown again. taken: all pairs in the
+    users' histories, sorted. stored: the longest list."""
 
     user_ids: pa.Array
     item_ids: pa.Array
@@ -39,7 +39,7 @@ class World:
 
 
 def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
-    """Hold one chunk of lists against the contract; returns the user_idx of each row, -1 for an unknown user.
+    """Check one chunk of lists; returns the user_idx of each row, -1 for an unknown user.
 
     A list has min(stored, eligible items not seen) distinct, known, eligible and, where the catalog says so, unseen
     items, with finite scores that do not rise within one source.
@@ -60,24 +60,21 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     broken.note("ineligible_item", users, _rows(row[(item_idx >= 0) & ~world.eligible[item_idx]], len(users)))
 
     n_items = len(world.item_ids)
-    ordered = np.sort(row * (n_items + 1) + item_idx + 1)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]] // (n_items + 1)
-    broken.note("duplicate_item", users, _rows(repeated, len(users)))
+    broken.note("duplicate_item", users, _rows(_repeated(row, item_idx, n_items), len(users)))
 
     expected = np.full(len(users), int(world.eligible.sum()))
     if world.seen is not None:
-        found = _among(user_idx[row] * n_items + item_idx, world.seen)
-        broken.note("seen_item", users, _rows(row[found & (item_idx >= 0)], len(users)))
-        of_user = np.bincount(
-            (world.seen // n_items)[world.eligible[world.seen % n_items]], minlength=len(world.user_ids)
-        )
+        is_seen = _among(user_idx[row] * n_items + item_idx, world.seen)
+        broken.note("seen_item", users, _rows(row[is_seen & (item_idx >= 0)], len(users)))
+        seen_by = (world.seen // n_items)[world.eligible[world.seen % n_items]]
+        of_user = np.bincount(seen_by, minlength=len(world.user_ids))
         expected = expected - np.where(user_idx >= 0, of_user[user_idx], 0)
     broken.note("wrong_length", users, length != np.minimum(world.stored, expected))
 
     values = scores.flatten().to_numpy(zero_copy_only=False)
     if values.size == row.size:
         broken.note("score_not_finite", users, _rows(row[~np.isfinite(values)], len(users)))
-        # implicit marks a filtered item with -FLT_MAX: it is no score that a model gave.
+        # implicit marks a filtered item with the score -FLT_MAX.
         broken.note("score_absurd", users, _rows(row[np.isfinite(values) & (np.abs(values) > MAX_SCORE)], len(users)))
     rank = np.arange(row.size) - np.repeat(np.cumsum(length) - length, length)
     n_model = lists["n_model"].to_numpy()
@@ -90,8 +87,8 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
 
 
 def _check_reasons(lists: pa.Table, user_idx: np.ndarray, length: np.ndarray, world: World, broken: Broken) -> None:
-    """A list's reasons are distinct items of the user's own history; each item has up to three places in them, counted
-    from 1; an item that no model put there has none."""
+    """A list's reasons are distinct items of the user's own history; each of the model's items has up to three places
+    in them, counted from 1; other items have none."""
     users, reasons, because = (lists[name].combine_chunks() for name in ("user_id", "reasons", "because"))
     n_reasons, n_because = (
         pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False) for column in (reasons, because)
@@ -100,9 +97,7 @@ def _check_reasons(lists: pa.Table, user_idx: np.ndarray, length: np.ndarray, wo
     item_idx = pc.fill_null(pc.index_in(reasons.flatten(), world.item_ids), -1).to_numpy(zero_copy_only=False)
     pair = user_idx[row] * len(world.item_ids) + item_idx
     broken.note("foreign_reason", users, _rows(row[(item_idx < 0) | ~_among(pair, world.taken)], len(users)))
-    ordered = np.sort(row * (len(world.item_ids) + 1) + item_idx + 1)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]] // (len(world.item_ids) + 1)
-    broken.note("duplicate_reason", users, _rows(repeated, len(users)))
+    broken.note("duplicate_reason", users, _rows(_repeated(row, item_idx, len(world.item_ids)), len(users)))
 
     has_none = reasons.is_null().to_numpy(zero_copy_only=False)
     aligned = np.where(has_none, n_because == 0, n_because == length)
@@ -110,23 +105,22 @@ def _check_reasons(lists: pa.Table, user_idx: np.ndarray, length: np.ndarray, wo
     row = np.repeat(np.arange(len(users)), n_because)
     packed = because.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
     places = np.stack([packed & 1023, packed >> 10 & 1023, packed >> 20])
-    broken.note(
-        "reason_out_of_place", users, _rows(row[((places < 0) | (places > n_reasons[row])).any(axis=0)], len(users))
-    )
+    out_of_place = ((places < 0) | (places > n_reasons[row])).any(axis=0)
+    broken.note("reason_out_of_place", users, _rows(row[out_of_place], len(users)))
     rank = np.arange(row.size) - np.repeat(np.cumsum(n_because) - n_because, n_because)
     unmodelled = (packed != 0) & (rank >= lists["n_model"].to_numpy()[row])
     broken.note("reason_without_model", users, _rows(row[unmodelled], len(users)))
 
 
 def _among(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which pairs are in known, which is sorted."""
+    """A mask of the pairs that are in `known`, which is sorted."""
     if not known.size:
         return np.zeros(pairs.size, bool)
     return np.asarray(known[np.minimum(np.searchsorted(known, pairs), known.size - 1)] == pairs)
 
 
 def check_other_lists(lists: pa.Table, named: str, world: World, broken: Broken, *, eligible_only: bool) -> None:
-    """Hold similar or popular lists against the contract: `named` is the column that says whose a list is.
+    """Check similar or popular lists; `named`: the column with the owner of a list.
 
     Each has distinct, known (eligible) items other than itself, with finite scores that do not rise.
     """
@@ -150,13 +144,19 @@ def check_other_lists(lists: pa.Table, named: str, world: World, broken: Broken,
     broken.note(f"{what}_list_rising_score", owners, _rows(row[1:][rises], len(owners)))
 
 
-def check_ids(found: pa.Array, expected: pa.Array, check: str, broken: Broken) -> None:
+def check_ids(ids: pa.Array, expected: pa.Array, check: str, broken: Broken) -> None:
     """A table must have a row for each id, in their order."""
-    if not found.equals(expected):
-        differ = pc.invert(pc.is_in(found, expected)).to_numpy(zero_copy_only=False)
-        broken.note(check, found, differ if differ.any() else np.ones(len(found), bool))
+    if not ids.equals(expected):
+        differ = pc.invert(pc.is_in(ids, expected)).to_numpy(zero_copy_only=False)
+        broken.note(check, ids, differ if differ.any() else np.ones(len(ids), bool))
         broken.counts.setdefault(check, len(expected))
         broken.users.setdefault(check, [])
+
+
+def _repeated(row: np.ndarray, item_idx: np.ndarray, n_items: int) -> np.ndarray:
+    """The rows in which an item, or -1, stands more than once."""
+    ordered = np.sort(row * (n_items + 1) + item_idx + 1)
+    return np.asarray(ordered[1:][ordered[1:] == ordered[:-1]] // (n_items + 1))
 
 
 def _rows(rows: np.ndarray, n: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Rows in Postgres' binary COPY format, made from Arrow columns without a Python loop over rows.
+"""Rows in Postgres' binary COPY format, from Arrow columns without a Python loop over rows.
 
 A row is its number of fields, then each field as a length and its bytes. A field is here constant bytes, or an Arrow
-binary array with one value a row; Arrow joins the fields of all rows in one pass. An array of texts is a header and,
-for each element, a length and its bytes: those are made once for each distinct text and taken by index.
+binary array with one value per row; Arrow joins the fields of all rows in one pass. An array of texts is a header and,
+for each element, a length and its bytes, encoded once for each distinct text and taken by index.
 Format: PostgreSQL documentation, COPY, "Binary Format"; array_recv in src/backend/utils/adt/arrayfuncs.c.
 """
 
@@ -21,7 +21,8 @@ _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970."""
 
 Column: TypeAlias = Any | bytes
-"""One field a row (an Arrow binary array), length included; bytes: the same field in every row."""
+"""One field per row (an Arrow binary array), length included; bytes: the same field in every row."""
+_EMPTY = pa.scalar(b"", pa.large_binary())
 
 
 def rows(columns: Sequence[Column], n: int) -> memoryview:
@@ -35,10 +36,11 @@ def rows(columns: Sequence[Column], n: int) -> memoryview:
     arrays = [pa.scalar(p, pa.large_binary()) if isinstance(p, bytes) else p.cast(pa.large_binary()) for p in pieces]
     if n == 0:
         return memoryview(b"")
-    joined = pc.binary_join_element_wise(*arrays, pa.scalar(b"", pa.large_binary()))
+    joined = pc.binary_join_element_wise(*arrays, _EMPTY)
     if isinstance(joined, pa.Scalar):
         return memoryview(joined.as_py() * n)
-    return _content(joined)
+    ends = np.frombuffer(joined.buffers()[1], np.int64)
+    return memoryview(joined.buffers()[2])[ends[joined.offset] : ends[joined.offset + len(joined)]]
 
 
 def stream(chunks: Iterator[memoryview]) -> Iterator[memoryview | bytes]:
@@ -100,27 +102,25 @@ def _fixed_array(values: pa.ListArray, flat: np.ndarray, oid: int) -> pa.Array:
     kind = _ELEMENT_FORMATS[oid]
     record = np.empty(flat.size, np.dtype([("length", ">i4"), ("value", kind)]))
     record["length"], record["value"] = np.dtype(kind).itemsize, flat
-    return _array(values, _sliced(record.tobytes(), record.itemsize, values), oid)
+    return _array(values, _binary(_starts(values) * record.itemsize, pa.py_buffer(record.tobytes())), oid)
 
 
 def _array(values: pa.ListArray, bodies: pa.Array, oid: int) -> pa.Array:
     """Length, header and elements of each row's array; an empty array has no dimension, null becomes NULL."""
     sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
-    header = np.empty(
-        len(values), np.dtype([("dims", ">i4"), ("flags", ">i4"), ("oid", ">i4"), ("n", ">i4"), ("first", ">i4")])
-    )
-    header["dims"], header["flags"], header["oid"], header["n"], header["first"] = 1, 0, oid, sizes, 1
-    whole = _fixed(header.tobytes(), header.itemsize)
+    header = np.empty((len(values), 5), ">i4")  # dimensions, flags, type, length and first subscript
+    header[:] = 1, 0, oid, 0, 1
+    header[:, 3] = sizes
+    whole = _fixed(header.tobytes(), 20)
     if (sizes == 0).any():
         empty = np.array([0, 0, oid], ">i4").tobytes()
         whole = pc.if_else(pa.array(sizes == 0), pa.scalar(empty, pa.large_binary()), whole)
-    return _nullable(_prefixed(pc.binary_join_element_wise(whole, bodies, pa.scalar(b"", pa.large_binary()))), values)
+    return _nullable(_prefixed(pc.binary_join_element_wise(whole, bodies, _EMPTY)), values)
 
 
 def _prefixed(values: pa.Array) -> pa.Array:
     lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False).astype(">i4")
-    filled = pc.fill_null(values, pa.scalar(b"", pa.large_binary()))
-    return pc.binary_join_element_wise(_fixed(lengths.tobytes(), 4), filled, pa.scalar(b"", pa.large_binary()))
+    return pc.binary_join_element_wise(_fixed(lengths.tobytes(), 4), pc.fill_null(values, _EMPTY), _EMPTY)
 
 
 def _nullable(fields: pa.Array, values: pa.Array) -> pa.Array:
@@ -130,27 +130,19 @@ def _nullable(fields: pa.Array, values: pa.Array) -> pa.Array:
 
 
 def _fixed(content: bytes, width: int) -> pa.Array:
-    n = len(content) // width
-    offsets = np.arange(n + 1, dtype=np.int64) * width
-    return pa.Array.from_buffers(pa.large_binary(), n, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+    return _binary(np.arange(0, len(content) + 1, width, dtype=np.int64), pa.py_buffer(content))
 
 
-def _sliced(content: bytes, width: int, values: pa.ListArray) -> pa.Array:
-    offsets = (values.offsets.to_numpy().astype(np.int64) - values.offsets[0].as_py()) * width
-    return pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+def _binary(offsets: np.ndarray, content: pa.Buffer) -> pa.Array:
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), content])
+
+
+def _starts(values: pa.ListArray) -> np.ndarray:
+    return np.asarray(values.offsets.to_numpy().astype(np.int64) - values.offsets[0].as_py())
 
 
 def _content_by_row(elements: pa.Array, values: pa.ListArray) -> pa.Array:
-    """Neighbouring elements lie side by side, so a row's are one slice of the buffer."""
+    """The elements of each row, which are one slice of the buffer."""
     ends = np.frombuffer(elements.buffers()[1], np.int64)[elements.offset : elements.offset + len(elements) + 1]
-    starts = values.offsets.to_numpy().astype(np.int64) - values.offsets[0].as_py()
-    offsets = ends[starts] if len(elements) else np.zeros(len(values) + 1, np.int64)
-    content = elements.buffers()[2] or pa.py_buffer(b"")
-    return pa.Array.from_buffers(
-        pa.large_binary(), len(values), [None, pa.py_buffer(np.ascontiguousarray(offsets)), content]
-    )
-
-
-def _content(joined: pa.Array) -> memoryview:
-    ends = np.frombuffer(joined.buffers()[1], np.int64)
-    return memoryview(joined.buffers()[2])[ends[joined.offset] : ends[joined.offset + len(joined)]]
+    offsets = ends[_starts(values)] if len(elements) else np.zeros(len(values) + 1, np.int64)
+    return _binary(np.ascontiguousarray(offsets), elements.buffers()[2] or pa.py_buffer(b""))

@@ -1,4 +1,4 @@
-"""Finished lists: the model's items, then the ladder, until a list is full or the catalogue is through."""
+"""Finished lists: the model's items, then the ladder, until a list is full or no items are left."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,22 +24,22 @@ class PopularList:
         return PopularList(self.order[mask[self.order]], self.score[mask[self.order]])
 
     def before(self, other: "PopularList") -> "PopularList":
-        """The items of another list: first those that somebody took, in this order, then the rest in the other's."""
+        """The items of another list: first those with a score above 0 here, in this order, then the rest."""
         own = self.restricted_to(np.isin(np.arange(self.order.size), other.order))
         taken = own.score > 0
         rest = ~np.isin(other.order, own.order[taken])
         least = float(own.score[taken].min()) if taken.any() else 1.0
         most = float(other.score.max(initial=0.0)) or 1.0
-        # The rest may not score more than what comes before it.
+        # The rest must score below the items before it.
         scores = np.concatenate([own.score[taken], other.score[rest] * (least / (2 * most))])
         return PopularList(np.concatenate([own.order[taken], other.order[rest]]), scores.astype(np.float32))
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """What lists are filled from: what is popular in the categories a user prefers, then in the user's segment.
+    """What lists are filled from: popular items of a user's preferred categories, then of the user's segment.
 
-    prefers: the categories each user said to like. segments: each user's segment, or None.
+    prefers: each user's preferred categories. segments: each user's segment, or None.
     """
 
     overall: PopularList
@@ -58,13 +58,11 @@ class Ladder:
         among: Callable[[np.ndarray], PopularList],
         n_users: int,
     ) -> "Ladder":
-        """The ladder from what is known: each item's categories, each user's segment and preferred categories (None:
-        nothing is known); among: what is popular among some users (a mask)."""
+        """The ladder from each item's categories, each user's segment and preferred categories (None: unknown); among:
+        a mask of users -> what is popular among them."""
         by_category = {}
         if categories is not None:
-            item_of_name = np.repeat(
-                np.arange(len(categories)), pc.list_value_length(categories).to_numpy(zero_copy_only=False)
-            )
+            item_of_name = pc.list_parent_indices(categories).to_numpy(zero_copy_only=False)
             names = categories.flatten().dictionary_encode()
             for place, name in sorted(enumerate(names.dictionary.to_pylist()), key=lambda pair: pair[1]):
                 mask = np.zeros(len(categories), bool)
@@ -77,13 +75,13 @@ class Ladder:
         return cls(overall, by_category, by_segment, prefers or [[]] * n_users, segments)
 
     def rungs_of(self, user: int) -> tuple[tuple[str, ...], str | None]:
-        """The categories and the segment that count for a user."""
+        """The categories and the segment of a user that have a popular list."""
         segment = self.segments[user]
         prefers = tuple(sorted({name for name in self.prefers[user] if name in self.by_category}))
         return prefers, segment if segment in self.by_segment else None
 
     def preferred(self, names: tuple[str, ...]) -> PopularList:
-        """What is popular in any of these categories."""
+        """Popular items in any of these categories."""
         wanted = np.concatenate([self.by_category[name].order for name in names])
         mask = np.isin(self.overall.order, wanted)
         return PopularList(self.overall.order[mask], self.overall.score[mask])
@@ -92,13 +90,12 @@ class Ladder:
 def fill_up(
     ranked: Ranked, ladder: Ladder, users: np.ndarray, seen: csr_matrix | None, n_items: int
 ) -> tuple[Ranked, np.ndarray, np.ndarray]:
-    """(lists filled down the ladder, how many items of each come from the model, and how many from categories).
+    """(lists filled down the ladder, the number of items of each from the model, and from categories).
 
-    users: whose lists these are, as numbers into the ladder; seen: their rows.
+    users: the owners of the lists, as indices into the ladder; seen: their rows.
     """
     item_idx, scores = ranked.item_idx.copy(), ranked.scores.copy()
-    n_model = ranked.lengths
-    n_category = np.zeros(n_model.size, np.int64)
+    n_model, n_category = ranked.lengths, np.zeros(len(item_idx), np.int64)
     short = np.flatnonzero(n_model < item_idx.shape[1])
     alike: dict[tuple[tuple[str, ...], str | None], list[int]] = {}
     for row in short.tolist():
@@ -116,7 +113,7 @@ def fill_up(
 
 
 def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items: int) -> tuple[Ranked, np.ndarray]:
-    """(lists filled from the popular list, how many items of each come from the model)."""
+    """(lists filled from the popular list, the number of items of each from the model)."""
     item_idx, scores, n_model = ranked.item_idx.copy(), ranked.scores.copy(), ranked.lengths
     n = item_idx.shape[1]
     short = np.flatnonzero(n_model < n)
@@ -145,8 +142,8 @@ def similar(
 ) -> Ranked:
     """The n eligible items with the highest cosine to each item, itself excluded; unknown items get empty lists.
 
-    trusted: (n_items,), what each item's cosines are multiplied by. Predicted factors lie in the middle of their like,
-    nearer to each of them than they are to each other.
+    trusted: (n_items,), a factor for each item's cosines: predicted factors lie in the middle of similar items, nearer
+    to them than they are to each other.
     """
     norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
     unit = np.divide(item_factors, norms, out=np.zeros_like(item_factors), where=norms > 0)
@@ -172,7 +169,7 @@ def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, 
 
 
 def as_lists(ranked: Ranked, ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:
-    """(item ids, scores) as Arrow lists, without what lies behind the end of a list."""
+    """(item ids, scores) as Arrow lists, without the padding."""
     kept = ranked.item_idx >= 0
     offsets = pa.array(np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32))
     return (

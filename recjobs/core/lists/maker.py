@@ -1,7 +1,7 @@
-"""The one maker of lists: ranking, what is kept out, the ladder, predicted items and reasons.
+"""The list maker: ranking, items kept out, the ladder, predicted items and reasons.
 
-Whatever is judged and whatever is served is made here: the evaluation, the refit's check, comparisons, the search,
-`score` and `trace`, for any set of users. A user's list does not depend on who else is asked for.
+All lists come from here, evaluated and served ones: the evaluation, the refit's check, comparisons, the search, `score`
+and `trace`, for any set of users. A user's list does not depend on the other users in the call.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
 
 SAMPLE_USERS = 1000
-"""Users whose lists show how many places new items would take."""
+"""Users whose lists are measured for the places that new items take."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What is known of users and items when lists are made.
+    """What is known of users and items besides interactions.
 
-    eligible: (n_items,), what may be listed. items: a table with `title` and `categories`; segments, prefers: each
-    user's segment or None, and categories; None: nothing is known. max_new_share: the most that items without factors
-    may take, predicted from what `items` says, of the first `served` places; None: they are not listed.
+    eligible: (n_items,), a mask of the items that may be listed. items: a table with `title` and `categories`;
+    segments, prefers: each user's segment or None, and preferred categories; None: unknown. max_new_share: the largest
+    share of the first `served` places for items whose factors are predicted from `items`; None: they are not listed.
     """
 
     eligible: np.ndarray
@@ -55,9 +55,9 @@ class Knowledge:
 
     @classmethod
     def of_train(cls, train: Interactions, segments: list[str | None] | None = None) -> "Knowledge":
-        """What an evaluation may know: the items that somebody took before the cutoff, and whose segment is which.
+        """What an evaluation may know: the items taken before the cutoff, and the users' segments.
 
-        Availability, preferences and new items are tonight's; nobody knows how they were at the cutoff.
+        Availability, preferences and new items are tonight's; their state at the cutoff is unknown.
         """
         return cls(np.bincount(train.item_idx, minlength=train.n_items) > 0, segments=segments)
 
@@ -65,7 +65,7 @@ class Knowledge:
 @dataclass(frozen=True)
 class Lists:
     """Some users' lists. ranked: filled down the ladder, of which the first n_model items of each are the model's and
-    the next n_category come from categories. because: reasons of the model's items, None where none were asked for."""
+    the next n_category come from categories. because: reasons of the model's items, None if not requested."""
 
     ranked: Ranked
     n_model: np.ndarray
@@ -74,7 +74,7 @@ class Lists:
 
 
 class Past:
-    """Interactions before an instant (`now`, microseconds), and what is derived from them once for all their lists."""
+    """Interactions before an instant (`now`, microseconds), with cached results derived from them."""
 
     def __init__(self, interactions: Interactions, now: int, engine: Engine) -> None:
         self.interactions, self.now, self.engine = interactions, now, engine
@@ -84,7 +84,7 @@ class Past:
 
     @cached_property
     def activity(self) -> np.ndarray:
-        """How many interactions each user has, (n_users,)."""
+        """The number of interactions of each user, (n_users,)."""
         return np.bincount(self.interactions.user_idx, minlength=self.interactions.n_users)
 
     def confidence(self, recipe: Recipe) -> csr_matrix:
@@ -94,7 +94,7 @@ class Past:
         return self._confidence[recipe]
 
     def blend(self, recipe: Recipe) -> Blend | None:
-        """What item neighbours add to every user's scores; None where the recipe has none."""
+        """Every user's blend with item neighbours; None where the recipe has none."""
         if recipe not in self._blend:
             rows = self.confidence(recipe)
             similarity = similarity_of(rows, recipe.neighbours, self.engine.threads) if recipe.blend else None
@@ -113,17 +113,16 @@ class Past:
                 return PopularList(*popular_order(rows, self.now, days))
 
             categories = None if known.items is None else known.items["categories"].combine_chunks()
-            self._ladders[key] = Ladder.of(
-                overall, categories, known.segments, known.prefers, among, self.interactions.n_users
-            )
+            n_users = self.interactions.n_users
+            self._ladders[key] = Ladder.of(overall, categories, known.segments, known.prefers, among, n_users)
         return self._ladders[key]
 
 
 class ListMaker:
-    """Makes lists of a model (None: of the ladder alone) from what is past and known.
+    """Makes lists of a model (None: of the ladder alone) from past interactions and knowledge.
 
-    seen: (n_users, n_items), what is kept out of each user's list; None: nothing. choice: whom the evaluation found to
-    be served better by a popular list.
+    seen: (n_users, n_items), items kept out of each user's list; None: none. choice: the groups that are served a
+    popular list in place of the model's.
     """
 
     def __init__(
@@ -142,12 +141,12 @@ class ListMaker:
 
     @property
     def ladder(self) -> Ladder:
-        """What the lists of users are filled from to whom no other window was given."""
+        """The ladder for users without a window of their own."""
         return self.past.ladder(self.known, self.choice.popular)
 
     @cached_property
     def completed(self) -> Completed | None:
-        """The item factors that lists are made with, predicted ones of new items included; None without a model."""
+        """The item factors for lists, with predicted ones of new items; None without a model."""
         if self.model is None:
             return None
         factors, recipe = self.model.item_factors, self.model.recipe
@@ -161,7 +160,7 @@ class ListMaker:
         return self._held_down(result, factors) if result.predicted.any() else result
 
     def _held_down(self, result: Completed, factors: np.ndarray) -> Completed:
-        """Users are folded in without predicted items: these are no reason for a list to look otherwise."""
+        """Limit the places of predicted items. Users are folded in without them, which keeps the others in order."""
         assert self.model is not None
         assert self.known.max_new_share is not None
         recipe, engine = self.model.recipe, self.past.engine
@@ -169,17 +168,13 @@ class ListMaker:
         users = np.flatnonzero(np.diff(confidence.indptr) > 0)
         users = users[:: -(-users.size // SAMPLE_USERS) or 1]
         vectors, _ = engine.fold_in(factors, recipe).of(confidence[users])
-        held = held_down(
-            result,
-            vectors,
-            self.known.served,
-            None if self.seen is None else self.seen[users],
-            self.known.eligible,
-            self.known.max_new_share,
-            engine.threads,
-            None if blend is None else blend.of(users),
-        )
+        seen, added = self._seen_by(users), None if blend is None else blend.of(users)
+        n, eligible, most = self.known.served, self.known.eligible, self.known.max_new_share
+        held = held_down(result, vectors, n, seen, eligible, most, engine.threads, added)
         return replace(result, item_factors=held)
+
+    def _seen_by(self, users: np.ndarray) -> csr_matrix | None:
+        return None if self.seen is None else self.seen[users]
 
     def lists(self, users: np.ndarray, n: int, reasons: int = 0) -> Lists:
         """The lists of n items of these users (user_idx), with reasons for the first `reasons` places."""
@@ -187,7 +182,7 @@ class ListMaker:
         return replace(self.finish(ranked, users), because=explained)
 
     def rank(self, users: np.ndarray, n: int, reasons: int = 0) -> tuple[Ranked, Because | None]:
-        """What the model alone ranks for these users; nothing for those whom the choice gives a popular list."""
+        """The model's items for these users; empty for users whom the choice gives a popular list."""
         if self.model is None or self.completed is None:
             nothing = np.full((users.size, n), -1, np.int32)
             return Ranked(nothing, np.full(nothing.shape, np.nan, np.float32)), None
@@ -201,9 +196,8 @@ class ListMaker:
         for block in blocks(rows, 0, users.size, item_factors.shape[1]):
             some = users[block]
             vectors, shares = fold_in.of(rows[block]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
-            seen = None if self.seen is None else self.seen[some]
             added = None if blend is None else blend.of(some)
-            part = engine.rank(vectors, item_factors, n, seen, usable, added)
+            part = engine.rank(vectors, item_factors, n, self._seen_by(some), usable, added)
             if replaced is not None:
                 part = part.without(replaced[block])
             parts.append(part)
@@ -212,17 +206,14 @@ class ListMaker:
         return Ranked.joined(parts, n), joined(explained) if explained else None
 
     def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
-        """Lists that `rank` ranked, filled down the ladder."""
+        """Lists from `rank`, filled down the ladder."""
         n_items, width = self.past.interactions.n_items, ranked.item_idx.shape[1]
         item_idx, scores = np.empty((users.size, width), np.int32), np.empty((users.size, width), np.float32)
         n_category = np.zeros(users.size, np.int64)
         for window, mask in self.choice.windows(self.past.activity[users]).items():
             rows = np.flatnonzero(mask)
             if rows.size:
-                some = users[rows]
-                seen = None if self.seen is None else self.seen[some]
-                lists, _, n_category[rows] = fill_up(
-                    ranked.rows(rows), self.past.ladder(self.known, window), some, seen, n_items
-                )
+                some, ladder = users[rows], self.past.ladder(self.known, window)
+                lists, _, n_category[rows] = fill_up(ranked.rows(rows), ladder, some, self._seen_by(some), n_items)
                 item_idx[rows], scores[rows] = lists.item_idx, lists.scores
         return Lists(Ranked(item_idx, scores), ranked.lengths, n_category)

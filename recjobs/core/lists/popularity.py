@@ -5,13 +5,12 @@ import numpy as np
 from recjobs.core.rows.interactions import DAY, Interactions
 
 WINDOWS: dict[str, float | None] = {"popularity_30d": 30, "popularity_all": None}
-"""The popular lists by name: how many days back each counts, None: all time. The first is used where nothing tells
-which is better; a further one needs nothing but a line here."""
+"""Popular lists by name: the days that each counts, None: all time. The first is the default."""
 DEFAULT_WINDOW = next(iter(WINDOWS))
 
 
 def title(window: str) -> str:
-    """What people call a window's list."""
+    """The name of a window's list, for people."""
     days = WINDOWS[window]
     return "popular, all time" if days is None else f"popular, last {days:g} days"
 

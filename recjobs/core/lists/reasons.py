@@ -1,4 +1,4 @@
-"""Why an item is in a list: the user's own interactions that added most to its score."""
+"""Reasons for listed items: the user's own interactions that added most to their scores."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.ranking import Ranked, in_threads
 
 MOST = 3
-"""Reasons of an item."""
+"""Reasons per item."""
 BITS = 10
-"""A reason is stored as its position, from 1, among those of a list; this many bits each, the strongest lowest."""
+"""Bits of a packed reason: its position, from 1, among those of the list; the strongest in the lowest bits."""
 MAX_PLACES = ((1 << BITS) - 1) // MOST
-"""Places that can have reasons, since all of a list's must fit."""
+"""Places that can have reasons: the positions of all must fit into BITS."""
 
 
 @dataclass(frozen=True)
 class Because:
     """packed: (n_users, places) int32, positions in the user's reasons, 0 where an item has none; item_idx: the
-    distinct reasons of all users, one user after the other, ascending; counts: (n_users,), how many each has."""
+    distinct reasons of all users, one user after the other, ascending; counts: (n_users,), the number of each user."""
 
     packed: np.ndarray
     item_idx: np.ndarray
@@ -35,11 +35,11 @@ def because(
     threads: int = 1,
     blend: Blend | None = None,
 ) -> Because:
-    """For each of the first places of ranked lists up to MOST items of the user's history that added most to its score;
-    only what added to it. Of equal ones the first in order of item_idx.
+    """For each of the first places of ranked lists, the up to MOST items of the user's history that added most to the
+    score, and more than 0. Of equal ones the first in order of item_idx.
 
-    item_factors: (n_items, factors) of what is listed, which may know more items than users were folded in with. blend:
-    what neighbours added. What they say of an item is centred on what they say of all; that is no interaction's doing.
+    item_factors: (n_items, factors) of the listed items, which may include more than users were folded in with. blend:
+    neighbours' part; its centring on all items is no interaction's part.
     """
     listed = ranked.item_idx[:, : min(places, MAX_PLACES)]
     packed = np.zeros(listed.shape, np.int32)
@@ -50,13 +50,12 @@ def because(
         here = listed[part.rows]
         added = np.matmul(item_factors[here], part.of_vector.transpose(0, 2, 1))
         if blend is not None and ranked.neighbours_unit is not None:
-            said = blend.added(part.item_idx, part.confidence, ranked.neighbours_unit[part.rows], here)
-            added = said if blend.weight == 1 else added + said
+            by_neighbours = blend.added(part.item_idx, part.confidence, ranked.neighbours_unit[part.rows], here)
+            added = by_neighbours if blend.weight == 1 else added + by_neighbours
         added[here < 0] = 0
         return _reasons(added)
 
-    found = in_threads(of, parts, threads)
-    for part, (positions, used) in zip(parts, found, strict=True):
+    for part, (positions, used) in zip(parts, in_threads(of, parts, threads), strict=True):
         packed[part.rows] = positions
         row, column = np.nonzero(used)
         users.append(part.rows[row])
@@ -66,12 +65,12 @@ def because(
 
 
 def joined(parts: list[Because]) -> Because:
-    """Several users' reasons behind each other."""
+    """The reasons of all parts, one after the other."""
     return Because(*(np.concatenate([getattr(part, name) for part in parts]) for name in Because.__dataclass_fields__))
 
 
 def _parts(shares: Shares, places: int) -> list[Shares]:
-    """What is looked at together: users x places x the longest history come to about NUMBERS."""
+    """Parts in which users x places x the longest history is about NUMBERS."""
     size = max(1, NUMBERS // (max(1, places) * max(shares.item_idx.shape[1], shares.of_vector.shape[2])))
     return [
         Shares(*(getattr(shares, name)[first : first + size] for name in Shares.__dataclass_fields__))
@@ -80,8 +79,8 @@ def _parts(shares: Shares, places: int) -> list[Shares]:
 
 
 def _reasons(added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(packed positions of each place, which interactions are reasons), of what each interaction (last axis) added to
-    each place."""
+    """(packed positions of each place, a mask of the interactions that are reasons). added: by each interaction (last
+    axis) to each place."""
     picked = _strongest(added)
     flat = picked.reshape(len(added), -1)
     used = np.zeros((len(added), added.shape[2] + 1), bool)
@@ -93,7 +92,7 @@ def _reasons(added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _strongest(added: np.ndarray) -> np.ndarray:
-    """Of each row's last axis the largest above 0, strongest first, counted from 1; 0: none. Overwrites `added`."""
+    """The places, from 1, of the largest values above 0 along the last axis; 0: none. Overwrites `added`."""
     flat = added.reshape(-1, added.shape[2])
     every = np.arange(len(flat))
     picked = np.zeros((len(flat), MOST), np.int64)
@@ -104,17 +103,17 @@ def _strongest(added: np.ndarray) -> np.ndarray:
     return picked.reshape(*added.shape[:2], MOST)
 
 
-def as_columns(found: Because, lengths: np.ndarray, item_ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:
+def as_columns(reasons: Because, lengths: np.ndarray, item_ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:
     """(ids of each user's reasons, packed positions of each place of a list of that length), null where no item of the
     list has a reason."""
-    none = pa.array(found.counts == 0)
-    width = found.packed.shape[1]
+    none = pa.array(reasons.counts == 0)
+    width = reasons.packed.shape[1]
     place = np.arange(max(width, int(lengths.max(initial=0))))
     padded = np.zeros((len(lengths), place.size), np.int32)
-    padded[:, :width] = found.packed
-    kept = (place < lengths[:, None]) & (found.counts > 0)[:, None]
+    padded[:, :width] = reasons.packed
+    kept = (place < lengths[:, None]) & (reasons.counts > 0)[:, None]
     return (
-        pa.ListArray.from_arrays(_offsets(found.counts), item_ids.take(pa.array(found.item_idx)), mask=none),
+        pa.ListArray.from_arrays(_offsets(reasons.counts), item_ids.take(pa.array(reasons.item_idx)), mask=none),
         pa.ListArray.from_arrays(_offsets(kept.sum(axis=1)), pa.array(padded[kept]), mask=none),
     )
 

@@ -1,4 +1,4 @@
-"""What is kept out of a user's list: by the catalog's `seen`, and what the user gave back."""
+"""Items kept out of a user's list: by the catalog's `seen`, and those the user returned."""
 
 from scipy.sparse import csr_matrix
 
@@ -6,10 +6,10 @@ from recjobs.core.rows.interactions import DAY, Interactions
 
 
 def kept_out_of(interactions: Interactions, view: str, now: int, after_days: float | None) -> csr_matrix | None:
-    """user_items above 0 where an item is not to be listed; None: nothing is kept out.
+    """user_items above 0 where an item must not be listed; None: nothing is kept out.
 
-    view: `discovery` keeps out all that a user had, `repeats` only what was given back, `after_days` that and what the
-    user had in the after_days before now (microseconds).
+    view: `discovery` keeps out all of a user's items, `repeats` only returned ones, `after_days` those and the user's
+    items in the after_days before now (microseconds).
     """
     if view == "discovery":
         return interactions.pairs()
