@@ -39,3 +39,14 @@ def test_every_module_of_a_room_of_core_that_the_page_names_exists() -> None:
 
 def test_it_is_a_page_that_one_reads() -> None:
     assert len(PAGE.splitlines()) <= 200
+
+
+def test_a_reader_finds_the_file_to_touch() -> None:
+    table = PAGE.split("## Where to touch")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|", table, re.MULTILINE))
+    for change in (
+        "a rule kind", "a source format", "a metric of the evaluation", "a field of an API item", "a popularity window",
+        "a gate check", "a CLI verb", "a page", "a database role", "an alert's metric", "a retention setting",
+        "an engine",
+    ):  # fmt: skip
+        assert re.search(r"`[\w./]+/[\w./]*`", rows.get(change, "")), change
