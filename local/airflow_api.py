@@ -7,11 +7,15 @@ import time
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from local.errors import LocalError, NotHealthy
 from local.health import session
 
 FINISHED = {"success", "failed"}
+RETRY = Retry(4, backoff_factor=0.5, allowed_methods=("GET", "PATCH"), status_forcelist=(500, 502, 503, 504))
+"""A busy machine may let a request time out: what is safe to repeat is repeated, with pauses of 1, 2 and 4 seconds."""
 
 
 class Airflow:
@@ -20,13 +24,13 @@ class Airflow:
     def __init__(self, url: str) -> None:
         self.url = url
         self._http = session()
-        token = self._http.get(f"{url}/auth/token", timeout=10).json()["access_token"]
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._http.mount("http://", HTTPAdapter(max_retries=RETRY))
+        self._http.headers["Authorization"] = f"Bearer {self._send('GET', '/auth/token').json()['access_token']}"
 
     def wait_for_dag(self, dag_id: str, seconds: float) -> None:
         """Return when the DAG processor has read `dag_id`. Raises `LocalError` with its import errors instead."""
         deadline = time.monotonic() + seconds
-        while self._http.get(f"{self.url}/api/v2/dags/{dag_id}", timeout=10).status_code == 404:
+        while self._send("GET", f"/api/v2/dags/{dag_id}", may_fail=True).status_code == 404:
             for error in self.get("/importErrors")["import_errors"]:
                 last_line = error["stack_trace"].strip().splitlines()[-1]
                 raise LocalError(f"{error['filename']} cannot be imported: {last_line}")
@@ -36,8 +40,7 @@ class Airflow:
 
     def unpause(self, dag_id: str) -> None:
         """Let the runs of `dag_id` start."""
-        answer = self._http.patch(f"{self.url}/api/v2/dags/{dag_id}", json={"is_paused": False}, timeout=10)
-        answer.raise_for_status()
+        self._send("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
     def unfinished_run(self, dag_id: str) -> str | None:
         """Return the id of a run that is under way, the oldest first."""
@@ -51,7 +54,7 @@ class Airflow:
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run and return its id. Raises `LocalError` with the reason if Airflow refuses."""
         request = {"logical_date": None, "conf": conf}
-        answer = self._http.post(f"{self.url}/api/v2/dags/{dag_id}/dagRuns", json=request, timeout=30)
+        answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", may_fail=True, json=request)
         if not answer.ok:
             raise LocalError(f"Airflow refuses to run {dag_id}: {answer.status_code} {_detail(answer)}")
         return str(answer.json()["dag_run_id"])
@@ -68,7 +71,7 @@ class Airflow:
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """Return what the task returned; None if it has not."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
-        answer = self._http.get(f"{self.url}/api/v2{path}", timeout=10)
+        answer = self._send("GET", f"/api/v2{path}", may_fail=True)
         return answer.json()["value"] if answer.ok else None
 
     def failure(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
@@ -81,20 +84,20 @@ class Airflow:
         return message
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
-        """Return the JSON at a path of the API; try five times, then raise `NotHealthy`."""
-        for attempt in range(5):
-            try:
-                answer = self._http.get(f"{self.url}/api/v2{path}", headers=headers, timeout=30)
+        """Return the JSON at a path of the API. Raises `NotHealthy` if there is none."""
+        return self._send("GET", f"/api/v2{path}", headers=headers).json()
+
+    def _send(self, method: str, path: str, *, may_fail: bool = False, **options: Any) -> requests.Response:
+        try:
+            answer = self._http.request(method, f"{self.url}{path}", timeout=30, **options)
+            if not may_fail:
                 answer.raise_for_status()
-                return answer.json()
-            except requests.RequestException as error:
-                if attempt == 4:
-                    raise NotHealthy(
-                        f"Airflow at {self.url} no longer answers ({type(error).__name__}); run `make demo` to start "
-                        "it again: the night continues where it stopped"
-                    ) from error
-                time.sleep(1)
-        return None
+        except requests.RequestException as error:
+            raise NotHealthy(
+                f"Airflow at {self.url} no longer answers ({type(error).__name__}); run `make demo` to start "
+                "it again: the night continues where it stopped"
+            ) from error
+        return answer
 
 
 def _detail(answer: requests.Response) -> str:
