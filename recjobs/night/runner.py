@@ -114,6 +114,6 @@ def note_state(night: "Night", step: str, state: str) -> bool:
         with publisher.connect() as session:
             session.call("note_step", batch=night.batch_id, of_step=step, its_state=state)
     except Exception as error:
-        log.warning("step %s of %s is %s, which could not be recorded: %s", step, night.batch_id, state, error)
+        log.warning("step %s of %s is %s, which could not be noted: %s", step, night.batch_id, state, error)
         return False
     return True
