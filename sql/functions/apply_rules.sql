@@ -36,7 +36,7 @@ begin
     end if;
     loop
         select
-            count(*), array_agg(distinct e.at) filter (where r.kind in ('block', 'expire', 'out_of_stock')),
+            count(*), array_agg(distinct e.at) filter (where r.hides),
             array_agg(distinct e.item_id) filter (where r.kind in ('pin', 'boost')), coalesce(bool_or(r.kind = 'cap'), false)
         into n_met, taken_out, moved, has_caps
         from unnest(apply_rules.item_ids || outside) with ordinality as e (item_id, at)
@@ -65,7 +65,7 @@ begin
                 join rule_items as r on r.item_id = o.item_id
                 where (r.segment is null or r.segment = in_segment) and r.starts_at <= now() and r.ends_at > now()
                 group by o.item_id, o.at
-                having not bool_or(r.kind in ('block', 'expire', 'out_of_stock'))
+                having not bool_or(r.hides)
             ) as m;
         end if;
 

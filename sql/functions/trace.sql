@@ -64,7 +64,7 @@ begin
 
     select r.rule_id, r.kind into rule_id, rule_kind
     from rule_items as r
-    where r.item_id = trace.item_id and r.kind in ('block', 'expire', 'out_of_stock')
+    where r.item_id = trace.item_id and r.hides
         and (r.segment is null or r.segment = list.segment) and r.starts_at <= now() and r.ends_at > now()
     order by r.rule_id
     limit 1;

@@ -17,7 +17,7 @@ as $$
         and (i.item_idx is null or not exists (select from unnest(kept_out) as k (item_idx) where k.item_idx = i.item_idx))
         and not exists (
             select from rule_items as b
-            where b.item_id = i.item_id and b.kind in ('block', 'expire', 'out_of_stock')
+            where b.item_id = i.item_id and b.hides
                 and (b.segment is null or b.segment = in_segment) and b.starts_at <= now() and b.ends_at > now()
         )
     order by i.n_users desc, i.item_id

@@ -5,7 +5,7 @@ cross join lateral unnest(s.item_ids, s.scores) with ordinality as r (similar_it
 where s.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live')
     and not exists (
         select from rule_items as b
-        where b.item_id = r.similar_item_id and b.kind in ('block', 'expire', 'out_of_stock')
+        where b.item_id = r.similar_item_id and b.hides
             and b.segment is null and b.starts_at <= now() and b.ends_at > now()
     );
 comment on view similar_items is 'A row is one item that resembles another, by the live batch''s model; without what is blocked for everybody';

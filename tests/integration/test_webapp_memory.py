@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from tests.webapp_world import World, shop_batch
-from webapp.lists.active_rules import Rule, RuleSet
 from webapp.lists.from_memory import CachedList
 from webapp.lists.rendering import RenderedList
 from webapp.lists.response_cache import ResponseCache
+from webapp.lists.rules import Rule, RuleSet
 from webapp.postgres.connection_pool import connection_pool
 
 pytest_plugins = ["tests.webapp_fixtures"]

@@ -8,7 +8,7 @@ longer than the lookup. So the one request that arrives thousands of times a sec
 - `fast_path` recognises `GET /v1/<catalog>/recommendations` before Flask does and calls the function that Flask's view
   calls. With API keys, a rate limit or CORS, and for any other address, the request goes through Flask.
 - `from_memory` reads the stored list, before rules, and gets the rest from this process: what the batch knows of items
-  (`catalog_cache`), the rules active now (`active_rules`, `apply_rules`), and recent responses (`response_cache`).
+  (`catalog_cache`), the active rules (`rules`), and recent responses (`response_cache`).
 
 What is served is nevertheless what SQL says, item for item:
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from webapp.lists.active_rules import RuleSet
 from webapp.lists.rendering import ItemFragments
 from webapp.lists.response_cache import ResponseCache
+from webapp.lists.rules import RuleSet
 from webapp.postgres.read_session import ReadSession
 
 Batch = tuple[str, datetime]

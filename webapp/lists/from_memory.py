@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from webapp.api.parameters import DEFAULT_N
-from webapp.lists.active_rules import ActiveRules
-from webapp.lists.apply_rules import apply_rules
 from webapp.lists.catalog_cache import CatalogCache
 from webapp.lists.rendering import JsonObject, RankedList, RenderedList
+from webapp.lists.rules import ActiveRules, apply_rules
 from webapp.lists.stored_row import Composition, LiveBatch
 from webapp.postgres.arrays import integers, texts
 from webapp.postgres.connection import Row
