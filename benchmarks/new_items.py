@@ -117,7 +117,7 @@ def held_out(world: World, past: Past, seed: int) -> tuple[int, dict[str, tuple[
 
 def _popularity_of_its_like(world: World, past: Past, popular: np.ndarray) -> np.ndarray:
     """Each item's mean, over its categories (without any: the words of its title), of their known items' popularity."""
-    known, n = past.item_factors.any(axis=1), world.rows.n_items
+    known, n = np.asarray(past.item_factors.any(axis=1)), world.rows.n_items
     none = pa.array([[]] * n, pa.list_(pa.string()))
     has_categories = len(world.categories.flatten()) > 0
     item_features = features(pa.nulls(n, pa.string()), world.categories, known) if has_categories else None

@@ -78,7 +78,8 @@ def step_seconds(lines: Sequence[tuple[float, str]]) -> dict[str, float]:
 
 def measure(builds: Sequence[Build], size: tuple[int, int, int], rounds: int) -> list[tuple[int, Build, Night]]:
     """(round, build, night) of every build in every round, after a small night of each that warms up."""
-    stores, nights = {}, []
+    stores: dict[Build, Path] = {}
+    nights: list[tuple[int, Build, Night]] = []
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         for build in builds:
             stores[build] = Path(folder) / f"{build.name}.db"

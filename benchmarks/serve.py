@@ -81,7 +81,7 @@ class Bench:
 
     def client(self, port: int, connections: int, rate: float | None = None) -> Taken:
         """The lean client, in a process of its own."""
-        command = [sys.executable, "-m", "benchmarks.serve_client", "--ids", self.ids, "--path", PATH]
+        command = [sys.executable, "-m", "benchmarks.serve_client", "--ids", str(self.ids), "--path", PATH]
         command += ["--port", str(port), "--connections", str(connections), "--seconds", str(self.seconds)]
         command += ["--rate", str(rate)] if rate else []
         result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -103,7 +103,7 @@ class Bench:
         """Postgres and a C client alone."""
         of_libpq = self.world.libpq("recjobs_reader")
         of_libpq["PGOPTIONS"] = session_options(Settings(database_url=self.url).statement_timeout_ms, CATALOG)
-        command = [postgres_binaries.find() / "pgbench", "-n", "-M", "prepared", "-f", self.script, "-l"]
+        command = [str(postgres_binaries.find() / "pgbench"), "-n", "-M", "prepared", "-f", str(self.script), "-l"]
         command += ["-c", str(connections), "-T", str(max(1, round(self.seconds)))]
         for log in self.folder.glob("pgbench_log.*"):
             log.unlink()
@@ -114,14 +114,14 @@ class Bench:
 
 @contextmanager
 def running(
-    folder: Path, command: list[str], n_cores: int = 1, build: Build = THIS, **environment: str
+    folder: Path, command: list[str], n_cores: int = 1, build: Build = THIS, environment: dict[str, str] | None = None
 ) -> Iterator[int]:
     """A server of a build, on a port of its own, from when it listens until the end of the block.
 
     It keeps to the first n_cores, as one would have it with `taskset`; Postgres has the others (`apart`).
     """
     port = str(ports.any_free())
-    variables = without_write_access(inherited()) | environment | {"WEBAPP_PORT": port}
+    variables = without_write_access(inherited()) | (environment or {}) | {"WEBAPP_PORT": port}
     with (folder / f"{command[0]}-{build.name}.log").open("wb") as log:
         arguments = [port if word == "PORT" else word for word in command]
         server = subprocess.Popen(
@@ -224,14 +224,22 @@ def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
     """Medians over the rounds, then what was promised."""
     yield f"{'':<20}{'p50 ms':>9}{'p99':>9}{'p99.9':>9}{'requests/s':>13}{'failed':>8}"
     for name, rounds in taken.items():
-        p50, p99, p999 = (statistics.median(one.at(share) for one in rounds) for share in (0.5, 0.99, 0.999))
+        times = (statistics.median(one.at(share) for one in rounds) for share in (0.5, 0.99, 0.999))
         rate, failed = statistics.median(one.rate for one in rounds), sum(one.failed for one in rounds)
-        yield f"{name:<20}{p50:>9.3f}{p99:>9.3f}{p999:>9.3f}{rate:>13,.0f}{failed:>8}"
+        yield f"{name:<20}{''.join(f'{time:>9.3f}' for time in times)}{rate:>13,.0f}{failed:>8}"
 
     def ratio(ours: str, other: str, of: Callable[[Taken], float]) -> float:
         return statistics.median(of(a) / of(b) for a, b in zip(taken[ours], taken[other], strict=True))
 
-    p50, p99, rate = (lambda one: one.at(0.5)), (lambda one: one.at(0.99)), (lambda one: one.rate)
+    def p50(one: Taken) -> float:
+        return one.at(0.5)
+
+    def p99(one: Taken) -> float:
+        return one.at(0.99)
+
+    def per_second(one: Taken) -> float:
+        return one.rate
+
     slowest = statistics.median(one.at(0.99) for one in taken["webapp, 1"])
     yield ""
     for what, value, least, most in (
@@ -240,7 +248,7 @@ def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
         ("200 blocks in force, p50: times that without", ratio("  200 blocks", "webapp, 1", p50), 0, 1.5),
         ("200 rules in force, p50: times that without", ratio("  200 rules", "webapp, 1", p50), 0, 1.5),
         ("4 connections, p99: times pgbench's", ratio("webapp, 4", "pgbench, 4", p99), 0, 8),
-        ("16 connections, requests/s: times the peer's", ratio("webapp, 16", "peer, 16", rate), 3.5, np.inf),
+        ("16 connections, requests/s: times the peer's", ratio("webapp, 16", "peer, 16", per_second), 3.5, np.inf),
     ):
         bound = f"at least {least}" if least else f"at most {most}"
         yield f"{what:<48}{value:>7.2f}   {bound:<14}{'' if least <= value <= most else 'MISSED'}"
@@ -268,7 +276,8 @@ def main() -> None:
             bench = Bench(world, folder, arguments.seconds)
             settings = {"RECJOBS_READER_URL": bench.url, "RECJOBS_STATE": str(folder)}
             webapps = {
-                build: stack.enter_context(running(folder, ["webapp"], build=build, **settings)) for build in builds
+                build: stack.enter_context(running(folder, ["webapp"], build=build, environment=settings))
+                for build in builds
             }
             print(
                 f"{arguments.users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
@@ -286,7 +295,9 @@ def main() -> None:
             trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
             feed_peer(folder, world)
             peers = [
-                stack.enter_context(running(folder, [*PEER.split(), str(workers)], workers, PEER_FOLDER=str(folder)))
+                stack.enter_context(
+                    running(folder, [*PEER.split(), str(workers)], workers, environment={"PEER_FOLDER": str(folder)})
+                )
                 for workers in (1, os.cpu_count() or 1)
             ]
             print("\n".join(report(measure(bench, rounds, webapps[THIS], trivial, (peers[0], peers[1])))))

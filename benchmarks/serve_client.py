@@ -90,7 +90,9 @@ def many(connections: list[Connection], requests: deque[bytes], seconds: float) 
 def at_rate(connections: list[Connection], requests: deque[bytes], seconds: float, rate: float) -> list[float]:
     """Arrivals as drawn; one that finds every connection busy waits, and its waiting counts."""
     draw = random.Random(7)
-    idle, busy, waiting = list(connections), {}, deque()
+    idle = list(connections)
+    busy: dict[socket.socket, Connection] = {}
+    waiting: deque[float] = deque()
     latencies = []
     arrival = time.perf_counter()
     until = arrival + seconds

@@ -1,5 +1,6 @@
 """A million finished lists in a Postgres of their own, put there by the product's functions as a night does it."""
 
+import itertools
 import math
 import os
 import subprocess
@@ -108,7 +109,7 @@ def build(state: Path, n_users: int) -> World:
         for day in range(1, 1 + N_BATCHES):
             _publish(loader, publisher, day, n_users if day == N_BATCHES else 1_000)
     # As autovacuum would within the minute, amid the measuring.
-    vacuum = [postgres_binaries.find() / "vacuumdb", "--quiet", "--analyze"]
+    vacuum = [str(postgres_binaries.find() / "vacuumdb"), "--quiet", "--analyze"]
     subprocess.run(vacuum, check=True, env=os.environ | world.libpq("admin"))
     return world
 
@@ -132,11 +133,13 @@ def _publish(loader: Session, publisher: Session, day: int, n_users: int) -> Non
         ("top_n", _lists(n_users)),
         ("history_lists", _histories(n_users)),
     ):
+        first = next(parts)
         rows = (
             copy_format.rows([copy_format.constant_text(batch_id), *map(field, part.columns)], part.num_rows)
-            for part in parts
+            for part in itertools.chain([first], parts)
         )
-        loader.copy(f"copy_{table}", copy_format.stream(rows), {"partition": partition(table, batch_id)})
+        columns = ["batch_id", *first.schema.names]
+        loader.copy(partition(table, batch_id), columns, copy_format.stream(rows))
     loader.call("seal_batch", batch=batch_id)
     before = str(day - 1) if day > 1 else None
     publisher.call("attach_batch", batch=batch_id, pinned_champion=before, forced=False)
