@@ -265,8 +265,11 @@ def test_two_hundred_random_rules_hold_for_everybody_and_api_and_sql_agree(
     for user_id, n in asked.items():
         assert by_sql[user_id] == [tuple(entry) for entry in lists[user_id][:n]]
         assert api(client, user_id, n) == by_sql[user_id]
-    with client.application.app_context(), connection_pool().session(CATALOG) as session:
-        in_memory = [user_id for user_id in goods.users if from_memory(session, CATALOG, user_id, 20, 0)]
+    in_memory = []
+    with client.application.app_context():
+        for user_id in goods.users:
+            with connection_pool().session(CATALOG) as session:  # a session has the time of one request
+                in_memory += [user_id] if from_memory(session, CATALOG, user_id, 20, 0) else []
     assert len(in_memory) > 0.9 * len(goods.users), "what is fast is what was compared"
 
 
