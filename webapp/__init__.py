@@ -7,7 +7,7 @@ applies the shop's rules to it. These views are all that the web app shares with
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp.access import callers, operators, sign_in_cookies, throttle
+from webapp.access import admission, operators, sign_in_cookies
 from webapp.api import cors, errors, headers, openapi, request_bodies, request_log
 from webapp.lists import fast_path, recommendations, shared_lists, trace
 from webapp.lists.catalog_cache import CatalogCache
@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     responses = ResponseCache(settings.keep_mb * 1_000_000)
     app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
     sign_in_cookies.install(app, settings)
+    admission.install(app, settings)
     if settings.request_log:
         request_log.install(app)
     headers.install(app)
@@ -37,8 +38,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_bodies.install(app, settings)
     formatting.install(app)
     cors.install(app, settings)
-    callers.install(app, settings)
-    throttle.install(app, settings)
     operators.install(app)
     for blueprint in (shared_lists.similar, shared_lists.popular, shared_lists.basket):
         app.register_blueprint(blueprint)

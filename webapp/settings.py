@@ -9,8 +9,10 @@ one place. `RECJOBS_EDITOR_URL` counts unless a place before its own names `RECJ
 import os
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from flask import current_app
@@ -23,6 +25,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY", "RECJOBS_EDITOR_URL")
 """Settings whose value must not appear in a message."""
+
+NEVER_EMPTY = (
+    "RECJOBS_API_KEYS", "RECJOBS_API_KEYS_FILE", "WEBAPP_OPERATORS", "WEBAPP_OPERATORS_FILE", "WEBAPP_SECRET_KEY",
+    "WEBAPP_RATE_LIMIT",
+)  # fmt: skip
+"""Settings that keep somebody out: set but empty, as a variable that is not filled in, they must not count as unset."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _limit(value: object) -> object:
@@ -40,11 +50,26 @@ def _origins(value: object) -> object:
     return words
 
 
+def _hosts(value: object) -> object:
+    words = value.lower().replace(",", " ").split() if isinstance(value, str) else value
+    for word in words if isinstance(words, list) else ():
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:]*:[0-9a-f:.]+", word):
+            raise ValueError(f"{word!r} is no host such as lists.example.com (no scheme, no port, no *)")
+    return words
+
+
+def _credentials(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not (credentials := parse_credentials(value)):
+        raise ValueError("has no entry; the command prints one, and without any the setting must not be there")
+    return credentials
+
+
 Limit = Annotated[InstanceOf[RateLimitItem], BeforeValidator(_limit)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
-Credentials = Annotated[
-    tuple[Credential, ...], BeforeValidator(lambda value: parse_credentials(value) if isinstance(value, str) else value)
-]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+Credentials = Annotated[tuple[Credential, ...], BeforeValidator(_credentials)]
 
 
 class SettingsError(Exception):
@@ -59,7 +84,9 @@ class Settings(BaseModel):
     database_url: str = Field(min_length=1, repr=False)
     """How to reach Postgres as the reader: RECJOBS_READER_URL, else RECJOBS_DATABASE_URL. May hold a password."""
     host: str = Field("127.0.0.1", alias="WEBAPP_HOST")
-    """Address to listen on."""
+    """Address to listen on; other than this machine's own only with API keys, or WEBAPP_OPEN."""
+    open: bool = Field(False, alias="WEBAPP_OPEN")
+    """Whether without API keys everybody may read who reaches the address, from other machines as well."""
     port: int = Field(8000, alias="WEBAPP_PORT", ge=1, le=65535)
     """Port to listen on."""
     threads: int = Field(4, alias="WEBAPP_THREADS", ge=1, le=128)
@@ -80,8 +107,10 @@ class Settings(BaseModel):
 
     url: str = Field("http://127.0.0.1:8000", alias="WEBAPP_URL", pattern=r"^https?://")
     """Where people reach the pages; with https the sign-in cookie is sent over https only."""
+    hosts: Hosts = Field((), alias="WEBAPP_HOSTS")
+    """Other names by which it is addressed, such as the one that programs use inside the network."""
     api_keys: Credentials = Field((), alias="RECJOBS_API_KEYS", repr=False)
-    """Hashes of the keys that may read; none: everybody who reaches this address may."""
+    """Hashes of the keys that may read; none: everybody who reaches this address may (WEBAPP_OPEN)."""
     api_keys_file: Path | None = Field(None, alias="RECJOBS_API_KEYS_FILE")
     """A file with more of them, one a line."""
     operators: Credentials = Field((), alias="WEBAPP_OPERATORS", repr=False)
@@ -106,9 +135,13 @@ class Settings(BaseModel):
         for name in ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS"):
             if path := values.get(f"{name}_FILE"):
                 try:
-                    values = values | {name: f"{values.get(name, '')}\n{Path(path).read_text(encoding='utf-8')}"}
+                    text = Path(path).read_text(encoding="utf-8")
+                    _credentials(text)
                 except (OSError, UnicodeError) as error:
                     raise ValueError(f"{name}_FILE={path}: cannot be read ({type(error).__name__})") from None
+                except ValueError as error:
+                    raise ValueError(f"{name}_FILE={path}: {error}") from None
+                values = values | {name: f"{values.get(name, '')}\n{text}"}
         return values
 
     @model_validator(mode="after")
@@ -119,6 +152,24 @@ class Settings(BaseModel):
                 f"WEBAPP_REQUEST_TIMEOUT_MS ({self.request_timeout_ms})"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_reach(self) -> Self:
+        if not (self.api_keys or self.open or is_loopback(self.host)):
+            raise ValueError(
+                f"WEBAPP_HOST={self.host}: without API keys whoever reaches this address reads what any customer "
+                "bought; set RECJOBS_API_KEYS to what `recjobs api-key new NAME` prints, or allow it: WEBAPP_OPEN=true"
+            )
+        return self
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """The names, in small letters, that a request may be sent to."""
+        return frozenset((*LOOPBACK, self.host.lower(), urlsplit(self.url).hostname or "", *self.hosts)) - {
+            "",
+            "0.0.0.0",
+            "::",
+        }
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Self:
@@ -131,7 +182,15 @@ class Settings(BaseModel):
         aliases = [field.alias for field in cls.model_fields.values() if field.alias]
         values: dict[str, Any] = {}
         for place in reversed(places):
-            values.update({alias: place[alias] for alias in aliases if place.get(alias)})
+            values.update(
+                {
+                    alias: place[alias]
+                    for alias in aliases
+                    if place.get(alias) or (alias in NEVER_EMPTY and alias in place)
+                }
+            )
+        if empty := next((alias for alias in NEVER_EMPTY if alias in values and not values[alias]), None):
+            raise SettingsError(f"{empty} is set but empty: fill it in, or remove it where it is set")
         own, for_everything = _url_of("RECJOBS_READER_URL", places)
         if not (own or for_everything):
             raise SettingsError(
@@ -147,6 +206,15 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"])
             shown = f"{name}: " if name in SECRETS else f"{name}={first['input']}: " if name else ""
             raise SettingsError(f"{shown}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address.lower() == "localhost"
+    return ip.is_loopback
 
 
 def _url_of(setting: str, places: Sequence[Mapping[str, str | None]]) -> tuple[str | None, str | None]:

@@ -27,7 +27,7 @@ from tests.webapp_world import World
 from webapp import create_app
 from webapp.api import request_log
 from webapp.api.operations import OPEN
-from webapp.credentials import parse_credentials
+from webapp.credentials import by_digest, find, parse_credentials
 from webapp.settings import Settings, SettingsError
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -140,6 +140,77 @@ def test_entries_may_stand_in_a_file_with_comments(tmp_path: Path):
     assert [key.name for key in Settings.load(environ).api_keys] == ["old", "mail", "app"]
     with pytest.raises(SettingsError, match=r"RECJOBS_API_KEYS_FILE=.*nowhere"):
         Settings.load(environ | {"RECJOBS_API_KEYS_FILE": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize("setting", ["RECJOBS_API_KEYS", "WEBAPP_OPERATORS"])
+@pytest.mark.parametrize("text", ["", "\n", "# none yet\n\n", " , ,\t"])
+def test_a_file_of_keys_without_an_entry_opens_nothing(tmp_path: Path, setting: str, text: str):
+    path = tmp_path / "keys"
+    path.write_text(text)
+    for more in ({}, {setting: entry("app", KEY)}):
+        with pytest.raises(SettingsError, match=rf"{setting}_FILE={path}: has no entry"):
+            Settings.load({"RECJOBS_READER_URL": "x", f"{setting}_FILE": str(path)} | more, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["RECJOBS_API_KEYS", "RECJOBS_API_KEYS_FILE", "WEBAPP_OPERATORS", "WEBAPP_OPERATORS_FILE", "WEBAPP_SECRET_KEY",
+     "WEBAPP_RATE_LIMIT"],
+)  # fmt: skip
+def test_a_setting_that_keeps_somebody_out_is_not_unset_when_it_is_empty(tmp_path: Path, setting: str):
+    with pytest.raises(SettingsError, match=f"{setting} is set but empty"):
+        Settings.load({"RECJOBS_READER_URL": "x", setting: ""}, tmp_path)
+    with pytest.raises(SettingsError, match=setting):
+        Settings.load({"RECJOBS_READER_URL": "x", setting: " "}, tmp_path)
+    for line in (f"{setting}=", setting, f"export {setting}=''"):
+        (tmp_path / ".env").write_text(f"{line}\n")
+        with pytest.raises(SettingsError, match=f"{setting} is set but empty"):
+            Settings.load({"RECJOBS_READER_URL": "x"}, tmp_path)
+
+
+def test_an_empty_variable_does_not_fall_back_on_a_place_that_lies_further(tmp_path: Path):
+    (tmp_path / ".env").write_text(f"RECJOBS_API_KEYS={entry('app', KEY)}\n")
+    assert Settings.load({"RECJOBS_READER_URL": "x"}, tmp_path).api_keys
+    with pytest.raises(SettingsError, match="RECJOBS_API_KEYS is set but empty"):
+        Settings.load({"RECJOBS_READER_URL": "x", "RECJOBS_API_KEYS": ""}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("host", "only_here"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
+     ("10.0.0.7", False), ("shop.example", False), ("localhost.shop.example", False), ("127.1", False)],
+)  # fmt: skip
+def test_what_other_machines_reach_needs_keys_or_a_setting_that_says_so(tmp_path: Path, host: str, only_here: bool):
+    environ = {"RECJOBS_READER_URL": "x", "WEBAPP_HOST": host}
+    if only_here:
+        assert Settings.load(environ, tmp_path).host == host
+    else:
+        for more in ({}, {"WEBAPP_OPEN": "false"}, {"WEBAPP_OPEN": ""}, {"WEBAPP_OPERATORS": OPERATORS}):
+            with pytest.raises(SettingsError, match=f"WEBAPP_HOST={host}: .*RECJOBS_API_KEYS.*WEBAPP_OPEN=true"):
+                Settings.load(environ | more, tmp_path)
+    assert Settings.load(environ | {"WEBAPP_OPEN": "true"}, tmp_path).open
+    assert Settings.load(environ | {"RECJOBS_API_KEYS": entry("app", KEY)}, tmp_path).api_keys
+
+
+def test_a_server_that_listens_where_no_setting_says_answers_this_machine_only(world: World):
+    far = {"REMOTE_ADDR": "192.0.2.7"}
+    for path in (ADDRESS, "/v1/shop/popular", "/?catalog=shop", "/static/page.css", "/docs"):
+        refused = world.client().get(path, environ_overrides=far)
+        assert (refused.status_code, "WEBAPP_OPEN" in refused.text) == (403, True), path
+        assert world.client(open=True).get(path, environ_overrides=far).status_code == 200
+    assert world.client().get("/healthz", environ_overrides=far).status_code == 200
+    assert world.client(api_keys=KEYS).get(ADDRESS, headers=bearer(KEY), environ_overrides=far).status_code == 200
+    behind_a_proxy_of_this_machine = {"HTTP_X_FORWARDED_FOR": "192.0.2.7"}
+    assert world.client(proxies=1).get(ADDRESS, environ_overrides=behind_a_proxy_of_this_machine).status_code == 200
+
+
+def test_of_many_keys_each_is_found_and_a_secret_of_two_entries_lives_as_long_as_the_longer():
+    entries = [entry(f"k{n}", f"secret {n}") for n in range(300)]
+    entries += [entry("twice", "both", day(-1)), entry("twice", "both", day(1)), entry("twice", "both", day(-2))]
+    known = by_digest(parse_credentials("\n".join(entries)))
+    assert find(known, "secret 7").name == "k7"
+    assert find(known, "both").name == "twice"
+    assert find(known, entries[0].split(":")[1]) is None, "a hash is no secret"
 
 
 def test_hashes_are_not_in_what_settings_look_like_in_a_log():

@@ -4,10 +4,13 @@ import json
 
 import pytest
 from flask.testing import FlaskClient
+from limits import parse
 
 from tests.webapp_credentials import KEY, KEYS, OPERATORS, OTHER_KEY, SECRET, bearer, sign_in
 from webapp import create_app
+from webapp.access import throttle
 from webapp.api import request_log
+from webapp.api.errors import TooMany
 from webapp.settings import Settings, SettingsError
 
 ADDRESS = "/v1/shop/popular"
@@ -71,12 +74,43 @@ def test_a_rate_limit_is_per_key_or_address_and_leaves_probes_alone():
     assert statuses(client, 4, KEY) == [503] * 3 + [429]
     assert statuses(client, 4, OTHER_KEY) == [503] * 3 + [429]
     assert statuses(client, 5, path="/healthz") == [200] * 5
-    client = client_of(rate_limit="3/minute")
+    client = client_of(rate_limit="3/minute", open=True)
     assert statuses(client, 4) == [503] * 3 + [429]
     response = client.get(ADDRESS)
     assert response.json["error"] == {"code": "too_many_requests", "message": "At most 3 per 1 minute"}
     assert int(response.headers["Retry-After"]) >= 1
     assert statuses(client, 1, REMOTE_ADDR="192.0.2.7") == [503]
+
+
+def test_a_client_without_a_credential_is_counted_before_it_is_refused():
+    client = client_of(api_keys=KEYS, rate_limit="3/minute")
+    assert statuses(client, 4) == [401] * 3 + [429]
+    assert statuses(client, 1, path="/v1/shop/recommendations?user_id=u0001") == [429], "the fast path counts the same"
+    assert statuses(client, 1, KEY) == [503], "a key has a count of its own"
+
+
+def test_a_limit_begins_anew_when_its_window_is_over_and_keeps_no_client_for_ever(monkeypatch: pytest.MonkeyPatch):
+    clock = [1000.0]
+    monkeypatch.setattr(throttle.time, "monotonic", lambda: clock[0])
+    limit = throttle.Throttle(parse("2/minute"))
+
+    def refused(client: str) -> int:
+        try:
+            limit.count(client, "code", "message")
+        except TooMany as error:
+            return error.retry_after
+        return 0
+
+    assert [refused("a") for _ in range(3)] == [0, 0, 60]
+    clock[0] += 59.5
+    assert (refused("a"), refused("b")) == (1, 0)
+    clock[0] += 1
+    assert [refused("a") for _ in range(3)] == [0, 0, 60]
+    for k in range(1000):
+        refused(f"client {k}")
+    clock[0] += 61
+    refused("a")
+    assert len(limit._windows) == 1
 
 
 def test_without_the_setting_nobody_is_counted():

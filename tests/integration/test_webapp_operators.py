@@ -119,6 +119,15 @@ def test_a_signed_in_operator_changes_things_by_our_own_form_only(operated: Flas
     )
 
 
+def test_signing_out_ends_one_sign_in_and_no_other_of_the_same_operator(operated: FlaskClient):
+    other = operated.application.test_client()
+    assert (sign_in(operated), sign_in(other)) == (303, 303)
+    assert operated.post("/sign-out", data={"token": token_of(operated.get("/").text)}).status_code == 303
+    assert "alice" in other.get("/?catalog=shop").text
+    assert sign_in(operated) == 303
+    assert "alice" in operated.get("/?catalog=shop").text
+
+
 def test_the_token_of_one_sign_in_is_of_no_use_to_another(operated: FlaskClient):
     other = operated.application.test_client()
     assert (sign_in(operated), sign_in(other, "carol", CAROLS)) == (303, 303)
@@ -141,6 +150,9 @@ def test_a_sign_in_ends_by_signing_out_by_a_changed_entry_and_by_another_key(wor
     cookie = operated.get_cookie("recjobs_operator").value
     assert operated.post("/sign-out", data={"token": token_of(operated.get("/").text)}).status_code == 303
     assert operated.get_cookie("recjobs_operator") is None
+    operated.set_cookie("recjobs_operator", cookie)  # a copy of it
+    assert "alice" not in operated.get("/?catalog=shop").text
+    assert operated.post("/v1/shop/change").status_code == 401
 
     def page_with(cookie: str, **settings: str) -> str:
         client = world.client(**settings)

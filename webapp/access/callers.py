@@ -1,22 +1,21 @@
-"""The caller of a request, and whether it may ask: once there are keys, all endpoints but `OPEN` need a credential.
+"""The caller of a request, by its credential.
 
 A program sends its key, or an operator's secret, as `Authorization: Bearer ...`; a person signs in as an operator and
-has a cookie. Whatever changes something needs an operator in any case: see `webapp.access.operators`.
+has a cookie. Whether a request needs a credential: `webapp.access.admission`. Whatever changes something needs an
+operator in any case: `webapp.access.operators`.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, redirect, request, url_for
-from werkzeug.wrappers import Response as AnyResponse
-
-from webapp.access import throttle
-from webapp.access.sign_in_cookies import sign_in_cookies
-from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
-from webapp.api.operations import OPEN
-from webapp.credentials import find
+from webapp.access.sign_in_cookies import SignInCookies
+from webapp.access.throttle import WRONG_CREDENTIALS, Throttle, address
+from webapp.api.errors import Unauthorized
+from webapp.credentials import Credential, by_digest, find
 from webapp.settings import Settings
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 
 @dataclass(frozen=True)
@@ -27,58 +26,35 @@ class Caller:
     is_operator: bool
 
 
-def caller(settings: Settings) -> Caller | None:
-    """Return the caller, or None without a credential. Raises `Unauthorized` for a wrong one."""
-    if "caller" not in g:
-        g.caller = None  # for the error page of a wrong credential
-        g.caller = _caller(settings)
-    known: Caller | None = g.caller
-    return known
+class Callers:
+    """Finds the caller in the WSGI environment, which is all that the fast path has of a request."""
 
+    def __init__(self, settings: Settings, cookies: SignInCookies) -> None:
+        self._keys, self._operators = by_digest(settings.api_keys), by_digest(settings.operators)
+        self._cookies = cookies
+        self._wrong = Throttle(WRONG_CREDENTIALS)
 
-def _caller(settings: Settings) -> Caller | None:
-    authorization = request.headers.get("Authorization")
-    if authorization is None:
-        operator = sign_in_cookies().operator() if settings.operators else None
-        return Caller(operator.name, True) if operator else None
-    scheme, _, secret = authorization.partition(" ")
-    if scheme.lower() == "bearer" and secret.strip():
-        if key := find(settings.api_keys, secret.strip()):
-            return Caller(key.name, False)
-        if operator := find(settings.operators, secret.strip()):
-            return Caller(operator.name, True)
-    throttle.count_wrong_credential()
-    raise Unauthorized("bad_credential", "This key is not, or no longer, valid; send `Authorization: Bearer <key>`")
+    def of(self, environ: "WSGIEnvironment") -> Caller | None:
+        """Return the caller, or None without a credential. Raises `Unauthorized` for a wrong one."""
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        if authorization is None:
+            operator = self._cookies.operator(environ) if self._operators else None
+            return Caller(operator.name, True) if operator else None
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() == "bearer" and secret.strip():
+            if key := find(self._keys, secret.strip()):
+                return Caller(key.name, False)
+            if operator := self.operator(secret.strip()):
+                return Caller(operator.name, True)
+        self.count_wrong(environ)
+        raise Unauthorized("bad_credential", "This key is not, or no longer, valid; send `Authorization: Bearer <key>`")
 
+    def operator(self, secret: str) -> Credential | None:
+        """Return the operator whose secret this is."""
+        return find(self._operators, secret)
 
-def install(app: Flask, settings: Settings) -> None:
-    """Require a credential of each request, if any key is set."""
-    if not settings.api_keys:
-        return
-
-    @app.before_request
-    def _check() -> AnyResponse | None:
-        if request.endpoint in OPEN or (request.method == "OPTIONS" and request.url_rule):
-            return None
-        known = caller(settings)
-        if is_for_programs(request.path):
-            if known is None:
-                raise Unauthorized("missing_credential", "Send a key as `Authorization: Bearer <key>`")
-            return None
-        if known is None or not known.is_operator:
-            return redirect_to_sign_in(settings)
-        return None
-
-
-def redirect_to_sign_in(settings: Settings) -> Response:
-    """Send a person to the sign-in page and back afterwards; raises `Forbidden` where nobody can sign in."""
-    if not settings.operators:
-        raise Forbidden(
-            "no_operators", "These pages are for operators, and there are none: set WEBAPP_OPERATORS to what "
-            "`recjobs operator new NAME` prints"
-        )  # fmt: skip
-    if request.method not in SAFE_METHODS:
-        raise Unauthorized("not_signed_in", "Sign in first")
-    back = request.full_path.rstrip("?")
-    response: Response = redirect(url_for("operators.sign_in", back=back), 303)  # type: ignore[assignment]
-    return response
+    def count_wrong(self, environ: "WSGIEnvironment") -> None:
+        """Count a wrong credential; raises `TooMany` after ten in a minute from one address."""
+        self._wrong.count(
+            address(environ), "too_many_wrong_credentials", "Too many wrong credentials from this address"
+        )

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import Flask, request
 from werkzeug.wrappers import Response
 
-from webapp.access.callers import SAFE_METHODS, caller, redirect_to_sign_in
+from webapp.access.admission import SAFE_METHODS, caller, redirect_to_sign_in
 from webapp.access.sign_in_cookies import sign_in_cookies
 from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
 from webapp.settings import current_settings
@@ -33,7 +33,7 @@ def operator_required(view: Callable[P, Response | str]) -> Callable[P, Response
         settings = current_settings()
         if not settings.operators:
             raise Forbidden("no_operators", f"This is for operators, and there are none. {HOW_TO_ENABLE}")
-        known = caller(settings)
+        known = caller()
         if known is None:
             if is_for_programs(request.path):
                 raise Unauthorized("missing_credential", "Send an operator's secret as `Authorization: Bearer ...`")
@@ -51,7 +51,7 @@ def operator_required(view: Callable[P, Response | str]) -> Callable[P, Response
 def operator_name() -> str | None:
     """The caller's name if it is an operator: the author of a rule, who rolled back."""
     settings = current_settings()
-    known = caller(settings) if settings.operators else None
+    known = caller() if settings.operators else None
     return known.name if known and known.is_operator else None
 
 

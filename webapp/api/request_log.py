@@ -48,7 +48,8 @@ def install(app: Flask) -> None:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             rule, caller = environ["werkzeug.request"].url_rule, g.get("caller")
             method, route = (environ["REQUEST_METHOD"], rule.rule) if rule else (None, None)
-            n_bytes = next((int(value) for name, value in headers if name == "Content-Length"), None)
+            no_body = 0 if status.startswith("304") else None
+            n_bytes = next((int(value) for name, value in headers if name == "Content-Length"), no_body)
             add(request_id, started, method, route, int(status[:3]), n_bytes, caller.name if caller else None)
             headers.append(("X-Request-ID", request_id))
             return start_response(status, headers, *more)

@@ -5,8 +5,9 @@ there as well, and `webapp.lists.lookup` can do so in one statement; for a user'
 (titles, reasons and rules: 45 microseconds of Postgres become 145 and, with rules, up to 550), and Flask alone takes
 longer than the lookup. So the one request that arrives thousands of times a second has a fast path of two parts:
 
-- `fast_path` recognises `GET /v1/<catalog>/recommendations` before Flask does and calls the function that Flask's view
-  calls. With API keys, a rate limit or CORS, and for any other address, the request goes through Flask.
+- `fast_path` recognises `GET /v1/<catalog>/recommendations` before Flask does and calls the functions that Flask calls
+  for it: one that admits the request (`webapp.access.admission`), one that answers it. Any other address goes through
+  Flask.
 - `from_memory` reads the stored list, before rules, and gets the rest from this process: what the batch knows of items
   (`catalog_cache`), the active rules (`rules`), and recent responses (`response_cache`).
 
@@ -23,6 +24,6 @@ What is served is nevertheless what SQL says, item for item:
 
 Tests in tests/integration hold both ways equal. test_rules.py compares the API with the function `recommend` for every
 user under 200 random rules, and checks that nearly all lists came from memory. test_webapp_fast_path.py sends odd
-requests both ways and compares status, headers and bytes. test_webapp_memory.py covers batches and rules that change
-meanwhile. docs/decisions/0013 and 0014 have the measurements.
+requests both ways, under all settings, and compares status, headers and bytes. test_webapp_memory.py covers batches and
+rules that change meanwhile. docs/decisions/0013 and 0014 have the measurements.
 """

@@ -1,8 +1,8 @@
 """`GET /v1/<catalog>/recommendations`, which arrives thousands of times a second, answered without Flask.
 
 For this request Flask takes longer than all else, the lookup included (docs/decisions/0013 has the figures). It is
-recognised by its path and answered by the function that its view calls. Any other request goes to Flask, and so does
-this one with API keys, a rate limit or CORS, which are hooks of Flask.
+recognised by its path, and admitted and answered by the functions that Flask calls for it: `Admission.admit` (host, API
+key, rate limit), its view's, and those of CORS and the request log. Any other request goes to Flask.
 """
 
 import re
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from webapp.api import errors, headers, request_log
+from webapp.access.admission import Admission
+from webapp.api import cors, errors, headers, request_log
 from webapp.api.operations import JSON
 from webapp.api.responses import PERSONAL, cache_headers, matches
 from webapp.lists import recommendations
@@ -26,19 +27,19 @@ PATH = re.compile(r"/v1/([a-z][a-z0-9_]{0,47})/recommendations")
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Put the fast path in front of Flask, unless a setting needs Flask for every request."""
-    if settings.api_keys or settings.rate_limit is not None or settings.cors_origins:
-        return
+    """Put the fast path in front of Flask."""
     inner: WSGIApplication = app.wsgi_app
     pool: ConnectionPool = app.extensions["connection_pool"]
+    admission: Admission = app.extensions["admission"]
 
     def fast_path(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()
         path = PATH.fullmatch(environ["PATH_INFO"])
         if path is None or environ["REQUEST_METHOD"] != "GET":
             return inner(environ, start_response)
-        status = "200 OK"
+        status, caller = "200 OK", None
         try:
+            caller = admission.admit(environ)
             response = recommendations.respond(pool, path[1], environ.get("QUERY_STRING", ""))
             body, sent = response.body(), cache_headers(response.tag, PERSONAL)
             if matches(response.tag, environ.get("HTTP_IF_NONE_MATCH")):
@@ -48,13 +49,15 @@ def install(app: Flask, settings: Settings) -> None:
             sent.append(headers.LIFETIME)
         except Exception:
             return inner(environ, start_response)  # fails again there, and is logged
+        sent += cors.for_origin(settings.cors_origins, environ.get("HTTP_ORIGIN"))
         sent += headers.ALWAYS
         sent.append(headers.POLICY)
         if body:
             sent += [("Content-Type", JSON), ("Content-Length", str(len(body)))]
         if settings.request_log:
             request_id = request_log.id_of(environ)
-            request_log.add(request_id, started, "GET", recommendations.ROUTE, int(status[:3]), len(body), None)
+            key = caller.name if caller else None
+            request_log.add(request_id, started, "GET", recommendations.ROUTE, int(status[:3]), len(body), key)
             sent.append(("X-Request-ID", request_id))
         start_response(status, sent)
         return (body,)

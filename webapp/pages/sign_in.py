@@ -5,12 +5,11 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.access.admission import callers
 from webapp.access.operators import HOW_TO_ENABLE, check_form, check_site, operator_name
 from webapp.access.sign_in_cookies import sign_in_cookies
-from webapp.access.throttle import count_wrong_credential
 from webapp.api.errors import Forbidden
 from webapp.api.parameters import query
-from webapp.credentials import find
 from webapp.settings import current_settings
 
 blueprint = Blueprint("operators", __name__)
@@ -27,14 +26,13 @@ def sign_in() -> str:
 def enter() -> AnyResponse:
     """Sign in with a name and a secret, then go back to the page that asked for it."""
     query()
-    settings = current_settings()
-    if not settings.operators:
+    if not current_settings().operators:
         raise Forbidden("no_operators", f"There are no operators. {HOW_TO_ENABLE}")
     check_site()
     back = _local_address(request.form.get("back", "/"))
-    operator = find(settings.operators, request.form.get("secret", "").strip())
+    operator = callers().operator(request.form.get("secret", "").strip())
     if operator is None or operator.name != request.form.get("name", "").strip():
-        count_wrong_credential()
+        callers().count_wrong(request.environ)
         page = render_template("sign_in.html", back=back, enabled=True, wrong=True)
         return Response(page, status=401, headers={"WWW-Authenticate": 'Form realm="recjobs"'})
     response: Response = redirect(back, 303)  # type: ignore[assignment]
@@ -49,7 +47,7 @@ def leave() -> AnyResponse:
     if operator_name() is not None:
         check_form()
     response: Response = redirect("/", 303)  # type: ignore[assignment]
-    sign_in_cookies().delete(response)
+    sign_in_cookies().sign_out(response)
     return response
 
 

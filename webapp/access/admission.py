@@ -1,0 +1,123 @@
+"""Whether a request is answered at all: the name it was sent to, its credential, how often its client asks.
+
+`Admission.admit` decides for every request but the probes. Flask's `before_request` and the fast path both call it; it
+reads the WSGI environment, which is all that the fast path has of a request.
+
+Once there are keys, all endpoints but `OPEN` need a credential. Without keys only this machine may read, or, if
+`WEBAPP_OPEN` is set, everybody.
+"""
+
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, current_app, g, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.access.callers import Caller, Callers
+from webapp.access.hosts import Hosts
+from webapp.access.sign_in_cookies import SignInCookies
+from webapp.access.throttle import Throttle, address
+from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
+from webapp.api.operations import OPEN
+from webapp.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+PROBES = ("/healthz", "/readyz")
+"""Asked by a platform that knows an address and no name, as often as it likes."""
+STATIC = "/static/"
+"""The static files of a page are not counted."""
+
+
+class Admission:
+    """Admits requests by the settings."""
+
+    def __init__(self, settings: Settings, cookies: SignInCookies) -> None:
+        self.callers = Callers(settings, cookies)
+        self.has_keys = bool(settings.api_keys)
+        self._hosts = Hosts(settings)
+        self._is_local = not (settings.api_keys or settings.open)
+        self._requests = Throttle(settings.rate_limit) if settings.rate_limit is not None else None
+        self._limit = f"At most {settings.rate_limit}"
+
+    def admit(self, environ: "WSGIEnvironment", is_open: bool = False) -> Caller | None:
+        """Return the caller, or None: for a page it is not known yet. Raises the `ApiError` of a refused request.
+
+        is_open: the endpoint needs no credential, and none is looked for.
+        """
+        self._hosts.check(environ)
+        if self._is_local and not is_of_this_machine(environ.get("werkzeug.proxy_fix.orig", environ)["REMOTE_ADDR"]):
+            raise Forbidden(
+                "not_open", "Without API keys only this machine may ask; set RECJOBS_API_KEYS or WEBAPP_OPEN"
+            )
+        needs_credential = self.has_keys and not is_open
+        caller = self.callers.of(environ) if needs_credential else None
+        path = environ["PATH_INFO"]
+        if self._requests is not None and not path.startswith(STATIC):
+            client = f"key {caller.name}" if caller else address(environ)
+            self._requests.count(client, "too_many_requests", self._limit)
+        if needs_credential and caller is None and is_for_programs(path):
+            raise Unauthorized("missing_credential", "Send a key as `Authorization: Bearer <key>`")
+        return caller
+
+
+@lru_cache(maxsize=1000)
+def is_of_this_machine(peer: str | None) -> bool:
+    """Whether the other end of a connection is on this machine: at a loopback address, or at none (a Unix socket)."""
+    try:
+        ip = ip_address(peer or "")
+    except ValueError:
+        return True
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Admit each request before anything else of it is looked at."""
+    admission = Admission(settings, app.extensions["sign_in_cookies"])
+    app.extensions["admission"] = admission
+
+    @app.before_request
+    def _admit() -> AnyResponse | None:
+        if request.environ["PATH_INFO"] in PROBES:
+            return None
+        is_open = request.endpoint in OPEN or (request.method == "OPTIONS" and request.url_rule is not None)
+        if is_open or not admission.has_keys:
+            admission.admit(request.environ, is_open)
+            return None
+        g.caller = None  # for the error page of a refused request
+        g.caller = admission.admit(request.environ)
+        if not is_for_programs(request.path) and not (g.caller and g.caller.is_operator):
+            return redirect_to_sign_in(settings)
+        return None
+
+
+def callers() -> Callers:
+    """What finds the callers of the running app."""
+    admission: Admission = current_app.extensions["admission"]
+    return admission.callers
+
+
+def caller() -> Caller | None:
+    """Return the caller of Flask's request, or None without a credential. Raises `Unauthorized` for a wrong one."""
+    if "caller" not in g:
+        g.caller = None  # for the error page of a wrong credential
+        g.caller = callers().of(request.environ)
+    known: Caller | None = g.caller
+    return known
+
+
+def redirect_to_sign_in(settings: Settings) -> Response:
+    """Send a person to the sign-in page and back afterwards; raises `Forbidden` where nobody can sign in."""
+    if not settings.operators:
+        raise Forbidden(
+            "no_operators", "These pages are for operators, and there are none: set WEBAPP_OPERATORS to what "
+            "`recjobs operator new NAME` prints"
+        )  # fmt: skip
+    if request.method not in SAFE_METHODS:
+        raise Unauthorized("not_signed_in", "Sign in first")
+    back = request.full_path.rstrip("?")
+    response: Response = redirect(url_for("operators.sign_in", back=back), 303)  # type: ignore[assignment]
+    return response
