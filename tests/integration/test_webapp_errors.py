@@ -9,6 +9,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.webapp_credentials import OPERATORS, sign_in
 from tests.webapp_world import ODD_IDS, World
 from webapp.api import request_log
 
@@ -137,5 +138,22 @@ def test_every_response_carries_the_security_headers(client: FlaskClient):
 
 
 def test_no_answer_about_a_user_may_be_kept_by_a_cache_in_between(client: FlaskClient):
-    for path in ("/v1/shop/recommendations?user_id=u0001", "/?catalog=shop&user_id=u0001"):
-        assert client.get(path).headers["Cache-Control"] == "private, no-cache"
+    assert client.get("/v1/shop/recommendations?user_id=u0001").headers["Cache-Control"] == "private, no-cache"
+
+
+def test_no_page_is_kept_by_the_browser_for_whoever_sits_there_next(world: World):
+    client = world.client(operators=OPERATORS, editor_url=world.url("recjobs_editor"))
+    assert sign_in(client) == 303
+    get = [
+        rule.rule.replace("<catalog>", "shop").replace("<batch_id>", "20240101T000000Z-1")
+        for rule in client.application.url_map.iter_rules()
+        if "GET" in rule.methods and not rule.rule.startswith(("/v1/", "/static/"))
+    ]
+    assert {"/", "/customers", "/rules", "/runs", "/changes", "/reports/shop/20240101T000000Z-1"} <= set(get)
+    queries = ["?catalog=shop&user_id=u0001", "?catalog=shop&item_id=item5", "?catalog=shop", "?nonsense=1"]
+    for address in [*(path + query for path in get for query in queries), "/nowhere", "/v1/shop/trace?user_id=u0001"]:
+        response = client.get(address)
+        assert response.headers["Cache-Control"] == "no-store", (address, response.status_code)
+    for path in ("/rules", "/runs/roll-back", "/sign-in", "/sign-out"):
+        assert client.post(path, data={"catalog": "shop"}).headers["Cache-Control"] == "no-store"
+    assert client.get("/static/page.css").headers["Cache-Control"] == "no-cache"

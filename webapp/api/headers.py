@@ -21,8 +21,9 @@ ALWAYS = [
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
-# A list changes with the batch and belongs to one user: no shared cache may keep it.
-POLICY, LIFETIME = ("Content-Security-Policy", PAGE_POLICY), ("Cache-Control", "private, no-cache")
+# A page shows what customers bought: nobody who uses the browser after an operator may find it in the history or on the
+# disk. Lists with an entity tag say otherwise (`webapp.api.responses`), and so do static files.
+POLICY, LIFETIME = ("Content-Security-Policy", PAGE_POLICY), ("Cache-Control", "no-store")
 
 
 def install(app: Flask) -> None:
