@@ -78,6 +78,44 @@ def test_a_catalog_without_these_columns_shows_none_of_them(world: World, client
     assert get(client, "/v1/bare/popular", n=1) == [expected]
 
 
+ADDRESSES = {
+    "https://shop.example/1": True, "HTTP://shop.example/1?a=b:c": True, "/items/1": True, "items/1?next=a:b": True,
+    "//cdn.example/1.webp": True, "?item=1": True, "#javascript:": True, "ö/ä b": True,
+    "javascript:alert(1)": False, "JavaScript:alert(1)": False, " javascript:alert(1)": False,
+    "java\tscript:alert(1)": False, "java\nscript:alert(1)": False, "\x01javascript:alert(1)": False,
+    "javascript://https://shop.example/%0aalert(1)": False, "data:text/html,<script>alert(1)</script>": False,
+    "vbscript:x": False, "file:///etc/passwd": False, "blob:https://shop.example/1": False, "\njavascript:x": False,
+    "x\nhttps://shop.example:1": False,
+}  # fmt: skip
+"""By an url or image: whether it is one that may be shown as a link."""
+
+
+def test_a_link_that_is_none_to_the_web_goes_out_nowhere(world: World, client: FlaskClient):
+    batch = Batch("20240101T000000Z-1", "2024-01-01")
+    batch.items = {f"i{k}": (f"Thing {k}", ["all"], 1.0) for k in range(len(ADDRESSES))}
+    batch.links = {item_id: (link, link) for item_id, link in zip(batch.items, ADDRESSES, strict=True)}
+    scores = [1 / rank for rank in range(1, len(batch.items) + 1)]
+    batch.users = {"u": (list(batch.items), scores, "als", len(batch.items), 0)}
+    batch.popular = {"all": (list(batch.items), scores), "category:all": (list(batch.items), scores)}
+    batch.similar = {"i0": (list(batch.items)[1:], scores[1:])}
+    world.make_catalog("links")
+    world.publish("links", batch)
+    safe = {link for link, is_safe in ADDRESSES.items() if is_safe}
+    for path in (
+        "recommendations?user_id=u", "recommendations?user_id=nobody", "recommendations?user_id=u&category=all",
+        "popular", "basket?item_id=i0",
+    ):  # fmt: skip
+        items = client.get(f"/v1/links/{path}{'&' if '?' in path else '?'}n=30").json["items"]
+        for name in ("url", "image"):
+            shown = {item[name] for item in items if name in item}
+            assert shown == {link for item in items for link in batch.links[item["item_id"]] if link in safe}, path
+    assert world.sql("select url from items where url is not null", role="recjobs_reader", catalog="links") == [
+        (link,) for link in ADDRESSES if link in safe
+    ]
+    for item_id in batch.items:
+        assert "javascript:alert" not in client.get(f"/?catalog=links&item_id={item_id}").text
+
+
 def test_a_user_with_a_thousand_reasons_gets_the_titles_of_those_that_are_shown(world: World, client: FlaskClient):
     batch = Batch("20240101T000000Z-1", "2024-01-01")
     item_ids = [f"i{k:04}" for k in range(1100)]
