@@ -93,7 +93,7 @@ def shop(n_users: int = 150, seed: int = 1) -> Goods:
     sound["at"] = [DAY_0 + timedelta(seconds=int(day * 86400)) for day in sound.pop("day")]
     sound["quantity"] = rng.integers(1, 5, len(sound)).astype(float)
     items = pd.DataFrame({"id": item_ids})
-    items["title"] = [None if k % 9 == 8 else f"Thing no. {k}" for k in range(72)]
+    items["title"] = [None if k % 9 == 8 else f"{'=' if k % 9 == 4 else ''}Thing no. {k}" for k in range(72)]
     items["category"] = [f"Taste {k % 4}" for k in range(72)]
     items["price"] = np.round(rng.uniform(1, 40, 72), 2)
     items["sold"] = ["no" if k == 10 else "yes" for k in range(72)]

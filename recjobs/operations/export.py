@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -27,14 +28,17 @@ COLUMNS = {
     "image": pa.string(),
     "price": pa.float64(),
 }
+FORMULA = "^[=+@\t\r\n'＝＋－＠-]"
+"""What makes a spreadsheet compute a text: these, some programs also take in their wide form; and our own mark."""
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False) -> dict[str, Any]:
     """Write a row per user and rank, the first n of each list (None: all that is served); return the counts.
 
-    The file appears whole or not at all, and holds one batch. In CSV every text is quoted, and a missing title is empty
-    without quotes. Raises Misuse if the file exists and overwrite is false, ListsRefused if nothing is published.
+    The file appears whole or not at all, and holds one batch. In CSV every text is quoted, a missing title is empty
+    without quotes, and a text that a spreadsheet would compute begins with `'` (`as_plain_text`). Raises Misuse if the
+    file exists and overwrite is false, ListsRefused if nothing is published.
     """
     path = Path(to)
     if not path.name.endswith(ENDINGS):
@@ -46,6 +50,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
     has = catalog.items.columns.present if catalog.items else {}
     names = [name for name in COLUMNS if name not in ("url", "image", "price") or name in has]
     schema = pa.schema([(name, COLUMNS[name]) for name in names])
+    as_written = as_plain_text if not path.name.endswith(".parquet") else lambda array: array
     rows, users, batch_id = 0, 0, None
     with database(catalog, "reader").connect() as session:
         if session.row("live_batch") is None:
@@ -54,11 +59,23 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
             last = None
             for chunk in session.stream("served_items", CHUNK_ROWS, n=n):
                 columns = dict(zip(COLUMNS, zip(*chunk, strict=True), strict=True))
-                writer.write_table(pa.table([pa.array(columns[name], COLUMNS[name]) for name in names], schema=schema))
+                arrays = [pa.array(columns[name], COLUMNS[name]) for name in names]
+                writer.write_table(pa.table([as_written(array) for array in arrays], schema=schema))
                 ids = columns["user_id"]
                 users += sum(one != before for before, one in zip((last, *ids), ids, strict=False))
                 rows, last, batch_id = rows + len(chunk), ids[-1], columns["batch_id"][-1]
     return {"file": str(path), "batch_id": batch_id, "users": users, "rows": rows, "columns": names}
+
+
+def as_plain_text(array: pa.Array) -> pa.Array:
+    """An array whose texts no spreadsheet takes for a formula: `'` comes before one that begins with = + - @ tab CR LF.
+
+    It also comes before one that begins with `'`, so that without a first `'` every text is what it was.
+    """
+    if not pa.types.is_string(array.type):
+        return array
+    marked = pc.binary_join_element_wise("'", array, "")
+    return pc.if_else(pc.match_substring_regex(array, FORMULA), marked, array)
 
 
 @contextlib.contextmanager

@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from recjobs.adapters.whole_file import whole_file
 from recjobs.errors import Misuse
+from recjobs.operations.export import as_plain_text
 from tests.commands import environment_of
 from tests.worlds import EARLIER, ODD_IDS, MakeWorld, World
 
@@ -58,10 +60,10 @@ def test_a_csv_file_holds_it_too_and_tells_an_empty_title_from_none(published: W
         rows = list(csv.DictReader(file))
     served = published.rows(SERVED, 1000)
     texts = ("user_id", "item_id", "source", "batch_id")
-    assert [[row[c] for c in texts] for row in rows] == [[row[c] for c in texts] for row in served]
+    assert [[row[c].removeprefix("'") for c in texts] for row in rows] == [[row[c] for c in texts] for row in served]
     assert [int(row["rank"]) for row in rows] == [row["rank"] for row in served]
     assert [float(row["score"]) for row in rows] == pytest.approx([row["score"] for row in served])
-    assert [row["title"] or None for row in rows] == [row["title"] for row in served]
+    assert [row["title"].removeprefix("'") or None for row in rows] == [row["title"] for row in served]
     assert any(row["title"] is None for row in served)
     with opened(tmp_path / name, "rb") as file:
         text = file.read()
@@ -78,14 +80,48 @@ def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(published: Worl
 
     assert export(published, path, "--overwrite").code == 0
     assert path.read_text().startswith('"user_id","rank",')
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600, "it says what customers bought"
     assert os.listdir(tmp_path) == ["lists.csv"]
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@pytest.mark.parametrize(
+    "text",
+    [
+        '=HYPERLINK("https://evil.example","x")',
+        "+1",
+        "-2+3",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "＝1",
+        "－1",
+        "'=1",
+        "'",
+    ],
+)
+def test_a_spreadsheet_computes_no_text_of_a_csv_file(text: str):
+    for column in (
+        pa.array([text, None, "", "plain", f" {text}"]),
+        pa.chunked_array([[text], [None, "", "plain", f" {text}"]]),
+    ):
+        assert as_plain_text(column).to_pylist() == [f"'{text}", None, "", "plain", f" {text}"]
+    assert as_plain_text(pa.array([-1.5, None])).to_pylist() == [-1.5, None]
+
+
+def test_in_a_csv_file_no_cell_begins_a_formula_and_in_a_parquet_file_all_are_as_they_are(
+    published: World, tmp_path: Path
+):
+    for name in ("lists.csv", "lists.parquet"):
+        assert export(published, tmp_path / name).code == 0
+    with (tmp_path / "lists.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    exact = pq.read_table(tmp_path / "lists.parquet").to_pylist()
+    assert any(str(row["title"]).startswith("=") for row in exact)
+    for row, other in zip(rows, exact, strict=True):
+        for column in ("user_id", "item_id", "title", "source", "batch_id"):
+            assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
+            assert row[column].removeprefix("'") == (other[column] or "")
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_read(published: World, tmp_path: Path):
