@@ -5,6 +5,7 @@ Exit codes: 0 done (a refused candidate too: a verdict is a result), 64 usage, 6
 """
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,7 +20,11 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
-    """Run the command line; every failure is one message on stderr and one exit code."""
+    """Run the command line; every failure is one message on stderr and one exit code.
+
+    What it writes says what customers bought, so only the user who runs it may read the files.
+    """
+    os.umask(0o077)
     sys.exit(_exit_code(lambda: cli(standalone_mode=False)))
 
 

@@ -97,6 +97,13 @@ def test_every_bad_row_is_quarantined_for_its_reason_with_its_file_and_row(publi
         assert at_its_place[column] == value or (pd.isna(at_its_place[column]) and pd.isna(value))
 
 
+def test_no_other_user_of_the_machine_reads_what_a_night_wrote(published: World):
+    written = {published.artifacts, *published.artifacts.rglob("*")}
+    written -= set(published.artifacts.rglob("mlflow_model.py"))  # a copy of our code, with the mode that it has here
+    assert len(written) > 50
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
 def test_counts_agree_in_sql_artifacts_report_and_command(make_world: MakeWorld):
     world = make_world()
     done = world.night("--as-of", EARLIER)
