@@ -1,13 +1,15 @@
 """`python -m local`: what the Makefile's demo, up, down, mlflow and airflow do."""
 
+import os
 import subprocess
 import sys
 
 import click
 from rich.console import Console
 
-from local import stack
+from local import password, stack
 from local.errors import LocalError
+from recjobs.config import load_settings
 from recjobs.errors import RecjobsError
 
 console = Console(highlight=False, soft_wrap=True)
@@ -22,7 +24,10 @@ def main() -> None:
 def up() -> None:
     """Start the services that are not running."""
     settings = stack.up(_say("starting"))
-    console.print(f"\n  page     {settings.webapp_url}\n  Airflow  http://127.0.0.1:{settings.airflow_port}\n")
+    console.print(
+        f"\n  page     {settings.webapp_url}\n  Airflow  http://127.0.0.1:{settings.airflow_port}\n"
+        f"  sign in  {password.where(settings)}\n"
+    )
 
 
 @main.command()
@@ -45,7 +50,8 @@ def demo(catalog: str | None, since: float | None) -> None:
 @main.command()
 def mlflow() -> None:
     """Open MLflow's UI on the store that the nights write to."""
-    console.print(f"\n  MLflow  {stack.open_mlflow(_say('starting'))}\n")
+    url = stack.open_mlflow(_say("starting"))
+    console.print(f"\n  MLflow   {url}\n  sign in  {password.where(load_settings())}\n")
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -54,7 +60,6 @@ def airflow(arguments: tuple[str, ...]) -> None:
     """Run Airflow's own command line on the local platform, as in `airflow dags list`."""
     from local.airflow import PROGRAM, environment
     from local.databases import open_databases
-    from recjobs.config import load_settings
 
     settings = load_settings()
     done = subprocess.run([PROGRAM, *arguments], env=environment(settings, open_databases(settings)[0]))
@@ -67,6 +72,7 @@ def _say(verb: str) -> stack.Say:
 
 def run() -> None:
     """Run the command line; an expected failure is one message and an exit code."""
+    os.umask(0o077)
     try:
         main(prog_name="python -m local")
     except (LocalError, RecjobsError) as error:

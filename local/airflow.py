@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from local import password
 from local.databases import alembic_revision
 from local.environment import inherited
 from local.errors import LocalError
@@ -29,6 +30,7 @@ def environment(settings: Settings, database: str) -> dict[str, str]:
     """Return the whole configuration of Airflow on this machine, on top of the caller's environment."""
     home = settings.state / "airflow"
     private = _secrets(home)
+    password.password(settings)
     ours = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -36,8 +38,10 @@ def environment(settings: Settings, database: str) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url(settings)}/execution/",
-        # Everybody who reaches 127.0.0.1 is an administrator: right for one person's machine, never in production.
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        # Airflow reads the password as text from a file: right for one person's machine, never in production.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{password.USER}:ADMIN",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password.file(settings)),
         "AIRFLOW__CORE__FERNET_KEY": private["fernet"],
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__API__BASE_URL": url(settings),

@@ -19,13 +19,15 @@ RETRY = Retry(4, backoff_factor=0.5, allowed_methods=("GET", "PATCH"), status_fo
 
 
 class Airflow:
-    """One Airflow, logged in."""
+    """One Airflow, logged in as a user of its SimpleAuthManager. Raises `NotHealthy` if it does not let the user in."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
         self._http = session()
         self._http.mount("http://", HTTPAdapter(max_retries=RETRY))
-        self._http.headers["Authorization"] = f"Bearer {self._send('GET', '/auth/token').json()['access_token']}"
+        self._http.mount(f"{url}/auth/", HTTPAdapter(max_retries=RETRY.new(allowed_methods=("POST",))))
+        token = self._send("POST", "/auth/token", json={"username": user, "password": password}).json()
+        self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
 
     def wait_for_dag(self, dag_id: str, seconds: float) -> None:
         """Return when the DAG processor has read `dag_id`. Raises `LocalError` with its import errors instead."""

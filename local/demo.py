@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from local import airflow, postgres_binaries, stack
+from local import airflow, password, postgres_binaries, stack
 from local.airflow_api import Airflow
 from local.databases import external_database_url
 from local.errors import NightFailed
@@ -17,7 +17,7 @@ from local.progress import follow
 from local.published import published
 from recjobs import NIGHT
 from recjobs.catalog.files import load_catalog
-from recjobs.config import ROOT, Settings, load_settings
+from recjobs.config import Settings, load_settings
 
 STEPS = ("begin", *NIGHT)
 DAG_SECONDS = 90
@@ -31,7 +31,7 @@ def run(console: Console, catalog: str | None, since: float | None) -> None:
     settings = stack.up(lambda what: console.print(f"starting {what} ..."))
     started = time.time()
 
-    api = Airflow(airflow.url(settings))
+    api = Airflow(airflow.url(settings), password.USER, password.password(settings))
     dag_id = f"nightly_{name}"
     api.wait_for_dag(dag_id, DAG_SECONDS)
     api.unpause(dag_id)
@@ -98,6 +98,7 @@ def _show(console: Console, settings: Settings, name: str) -> None:
         ("API", f"{page}/v1/{name}/recommendations?user_id={user_id}&n=20"),
         ("report", f"{page}/reports/{name}/{live['batch_id']}"),
         ("Airflow", airflow.url(settings)),
+        ("sign in", password.where(settings)),
         ("psql", _psql(settings)),
     ]
     console.print()
@@ -118,7 +119,5 @@ def _quality(live: dict[str, Any]) -> str:
 def _psql(settings: Settings) -> str:
     if url := external_database_url():
         return "psql '" + re.sub(PASSWORD, r"\1@", url) + "'"
-    pgpass = settings.state / "pgpass"
-    shown = pgpass.relative_to(ROOT) if pgpass.is_relative_to(ROOT) else pgpass
-    psql = postgres_binaries.psql()
-    return f"PGPASSFILE={shown} {psql} -h {HOST} -p {settings.postgres_port} -U recjobs_reader recjobs"
+    file, psql = password.shown(settings.state / "pgpass"), postgres_binaries.psql()
+    return f"PGPASSFILE={file} {psql} -h {HOST} -p {settings.postgres_port} -U recjobs_reader recjobs"

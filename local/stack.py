@@ -16,6 +16,7 @@ from pathlib import Path
 from local import airflow, environment, health, mlflow, ports, processes, webapp
 from local.databases import external_database_url, open_databases
 from local.errors import LocalError
+from local.files import keep_private
 from local.postgres import Cluster
 from local.processes import Record, Running, Service
 from recjobs.config import ROOT, Settings, load_settings
@@ -146,7 +147,7 @@ def _require_free_ports(settings: Settings, record: Record) -> None:
 @contextmanager
 def alone(state: Path, seconds: float = START_SECONDS) -> Iterator[None]:
     """Let one `up` or `down` at a time change the platform; the next one waits."""
-    state.mkdir(parents=True, exist_ok=True)
+    keep_private(state)
     with (state / "lock").open("w") as lock:
         deadline = time.monotonic() + seconds
         while True:

@@ -44,7 +44,10 @@ class Platform:
         )
 
     def airflow(self) -> Airflow:
-        return Airflow(f"http://127.0.0.1:{self.settings['AIRFLOW_PORT']}")
+        return Airflow(f"http://127.0.0.1:{self.settings['AIRFLOW_PORT']}", "admin", self.password())
+
+    def password(self) -> str:
+        return str(json.loads((self.state / "password.json").read_text())["admin"])
 
     def get(self, path: str) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.settings['WEBAPP_PORT']}{path}", timeout=10)
@@ -155,11 +158,40 @@ def test_the_dag_folder_has_no_import_errors(demo: str, platform: Platform) -> N
 
 def test_secrets_stand_in_private_files_and_in_no_process_argument(demo: str, platform: Platform) -> None:
     secrets = json.loads((platform.state / "airflow" / "secrets.json").read_text()).values()
-    passwords = [line.split(":")[4] for line in (platform.state / "pgpass").read_text().splitlines()]
-    for name in ("env", "pgpass", "platform.json", "airflow/secrets.json"):
+    passwords = [platform.password()] + [
+        line.split(":")[4] for line in (platform.state / "pgpass").read_text().splitlines()
+    ]
+    for name in ("env", "pgpass", "platform.json", "airflow/secrets.json", "password.json"):
         assert (platform.state / name).stat().st_mode & 0o077 == 0, name
     arguments = " ".join(word for process in platform.processes() for word in process.cmdline())
     assert not any(secret in arguments for secret in [*secrets, *passwords])
+
+
+def test_another_user_of_this_machine_is_nobody_in_airflow(demo: str, platform: Platform) -> None:
+    url = f"http://127.0.0.1:{platform.settings['AIRFLOW_PORT']}"
+    for host in ("127.0.0.1", "evil.example"):
+        headers = {"Host": host}
+        assert requests.get(f"{url}/auth/token", headers=headers, timeout=30).status_code == 403
+        assert (
+            requests.get(f"{url}/auth/token/login", headers=headers, timeout=30, allow_redirects=False).status_code
+            == 403
+        )
+        for path in ("/auth/token", "/auth/token/cli"):
+            for body in ({}, {"username": "admin", "password": ""}, {"username": "admin", "password": "admin"}):
+                refused = requests.post(f"{url}{path}", json=body, headers=headers, timeout=30)
+                assert refused.status_code in (400, 401, 422), (path, body)
+        for path in ("/api/v2/dags", "/api/v2/dags/nightly_sample/dagRuns", "/ui/config"):
+            assert requests.get(f"{url}{path}", headers=headers, timeout=30).status_code == 401, path
+    assert f"as admin; the password is in {platform.state}/password.json" in demo
+    assert platform.password() not in demo
+    assert (platform.state / "password.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_else_looks_into_the_state_folder(demo: str, platform: Platform) -> None:
+    expected = 0o711 if os.geteuid() == 0 else 0o700  # root's Postgres is another user
+    assert platform.state.stat().st_mode & 0o777 == expected
+    for path in platform.state.iterdir():
+        assert path.lstat().st_mode & 0o077 == 0, path
 
 
 def test_everything_listens_on_this_machine_only(demo: str, platform: Platform) -> None:

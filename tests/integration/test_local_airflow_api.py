@@ -14,16 +14,15 @@ RESULT = "/api/v2/dags/d/dagRuns/r/taskInstances/gate/xcomEntries/return_value?d
 
 
 class Busy(BaseHTTPRequestHandler):
-    """Hangs up on the first request for a result, is overloaded at the second, and answers the third."""
+    """Is overloaded when somebody first signs in; hangs up on the first request for a result, is overloaded at the
+    second, and answers the third."""
 
     asked: list[str]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
         times = self.asked.count(self.path)
-        if self.path == "/auth/token":
-            self._answer(200, {"access_token": "t"})
-        elif self.path == RESULT and times == 1:
+        if self.path == RESULT and times == 1:
             self.close_connection = True
         elif self.path == RESULT and times == 2:
             self._answer(503, {})
@@ -31,6 +30,16 @@ class Busy(BaseHTTPRequestHandler):
             self._answer(200, {"value": {"users": 7}})
         else:
             self._answer(404, {})
+
+    def do_POST(self) -> None:
+        self.asked.append(self.path)
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.asked.count(self.path) == 1:
+            self._answer(503, {})
+        elif sent == {"username": "admin", "password": "drawn"}:
+            self._answer(201, {"access_token": "t"})
+        else:
+            self._answer(401, {})
 
     def _answer(self, status: int, body: object) -> None:
         content = json.dumps(body).encode()
@@ -48,7 +57,7 @@ def airflow() -> Iterator[Airflow]:
     handler = type("Handler", (Busy,), {"asked": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Airflow(f"http://127.0.0.1:{server.server_port}")
+        yield Airflow(f"http://127.0.0.1:{server.server_port}", "admin", "drawn")
         server.shutdown()
 
 
