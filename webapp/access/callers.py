@@ -5,8 +5,7 @@ has a cookie. Whether a request needs a credential: `webapp.access.admission`. W
 operator in any case: `webapp.access.operators`.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from webapp.access.sign_in_cookies import SignInCookies
 from webapp.access.throttle import WRONG_CREDENTIALS, Throttle, address
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """The owner of the request's credential."""
 
     name: str
