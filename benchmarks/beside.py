@@ -120,11 +120,11 @@ class Comparison:
 def table(pair: Sequence[Build], comparisons: Mapping[str, Comparison]) -> Iterator[str]:
     """A line for each figure: both medians, the median of the ratios and its extremes, then the ratio of each round."""
     names = [build.name for build in pair]
-    yield f"{'':<26}{names[0]:>12}{names[1]:>14}{'ratio':>8}{'min':>7}{'max':>7}   each round"
+    yield f"{'':<33}{names[0]:>12}{names[1]:>14}{'ratio':>8}{'min':>7}{'max':>7}   each round"
     for figure, comparison in comparisons.items():
         s = comparison.summary()
         rounds = " ".join(f"{ratio:.2f}" for ratio in s["ratios"])
         yield (
-            f"{figure:<26}{s['this']:>12,.2f}{s['other']:>14,.2f}"
+            f"{figure:<33}{s['this']:>12,.2f}{s['other']:>14,.2f}"
             f"{s['ratio']:>8.3f}{s['ratio_min']:>7.2f}{s['ratio_max']:>7.2f}   {rounds}"
         )

@@ -5,21 +5,25 @@ floor is pgbench with the product's own serving statement, prepared, with the we
 All are measured in turn, round by round, for a few seconds each: a shared machine is slow for all of them alike, so
 ratios are taken within a round, and what is printed is the median over the rounds.
 
+The web app is measured as it is deployed, with API keys, a rate limit and the request log (`GUARDED`); beside it, as
+`open`, without any of them.
+
 `make bench-serve BESIDE=COMMIT` measures two web apps instead, this checkout's and that commit's, with the same lists.
 """
 
 import argparse
 import json
 import os
-import statistics
+import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,7 @@ import orjson
 from benchmarks import beside, serve_rules, serve_world
 from benchmarks.__main__ import machine
 from benchmarks.beside import THIS, Build, Comparison, failure, turns
+from benchmarks.serve_report import Taken, report
 from benchmarks.serve_world import CATALOG, World
 from local import ports, postgres_binaries
 from local.environment import inherited, without_write_access
@@ -44,19 +49,25 @@ PGBENCH = """\\set rank random_zipfian(1, {n_visitors}, {exponent})
 """
 RATE = 500
 """Requests a second of the open loop."""
+KEY = secrets.token_urlsafe(32)
+N_KEYS = 20
+GUARDED = {
+    "RECJOBS_API_KEYS": " ".join(
+        f"{name}:{sha256(key.encode()).hexdigest()}"
+        for name, key in [("bench", KEY), *((f"other-{n}", secrets.token_urlsafe(32)) for n in range(N_KEYS - 1))]
+    ),
+    "WEBAPP_RATE_LIMIT": "1000000000/minute",  # counts every request, and refuses none
+    "WEBAPP_REQUEST_LOG": "true",
+}
+OPEN = {"WEBAPP_REQUEST_LOG": "false"}
 
 
 @dataclass(frozen=True)
-class Taken:
-    """One measurement: latencies in ms, ascending, requests per second, and how many requests failed."""
+class Served:
+    """A running web app: its port, and the key that it asks for."""
 
-    latencies: np.ndarray
-    rate: float
-    failed: int = 0
-
-    def at(self, share: float) -> float:
-        """The latency that this share of the requests stayed below."""
-        return float(self.latencies[min(int(share * self.latencies.size), self.latencies.size - 1)])
+    port: int
+    key: str | None = None
 
 
 class Bench:
@@ -79,24 +90,25 @@ class Bench:
         )
         self.url = world.cluster.url("recjobs_reader")
 
-    def client(self, port: int, connections: int, rate: float | None = None) -> Taken:
+    def client(self, server: Served, connections: int, rate: float | None = None) -> Taken:
         """The lean client, in a process of its own."""
         command = [sys.executable, "-m", "benchmarks.serve_client", "--ids", str(self.ids), "--path", PATH]
-        command += ["--port", str(port), "--connections", str(connections), "--seconds", str(self.seconds)]
+        command += ["--port", str(server.port), "--connections", str(connections), "--seconds", str(self.seconds)]
         command += ["--rate", str(rate)] if rate else []
+        command += ["--key", server.key] if server.key else []
         result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         return Taken(np.array(result["latencies"]) * 1000, result["rate"], result["failed"])
 
-    def under(self, rules: list[serve_rules.Rule], port: int) -> Taken:
+    def under(self, rules: list[serve_rules.Rule], server: Served) -> Taken:
         """One connection while these rules are in force, as they are for days.
 
         A change of the rules makes every kept answer anew; before the rules are measured, and before what comes after
         them is, the visitors of the other turns come by, so that as many answers are kept with rules as without.
         """
         with serve_rules.in_force(self.world, rules):
-            self.client(port, 16)
-            taken = self.client(port, 1)
-        self.client(port, 16)
+            self.client(server, 16)
+            taken = self.client(server, 1)
+        self.client(server, 16)
         return taken
 
     def pgbench(self, connections: int) -> Taken:
@@ -122,7 +134,7 @@ def running(
     """
     port = str(ports.any_free())
     variables = without_write_access(inherited()) | (environment or {}) | {"WEBAPP_PORT": port}
-    with (folder / f"{command[0]}-{build.name}.log").open("wb") as log:
+    with (folder / f"{command[0]}-{build.name}-{port}.log").open("wb") as log:
         arguments = [port if word == "PORT" else word for word in command]
         server = subprocess.Popen(
             build.command("python", "-m", *arguments),
@@ -171,19 +183,23 @@ def feed_peer(folder: Path, world: World) -> None:
     np.save(folder / "seen.npy", serve_world.drawn_items(rng, known.size, serve_world.N_SEEN).astype(np.int32))
 
 
-def measure(bench: Bench, rounds: int, webapp: int, trivial: int, peers: tuple[int, int]) -> dict[str, list[Taken]]:
+def measure(
+    bench: Bench, rounds: int, webapp: Served, opened: Served, trivial: Served, peers: tuple[Served, Served]
+) -> dict[str, list[Taken]]:
     """Everything in turn, `rounds` times after one that warms up."""
     taken: dict[str, list[Taken]] = {}
     turns = {
         "client alone, 1": lambda: bench.client(trivial, 1),
         "pgbench, 1": lambda: bench.pgbench(1),
         "webapp, 1": lambda: bench.client(webapp, 1),
+        "  open": lambda: bench.client(opened, 1),
         "  200 blocks": lambda: bench.under(serve_rules.blocks(), webapp),
         "  200 rules": lambda: bench.under(serve_rules.mixed(), webapp),
         "pgbench, 4": lambda: bench.pgbench(4),
         "webapp, 4": lambda: bench.client(webapp, 4),
         "client alone, 16": lambda: bench.client(trivial, 16),
         "webapp, 16": lambda: bench.client(webapp, 16),
+        "  open, 16": lambda: bench.client(opened, 16),
         "peer, 16": lambda: bench.client(peers[0], 16),
         "  a process a core": lambda: bench.client(peers[1], 16),
         "peer, 1": lambda: bench.client(peers[0], 1),
@@ -199,7 +215,7 @@ def measure(bench: Bench, rounds: int, webapp: int, trivial: int, peers: tuple[i
     return taken
 
 
-def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, int]) -> dict[str, Comparison]:
+def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, Served]) -> dict[str, Comparison]:
     """Both builds' web apps in turn, `rounds` times after one that warms up. Exits when a request gets no 200."""
 
     def measured(connections: int) -> list[list[Taken]]:
@@ -218,31 +234,6 @@ def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, int]) -> dict
         "1 connection, p99 ms": Comparison(*([t.at(0.99) for t in of] for of in one)),
         "16 connections, requests/s": Comparison(*([t.rate for t in of] for of in many)),
     }
-
-
-def report(taken: dict[str, list[Taken]]) -> Iterator[str]:
-    """Medians over the rounds, then what was promised."""
-    yield f"{'':<20}{'p50 ms':>9}{'p99':>9}{'p99.9':>9}{'requests/s':>13}{'failed':>8}"
-    for name, rounds in taken.items():
-        times = (statistics.median(one.at(share) for one in rounds) for share in (0.5, 0.99, 0.999))
-        rate, failed = statistics.median(one.rate for one in rounds), sum(one.failed for one in rounds)
-        yield f"{name:<20}{''.join(f'{time:>9.3f}' for time in times)}{rate:>13,.0f}{failed:>8}"
-
-    def ratio(ours: str, other: str, of: Callable[[Taken], float]) -> float:
-        return statistics.median(of(a) / of(b) for a, b in zip(taken[ours], taken[other], strict=True))
-
-    p50, p99, per_second = (lambda one: one.at(0.5)), (lambda one: one.at(0.99)), (lambda one: one.rate)
-    yield ""
-    for what, value, least, most in (
-        ("1 connection, p50: times pgbench's", ratio("webapp, 1", "pgbench, 1", p50), 0, 3.5),
-        ("1 connection, p99 in ms", statistics.median(map(p99, taken["webapp, 1"])), 0, 1),
-        ("200 blocks in force, p50: times that without", ratio("  200 blocks", "webapp, 1", p50), 0, 1.5),
-        ("200 rules in force, p50: times that without", ratio("  200 rules", "webapp, 1", p50), 0, 1.5),
-        ("4 connections, p99: times pgbench's", ratio("webapp, 4", "pgbench, 4", p99), 0, 8),
-        ("16 connections, requests/s: times the peer's", ratio("webapp, 16", "peer, 16", per_second), 3.5, np.inf),
-    ):
-        bound = f"at least {least}" if least else f"at most {most}"
-        yield f"{what:<48}{value:>7.2f}   {bound:<14}{'' if least <= value <= most else 'MISSED'}"
 
 
 def main() -> None:
@@ -266,16 +257,20 @@ def main() -> None:
             apart(world.cluster)
             bench = Bench(world, folder, arguments.seconds)
             settings = {"RECJOBS_READER_URL": bench.url, "RECJOBS_STATE": str(folder)}
-            webapps = {
-                build: stack.enter_context(running(folder, ["webapp"], build=build, environment=settings))
-                for build in builds
-            }
+
+            def webapp(build: Build, key: str | None) -> Served:
+                own = settings | (GUARDED if key else OPEN)
+                return Served(stack.enter_context(running(folder, ["webapp"], build=build, environment=own)), key)
+
+            webapps = {build: webapp(build, KEY) for build in builds}
             print(
                 f"{arguments.users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
                 flush=True,
             )
             if arguments.beside:
                 comparisons = measure_beside(bench, rounds, webapps)
+                opened = measure_beside(bench, rounds, {build: webapp(build, None) for build in builds})
+                comparisons |= {f"{name}, open": one for name, one in opened.items()}
                 print("\n".join(beside.table(builds, comparisons)))
                 if arguments.json:
                     summaries = {name: asdict(one) | one.summary() for name, one in comparisons.items()}
@@ -283,15 +278,15 @@ def main() -> None:
                         json.dumps({"machine": machine(), "comparison": summaries}, indent=1) + "\n"
                     )
                 return
-            trivial = stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"]))
+            trivial = Served(stack.enter_context(running(folder, ["benchmarks.trivial_server", "--port", "PORT"])))
             feed_peer(folder, world)
+            peer = {"PEER_FOLDER": str(folder)}
             peers = [
-                stack.enter_context(
-                    running(folder, [*PEER.split(), str(workers)], workers, environment={"PEER_FOLDER": str(folder)})
-                )
-                for workers in (1, os.cpu_count() or 1)
+                Served(stack.enter_context(running(folder, [*PEER.split(), str(n)], n, environment=peer)))
+                for n in (1, os.cpu_count() or 1)
             ]
-            print("\n".join(report(measure(bench, rounds, webapps[THIS], trivial, (peers[0], peers[1])))))
+            without_keys = webapp(THIS, None)
+            print("\n".join(report(measure(bench, rounds, webapps[THIS], without_keys, trivial, (peers[0], peers[1])))))
     finally:
         world.cluster.stop()
 

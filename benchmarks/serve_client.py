@@ -124,10 +124,12 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--key", help="an API key to send")
     arguments = parser.parse_args()
     ids = arguments.ids.read_text().split()
     random.Random(time.time_ns()).shuffle(ids)
-    requests = deque(f"GET {arguments.path}{i} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for i in ids)
+    headers = "Host: 127.0.0.1\r\n" + (f"Authorization: Bearer {arguments.key}\r\n" if arguments.key else "")
+    requests = deque(f"GET {arguments.path}{i} HTTP/1.1\r\n{headers}\r\n".encode() for i in ids)
     connections = [Connection(arguments.port) for _ in range(arguments.connections)]
     gc.collect()
     gc.disable()
