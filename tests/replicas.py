@@ -31,7 +31,7 @@ class Replica:
             "RECJOBS_STATE": str(folder),
             "WEBAPP_PORT": str(self.port),
             "WEBAPP_REQUEST_LOG": "false",
-            "WEBAPP_HOSTS": "x load",  # what raw requests of tests name
+            "WEBAPP_HOSTS": "x load test",  # what raw requests of tests name
             **settings,
         }
         self.process = self._launch()
