@@ -9,10 +9,8 @@ declare
     outside text[];  -- what is pinned and stands not in the list
     n_met integer;
     taken_out bigint[];  -- places in the list, counted from 1
-    moved text[];  -- what is pinned or boosted
-    has_caps boolean;
     over_caps text[];
-    put_in text[];
+    put_in text[];  -- what is pinned or boosted
     put_at bigint[];  -- where each stood in the list; null: nowhere
     put_source text[];
     place integer[];
@@ -21,8 +19,8 @@ declare
     filled boolean := closed;
 begin
     select array_agg(distinct r.item_id) into outside
-    from rule_items as r
-    where r.kind = 'pin' and not closed and (r.segment is null or r.segment = in_segment) and r.starts_at <= now() and r.ends_at > now()
+    from current_rules as r
+    where r.kind = 'pin' and not closed and (r.segment is null or r.segment = in_segment) and r.starts_at <= now()
         and r.item_id <> all(apply_rules.item_ids);
     if outside is not null then
         select l.batch_id into live from live_batch as l where l.slot = 'live';
@@ -35,13 +33,44 @@ begin
         where i.available and (kept_out is null or i.item_idx is null or i.item_idx <> all(kept_out));
     end if;
     loop
+        -- Each rule about each item is looked up once, and by windows: nobody can say how many there will be, so a join of
+        -- them with themselves might get a plan that compares each with each.
+        with met as materialized (
+            select
+                m.*, bool_or(m.hides) over of_item as hidden, bool_or(m.kind = 'pin') over of_item as pinned,
+                coalesce(min(m.place) over of_item, ceil(m.listed_at / max(m.factor) over of_item))::integer as put_place
+            from (
+                select r.*, case when r.at <= cardinality(apply_rules.item_ids) then r.at end as listed_at
+                from rules_about(apply_rules.item_ids || outside, in_segment) as r
+            ) as m
+            window of_item as (partition by m.item_id)
+        ),
+        put as (
+            select distinct on (m.item_id) m.item_id, m.listed_at as at, m.pinned, m.put_place
+            from met as m
+            where m.put_place is not null and not m.hidden
+            order by m.item_id
+        ),
+        counted as (
+            select
+                m.item_id, m.at_most,
+                row_number() over (
+                    partition by m.rule_id, m.category
+                    order by coalesce(m.put_place, m.listed_at), m.pinned desc, m.listed_at nulls first, m.item_id collate "C"
+                ) as nth
+            from met as m
+            where m.kind = 'cap' and not m.hidden
+        ),
+        ordered as (
+            select p.*, row_number() over (order by p.put_place, not p.pinned, p.at, p.item_id collate "C") as i from put as p
+        )
         select
-            count(*), array_agg(distinct e.at) filter (where r.hides),
-            array_agg(distinct e.item_id) filter (where r.kind in ('pin', 'boost')), coalesce(bool_or(r.kind = 'cap'), false)
-        into n_met, taken_out, moved, has_caps
-        from unnest(apply_rules.item_ids || outside) with ordinality as e (item_id, at)
-        join rule_items as r on r.item_id = e.item_id
-        where (r.segment is null or r.segment = in_segment) and r.starts_at <= now() and r.ends_at > now();
+            (select count(*) from met), (select array_agg(distinct m.listed_at) from met as m where m.hidden and m.listed_at is not null),
+            array_agg(p.item_id order by p.i), array_agg(p.at order by p.i),
+            array_agg(case when p.pinned then 'pinned' else 'boosted' end order by p.i), array_agg(p.put_place order by p.i),
+            (select array_agg(distinct c.item_id) from counted as c where c.nth > c.at_most)
+        into n_met, taken_out, put_in, put_at, put_source, place, over_caps
+        from ordered as p;
         if n_met = 0 then
             item_ids := item_ids[1:n];
             scores := scores[1:n];
@@ -49,50 +78,10 @@ begin
             because := because[1:n];
             return;
         end if;
-
-        if moved is not null then
-            select
-                array_agg(m.item_id order by m.place, m.source = 'boosted', m.at, m.item_id),
-                array_agg(m.at order by m.place, m.source = 'boosted', m.at, m.item_id),
-                array_agg(m.source order by m.place, m.source = 'boosted', m.at, m.item_id),
-                array_agg(m.place order by m.place, m.source = 'boosted', m.at, m.item_id)
-            into put_in, put_at, put_source, place
-            from (
-                select
-                    o.item_id, o.at, case when bool_or(r.kind = 'pin') then 'pinned' else 'boosted' end as source,
-                    coalesce(min(r.place), ceil(o.at / max(r.factor)))::integer as place
-                from (select d.item_id, array_position(apply_rules.item_ids, d.item_id) as at from unnest(moved) as d (item_id)) as o
-                join rule_items as r on r.item_id = o.item_id
-                where (r.segment is null or r.segment = in_segment) and r.starts_at <= now() and r.ends_at > now()
-                group by o.item_id, o.at
-                having not bool_or(r.hides)
-            ) as m;
-        end if;
-
-        over_caps := null;
-        if has_caps then
-            select array_agg(distinct c.item_id) into over_caps
-            from (
-                select e.item_id, r.at_most, row_number() over (partition by r.rule_id, r.category order by e.place, e.pinned desc, e.at) as nth
-                from (
-                    select l.item_id, coalesce(p.place, l.at) as place, p.source is not distinct from 'pinned' as pinned, l.at
-                    from unnest(apply_rules.item_ids) with ordinality as l (item_id, at)
-                    left join unnest(put_in, put_source, place) as p (item_id, source, place) on p.item_id = l.item_id
-                    where l.at <> all(coalesce(taken_out, '{}'))
-                    union all
-                    select p.item_id, p.place, true, p.i - 1000000
-                    from unnest(put_in, put_at, place) with ordinality as p (item_id, at, place, i)
-                    where p.at is null
-                ) as e
-                join rule_items as r on r.item_id = e.item_id and r.kind = 'cap'
-                where (r.segment is null or r.segment = in_segment) and r.starts_at <= now() and r.ends_at > now()
-            ) as c
-            where c.nth > c.at_most;
-            if over_caps is not null then
-                taken_out := taken_out || array(
-                    select e.at from unnest(apply_rules.item_ids) with ordinality as e (item_id, at) where e.item_id = any(over_caps)
-                );
-            end if;
+        if over_caps is not null then
+            taken_out := taken_out || array(
+                select e.at from unnest(apply_rules.item_ids) with ordinality as e (item_id, at) where e.item_id = any(over_caps)
+            );
         end if;
         exit when filled or cardinality(item_ids)
             - (select count(*) from unnest(taken_out) as t (at) where t.at <= cardinality(apply_rules.item_ids)) >= n;
@@ -138,7 +127,7 @@ begin
     end loop;
     taken_out := taken_out || array_remove(put_at, null);
 
-    if moved is null then  -- nothing to put in: half the time of what follows, which would say the same
+    if put_in is null then  -- nothing to put in: half the time of what follows, which would say the same
         select
             coalesce(array_agg(k.item_id), '{}'), coalesce(array_agg(k.score), '{}'), coalesce(array_agg(k.source), '{}'),
             coalesce(array_agg(k.because), '{}')

@@ -6,5 +6,5 @@ begin
     return null;
 end
 $$;
-comment on function follow_rules is 'Write out the rules that were added or changed';
+comment on function follow_rules is 'Note that rules were added or changed';
 revoke all on function follow_rules from public;

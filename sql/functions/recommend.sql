@@ -9,7 +9,7 @@ as $$
     select p.rank, p.item_id, p.score, p.source, p.batch_id
     from popular_items as p
     where p.segment = 'all'
-        and not exists (select from served_lists as s where s.user_id = recommend.user_id)
+        and not exists (select from stored_lists as s where s.user_id = recommend.user_id)
         and p.rank <= least(recommend.n, (select b.top_n_served from batches as b where b.is_live))
     order by 1
 $$;

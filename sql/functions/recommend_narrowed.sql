@@ -58,8 +58,8 @@ begin
             where rungs > 2
             union all
             select r.item_id, 0, 'pinned', null, 5, 0
-            from rule_items as r
-            where r.kind = 'pin' and (r.segment is null or r.segment = own.segment) and r.starts_at <= now() and r.ends_at > now()
+            from current_rules as r
+            where r.kind = 'pin' and (r.segment is null or r.segment = own.segment) and r.starts_at <= now()
         ),
         chosen as (
             select distinct on (c.item_id) c.*

@@ -63,9 +63,8 @@ begin
     end if;
 
     select r.rule_id, r.kind into rule_id, rule_kind
-    from rule_items as r
-    where r.item_id = trace.item_id and r.hides
-        and (r.segment is null or r.segment = list.segment) and r.starts_at <= now() and r.ends_at > now()
+    from rules_about(array[trace.item_id], list.segment) as r
+    where r.hides
     order by r.rule_id
     limit 1;
     if rule_id is null and trace.item_id = any(list.item_ids) then
@@ -79,9 +78,8 @@ begin
         where a.item_id = trace.item_id;
         if rank is null then
             select r.rule_id, r.kind into rule_id, rule_kind
-            from rule_items as r
-            where r.item_id = trace.item_id and r.kind = 'cap'
-                and (r.segment is null or r.segment = list.segment) and r.starts_at <= now() and r.ends_at > now()
+            from rules_about(array[trace.item_id], list.segment) as r
+            where r.kind = 'cap'
             order by r.at_most, r.rule_id
             limit 1;
         end if;

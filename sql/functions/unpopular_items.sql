@@ -1,6 +1,11 @@
 create or replace function unpopular_items(without text[], in_category text, in_segment text, kept_out integer[], n integer) returns setof text
 language sql stable security definer set search_path from current
 as $$
+    with hidden as materialized (
+        select b.item_id, b.category
+        from current_rules as b
+        where b.hides and (b.segment is null or b.segment = in_segment) and b.starts_at <= now()
+    )
     select i.item_id
     from item_records as i
     where i.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live') and i.available
@@ -15,11 +20,12 @@ as $$
         and not exists (select from unnest(without) as w (item_id) where w.item_id = i.item_id)
         and (in_category is null or in_category = any(i.categories))
         and (i.item_idx is null or not exists (select from unnest(kept_out) as k (item_idx) where k.item_idx = i.item_idx))
-        and not exists (
-            select from rule_items as b
-            where b.item_id = i.item_id and b.hides
-                and (b.segment is null or b.segment = in_segment) and b.starts_at <= now() and b.ends_at > now()
-        )
+        and not exists (select from hidden as b where b.item_id = i.item_id)
+        and case
+            when (select count(*) from hidden as b where b.category is not null) > 0
+                then (select count(*) from unnest(i.categories) as c (category) join hidden as b on b.category = c.category) = 0
+            else true
+        end
     order by i.n_users desc, i.item_id
     limit n
 $$;

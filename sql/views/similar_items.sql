@@ -4,8 +4,24 @@ from similar_lists as s
 cross join lateral unnest(s.item_ids, s.scores) with ordinality as r (similar_item_id, score, rank)
 where s.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live')
     and not exists (
-        select from rule_items as b
-        where b.item_id = r.similar_item_id and b.hides
-            and b.segment is null and b.starts_at <= now() and b.ends_at > now()
-    );
+        select from current_rules as b
+        where b.item_id = r.similar_item_id and b.hides and b.segment is null and b.starts_at <= now()
+    )
+    -- Item by item by the primary key, never the whole catalogue; and only where such a rule hides a category.
+    and case
+        when (
+            select exists (
+                select from current_rules as b
+                where b.item_id is null and b.hides and b.segment is null and b.starts_at <= now()
+            )
+        ) then (
+            select count(*)
+            from item_records as i
+            cross join lateral unnest(i.categories) as c (category)
+            join current_rules as b on b.item_id is null and b.category = c.category
+            where i.batch_id = s.batch_id and i.item_id = r.similar_item_id
+                and b.hides and b.segment is null and b.starts_at <= now()
+        ) = 0
+        else true
+    end;
 comment on view similar_items is 'A row is one item that resembles another, by the live batch''s model; without what is blocked for everybody';

@@ -33,11 +33,11 @@ def test_nothing_is_learnt_of_a_batch_that_is_not_live(world: World):
 
 def test_two_threads_on_the_two_sides_of_a_rules_end_have_each_their_own():
     end = datetime(2026, 1, 1, tzinfo=UTC)
-    rule = Rule(1, "block", "x", "", None, None, None, None, end - timedelta(days=1), end, False, None)
+    rule = Rule(1, "block", "x", None, None, None, None, None, end - timedelta(days=1), end, False, None, None)
     rules = RuleSet(1, [rule])
     for _ in range(3):
-        assert "x" in rules.active(None, end - timedelta(seconds=1)).effects
-        assert "x" not in rules.active(None, end).effects
+        assert "x" in rules.active(None, end - timedelta(seconds=1)).effects(["x"], {})
+        assert "x" not in rules.active(None, end).effects(["x"], {})
 
 
 def test_what_is_kept_lately_has_a_bound_and_what_is_asked_for_again_stays():

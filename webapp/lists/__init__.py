@@ -9,7 +9,8 @@ longer than the lookup. So the one request that arrives thousands of times a sec
   for it: one that admits the request (`webapp.access.admission`), one that answers it. Any other address goes through
   Flask.
 - `from_memory` reads the stored list, before rules, and gets the rest from this process: what the batch knows of items
-  (`catalog_cache`), the active rules (`rules`), and recent responses (`response_cache`).
+  (`catalog_cache`), the active rules (`rules`; one on a category is one object, whatever the number of its items), and
+  recent responses (`response_cache`).
 
 What is served is nevertheless what SQL says, item for item:
 
@@ -19,11 +20,13 @@ What is served is nevertheless what SQL says, item for item:
   answer, and a list never meets the rules of another time.
 - A response is cached with its row and the rules that were active. Every request reads its row again, and gets the
   cached response only if both are the same. Nothing has to be invalidated.
-- Where the pointer or a rule moves between two statements, where rules leave a list too short, and for everything that
-  is asked less often (categories, exclusions, many users, baskets), `lookup` asks SQL, which applies the rules itself.
+- Where the pointer or a rule moves between two statements, where rules leave a list too short or are more than a
+  process can read in time, and for everything that is asked less often (categories, exclusions, many users, baskets),
+  `lookup` asks SQL, which applies the rules itself.
 
 Tests in tests/integration hold both ways equal. test_rules.py compares the API with the function `recommend` for every
-user under 200 random rules, and checks that nearly all lists came from memory. test_webapp_fast_path.py sends odd
-requests both ways, under all settings, and compares status, headers and bytes. test_webapp_memory.py covers batches and
-rules that change meanwhile. docs/decisions/0013 and 0014 have the measurements.
+user under 200 random rules, and checks that nearly all lists came from memory; test_rules_on_categories.py does so
+under rules on categories that many items share. test_webapp_fast_path.py sends odd requests both ways, under all
+settings, and compares status, headers and bytes. test_webapp_memory.py covers batches and rules that change meanwhile.
+docs/decisions/0013 and 0014 have the measurements.
 """

@@ -48,8 +48,8 @@ class CachedPopularList(NamedTuple):
 def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None, offset: int) -> RenderedList | None:
     """The n items after the first `offset` of a user's list, equal to the statement `recommendations`.
 
-    None where that statement is needed: rules leave the list too short, the batch or a rule changes meanwhile, or
-    nothing is published. Raises `Refused` for more items than are served.
+    None where that statement is needed: rules leave the list too short or cannot be loaded, the batch or a rule changes
+    meanwhile, or nothing is published. Raises `Refused` for more items than are served.
     """
     cache: CatalogCache = session.cache
     last = offset + (n or DEFAULT_N)
@@ -113,6 +113,7 @@ def _ranked(
     session: ReadSession, row: Row, live: LiveBatch, rules: ActiveRules | None, user_id: str, n: int
 ) -> RankedList | None:
     """The first n items of a stored list under the rules; None if SQL must answer."""
+    cache: CatalogCache = session.cache
     n = min(n, live.top_n_served)
     composition = Composition.parse(row[1])
     item_ids, scores, because, reasons = texts(row[2]), texts(row[3]), integers(row[4]), texts(row[5])
@@ -130,7 +131,10 @@ def _ranked(
         if seen is None or seen[:2] != live.key:
             return None
         kept_out = seen[2]
-    entries = apply_rules(rules, item_ids, kept_out, live.top_n_served, n)
+    categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else {}
+    if categories is None:
+        return None
+    entries = apply_rules(rules, item_ids, categories, kept_out, live.top_n_served, n)
     if entries is None:
         return None
     sources = composition.sources(len(item_ids))

@@ -4,7 +4,7 @@ import functools
 import itertools
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,16 +13,20 @@ Entry = tuple[int | None, str, str | None, float | None]
 rule gave it (None: its own)."""
 Placement = tuple[int, bool, float, str]
 """A pinned or boosted item: the rank that the rule wants, whether it is boosted, its stored rank, its id."""
+Categories = tuple[str, ...]
+"""The categories of an item, each once."""
 NOWHERE = float("inf")
+MAX_COMBINATIONS = 100_000
+"""How many different `Categories` one segment's rules remember the effect on; then they begin again."""
 
 
 class Rule(NamedTuple):
-    """One row of the view `written_rules`: a rule, and one item that it is about."""
+    """One row of the view `served_rules`; the last three are for a pin, and about its item."""
 
     rule_id: int
     kind: str
-    item_id: str
-    category: str
+    item_id: str | None
+    category: str | None
     segment: str | None
     place: int | None
     factor: float | None
@@ -31,10 +35,11 @@ class Rule(NamedTuple):
     ends_at: datetime | None
     may_be_pinned: bool
     item_idx: int | None
+    categories: list[str] | None
 
 
 class Effect:
-    """The effect of all active rules on one item."""
+    """The effect of some active rules on one item."""
 
     __slots__ = ("blocked", "caps", "factor", "place")
 
@@ -44,29 +49,84 @@ class Effect:
         self.factor: float | None = None
         self.caps: list[tuple[tuple[int, str], int]] = []
 
-    def add(self, rule: Rule) -> None:
-        """Take one more rule into account."""
+    def add(self, rule: Rule, category: str) -> None:
+        """Take one more rule into account. category: the one of the item that the rule is about, or none ("")."""
         if rule.place is not None:
             self.place = rule.place if self.place is None else min(self.place, rule.place)
         elif rule.factor is not None:
             self.factor = rule.factor if self.factor is None else max(self.factor, rule.factor)
         elif rule.at_most is not None:
-            self.caps.append(((rule.rule_id, rule.category), rule.at_most))
+            self.caps.append(((rule.rule_id, category), rule.at_most))
         else:
             self.blocked = True
 
 
 class ActiveRules:
-    """The rules that are active for one segment: the effect on each item, and the pins as (item_id, item_idx)."""
+    """The rules that are active for one segment: what they do to an item, and the pins as (item_id, item_idx, effect).
+
+    A rule on a category is kept once, whatever the number of its items. Items of the same categories share an effect.
+    """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self.effects: dict[str, Effect] = {}
-        pins = {}
+        self._by_item: dict[str, list[Rule]] = {}
+        self._by_category: dict[str, list[Rule]] = {}
+        self._on_each_category: list[Rule] = []
         for rule in rules:
-            self.effects.setdefault(rule.item_id, Effect()).add(rule)
-            if rule.may_be_pinned:
-                pins[rule.item_id] = rule.item_idx
-        self.pins = [(item_id, item_idx) for item_id, item_idx in pins.items() if not self.effects[item_id].blocked]
+            if rule.item_id is not None:
+                self._by_item.setdefault(rule.item_id, []).append(rule)
+            elif rule.category is not None:
+                self._by_category.setdefault(rule.category, []).append(rule)
+            else:
+                self._on_each_category.append(rule)
+        self._of_item: dict[str, Effect] = {}
+        self._of_categories: dict[Categories, Effect | None] = {}
+        self.need_categories = bool(self._by_category or self._on_each_category)
+        """Whether the effect on an item depends on its categories."""
+        pins = [(item_id, rule) for item_id, of_item in self._by_item.items() for rule in of_item if rule.may_be_pinned]
+        effects = {item_id: self._on_item(item_id, as_categories(rule.categories)) for item_id, rule in pins}
+        pinned = {item_id: (rule.item_idx, effects[item_id]) for item_id, rule in pins if not effects[item_id].blocked}
+        self.pins = [(item_id, *of_pin) for item_id, of_pin in pinned.items()]
+
+    def effects(self, item_ids: Iterable[str], categories: Mapping[str, Categories]) -> dict[str, Effect]:
+        """The effects on those items that a rule is about. categories: of each item, if `need_categories`."""
+        by_item, effects = self._by_item, dict[str, Effect]()
+        if not self.need_categories:
+            return {item_id: self._on_item(item_id, ()) for item_id in item_ids if item_id in by_item}
+        known = self._of_categories
+        for item_id in item_ids:
+            names = categories[item_id]
+            if item_id in by_item:
+                effects[item_id] = self._on_item(item_id, names)
+                continue
+            if names not in known:
+                known[names] = self._combined((), names)
+            if (effect := known[names]) is not None:
+                effects[item_id] = effect
+        if len(known) > MAX_COMBINATIONS:
+            self._of_categories = {}
+        return effects
+
+    def _on_item(self, item_id: str, categories: Categories) -> Effect:
+        effect = self._of_item.get(item_id)
+        if effect is None:
+            effect = self._of_item[item_id] = self._combined(self._by_item[item_id], categories) or Effect()
+        return effect
+
+    def _combined(self, of_item: Iterable[Rule], categories: Categories) -> Effect | None:
+        pairs = [(rule, "") for rule in of_item]
+        for name in categories:
+            pairs += [(rule, name) for rule in (*self._by_category.get(name, ()), *self._on_each_category)]
+        if not pairs:
+            return None
+        effect = Effect()
+        for rule, category in pairs:
+            effect.add(rule, category)
+        return effect
+
+
+def as_categories(categories: Iterable[str | None] | None) -> Categories:
+    """Categories as rules meet them: each once."""
+    return tuple(dict.fromkeys(name for name in categories or () if name is not None))
 
 
 class RuleSet:
@@ -81,7 +141,7 @@ class RuleSet:
 
     @classmethod
     def of(cls, rows: list[Any]) -> "RuleSet":
-        """From the rows of the view `written_rules`."""
+        """From rows of the view `served_rules`, at least one."""
         return cls(rows[0][0], [Rule(*row[1:]) for row in rows if row[1] is not None])
 
     def active(self, segment: str | None, now: datetime) -> ActiveRules:
@@ -104,19 +164,28 @@ class RuleSet:
 
 
 def apply_rules(
-    rules: ActiveRules, item_ids: list[str], kept_out: Iterable[int] | None, n_served: int, n: int
+    rules: ActiveRules,
+    item_ids: list[str],
+    categories: Mapping[str, Categories],
+    kept_out: Iterable[int] | None,
+    n_served: int,
+    n: int,
 ) -> list[Entry] | None:
     """The first n items of a list under active rules; None if the rules leave fewer than n_served of the stored ones.
 
-    kept_out: item_idx of items that must not enter this list; None: there are none.
+    categories: of each item, if the rules need them. kept_out: item_idx of items that must not enter this list; None:
+    there are none.
     """
-    effects = rules.effects
-    affected = {item_id for item_id in item_ids if item_id in effects} if effects else set()
+    effects = rules.effects(item_ids, categories)
+    affected = set(effects)
     outside = []
     if rules.pins:
         stored, excluded = set(item_ids), set(kept_out or ())
-        outside = [item_id for item_id, idx in rules.pins if item_id not in stored and idx not in excluded]
-    if not affected and not outside:
+        for item_id, idx, effect in rules.pins:
+            if item_id not in stored and idx not in excluded:
+                outside.append(item_id)
+                effects[item_id] = effect
+    if not effects:
         return [(index, item_id, None, None) for index, item_id in enumerate(item_ids[:n])]
 
     ranks = {item_id: rank for rank, item_id in enumerate(item_ids, 1) if item_id in affected}
