@@ -278,6 +278,53 @@ def test_ready_means_that_something_is_live_somewhere(own_world: World):
     assert client.get("/healthz").status_code == 200
 
 
+LISTS = "recommendations?user_id="
+LACKING = [
+    ("alter view behind.stored_lists rename to x", "alter view behind.x rename to stored_lists", f"{LISTS}u0001"),
+    (
+        "alter view behind.served_lists rename to x",
+        "alter view behind.x rename to served_lists",
+        f"{LISTS}u0001&exclude=x",
+    ),
+    ("alter function behind.basket rename to x", "alter function behind.x rename to basket", "basket?item_id=item1"),
+    (
+        "revoke select on behind.popular_items from recjobs_reader",
+        "grant select on behind.popular_items to recjobs_reader",
+        "popular",
+    ),
+]
+"""How a catalog of the release before differs, how it is migrated, and what cannot be answered meanwhile."""
+
+
+def test_a_web_app_newer_than_the_database_is_not_ready_and_answers_503_not_404(world: World):
+    def status_and_code(client: FlaskClient, path: str) -> tuple[int, str]:
+        response = client.get(path)
+        return response.status_code, response.json["error"]["code"]
+
+    world.make_catalog("behind")
+    try:
+        world.publish("behind", shop_batch())
+        running = world.client()
+        assert running.get("/readyz").json["live"]["behind"] == "20240101T000000Z-1"
+        for lack, migrate, what in LACKING:
+            path = f"/v1/behind/{what}"
+            world.sql(lack)
+            fresh = world.client()
+            for client in (fresh, running):
+                assert status_and_code(client, path) == (503, "not_migrated"), lack
+                assert client.get(ADDRESS).status_code == 200, "another catalog"
+            assert status_and_code(fresh, "/readyz") == (503, "not_migrated"), lack
+            message = fresh.get("/readyz").json["error"]["message"]
+            assert "behind" in message
+            assert "recjobs migrate" in message
+            assert running.get("/readyz").status_code == 200, "one broken catalog does not take the others along"
+            world.sql(migrate)
+            assert fresh.get(path).status_code == 200
+            assert fresh.get("/readyz").status_code == 200
+    finally:
+        world.sql("drop schema behind cascade")
+
+
 def test_catalogs_come_and_go_without_a_restart(world: World, client: FlaskClient):
     address = "/v1/passing/recommendations?user_id=u0001"
     assert client.get(address).status_code == 404

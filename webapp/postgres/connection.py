@@ -34,12 +34,13 @@ def session_options(statement_ms: int, catalog: str) -> str:
 
 
 class Statement:
-    """A statement as PREPARE and EXECUTE."""
+    """A statement as PREPARE, EXECUTE, and EXPLAIN EXECUTE, which plans it and does not run it."""
 
     def __init__(self, name: str, text: str) -> None:
-        places = ", ".join(["%s"] * len(set(re.findall(r"\$\d", text))))
+        n = len(set(re.findall(r"\$\d", text)))
         self.prepare = f"prepare webapp_{name} as\n{text}"
-        self.execute = f"execute webapp_{name}" + (f" ({places})" if places else "")
+        self.execute = f"execute webapp_{name}" + (f" ({', '.join(['%s'] * n)})" if n else "")
+        self.explain = f"explain execute webapp_{name}" + (f" ({', '.join(['null'] * n)})" if n else "")
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
@@ -77,10 +78,7 @@ class Connection:
         """
         statement = self._statements[name]
         if name not in self._prepared:
-            self.reusable = False  # after a timeout it would be unknown whether the statement is prepared
-            self._run(statement.prepare, None, deadline)
-            self._prepared.add(name)
-            self.reusable = True
+            self._prepare(name, deadline)
         if not long:
             is_short = list not in map(type, parameters)
             return self._run(statement.execute, parameters, deadline, is_short)
@@ -90,6 +88,12 @@ class Connection:
         self._run("reset statement_timeout", None, deadline)
         self.reusable = True
         return rows
+
+    def explain(self, name: str, deadline: float) -> list[Row]:
+        """Prepare and plan a statement on a ready connection, as it is to be run without its parameters' values."""
+        if name not in self._prepared:
+            self._prepare(name, deadline)
+        return self._run(self._statements[name].explain, None, deadline)
 
     def close(self) -> None:
         """Close the connection; Postgres also ends a running statement."""
@@ -103,6 +107,12 @@ class Connection:
     def fileno(self) -> int:
         """The socket to poll; it may change from one wait to the next."""
         return int(self._raw.fileno())
+
+    def _prepare(self, name: str, deadline: float) -> None:
+        self.reusable = False  # after a timeout it would be unknown whether the statement is prepared
+        self._run(self._statements[name].prepare, None, deadline)
+        self._prepared.add(name)
+        self.reusable = True
 
     def _run(
         self, statement: str, parameters: tuple[Any, ...] | None, deadline: float, is_short: bool = False

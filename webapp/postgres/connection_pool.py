@@ -14,7 +14,7 @@ from typing import Any
 
 from flask import current_app
 
-from webapp.api.errors import NotFound, Unavailable
+from webapp.api.errors import ApiError, NotFound, Unavailable
 from webapp.postgres.catalog_pool import CatalogPool
 from webapp.postgres.circuit_breaker import CircuitBreaker
 from webapp.postgres.connection import Connection, Statement
@@ -36,8 +36,10 @@ class ConnectionPool:
         self.settings = settings
         self.statements = {path.stem: Statement.of_file(path) for path in (ROOT / "sql/queries/webapp").glob("*.sql")}
         self.breaker = CircuitBreaker()
+        self.has_been_ready = False
         self._new_cache = new_cache
         self._connecting = threading.Lock()
+        self._checked: set[str] = set()
         self._catalogs = {"": self._of_catalog("")}
 
     def session(self, catalog: str, timeout_ms: int | None = None, long: bool = False) -> ReadSession:
@@ -49,14 +51,33 @@ class ConnectionPool:
         pool = self._catalogs.get(catalog)
         if pool is None:
             if not CATALOG_NAME.fullmatch(catalog) or catalog not in self.catalogs(timeout_ms):
-                raise NotFound("unknown_catalog", "There is no such catalog")
+                raise unknown_catalog()
             pool = self._catalogs.setdefault(catalog, self._of_catalog(catalog))
-        return ReadSession(self.breaker, pool, deadline, long)
+        return ReadSession(self.breaker, pool, deadline, lambda: self.missing(catalog), long)
+
+    def missing(self, catalog: str) -> ApiError:
+        """The error where a catalog lacks a view, column, function or grant: `NotFound` only if all of it is gone."""
+        if catalog and catalog not in self.catalogs():
+            return unknown_catalog()
+        return Unavailable(
+            "not_migrated", "The database is older than this web app; `recjobs migrate` brings it up to date"
+        )
 
     def catalogs(self, timeout_ms: int | None = None) -> dict[str, str]:
         """The catalogs that can be read, with their descriptions."""
         with self.session("", timeout_ms) as session:
             return dict(session.rows("catalogs"))
+
+    def check(self, catalog: str) -> None:
+        """Let Postgres plan all statements in a catalog, until they could be planned once.
+
+        Raises `Unavailable` where a view, function or grant is missing, because nobody has run `recjobs migrate` yet.
+        """
+        if catalog not in self._checked:
+            with self.session(catalog, self.settings.page_timeout_ms) as session:
+                for name in self.statements:
+                    session.check(name)
+            self._checked.add(catalog)
 
     def warm(self) -> None:
         """Connect and plan before the first request comes, so that a new replica is not a slow one.
@@ -79,6 +100,11 @@ class ConnectionPool:
         return CatalogPool(
             lambda: Connection(url, statement_ms, catalog, self.statements), self._connecting, self._new_cache()
         )
+
+
+def unknown_catalog() -> NotFound:
+    """The error for a catalog that is not there."""
+    return NotFound("unknown_catalog", "There is no such catalog")
 
 
 def connection_pool() -> ConnectionPool:

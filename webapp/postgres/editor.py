@@ -13,6 +13,7 @@ from webapp.api.errors import Forbidden, Refused
 from webapp.postgres.circuit_breaker import away
 from webapp.postgres.connection import Connection, DeadlinePassed, Statement, first_ready
 from webapp.postgres.connection_pool import connection_pool
+from webapp.postgres.read_session import NOT_MIGRATED
 from webapp.settings import current_settings
 
 log = logging.getLogger("webapp.postgres")
@@ -48,6 +49,9 @@ def call(catalog: str, function: str, *arguments: object, timeout_ms: int = 0) -
         connection = Connection(settings.editor_url, statement_ms, catalog, {function: statement})
         [[value]] = first_ready([connection], deadline).rows(function, arguments, deadline)
         return value
+    except NOT_MIGRATED as error:
+        log.warning("%s failed: %s %s", function, type(error).__name__, error.pgcode)
+        raise connection_pool().missing(catalog) from None
     except psycopg2.Error as error:
         message = getattr(error.diag, "message_primary", None)
         if message and (error.pgcode or "")[:2] in REFUSALS:

@@ -1,27 +1,43 @@
 """One request's read-only session on one catalog, within a deadline."""
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg2
 
-from webapp.api.errors import NotFound
+from webapp.api.errors import ApiError
 from webapp.postgres.catalog_pool import CatalogPool
 from webapp.postgres.circuit_breaker import CircuitBreaker, away
 from webapp.postgres.connection import Connection, DeadlinePassed, Row
 
 log = logging.getLogger("webapp.postgres")
 
+NOT_MIGRATED = (
+    psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn, psycopg2.errors.UndefinedFunction,
+    psycopg2.errors.InvalidSchemaName, psycopg2.errors.InsufficientPrivilege,
+)  # fmt: skip
+"""What a statement fails with where a view, column, function or grant is missing, or the whole catalog."""
+
 
 class ReadSession:
     """A context manager that borrows a connection at its first statement and gives it back at its end.
 
-    long: a single statement may run until the deadline, instead of for as long as the settings allow.
+    missing: the error where the catalog lacks something. long: a single statement may run until the deadline, instead
+    of for as long as the settings allow.
     """
 
-    def __init__(self, breaker: CircuitBreaker, pool: CatalogPool, deadline: float, long: bool) -> None:
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        pool: CatalogPool,
+        deadline: float,
+        missing: Callable[[], ApiError],
+        long: bool = False,
+    ) -> None:
         self._breaker = breaker
+        self._missing = missing
         self._pool = pool
         self._deadline = deadline
         self._long = long
@@ -41,17 +57,28 @@ class ReadSession:
         return self._pool.cache
 
     def rows(self, name: str, *parameters: object) -> list[Row]:
-        """Run a file of sql/queries/webapp and return its rows; raises `Unavailable` if Postgres is away or slow."""
+        """Run a file of sql/queries/webapp and return its rows.
+
+        Raises `Unavailable` if Postgres is away or slow, or is not migrated, `NotFound` if the catalog is gone.
+        """
+        return self._answered(name, lambda connection: connection.rows(name, parameters, self._deadline, self._long))
+
+    def check(self, name: str) -> None:
+        """Let Postgres plan a statement, and not run it; raises what `rows` would raise."""
+        self._answered(name, lambda connection: connection.explain(name, self._deadline))
+
+    def _answered(self, name: str, ask: Callable[[Connection], list[Row]]) -> list[Row]:
         breaker = self._breaker
         try:
             if breaker.open_until:
                 breaker.check()
-            rows = self._rows(name, parameters)
+            rows = self._rows(ask)
             if breaker.silent_since:
                 breaker.answered()
             return rows
-        except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
-            raise NotFound("unknown_catalog", "There is no such catalog") from None
+        except NOT_MIGRATED as error:
+            log.warning("%s failed: %s %s", name, type(error).__name__, error.pgcode)
+            raise self._missing() from None
         except (psycopg2.Error, DeadlinePassed) as error:
             if isinstance(error, (DeadlinePassed, psycopg2.errors.QueryCanceled)):
                 breaker.timed_out()
@@ -64,13 +91,13 @@ class ReadSession:
         rows = self.rows(name, *parameters)
         return rows[0] if rows else None
 
-    def _rows(self, name: str, parameters: tuple[object, ...]) -> list[Row]:
+    def _rows(self, ask: Callable[[Connection], list[Row]]) -> list[Row]:
         while True:
             fresh = False
             if self._connection is None:
                 self._connection, fresh = self._pool.take(self._deadline)
             try:
-                return self._connection.rows(name, parameters, self._deadline, self._long)
+                return ask(self._connection)
             except DeadlinePassed:
                 self._abandon(self._connection)
                 raise
