@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -26,7 +27,7 @@ class Replica:
     def __init__(self, world: World, name: str, folder: Path, **settings: str) -> None:
         self.name, self.port = name, free_port()
         self.log = folder / f"{name}.log"
-        self._settings = {
+        self.settings = {
             "RECJOBS_READER_URL": f"{world.url('recjobs_reader')}&application_name={name}",
             "RECJOBS_STATE": str(folder),
             "WEBAPP_PORT": str(self.port),
@@ -39,7 +40,7 @@ class Replica:
     def _launch(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "webapp"], cwd=ROOT, env=unmeasured(self._settings), stdout=log, stderr=log
+                [sys.executable, "-m", "webapp"], cwd=ROOT, env=unmeasured(self.settings), stdout=log, stderr=log
             )
 
     def wait_until_ready(self) -> None:
@@ -102,6 +103,14 @@ class Nginx:
         """Stop it and its children."""
         self.process.terminate()
         self.process.wait(30)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    """Until the condition holds."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
 
 
 def unmeasured(settings: dict[str, str]) -> dict[str, str]:

@@ -89,6 +89,12 @@ class Settings(BaseModel):
     """Whether without API keys everybody may read who reaches the address, from other machines as well."""
     port: int = Field(8000, alias="WEBAPP_PORT", ge=1, le=65535)
     """Port to listen on."""
+    connections: int = Field(4096, alias="WEBAPP_CONNECTIONS", ge=16)
+    """The most connections of clients, idle ones included; the next ones wait until one ends."""
+    connections_per_address: int | None = Field(None, alias="WEBAPP_CONNECTIONS_PER_ADDRESS", ge=1)
+    """The most of them from one address; unset: half of them, and behind proxies (WEBAPP_PROXIES) all."""
+    idle_seconds: int = Field(30, alias="WEBAPP_IDLE_SECONDS", ge=1, le=60)
+    """A connection ends that sends no whole request, line and headers, for this long."""
     threads: int = Field(4, alias="WEBAPP_THREADS", ge=1, le=128)
     """Requests answered at once, which is also the most connections to Postgres that a catalog can need. On two cores
     8 and 16 answered no more requests a second than 4, and the slowest hundredth took two to three times as long."""
