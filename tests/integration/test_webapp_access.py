@@ -25,6 +25,7 @@ from tests.webapp_credentials import (
 )
 from tests.webapp_world import World
 from webapp import create_app
+from webapp.access.admission import is_of_this_machine
 from webapp.api import request_log
 from webapp.api.operations import OPEN
 from webapp.credentials import by_digest, find, parse_credentials
@@ -200,6 +201,7 @@ def test_a_server_that_listens_where_no_setting_says_answers_this_machine_only(w
         assert world.client(open=True).get(path, environ_overrides=far).status_code == 200
     assert world.client().get("/healthz", environ_overrides=far).status_code == 200
     assert world.client(api_keys=KEYS).get(ADDRESS, headers=bearer(KEY), environ_overrides=far).status_code == 200
+    assert is_of_this_machine(None), "over a Unix socket"
     behind_a_proxy_of_this_machine = {"HTTP_X_FORWARDED_FOR": "192.0.2.7"}
     assert world.client(proxies=1).get(ADDRESS, environ_overrides=behind_a_proxy_of_this_machine).status_code == 200
 

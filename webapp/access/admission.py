@@ -49,7 +49,8 @@ class Admission:
         is_open: the endpoint needs no credential, and none is looked for.
         """
         self._hosts.check(environ)
-        if self._is_local and not is_of_this_machine(environ.get("werkzeug.proxy_fix.orig", environ)["REMOTE_ADDR"]):
+        peer = environ.get("werkzeug.proxy_fix.orig", environ).get("REMOTE_ADDR")
+        if self._is_local and not is_of_this_machine(peer):
             raise Forbidden(
                 "not_open", "Without API keys only this machine may ask; set RECJOBS_API_KEYS or WEBAPP_OPEN"
             )
