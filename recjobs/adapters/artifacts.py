@@ -1,7 +1,9 @@
 """The artifacts of one night: the files that its steps write and read, on a disk or in S3.
 
 Files lie under `<root>/<catalog>/<batch_id>/<step>/`. A file counts only if the step's `manifest.json` lists its
-SHA-256. The manifest is written last, so a killed step leaves no artifacts.
+SHA-256. The manifest is written last, so a killed step leaves no artifacts. A finished step that is run again writes
+beside its files, into a folder that its manifest names once all is there: wherever it is killed, either all of the
+earlier files count or all of the new ones.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -27,10 +30,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 
 
 class StepFiles:
-    """The files of one step while it writes them."""
+    """The files of one step while it writes them: in the step's folder or, `within` it, in one beside earlier files."""
 
-    def __init__(self, system: Store, folder: str, hashes: dict[str, str], key: str | None = None) -> None:
-        self._system, self._folder, self.hashes, self._key = system, folder, hashes, key
+    def __init__(self, system: Store, step: str, hashes: dict[str, str], key: str | None, within: str = "") -> None:
+        self._system, self._step, self.hashes, self._key, self.within = system, step, hashes, key, within
+        self._folder = f"{step}/{within}" if within else step
 
     @contextmanager
     def sink(self, name: str) -> Iterator[HashingSink]:
@@ -72,12 +76,47 @@ class StepFiles:
 
     def checkpoint(self) -> None:
         """Record the files written so far, for a retry to resume from."""
-        self.put("checkpoint.json")
+        content = json.dumps({"key": self._key, "files": self.hashes}, indent=1)
+        self._system.write_whole(f"{self._folder}/checkpoint.json", content.encode())
 
     def put(self, name: str) -> None:
-        """Write the hashes to a file, atomically."""
-        content = json.dumps({"key": self._key, "files": self.hashes}, indent=1)
-        self._system.write_whole(f"{self._folder}/{name}", content.encode())
+        """Write the hashes, and where the files lie, to a file of the step, atomically: from then on they count."""
+        content = {"key": self._key, "files": self.hashes} | ({"within": self.within} if self.within else {})
+        self._system.write_whole(f"{self._step}/{name}", json.dumps(content, indent=1).encode())
+
+    def keep(self, hashes: dict[str, str], earlier: str) -> None:
+        """Take over files of an earlier try, from its folder."""
+        self.hashes |= hashes
+        if earlier != self._folder:
+            for name in hashes:
+                self._system.copy_file(f"{earlier}/{name}", f"{self._folder}/{name}")
+
+    def settle(self, name: str) -> None:
+        """Copy the files to the step's folder, where people and earlier versions of this code look for them, and say so
+        in a file of the step."""
+        before = self._system.get_file_info(fs.FileSelector(self._step))
+        for info in before:
+            if info.type != fs.FileType.Directory and info.base_name != name:
+                self._system.delete_file(info.path)
+        for info in self._system.get_file_info(fs.FileSelector(self._folder)):
+            self._system.copy_file(info.path, f"{self._step}/{info.base_name}")
+        self.within = ""
+        self.put(name)
+        for info in before:
+            if info.type == fs.FileType.Directory:
+                self._system.delete_dir(info.path)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """SHA-256 of each file of a step, and the folder within the step's that they lie in; "": the step's itself."""
+
+    files: dict[str, str]
+    within: str
+
+    def path_of(self, name: str) -> str:
+        """The path of a file from the step's folder."""
+        return f"{self.within}/{name}" if self.within else name
 
 
 @dataclass(frozen=True)
@@ -104,38 +143,78 @@ class NightFiles:
 
     @contextmanager
     def writing(self, step: str, *, resume_key: str | None = None) -> Iterator[StepFiles]:
-        """A step's files; they count when the block ends without an error.
+        """A step's files; they count when the block ends without an error, and those of an earlier run until then.
 
-        resume_key: keep the files of a killed attempt's checkpoint with the same key whose bytes are unchanged;
+        resume_key: keep the files of an earlier try's checkpoint with the same key whose bytes are unchanged;
         `StepFiles.hashes` lists them.
         """
         folder = f"{self.folder}/{step}"
-        checkpoint = self._checkpoint(step, resume_key) if resume_key else {}
         try:
             self.system.create_dir(folder, recursive=True)
         except OSError as error:
             raise BadConfiguration(f"{folder} cannot be made ({error}); see to RECJOBS_ARTIFACTS") from None
-        # First of all: a step that is being written again is not done, wherever it is killed.
-        for name in ("manifest.json", "refused.json"):
-            with suppress(FileNotFoundError):
-                self.system.delete_file(self.where(step, name))
-        if not checkpoint:
-            self.system.delete_dir_contents(folder, missing_dir_ok=True)
-            self.system.create_dir(folder, recursive=True)
-        files = StepFiles(self.system, folder, checkpoint, resume_key)
+        finished = self._finished(step)
+        earlier = f"{folder}/{finished.within}".rstrip("/") if finished else folder
+        kept = self._checkpoint(earlier, resume_key) if resume_key else {}
+        files = StepFiles(self.system, folder, {}, resume_key, f"again-{uuid4().hex}" if finished else "")
+        self._clear(folder, finished, kept)
+        if finished:
+            self.system.create_dir(f"{folder}/{files.within}", recursive=True)
+        files.keep(kept, earlier)
         try:
             yield files
+        except ModelRefused:
+            if not finished:  # else it is not what the step wrote that was refused
+                files.put("refused.json")
+            raise
         except (Refused, InputLate):
             files.put("refused.json")  # the step is not done, but the reasons may be read
+            if finished:
+                self.system.delete_file(f"{folder}/manifest.json")
+                files.settle("refused.json")
             raise
+        if finished and finished == _Manifest(files.hashes, "") and self._is_sound(step):
+            self.system.delete_dir(f"{folder}/{files.within}")
+            return
         files.put("manifest.json")
+        if finished:
+            files.settle("manifest.json")
 
-    def _checkpoint(self, step: str, key: str) -> dict[str, str]:
+    def _clear(self, folder: str, finished: "_Manifest | None", kept: dict[str, str]) -> None:
+        """Remove what a killed try has left in a step's folder."""
+        if finished is None:
+            for name in ("manifest.json", "refused.json"):  # a damaged one
+                with suppress(FileNotFoundError):
+                    self.system.delete_file(f"{folder}/{name}")
+            if not kept:
+                self.system.delete_dir_contents(folder, missing_dir_ok=True)
+                self.system.create_dir(folder, recursive=True)
+        for info in self.system.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
+            if info.type == fs.FileType.Directory and not (finished and info.base_name == finished.within):
+                self.system.delete_dir(info.path)
+
+    def _finished(self, step: str) -> "_Manifest | None":
+        """The manifest of a finished step; None if there is none, or a damaged one."""
         try:
-            with self.system.open_input_stream(self.where(step, "checkpoint.json")) as file:
+            return replace(self, manifests=("manifest.json",))._manifest(step)
+        except ModelRefused:
+            return None
+
+    def _is_sound(self, step: str) -> bool:
+        """Whether every file is the one that was written."""
+        try:
+            for name in self.manifest(step):
+                self.load_bytes(step, name)
+        except ModelRefused:
+            return False
+        return True
+
+    def _checkpoint(self, folder: str, key: str) -> dict[str, str]:
+        try:
+            with self.system.open_input_stream(f"{folder}/checkpoint.json") as file:
                 checkpoint = json.loads(file.read())
             files = checkpoint["files"] if checkpoint["key"] == key else {}
-            return {name: digest for name, digest in files.items() if self._digest(self.where(step, name)) == digest}
+            return {name: digest for name, digest in files.items() if self._digest(f"{folder}/{name}") == digest}
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return {}
 
@@ -150,6 +229,9 @@ class NightFiles:
 
     def manifest(self, step: str) -> dict[str, str]:
         """SHA-256 of each file of a finished step."""
+        return self._manifest(step).files
+
+    def _manifest(self, step: str) -> "_Manifest":
         for path in (self.where(step, name) for name in self.manifests):
             with suppress(FileNotFoundError), self.system.open_input_stream(path) as file:
                 content = file.read()
@@ -160,21 +242,25 @@ class NightFiles:
                 f"{self.batch_id} has no finished {step!r} step ({path} is not there): run that step first"
             )
         try:
-            hashes = dict(json.loads(content)["files"])
-        except (ValueError, KeyError, TypeError):
+            stored = json.loads(content)
+            manifest = _Manifest(dict(stored["files"]), str(stored.get("within", "")))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelRefused(f"{path} is damaged: run the {step!r} step again") from None
-        if unknown := next((name for name in hashes if not _NAME.fullmatch(name)), None):
+        names = [*manifest.files, *filter(None, [manifest.within])]
+        if unknown := next((name for name in names if not _NAME.fullmatch(name)), None):
             raise ModelRefused(f"{path} names {unknown!r}, which no step writes: run the {step!r} step again")
-        return hashes
+        return manifest
 
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
         """A file's content. Raises ModelRefused if the file is missing, or not the one that the manifest lists."""
-        expected = self.manifest(step).get(name)
-        path = self.where(step, name)
+        manifest = self._manifest(step)
+        expected, path = manifest.files.get(name), self.where(step, manifest.path_of(name))
         if expected is None:
             raise ModelRefused(f"{path} is not named by its manifest: run the {step!r} step again")
         # The target of a link may change between hashing and reading.
-        if self.system.is_local and any(Path(place).is_symlink() for place in (path, self.where(step, "."))):
+        if self.system.is_local and any(
+            Path(place).is_symlink() for place in (path, self.where(step, manifest.within or "."))
+        ):
             raise ModelRefused(f"{path} is a link, not the file that was written: run the {step!r} step again")
         try:
             if self.system.is_local:
@@ -204,7 +290,7 @@ class NightFiles:
         if not self.system.is_local:
             return pq.ParquetFile(pa.BufferReader(content))
         del content  # hashed; a file that stays mapped counts as memory until it is closed
-        return pq.ParquetFile(self.where(step, name))
+        return pq.ParquetFile(self.where(step, self._manifest(step).path_of(name)))
 
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
         """The arrays of a .npz. Raises ModelUnreadable for anything else; pickles are never loaded."""

@@ -3,6 +3,8 @@
 Each raises ModelRefused if the step has not finished, or the file is missing or was changed.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -86,6 +88,11 @@ class Handovers:
     def writing(self, step: str, *, resume_key: str | None = None) -> AbstractContextManager[StepFiles]:
         """The files of the step that runs; see `NightFiles.writing`."""
         return self.files.writing(step, resume_key=resume_key)
+
+    def key_of(self, *steps: str) -> str:
+        """A hash of what these steps have left: what was made of it need not be made again."""
+        inputs = [self.files.manifest(step) for step in steps]
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     def stored_request(self) -> dict[str, Any]:
         """The request as JSON; an older version may have stored one that is no valid `Request`."""

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recjobs.adapters.whole_file import whole_file
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.recipes import recipe_with
 from recjobs.config import load_settings
@@ -178,7 +179,8 @@ def _write(path: str, split: GivenSplit, lists: np.ndarray, scores: np.ndarray) 
         "score": pa.array(scores[rows, places]),
     }
     try:
-        pq.write_table(pa.table(table), path, compression="zstd")
+        with whole_file(Path(path), overwrite=True) as unfinished:
+            pq.write_table(pa.table(table), unfinished, compression="zstd")
     except OSError as error:
         raise BadConfiguration(f"--lists {path}: cannot be written ({error.strerror or error})") from None
 

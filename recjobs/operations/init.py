@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from recjobs.adapters import sources
+from recjobs.adapters.whole_file import whole_file
 from recjobs.catalog.file import Catalog, explain, json_schema
 from recjobs.catalog.sources import Location
 from recjobs.config import load_settings
@@ -73,9 +74,14 @@ def run(path: str) -> dict[str, str]:
         raise Misuse(f"{target} would be refused: {'; '.join(explain(error))}. Rename the data file") from None
     target.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(draft, sort_keys=False, allow_unicode=True)
-    target.write_text(f"# yaml-language-server: $schema={SCHEMA}\n{text}", encoding="utf-8")
-    (target.parent / SCHEMA).write_text(json.dumps(json_schema(), indent=1), encoding="utf-8")
+    _write(target, f"# yaml-language-server: $schema={SCHEMA}\n{text}", overwrite=False)
+    _write(target.parent / SCHEMA, json.dumps(json_schema(), indent=1), overwrite=True)
     return {"catalog": target.stem, "file": str(target), **columns}
+
+
+def _write(path: Path, text: str, *, overwrite: bool) -> None:
+    with whole_file(path, overwrite) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _named(names: list[str], pattern: str) -> str:

@@ -23,16 +23,20 @@ def run(night: Night) -> dict[str, Any]:
     champion = night.request.champion
     refused = None if verdict.promoted else verdict.reason
 
-    with night.writing("refit") as files:
+    # A fit with several threads would differ in its last bits: a rerun keeps the model that may be in charge by now.
+    key = night.key_of("begin", "validate", "split", "train", "evaluate", "gate")
+    with night.writing("refit", resume_key=key) as files:
         version = champion.model_version if champion else None
-        if refused is None:
+        if refused is None and "model.npz" not in files.hashes:
             factors, defect = _refit(night)
             if defect:
                 refused = f"the refit was refused: {defect}"
             else:
                 model = StoredModel(factors, night.ids("users"), night.ids("items"))
                 files.save_arrays("model.npz", **model.to_arrays())
-                version = _register(night, files.hashes["model.npz"], files.read("model.npz"))
+                files.checkpoint()
+        if refused is None:
+            version = _register(night, files.hashes["model.npz"], files.read("model.npz"))
         source = "none" if version is None else "refit" if refused is None else "champion"
         summary = {
             "verdict": "promoted" if refused is None else "refused",

@@ -1,8 +1,5 @@
 """Make every user's list, the similar items and the popular lists. Lists are written in chunks; a rerun resumes."""
 
-import hashlib
-import json
-
 import numpy as np
 import pyarrow as pa
 
@@ -24,9 +21,7 @@ def run(night: Night) -> dict[str, int]:
     """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
     lists = NightLists(night)
     n_users, n = len(lists.user_ids), night.catalog.top_n.stored
-    inputs = [night.files.manifest(step) for step in ("begin", "validate", "gate", "refit")]
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    with night.writing("score", resume_key=key) as files:
+    with night.writing("score", resume_key=night.key_of("begin", "validate", "gate", "refit")) as files:
         for number, first in enumerate(range(0, n_users, CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name not in files.hashes:

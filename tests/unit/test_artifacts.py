@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import pickle
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from recjobs.adapters.artifact_store import ArtifactStore
-from recjobs.errors import BadConfiguration, DataRefused, ModelRefused
+from recjobs.adapters.object_store import Store
+from recjobs.errors import BadConfiguration, DataRefused, ModelRefused, SystemAway
 
 BATCH = "20240601T120000Z-1"
 
@@ -52,6 +55,11 @@ def killed_after(night, key, **texts):
 
 def path_of(night, name, step="score"):
     return Path(night.where(step, name))
+
+
+def to_a_link(path):
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
 
 
 def test_everything_that_is_saved_comes_back(night):
@@ -126,14 +134,145 @@ def test_a_step_written_again_holds_only_what_was_written_then(night):
     assert not path_of(night, "y").exists()
 
 
-def test_a_step_that_is_being_written_again_is_not_done(night):
-    for key in (None, "k"):
-        write(night, x="old")
+def write_again(night, key=None, **texts):
+    with night.writing("score", resume_key=key) as files:
+        for name, content in texts.items():
+            files.save_text(name, content)
+
+
+def content_of(night):
+    """All that counts of the step; None: it is not done."""
+    if not night.is_done("score"):
+        return None
+    return {name: night.load_bytes("score", name).to_pybytes() for name in night.manifest("score")}
+
+
+def calls_of(monkeypatch, act, die_at=None):
+    """How many calls of the file system a function makes, or dies at: before it, or half way through a write."""
+    n, real = 0, Store.__getattr__
+
+    def counted(store, name):
+        call = real(store, name)
+        if name.startswith(("get_", "is_", "open_input")) or not callable(call):
+            return call
+
+        def called(*arguments, **options):
+            nonlocal n
+            n += 1
+            if n == die_at:
+                if name == "open_output_stream":
+                    with call(*arguments, **options) as stream:
+                        stream.write(b"ha")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **options)
+
+        return called
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "__getattr__", counted)
+        act()
+    return n
+
+
+def killed_at(monkeypatch, act, call):
+    """Run a function in a process that is killed at a call of the file system."""
+    child = os.fork()
+    if not child:
+        try:
+            calls_of(monkeypatch, act, call)
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def refused_again(night):
+    with pytest.raises(DataRefused):
+        write_and_refuse(night, "score")
+
+
+OLD, NEW = {"x": "old", "y": "old"}, {"x": "new", "z": "new"}
+AGAIN = {
+    "other content": lambda night: write_again(night, **NEW),
+    "the same content": lambda night: write_again(night, **OLD),
+    "from a checkpoint": lambda night: write_again(night, "k", **NEW),
+    "refused": lambda night: refused_again(night),
+}
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_a_finished_step_that_is_killed_while_it_is_written_again_is_the_earlier_or_the_new_one(
+    store, monkeypatch, again
+):
+    """kill -9 at every single call of the file system, and once more in the next try."""
+
+    def finished(k):
+        night = store.night(f"20240601T120000Z-{k}")
         with night.writing("score", resume_key="k") as files:
-            files.save_text("x", "finished")
+            files.save_text("x", OLD["x"])
             files.checkpoint()
-        killed_after(night, key)
-        assert not night.is_done("score")
+            files.save_text("y", OLD["y"])
+        return night
+
+    night = finished(1)
+    before = content_of(night)
+    n_calls = calls_of(monkeypatch, lambda: AGAIN[again](night))
+    after = content_of(night)
+    assert n_calls >= 3
+    for k in range(1, n_calls + 1):
+        night = finished(k + 1)
+        killed_at(monkeypatch, lambda: AGAIN[again](night), k)  # noqa: B023
+        assert content_of(night) in (before, after), f"killed at call {k} of {n_calls}"
+        if k % 5 == 0:
+            killed_at(monkeypatch, lambda: AGAIN[again](night), 2)  # noqa: B023
+            assert content_of(night) in (before, after), f"killed at call {k} of {n_calls}, then at call 2"
+        AGAIN[again](night)
+        assert content_of(night) == after
+        left = {path.name for path in path_of(night, ".").iterdir()}
+        written = set(after or {"findings.json"}) | {"checkpoint.json", "manifest.json", "refused.json"}
+        assert left <= written, "what a killed try has left is gone"
+
+
+def test_a_step_that_is_written_again_counts_until_the_new_files_do(night):
+    write(night, x="old", y="old")
+    with night.writing("score") as files:
+        files.save_text("x", "new")
+        assert content_of(night) == {"x": b"old", "y": b"old"}
+    assert content_of(night) == {"x": b"new"}
+    assert {path.name for path in path_of(night, ".").iterdir()} == {"manifest.json", "x"}
+
+
+@pytest.mark.parametrize("error", [Killed, ModelRefused, SystemAway])
+def test_a_finished_step_stays_when_writing_it_again_fails(night, error):
+    """A file that it needs is gone by now, or a system is away: that says nothing against what it wrote before."""
+    write(night, x="old")
+
+    def fail():
+        with night.writing("score") as files:
+            files.save_text("x", "new")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert content_of(night) == {"x": b"old"}
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("bad"), to_a_link], ids=str)
+def test_a_finished_step_whose_file_is_damaged_is_whole_once_it_is_written_again(night, damage):
+    write(night, x="old")
+    damage(path_of(night, "x"))
+    write_again(night, x="old")
+    assert content_of(night) == {"x": b"old"}
+    assert path_of(night, "x").read_text() == "old"
+    assert not path_of(night, "x").is_symlink()
+
+
+@pytest.mark.parametrize("within", ["../../other", "/", "a/b", ".hidden"])
+def test_a_manifest_that_leads_elsewhere_is_refused(night, within):
+    write(night, x="old")
+    manifest = path_of(night, "manifest.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"within": within}))
+    with pytest.raises(ModelRefused, match="which no step writes"):
+        night.load_bytes("score", "x")
 
 
 def resumed(night, key):
@@ -178,8 +317,8 @@ def test_json_without_sense_is_not_written(night):
     assert not night.is_done("score")
 
 
-def write_and_refuse(night):
-    with night.writing("validate") as files:
+def write_and_refuse(night, step="validate"):
+    with night.writing(step) as files:
         files.save_json("findings.json", {"counts": {}})
         raise DataRefused
 
