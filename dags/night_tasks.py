@@ -28,7 +28,7 @@ AS_OF = Param(
     r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-][01]\d:[0-5]\d))?$",
     title="as of",
     description="Use only interactions before this instant, such as 2011-11-01T00:00:00Z; a bare date counts with its "
-    "whole day (UTC). Empty: everything there is.",
+    "whole day (UTC). Empty: everything there is. At most a day ahead of now, and of past data holdout_days.",
 )
 
 

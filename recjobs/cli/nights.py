@@ -14,7 +14,11 @@ from recjobs.cli.options import as_of_option, catalog_option, json_option, overr
 @as_of_option
 @set_option
 @click.option("--no-publish", is_flag=True, help="Stop after the gate and the report; compare with no champion.")
-@click.option("--force", metavar="REASON", help="Publish despite a refusal; the reason is stored in the publish log.")
+@click.option(
+    "--force",
+    metavar="REASON",
+    help="Publish despite a refusal, of a date too far ahead, or without what is lost; stored in the publish log.",
+)
 @json_option
 def night(
     catalog_name: str, as_of: str | None, settings: tuple[str, ...], no_publish: bool, force: str | None, as_json: bool

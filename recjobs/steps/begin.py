@@ -2,24 +2,21 @@
 
 import hashlib
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-
-import pyarrow as pa
 
 from recjobs.adapters import migrations, sources
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.sources import SourceFile, query
 from recjobs.catalog.file import Catalog, Input, sets_recipe
-from recjobs.catalog.sources import Source, named
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.evaluation.approval import Answer
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.validation import EARLIEST, as_microseconds
 from recjobs.core.rows.volume import PastNight
 from recjobs.core.search.challengers import challenger_to_train
 from recjobs.errors import DataRefused, Misuse, Superseded
+from recjobs.night.as_of import after_newest, check_bounds
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import begun_nights, code_version, data_folder, database
 from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
@@ -38,6 +35,7 @@ def run(
 
     Returns batch_id, resumed (that attempt is unfinished) and nothing_new (it is finished: there is nothing to do).
     Raises DataRefused if a source is missing, Misuse for an invalid as_of or override.
+    force: go on although as_of lies too far ahead.
     """
     settings = load_settings()
     effective = catalog.with_overrides(overrides or {})
@@ -46,7 +44,10 @@ def run(
     began_at = datetime.now(UTC).replace(microsecond=0)
     inputs = {key: _files(effective, settings, key, place) for key, place in effective.inputs.items()}
     today = effective.live and not as_of
-    at = parse_as_of(as_of) if as_of else began_at if today else _after_newest(effective, inputs, began_at)
+    at = parse_as_of(as_of) if as_of else began_at if today else after_newest(effective, inputs, began_at)
+    store = ArtifactStore(settings.artifacts, effective.name)
+    if as_of and force is None:
+        check_bounds(effective, inputs, at, began_at)
     if publish and (settings.owner_url or settings.database_url):
         # A new catalog needs no setup: its first night creates its schema.
         migrations.migrate_catalog(database(effective, "owner"), effective.description)
@@ -60,7 +61,6 @@ def run(
         challenger = ChallengerPin(**{key: row[key] for key in ChallengerPin.model_fields})
         effective = effective.with_recipe(Recipe.from_json(challenger.recipe))
 
-    store = ArtifactStore(settings.artifacts, effective.name)
     earlier_nights = [(*parse_batch_id(night.batch_id), night) for night in begun_nights(store)]
     attempts = [*recorded] + [attempt for instant, attempt, _ in earlier_nights if instant == at]
     request = Request(
@@ -168,32 +168,3 @@ def _pinned(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
     digest = hashlib.sha256("\n".join(str(file.sha256) for _, file in files).encode()).hexdigest()
     pinned = [{"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for key, f in files]
     return {"hash": digest, "files": pinned}
-
-
-def _after_newest(catalog: Catalog, inputs: dict[str, list[SourceFile]], now: datetime) -> datetime:
-    """Return the second after the newest interaction that is not in the future."""
-    limit = int(now.timestamp() * 1_000_000)
-    files = [(source, inputs[f"sources.{index}"]) for index, source in enumerate(catalog.sources)]
-    counted = [_newest(source, of_source, limit) for source, of_source in files]
-    if not any(n_read for n_read, _ in counted):
-        names = ", ".join(source.path or f"the query of {source.connection}" for source in catalog.sources)
-        raise DataRefused(f"catalog {catalog.name}: no rows in {names}; see why the export wrote none")
-    newest = max(newest for _, newest in counted)
-    if newest < EARLIEST:
-        raise DataRefused(
-            f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at`, "
-            "`time` and `where`"
-        )
-    return datetime.fromtimestamp(newest // 1_000_000, UTC) + timedelta(seconds=1)
-
-
-def _newest(source: Source, files: list[SourceFile], limit: int) -> tuple[int, int]:
-    """Return (rows read, the newest instant up to the limit in microseconds; 0 for none)."""
-    n_read, newest = 0, 0
-    for file in files:
-        for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
-            values: pa.Array = rows.columns["occurred_at"]
-            with named(source, [file.path]):
-                at = as_microseconds(values, source.time.unit, source.time.timezone)
-            n_read, newest = n_read + rows.n_read, max(newest, int(at[at <= limit].max(initial=0)))
-    return n_read, newest

@@ -6,9 +6,11 @@ Wrong inputs and catalogs are in test_corpus.
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local import ports
 from tests.commands import ROOT, environment_of
@@ -50,6 +52,45 @@ ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
+@pytest.mark.parametrize("verb", ["night", "begin", "tune"])
+def test_a_date_far_ahead_of_the_clock_is_exit_64_with_both_dates(untouched: World, verb: str):
+    done = untouched.recjobs(verb, "--as-of", "2099-01-01")
+    assert done.code == 64, done.err
+    assert "as_of 2099-01-02 00:00 UTC is more than a day after now, " in done.message
+    days = [datetime.now(UTC) - timedelta(days=n) for n in (0, 1)]
+    assert any(f"after now, {day:%Y-%m-%d}" in done.message for day in days)
+
+
+def test_past_data_reaches_as_far_as_its_holdout_after_its_newest_row(untouched: World):
+    newest = untouched.goods.sound["at"].max().to_pydatetime()
+    last = newest + timedelta(days=untouched.catalog["holdout_days"])
+    too_late = last + timedelta(seconds=1)
+    beyond = f"{too_late:%Y-%m-%dT%H:%M:%SZ}"
+    refused = untouched.night("--as-of", beyond)
+    assert refused.code == 64, refused.err
+    assert f"as_of {too_late:%Y-%m-%d %H:%M} UTC is more than 30 days (holdout_days) after" in refused.message
+    assert f"after the newest interaction, {newest:%Y-%m-%d %H:%M}" in refused.message
+    assert untouched.recjobs("compare", "catalog", "alpha=5", "--as-of", beyond).code == 64
+    for arguments in (
+        [f"{last:%Y-%m-%dT%H:%M:%SZ}"],
+        [beyond, "--force", "a late holdout"],
+        ["2099-01-01", "--force", "a test"],
+    ):
+        begun = untouched.recjobs("begin", "--as-of", *arguments)
+        assert begun.code == 0, begun.err
+
+
+def test_a_live_catalog_may_be_asked_for_today_but_not_for_the_day_after_tomorrow(untouched: World, tmp_path: Path):
+    """Its rows may be late: what it is asked for lies within a day of the clock."""
+    (tmp_path / f"{untouched.name}.yaml").write_text(yaml.safe_dump(untouched.catalog | {"live": True}))
+    now = datetime.now(UTC)
+    for ahead, code in ((timedelta(hours=23), 0), (timedelta(hours=25), 64)):
+        begun = untouched.recjobs(
+            "begin", "--as-of", f"{now + ahead:%Y-%m-%dT%H:%M:%SZ}", RECJOBS_CATALOGS=str(tmp_path)
+        )
+        assert begun.code == code, begun.err
+
+
 @pytest.mark.parametrize("case", ARGUMENTS)
 def test_arguments_that_cannot_be_are_exit_64(untouched: World, case: str):
     arguments, words = ARGUMENTS[case]
@@ -85,7 +126,7 @@ def test_a_step_of_a_night_that_never_began_is_exit_65(untouched: World):
 
 
 def test_a_step_before_its_turn_is_exit_65_and_names_the_one_to_run(untouched: World):
-    began = untouched.recjobs("begin", "--as-of", "2031-06-02", "--json")
+    began = untouched.recjobs("begin", "--as-of", "2025-07-02", "--json")
     done = untouched.recjobs("score", "--batch-id", began.json["batch_id"])
     assert done.code == 65
     assert "has no finished 'validate' step" in done.message
@@ -102,7 +143,7 @@ def test_a_step_before_its_turn_is_exit_65_and_names_the_one_to_run(untouched: W
     ],
 )
 def test_a_wrong_setting_is_exit_78_by_its_name(untouched: World, setting: str, value: str, word: str):
-    done = untouched.night("--as-of", "2031-06-03", **{setting: value})
+    done = untouched.night("--as-of", "2025-07-03", **{setting: value})
     assert done.code == 78, done.err
     assert word in done.message
 
