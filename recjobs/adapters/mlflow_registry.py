@@ -106,13 +106,12 @@ class Registry:
             )
 
     def register(self, run_id: str, batch_id: str, model: bytes, sha256: str, tags: dict[str, str]) -> str:
-        """Register a model version of this catalog, alias `candidate`; the same model of the same batch only once."""
+        """Register a model version of this catalog; the same model of the same batch only once."""
         with self._client() as client:
             import mlflow
 
-            for version in client.search_model_versions(f"name = '{self._catalog}'"):
-                if version.tags.get("batch_id") == batch_id and version.tags.get("sha256") == sha256:
-                    return str(version.version)
+            if known := self._version_of(client, batch_id, sha256):
+                return known
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.npz"
                 path.write_bytes(model)
@@ -131,8 +130,24 @@ class Registry:
             version = client.create_model_version(
                 self._catalog, logged.model_uri, run_id, tags=tags, model_id=logged.model_id
             )
-            client.set_registered_model_alias(self._catalog, "candidate", str(version.version))
             return str(version.version)
+
+    def version_of(self, batch_id: str, sha256: str) -> str | None:
+        """The number of a batch's model here. It may be another one than Postgres has, or none: MLflow counts from 1
+        again once its database or its registry is lost."""
+        with self._client() as client:
+            return self._version_of(client, batch_id, sha256)
+
+    def _version_of(self, client: Any, batch_id: str, sha256: str) -> str | None:
+        query = f"name = '{self._catalog}' and tags.sha256 = '{sha256}'"
+        versions = client.search_model_versions(query)
+        return next((str(each.version) for each in versions if each.tags.get("batch_id") == batch_id), None)
+
+    def note(self, version: str, model_version: str) -> None:
+        """Make a version the `candidate`, and tag it with the version that Postgres has it under."""
+        with self._client() as client:
+            client.set_model_version_tag(self._catalog, version, "model_version", model_version)
+            client.set_registered_model_alias(self._catalog, "candidate", version)
 
     def set_champion(self, version: str | None) -> str | None:
         """Move the alias `champion` to a version, or remove it (None). Returns the version it named before."""

@@ -24,14 +24,16 @@ def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_js
     moved = step.move(catalog, batch_id, reason)
     show(moved, as_json)  # the other batch is live by now; MLflow takes seconds more
     sys.stdout.flush()
-    let_alias_follow(catalog, moved["champion"])
+    let_alias_follow(catalog)
 
 
 @click.command(
     epilog='Example: recjobs promote --catalog online_retail --model-version 3 --reason "asked by merchandising"'
 )
 @catalog_option
-@click.option("--model-version", required=True, metavar="V", help="A version in MLflow's registry.")
+@click.option(
+    "--model-version", required=True, metavar="V", help="As in the view `batches`; MLflow's tag `model_version`."
+)
 @click.option("--reason", required=True, metavar="R", help="Why; it goes into the publish log.")
 @json_option
 def promote(catalog_name: str, model_version: str, reason: str, as_json: bool) -> None:

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.mlflow_registry import Registry
-from recjobs.adapters.postgres import Database
+from recjobs.adapters.postgres import Database, Session
 from recjobs.catalog.file import Catalog
 from recjobs.config import ROOT, Settings, load_settings
 from recjobs.core.batch_ids import parse_batch_id
@@ -84,6 +84,17 @@ class Night(Handovers):
         assert self.request.champion is not None
         return registered(self.store, self.request.champion).refit_model()
 
+    def refit_pin(self, model_version: str, sha256: str) -> ChampionPin:
+        """Tonight's model as the champion that it may become."""
+        return ChampionPin(
+            model_version=model_version,
+            batch_id=self.batch_id,
+            uri=self.files.where("refit", "model.npz"),
+            sha256=sha256,
+            data_cutoff=self.request.as_of,
+            recipe=self.catalog.recipe.to_json(),
+        )
+
     def aligned_champion(self) -> "Factors":
         """The pinned champion's factors in tonight's order of users and items; rows it does not know are zeros."""
         from recjobs.core.model.als import Factors, aligned
@@ -133,6 +144,21 @@ def registered(store: ArtifactStore, pin: ChampionPin) -> Handovers:
     return Handovers(files)
 
 
+def registered_version(publisher: Session, pin: ChampionPin) -> str:
+    """Register a model in Postgres, unless it is registered, and return its version: another than the pin's where that
+    is another model's, as after Postgres was restored or MLflow began to count from 1 again."""
+    version: str = publisher.call(
+        "register_model_version",
+        version=pin.model_version,
+        batch=pin.batch_id,
+        model_uri=pin.uri,
+        model_sha256=pin.sha256,
+        cutoff=pin.data_cutoff,
+        model_recipe=pin.recipe,
+    )
+    return version
+
+
 def database(catalog: Catalog, role: Role) -> Database:
     """Postgres as one role, with a catalog's schema as the search path."""
     return Database(load_settings().url_of(role), catalog.name)
@@ -146,16 +172,37 @@ def registry(catalog: Catalog) -> Registry:
     return Registry(uri, f"{settings.artifacts}/_mlflow", catalog.name)
 
 
-def let_alias_follow(catalog: Catalog, champion: str | None, was: str | None = None) -> dict[str, int]:
-    """Move MLflow's alias `champion`. Postgres is authoritative: if MLflow does not answer, the next night moves it.
+def let_alias_follow(catalog: Catalog, was: dict[str, Any] | None = None) -> dict[str, int]:
+    """Move MLflow's alias `champion` to the champion, whose batch and hash MLflow's version must have, and register it
+    there again if it is lost. Postgres is authoritative: if MLflow does not answer, the next night moves the alias.
 
-    Returns alias_mismatch: 1 if the alias named another version than `was`, the champion so far; empty without answer.
+    was: the champion so far. Returns alias_mismatch: 1 if the alias named another version; empty without answer.
     """
+    log, runs = logging.getLogger(__name__), registry(catalog)
     try:
-        return {"alias_mismatch": int(registry(catalog).set_champion(champion) != was)}
+        with database(catalog, "publisher").connect() as session:
+            row = session.row("champion")
+        before = runs.version_of(was["batch_id"], was["sha256"]) or "lost" if was else None
+        version = None
+        if row:
+            champion = ChampionPin(**row)
+            try:
+                version = _registered_again(runs, champion, catalog)
+            except ModelRefused as error:
+                log.warning("MLflow has no version of the champion %s any more: %s", champion.model_version, error)
+        return {"alias_mismatch": int(runs.set_champion(version) != before)}
     except SystemAway as error:
-        logging.getLogger(__name__).warning("MLflow's alias champion was not moved: %s", error)
+        log.warning("MLflow's alias champion was not moved: %s", error)
         return {}
+
+
+def _registered_again(runs: Registry, champion: ChampionPin, catalog: Catalog) -> str:
+    if known := runs.version_of(champion.batch_id, champion.sha256):
+        return known
+    night = registered(ArtifactStore(load_settings().artifacts, catalog.name), champion)
+    content = night.files.load_bytes("refit", "model.npz").to_pybytes()
+    tags = {"model_version": champion.model_version}
+    return runs.register(runs.run_of(champion.batch_id), champion.batch_id, content, champion.sha256, tags)
 
 
 def begun_nights(store: ArtifactStore) -> list[Handovers]:

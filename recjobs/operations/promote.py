@@ -19,5 +19,5 @@ def run(catalog: Catalog, model_version: str, reason: str) -> dict[str, Any]:
         champion = session.row("champion")
         assert champion is not None
         registered(ArtifactStore(load_settings().artifacts, catalog.name), ChampionPin(**champion))
-    let_alias_follow(catalog, model_version)
+    let_alias_follow(catalog)
     return {"catalog": catalog.name, "champion": model_version}

@@ -10,7 +10,7 @@ from recjobs.night.night import database, let_alias_follow
 def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
     """Move the pointer as `move` does, then MLflow's alias."""
     result = move(catalog, batch_id, reason)
-    let_alias_follow(catalog, result["champion"])
+    let_alias_follow(catalog)
     return result
 
 

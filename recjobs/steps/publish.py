@@ -13,7 +13,7 @@ from recjobs.core.lists import copy_format
 from recjobs.errors import ListsRefused, Locked
 from recjobs.night.decision import record
 from recjobs.night.handovers import ChosenModel, Inspection
-from recjobs.night.night import Night, database, let_alias_follow
+from recjobs.night.night import Night, database, let_alias_follow, registered_version
 
 ROWS = 8192
 """Lists encoded at a time."""
@@ -32,28 +32,39 @@ def run(night: Night) -> dict[str, Any]:
         turn = loader.row("publish_lock")
         if not turn or not turn["taken"]:
             raise Locked(f"another process is loading a batch of {night.catalog.name}")
-        if loader.call("stage_batch", record=_record(night, chosen, inspection)) == "staged":
+        with database(night.catalog, "publisher").connect() as publisher:
+            pinned, version = _versions(night, publisher, chosen)
+        if loader.call("stage_batch", record=_record(night, version, inspection)) == "staged":
             _load(night, loader)
             loader.call("seal_batch", batch=batch_id)
             loader.call("record_exposure", batch=batch_id, counts=night.exposure().to_pydict())
             _verify(night, loader, inspection)
         with database(night.catalog, "publisher").connect() as publisher:
             record(night, publisher)
-            pinned, forced = request.champion.model_version if request.champion else None, request.force is not None
-            before = publisher.row("champion") or {}
+            before, forced = publisher.row("champion"), request.force is not None
             # Committed before anything points there: see wait_for_readers.
             publisher.call("attach_batch", batch=batch_id, pinned_champion=pinned, forced=forced)
             moved = publisher.call(
                 "publish_batch", batch=batch_id, pinned_champion=pinned, forced=forced, why=request.force
             )
-            champion = publisher.row("champion") or {}
-        alias = let_alias_follow(night.catalog, champion.get("model_version"), before.get("model_version"))
+        alias = let_alias_follow(night.catalog, before)
         with night.writing("publish") as files:
-            files.save_json("published.json", {"batch_id": batch_id, "model_version": chosen.model_version})
+            published = {"batch_id": batch_id, "model_version": version, "checksum": inspection.checksum}
+            files.save_json("published.json", published)
     return {"batch_id": batch_id, "moved": moved, "users": inspection.users, **alias}
 
 
-def _record(night: Night, chosen: ChosenModel, inspection: Inspection) -> dict[str, Any]:
+def _versions(night: Night, publisher: Session, chosen: ChosenModel) -> tuple[str | None, str | None]:
+    """Return the versions of the pinned champion and of the lists' model, which a restored Postgres may not know."""
+    pin = night.request.champion
+    pinned = registered_version(publisher, pin) if pin else None
+    if chosen.source != "refit":
+        return pinned, pinned if chosen.source == "champion" else None
+    sha256 = night.files.manifest("refit")["model.npz"]
+    return pinned, registered_version(publisher, night.refit_pin(str(chosen.model_version), sha256))
+
+
+def _record(night: Night, version: str | None, inspection: Inspection) -> dict[str, Any]:
     counts = night.input_account().counts
     request, top_n = night.request, night.catalog.top_n
     return {
@@ -61,8 +72,8 @@ def _record(night: Night, chosen: ChosenModel, inspection: Inspection) -> dict[s
         "as_of": request.as_of,
         "attempt": parse_batch_id(request.batch_id)[1],
         "computed_at": request.began_at,
-        "model_version": chosen.model_version,
-        "champion_version": chosen.champion_version,
+        "model_version": version,
+        "champion_version": version,
         "n_users": counts["users"],
         "n_items": counts["items"],
         "n_interactions": counts["accepted"] + counts["carried"],

@@ -14,7 +14,7 @@ from recjobs.core.model import als
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
-from recjobs.night.night import Night, database, registry
+from recjobs.night.night import Night, database, registered_version, registry
 
 
 def run(night: Night) -> dict[str, Any]:
@@ -82,18 +82,12 @@ def _ndcg(lists: np.ndarray, holdout: Any) -> float:
 
 
 def _register(night: Night, sha256: str, content: bytes) -> str:
+    """Register a model in MLflow and in Postgres, whose version may be another than MLflow's number; return that."""
     assert hashlib.sha256(content).hexdigest() == sha256
     runs = registry(night.catalog)
     tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version}
-    version = runs.register(night.log(runs), night.request.batch_id, content, sha256, tags)
+    number = runs.register(night.log(runs), night.request.batch_id, content, sha256, tags)
     with database(night.catalog, "publisher").connect() as session:
-        session.call(
-            "register_model",
-            version=version,
-            batch=night.request.batch_id,
-            model_uri=night.files.where("refit", "model.npz"),
-            model_sha256=sha256,
-            cutoff=night.request.as_of,
-            model_recipe=night.catalog.recipe.to_json(),
-        )
+        version = registered_version(session, night.refit_pin(number, sha256))
+    runs.note(number, version)
     return version

@@ -19,7 +19,7 @@ def run(night: Night) -> dict[str, Any]:
             session.call("record_report", batch=night.batch_id, page=html)
             champion = session.row("champion")
         if kept and champion:
-            alias = let_alias_follow(night.catalog, *[champion["model_version"]] * 2)
+            alias = let_alias_follow(night.catalog, champion)
     runs = registry(night.catalog)
     run_id = night.log(runs)
     runs.attach(run_id, "report.html", html)

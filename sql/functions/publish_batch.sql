@@ -26,9 +26,11 @@ begin
         insert into champion_model (slot, model_version) values ('champion', new.champion_version)
         on conflict (slot) do update set model_version = excluded.model_version, since = now()
         where champion_model.model_version <> excluded.model_version;
+    elsif forced and pinned_champion is null then -- it was begun again without the champion, whose file is lost
+        delete from champion_model where slot = 'champion';
     end if;
     insert into publish_records (action, batch_id, previous_batch_id, model_version, previous_model_version, forced, reason)
-    values ('publish', batch, live, coalesce(new.champion_version, in_charge), in_charge, forced, why);
+    values ('publish', batch, live, (select model_version from champion_model where slot = 'champion'), in_charge, forced, why);
     return true;
 end
 $$;

@@ -7,5 +7,5 @@ $$;
 grant select on batches, challengers, champion, inputs to recjobs_publisher;
 grant execute on function
     attach_batch, decide_challenger, note_step, promote_model, publish_batch, record_challenger, record_input, record_night,
-    record_report, register_model, roll_back
+    record_report, register_model, register_model_version, roll_back
 to recjobs_publisher;

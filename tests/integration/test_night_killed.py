@@ -27,7 +27,7 @@ MOMENTS = [
     Kill(f"{FILES}.sink", "before", ("/extract",)),
     *map(uncounted, ("extract", "validate", "split", "train", "evaluate", "gate")),
     Kill(f"{REGISTRY}.register", "after"),
-    Kill(CALL, "after", ("register_model",)),
+    Kill(CALL, "after", ("register_model_version",)),
     uncounted("refit"),
     Kill(f"{FILES}.checkpoint", "after", ("/score",)),
     uncounted("score"),

@@ -56,6 +56,7 @@ GRANTS = {
         "execute record_night",
         "execute record_report",
         "execute register_model",
+        "execute register_model_version",
         "execute roll_back",
     },
     "recjobs_editor": {
@@ -144,7 +145,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         "basket", "recommend_narrowed", "unpopular_items",
         "attach_batch", "decide_challenger", "note_step", "record_challenger", "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
-        "register_model",
+        "register_model", "register_model_version",
         "roll_back", "seal_batch", "stage_batch", "trace",
         "add_rule", "remove_rule", "restore_rule", "try_rule", "apply_rules",
         "refresh_rule_items", "follow_rules", "follow_pointer",
