@@ -3,8 +3,17 @@
 import json
 import re
 
+from recjobs.adapters.migrations import migrate_catalog
+from recjobs.adapters.postgres import Database
 from tests.publishing import LIST_TABLES as TABLES
-from tests.worlds import World
+from tests.worlds import MakeWorld, World, handful
+
+
+def catalog_without_batches(make_world: MakeWorld) -> World:
+    """A world whose catalog is migrated, and nothing is published in it."""
+    world = make_world(handful([("u", "i", 1)]))
+    migrate_catalog(Database(world.postgres.cluster.url("recjobs_migrator"), world.name), "A shop for tests")
+    return world
 
 
 def stage(world: World, day: int, model: str | None = None) -> str:
@@ -20,15 +29,18 @@ def stage(world: World, day: int, model: str | None = None) -> str:
     return batch_id
 
 
-def publish(world: World, day: int, model: str | None = None, pinned: str | None = None) -> str:
+def publish(
+    world: World, day: int, model: str | None = None, pinned: str | None = None, *, forced: bool = False
+) -> str:
     """Publish a batch of one user, by the functions that the publish step calls; pinned: the champion until then."""
     batch_id = stage(world, day, model)
     part = world.value("select partition_name('top_n', %s)", batch_id, role="recjobs_loader")
     row = "(%s, 'u', '{i}', '{1}', 'als', 1, 0)"
     world.rows(f"insert into {part} values {row}", batch_id, role="recjobs_loader")
     world.rows("select seal_batch(%s)", batch_id, role="recjobs_loader")
-    world.rows("select attach_batch(%s, %s, false)", batch_id, pinned, role="recjobs_publisher")
-    assert world.value("select publish_batch(%s, %s, false, null)", batch_id, pinned, role="recjobs_publisher")
+    given = (batch_id, pinned, forced)
+    world.rows("select attach_batch(%s, %s, %s)", *given, role="recjobs_publisher")
+    assert world.value("select publish_batch(%s, %s, %s, 'a test')", *given, role="recjobs_publisher")
     return batch_id
 
 

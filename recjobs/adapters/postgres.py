@@ -15,6 +15,8 @@ from recjobs.adapters.postgres_errors import address, first_line, refuses_login
 from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
+LOCK_SECONDS = 10
+"""How long a statement waits for a lock, if it sets no other time."""
 QUERIES = {path.stem: path for path in SQL.glob("queries/*/*.sql") if path.parent.name != "webapp"}
 
 
@@ -33,7 +35,9 @@ class Database:
         Raises SystemAway if Postgres does not answer, BadConfiguration if it refuses the login or the catalog has no
         schema yet, and Superseded, Locked or ListsRefused if a publish function refuses.
         """
-        options = f"-c search_path={self.catalog},pg_temp" if self.catalog else ""
+        options = f"-c lock_timeout={LOCK_SECONDS}s"
+        if self.catalog:
+            options += f" -c search_path={self.catalog},pg_temp"
         with _translated(self.url):
             connection = psycopg2.connect(
                 self.url, options=options, connect_timeout=self.connect_seconds, application_name="recjobs"
@@ -164,6 +168,8 @@ def _translated(url: str) -> Iterator[None]:
         raise BadConfiguration(f"the database is not migrated: {first_line(error)}. Run `recjobs migrate`") from error
     except (errors.LockNotAvailable, errors.QueryCanceled) as error:
         raise Locked(f"Postgres: {first_line(error)}; something holds a lock, see pg_stat_activity") from error
+    except psycopg2.extensions.TransactionRollbackError as error:  # a deadlock, or what was read has changed since
+        raise Locked(f"Postgres: {first_line(error)}; the next try meets it no more") from error
     except psycopg2.OperationalError as error:
         if refuses_login(error):
             raise BadConfiguration(f"Postgres does not let {address(url)} in: {first_line(error)}") from error

@@ -21,7 +21,11 @@ begin
     select model_version into in_charge from champion_model where slot = 'champion';
 
     update batch_records set published_at = coalesce(published_at, clock_timestamp()), rolled_back_at = null where batch_id = batch;
-    insert into live_batch (slot, batch_id) values ('live', batch) on conflict (slot) do update set batch_id = excluded.batch_id;
+    -- not `insert ... on conflict`, which runs the triggers of both: the rules would be written out twice
+    update live_batch set batch_id = batch where slot = 'live';
+    if not found then
+        insert into live_batch (slot, batch_id) values ('live', batch);
+    end if;
     if new.champion_version is not null then
         insert into champion_model (slot, model_version) values ('champion', new.champion_version)
         on conflict (slot) do update set model_version = excluded.model_version, since = now()
