@@ -2,6 +2,8 @@ create or replace function try_rule(rule jsonb, among integer) returns jsonb
 language plpgsql security definer set search_path from current
 as $$
 declare
+    -- what changes with every rule and every move of the pointer: each statement below sees what is committed by then
+    state text := (select concat_ws(' ', w.version, (select max(p.log_id) from publish_records as p)) from rule_state as w);
     n_users bigint := (select b.n_users from batch_records as b join live_batch as l using (batch_id) where l.slot = 'live');
     share bigint := greatest(1, n_users / greatest(among, 1));
     hashes bigint[];
@@ -45,6 +47,9 @@ begin
     exception when sqlstate 'RJ099' then
         null;
     end;
+    if state <> (select concat_ws(' ', w.version, (select max(p.log_id) from publish_records as p)) from rule_state as w) then
+        raise exception 'the live batch or a rule of % changed meanwhile: try again', current_schema() using errcode = 'RJ076';
+    end if;
     return result;
 end
 $$;

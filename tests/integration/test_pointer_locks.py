@@ -1,9 +1,13 @@
-"""Nothing that moves the pointer waits for a lock for ever."""
+"""Neither an editor nor anybody else holds a publish or a roll-back up."""
 
 import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2 import sql
 
 from recjobs.adapters import postgres
 from recjobs.adapters.postgres import Database
@@ -11,6 +15,7 @@ from recjobs.errors import Locked
 from tests.batches import catalog_without_batches, publish, stage
 from tests.worlds import MakeWorld, World
 
+BLOCK = json.dumps({"kind": "block", "item_id": "i"})
 FLIPS = {
     "attach_batch": "select attach_batch('20250108T000000Z-1', null, false)",
     "publish_batch": "select publish_batch('20250107T000000Z-1', null, true, 'a test')",
@@ -23,6 +28,31 @@ FLIPS = {
 def empty(make_world: MakeWorld) -> World:
     """A catalog in which nothing is published."""
     return catalog_without_batches(make_world)
+
+
+@pytest.fixture
+def editor(empty: World) -> Iterator[Any]:
+    """A connection of an editor, in a transaction."""
+    with contextlib.closing(empty.postgres.connect("recjobs_editor", empty.name)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("set idle_in_transaction_session_timeout = 0")  # for a busy machine
+        connection.autocommit = False
+        yield connection
+
+
+def test_a_roll_back_does_not_wait_for_an_editors_transaction(empty: World, editor: Any):
+    first, second = publish(empty, 5), publish(empty, 6)
+    removed = empty.value("select add_rule(%s)", BLOCK, role="recjobs_editor")
+    with editor.cursor() as cursor:
+        cursor.execute("select remove_rule(%s, 'ann')", (removed,))
+        cursor.execute("select add_rule(%s), try_rule(%s, 100)", (BLOCK, BLOCK))
+        assert empty.live() == second
+        assert empty.value(FLIPS["roll_back"], role="recjobs_publisher") == first
+        assert empty.value("select item_ids from served_lists") == [], "by the rule that is not removed yet"
+        editor.commit()
+    assert empty.value("select item_ids from served_lists") == []
+    rules = empty.rows("select rule_id from rules where removed_at is null")
+    assert [row["rule_id"] for row in rules] == [removed + 1]
 
 
 def test_every_move_waits_ten_seconds_for_a_lock_and_no_longer_than_its_session(empty: World):
@@ -61,3 +91,17 @@ def test_no_command_waits_for_a_lock_for_ever(empty: World, monkeypatch: pytest.
         database = Database(empty.postgres.cluster.url("recjobs_publisher"), empty.name)
         with pytest.raises(Locked, match="pg_stat_activity"), database.connect() as session:
             session.call("roll_back", to_batch=None, why="a test")
+
+
+def test_a_command_that_another_move_came_before_is_to_be_tried_again(empty: World):
+    publish(empty, 5), publish(empty, 6)
+
+    def roll_back_as_of_before() -> None:
+        database = Database(empty.postgres.cluster.url("recjobs_publisher"), empty.name)
+        with database.connect() as session, session.transaction():
+            session.run(sql.SQL("set transaction isolation level repeatable read; select count(*) from batches"))
+            empty.rows(FLIPS["roll_back"], role="recjobs_publisher")
+            session.call("roll_back", to_batch=None, why="a test")
+
+    with pytest.raises(Locked, match="could not serialize access"):
+        roll_back_as_of_before()
