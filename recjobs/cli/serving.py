@@ -12,7 +12,7 @@ from recjobs.cli.options import catalog_option, json_option, show, show_tree
 
 @click.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')
 @catalog_option
-@click.option("--batch-id", metavar="B", help="The batch to return to; without it the one before the live one.")
+@click.option("--batch-id", metavar="B", help="The batch to return to; without it the one that was live before.")
 @click.option("--reason", metavar="R", help="Why; it goes into the publish log.")
 @json_option
 def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_json: bool) -> None:

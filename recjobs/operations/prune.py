@@ -1,5 +1,5 @@
-"""Remove old lists, then artifacts, then records. Kept are the latest five published batches and the live one, their
-models and the champion's, and what the catalog's `keep` says."""
+"""Remove old lists, then artifacts, then records. Kept are the latest five published batches, the live one and the one
+that a roll-back goes to, their models and the champion's, and what the catalog's `keep` says."""
 
 from typing import Any
 

@@ -15,9 +15,10 @@ def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None
 
 
 def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str, Any]:
-    """Move the pointer to `batch_id`, or to the batch before the live one. With an id, a second time changes nothing.
+    """Move the pointer to `batch_id`, or to the batch that was live before, by the publish log.
 
-    Raises ListsRefused if there is no such batch, Locked while a publish moves the pointer.
+    With an id, a second time changes nothing. Raises ListsRefused if there is no such batch, Locked while a publish
+    moves the pointer or somebody else holds what moves with it.
     """
     if batch_id is not None:
         parse_batch_id(batch_id)

@@ -5,16 +5,16 @@ declare
     target batch_records;
     live batch_records;
     in_charge text;
+    earlier text[];
 begin
     perform take_turn();
     select b.* into live from batch_records as b join live_batch as l using (batch_id) where l.slot = 'live';
     if live.batch_id is null then
         raise exception 'nothing is live in %: there is nothing to roll back', current_schema() using errcode = 'RJ065';
     end if;
+    earlier := earlier_live_batches();
     if to_batch is null then
-        select * into target from batch_records
-        where published_at is not null and pruned_at is null and (as_of, attempt) < (live.as_of, live.attempt) and rolled_back_at is null
-        order by as_of desc, attempt desc limit 1;
+        select * into target from batch_records where batch_id = earlier[1];
         if target.batch_id is null then
             raise exception 'there is no earlier batch than % to roll back to', live.batch_id using errcode = 'RJ065';
         end if;
@@ -30,7 +30,8 @@ begin
     select model_version into in_charge from champion_model where slot = 'champion';
 
     update live_batch set batch_id = target.batch_id where slot = 'live';
-    update batch_records set rolled_back_at = clock_timestamp() where batch_id = live.batch_id and (as_of, attempt) > (target.as_of, target.attempt);
+    update batch_records set rolled_back_at = clock_timestamp()
+    where batch_id = live.batch_id and (target.batch_id = any(earlier) or (as_of, attempt) > (target.as_of, target.attempt));
     update batch_records set rolled_back_at = null where batch_id = target.batch_id;
     if target.champion_version is null then
         delete from champion_model where slot = 'champion';
@@ -44,5 +45,5 @@ begin
     return target.batch_id;
 end
 $$;
-comment on function roll_back is 'Move the pointer to an earlier batch (null: the one before the live one) and the champion with it; returns what is live now';
+comment on function roll_back is 'Move the pointer to an earlier batch (null: the one that was live before, by the publish log) and the champion with it; returns what is live now';
 revoke all on function roll_back from public;
