@@ -33,11 +33,11 @@ class Checkout:
             patch.setattr(migrations, "SQL", self.sql)
             return migrations.migrate_catalog(owner, "A shop for tests")
 
-    def migrate_by_migrations_alone(self) -> int:
-        """Migrate the catalog as the code did that had no files of objects."""
+    def migrate_by_migrations_alone(self, last: str = LAST_OF_MIGRATIONS_ALONE) -> int:
+        """Migrate the catalog as the code did that had no files of objects; last: the number of its last migration."""
         older = self.later("older")
         for path in (older.sql / "migrations" / "catalog").iterdir():
-            if path.stem[:4] > LAST_OF_MIGRATIONS_ALONE:
+            if path.stem[:4] > last:
                 path.unlink()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(migrations, "_apply_objects", lambda *_: 0)

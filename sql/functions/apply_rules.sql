@@ -1,3 +1,5 @@
+-- What comes in from outside must not be what the user has seen. A batch from before the rules does not say what that is (its
+-- items have no item_idx, its `seen` is null for everybody): into its users' lists nothing comes in.
 create or replace function apply_rules(
     inout item_ids text[], inout scores real[], inout sources text[], inout because integer[],
     whose text, in_segment text, n integer, closed boolean
@@ -30,7 +32,7 @@ begin
         select array_agg(o.item_id) into outside
         from unnest(outside) as o (item_id)
         join item_records as i on i.batch_id = live and i.item_id = o.item_id
-        where i.available and (kept_out is null or i.item_idx is null or i.item_idx <> all(kept_out));
+        where i.available and (whose is null or i.item_idx is not null and (kept_out is null or i.item_idx <> all(kept_out)));
     end if;
     loop
         -- Each rule about each item is looked up once, and by windows: nobody can say how many there will be, so a join of
@@ -110,7 +112,7 @@ begin
         cross join lateral unnest(p.item_ids, p.scores) with ordinality as f (item_id, score, at)
         join item_records as i on i.batch_id = live and i.item_id = f.item_id
         where f.item_id <> all(apply_rules.item_ids) and i.available
-            and (kept_out is null or i.item_idx is null or i.item_idx <> all(kept_out));
+            and (whose is null or i.item_idx is not null and (kept_out is null or i.item_idx <> all(kept_out)));
         outside := array(select o.item_id from unnest(outside) as o (item_id) where o.item_id <> all(apply_rules.item_ids));
     end loop;
 
@@ -163,5 +165,5 @@ begin
     ) as f;
 end
 $$;
-comment on function apply_rules is 'A finished list by the rules in force, its first n items: without what is blocked, capped and boosted, pins in their places, filled from what is popular and unseen. closed: nothing may come in from outside';
+comment on function apply_rules is 'A finished list by the rules in force, its first n items: without what is blocked, capped and boosted, pins in their places, filled from what is popular and known to be unseen. closed: nothing may come in from outside';
 revoke all on function apply_rules from public;

@@ -68,7 +68,11 @@ begin
             cross join lateral (select * from item_records as o where o.batch_id = live.batch_id and o.item_id = c.item_id limit 1) as i
             where c.item_id <> all(without)
                 and (recommend_narrowed.category is null or recommend_narrowed.category = any(i.categories))
-                and (c.rung = 1 or i.available and (kept_out is null or i.item_idx is null or i.item_idx <> all(kept_out)))
+                -- without an item_idx the batch is from before the rules, and does not say what its users have seen
+                and (
+                    c.rung = 1
+                    or i.available and (own.user_id is null or i.item_idx is not null and (kept_out is null or i.item_idx <> all(kept_out)))
+                )
             order by c.item_id, c.rung, c.at
         ),
         -- Scores of different popular lists meet here; they fall within a source all the same.

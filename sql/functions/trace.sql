@@ -53,7 +53,9 @@ begin
 
     if is_known_user then
         select h.* into history from history_lists as h where h.batch_id = live.batch_id and h.user_id = trace.user_id;
-        if item.item_idx = any(history.seen) then
+        -- a batch from before the rules only has the latest of what its users have seen
+        if item.item_idx = any(history.seen)
+            or item.item_idx is null and trace.item_id = any(history.item_ids) and trace.item_id <> all(list.item_ids) then
             answer := 'seen';
             seen_at := history.occurred_at[array_position(history.item_ids, trace.item_id)];
             seen_before := case when seen_at is null then history.occurred_at[cardinality(history.occurred_at)] end;

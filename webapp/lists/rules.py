@@ -182,7 +182,8 @@ def apply_rules(
     if rules.pins:
         stored, excluded = set(item_ids), set(kept_out or ())
         for item_id, idx, effect in rules.pins:
-            if item_id not in stored and idx not in excluded:
+            # without an idx the batch is from before the rules, and does not say what the user has seen
+            if item_id not in stored and idx is not None and idx not in excluded:
                 outside.append(item_id)
                 effects[item_id] = effect
     if not effects:
