@@ -13,5 +13,5 @@ as $$
         and p.rank <= least(recommend.n, (select b.top_n_served from batches as b where b.is_live))
     order by 1
 $$;
-comment on function recommend is 'A user''s list, or the popular one for a user the batch does not know: what the HTTP API answers, item for item';
+comment on function recommend is 'A user''s list, or the popular one for a user the batch does not know: what the HTTP API answers, item for item. No row: nothing is left for the user (the API says source exhausted), or nothing is published';
 revoke all on function recommend from public;

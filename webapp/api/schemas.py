@@ -29,7 +29,10 @@ BATCH = {
     "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
 }
 LADDER = ["als", "foldin", "category", "popular"]
-"""Sources of a list."""
+"""Sources of items."""
+EXHAUSTED = "exhausted"
+"""The source of a list of no items: nothing is left to show, as the user has every item or rules hide the rest."""
+LIST_SOURCES = [*LADDER, EXHAUSTED]
 PLACED = ["pinned", "boosted"]
 """Sources of items that a rule placed."""
 TRACE_ANSWERS = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
@@ -69,19 +72,21 @@ SCHEMAS: Part = {
     ),
     "Recommendations": ranked_list(
         {"user_id": text("The user asked for")},
-        text("`popular`, among others, for a user the batch does not know", enum=LADDER),
+        text("`popular`, among others, for a user the batch does not know", enum=LIST_SOURCES),
     ),
     "RecommendationsOfMany": structure(
         {"answers": {"type": "array", "items": schema("Recommendations"), "description": "In the order of the ids"}}
     ),
     "Basket": ranked_list(
         {"item_ids": {"type": "array", "items": {"type": "string"}, "description": "The basket asked for"}},
-        text("`popular` if nothing goes with the basket", enum=["similar", "popular"]),
+        text("`popular` if nothing goes with the basket", enum=["similar", "popular", EXHAUSTED]),
     ),
     "Similar": ranked_list(
         {"item_id": text("The item asked for"), "title": {"type": ["string", "null"]}}, {"const": "similar"}
     ),
-    "Popular": ranked_list({"category": {"type": ["string", "null"]}}, {"const": "popular"}),
+    "Popular": ranked_list(
+        {"category": {"type": ["string", "null"]}}, text("Where the list comes from", enum=["popular", EXHAUSTED])
+    ),
     "Trace": structure(
         {
             "user_id": text("The user asked for"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from webapp.api.parameters import DEFAULT_N
+from webapp.api.schemas import EXHAUSTED
 from webapp.lists.catalog_cache import CatalogCache
 from webapp.lists.rendering import JsonObject, RankedList, RenderedList
 from webapp.lists.rules import ActiveRules, apply_rules
@@ -120,7 +121,8 @@ def _ranked(
 
     def ranked(ids: list[str], scores: Sequence[float | str], sources: list[str], because: list[int]) -> RankedList:
         batch = (live.batch_id, live.computed_at, live.model_version, live.top_n_served)
-        return RankedList(*batch, composition.source, ids, scores, sources, because or None, reasons)
+        source = composition.source if ids else EXHAUSTED
+        return RankedList(*batch, source, ids, scores, sources, because or None, reasons)
 
     if rules is None:
         item_ids = item_ids[:n]

@@ -8,7 +8,7 @@ with answer as (
 )
 select
     b.batch_id, b.computed_at, b.model_version, b.top_n_served,
-    case when 'similar' = any(a.sources) then 'similar' else 'popular' end as source,
+    case when a.item_ids = '{}' then 'exhausted' when 'similar' = any(a.sources) then 'similar' else 'popular' end as source,
     a.item_ids, a.scores, a.sources, null as because, null as reasons,
     k.*
 from batches as b

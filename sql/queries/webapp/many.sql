@@ -12,14 +12,18 @@ lists as materialized (
     select * from known
     union all
     select
-        null, p.batch_id, b.computed_at, b.model_version, b.top_n_served, 'popular',
-        array_agg(p.item_id order by p.rank), array_agg(p.score order by p.rank), array_agg(p.source order by p.rank),
-        null, null
-    from popular_items as p
-    join batches as b on b.batch_id = p.batch_id
-    where p.segment = 'all' and p.rank <= least($2, b.top_n_served)
-        and exists (select from unnest($1::text[]) as a (user_id) where a.user_id not in (select k.user_id from known as k))
-    group by p.batch_id, b.computed_at, b.model_version, b.top_n_served
+        null, l.batch_id, l.computed_at, l.model_version, l.top_n_served,
+        case when p.item_ids = '{}' then 'exhausted' else 'popular' end, p.item_ids, p.scores, p.sources, null, null
+    from live_state as l
+    cross join lateral (
+        select
+            coalesce(array_agg(r.item_id order by r.rank), '{}') as item_ids,
+            coalesce(array_agg(r.score order by r.rank), '{}') as scores,
+            coalesce(array_agg(r.source order by r.rank), '{}') as sources
+        from popular_items as r
+        where r.segment = 'all' and r.rank <= least($2, l.top_n_served)
+    ) as p
+    where exists (select from unnest($1::text[]) as a (user_id) where a.user_id not in (select k.user_id from known as k))
 ),
 shown as (
     select array_agg(distinct e.item_id) as item_ids

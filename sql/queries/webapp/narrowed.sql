@@ -14,10 +14,14 @@ answer as (
 )
 select
     b.batch_id, b.computed_at, b.model_version, b.top_n_served,
-    coalesce(
-        (select s.source from served_lists as s where s.user_id = $1),
-        case when 'category' = any(a.sources) then 'category' else 'popular' end
-    ) as source,
+    case
+        -- an empty page of a list that has others is not the end of it
+        when a.item_ids = '{}' and ($3 = 0 or not exists (select from recommend_narrowed($1, 1, 0, $4, $5, $6))) then 'exhausted'
+        else coalesce(
+            (select s.source from stored_lists as s where s.user_id = $1),
+            case when 'category' = any(a.sources) then 'category' else 'popular' end
+        )
+    end as source,
     a.item_ids, a.scores, a.sources, a.because, a.reasons,
     k.*
 from batches as b

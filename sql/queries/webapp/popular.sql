@@ -2,13 +2,19 @@
 -- knows of them; no row: the live batch has no such segment.
 with answer as (
     select
-        p.batch_id, b.computed_at, b.model_version, b.top_n_served, 'popular' as source,
-        array_agg(p.item_id order by p.rank) as item_ids, array_agg(p.score order by p.rank) as scores,
-        array_agg(p.source order by p.rank) as sources, null as because, null as reasons
-    from popular_items as p
-    join batches as b on b.batch_id = p.batch_id
-    where p.segment = $1 and p.rank <= least($2, b.top_n_served)
-    group by p.batch_id, b.computed_at, b.model_version, b.top_n_served
+        l.batch_id, l.computed_at, l.model_version, l.top_n_served,
+        case when p.item_ids = '{}' then 'exhausted' else 'popular' end as source,
+        p.item_ids, p.scores, p.sources, null as because, null as reasons
+    from live_state as l
+    cross join lateral (
+        select
+            coalesce(array_agg(r.item_id order by r.rank), '{}') as item_ids,
+            coalesce(array_agg(r.score order by r.rank), '{}') as scores,
+            coalesce(array_agg(r.source order by r.rank), '{}') as sources
+        from popular_items as r
+        where r.segment = $1 and r.rank <= least($2, l.top_n_served)
+    ) as p
+    where exists (select from segments as s where s.segment = $1)
 )
 select a.*, k.*
 from answer as a
