@@ -5,6 +5,7 @@
     ├── Unauthorized 401  no credential, or a wrong one
     ├── Forbidden    403  a credential that may not do this, or a setting that switches this off
     ├── NotFound     404  no such catalog, item, category or report
+    ├── BatchMoved   409  the batch that the request names is no longer live; begin again with the new one
     ├── TooMany      429  too many requests, or too many wrong credentials; try again after Retry-After
     └── Unavailable  503  the database is away or nothing is published; try again after Retry-After
 
@@ -34,6 +35,8 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+        self.members: dict[str, str] = {}
+        """What else the error tells programs."""
         if status is not None:
             self.status = status
 
@@ -62,6 +65,16 @@ class NotFound(ApiError):
     status = 404
 
 
+class BatchMoved(ApiError):
+    """The batch that the request names is not live. batch_id: the one that is."""
+
+    status = 409
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__("batch_moved", f"This batch is not live; begin again with {batch_id}, which is")
+        self.members = {"batch_id": batch_id}
+
+
 class TooMany(ApiError):
     """The client must wait before it asks again. seconds: how long."""
 
@@ -86,7 +99,7 @@ def is_for_programs(path: str) -> bool:
 
 def as_json_error(error: ApiError) -> tuple[str, bytes, list[tuple[str, str]]]:
     """The status line, body and headers of an error as JSON."""
-    body = orjson.dumps({"error": {"code": error.code, "message": error.message}})
+    body = orjson.dumps({"error": {"code": error.code, "message": error.message, **error.members}})
     headers = [] if error.retry_after is None else [("Retry-After", str(error.retry_after))]
     if error.status == 401:
         headers.append(("WWW-Authenticate", 'Bearer realm="recjobs"'))

@@ -4,6 +4,7 @@ A query that is not UTF-8 is refused here, where Flask's own parser would silent
 another id.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -116,6 +117,13 @@ def read_number(name: str, value: str | None, lowest: int) -> int:
     return int(text)
 
 
+def read_batch_id(name: str, text: str | None) -> str:
+    """Read the id of a batch, whether or not there is one."""
+    if not re.fullmatch(BATCH_ID_PATTERN, text or "", re.ASCII):
+        raise Refused(f"bad_{name}", f"{name} must be the id of a batch, such as 20240101T000000Z-1")
+    return text or ""
+
+
 def id_parameter(name: str, description: str, required: bool = True, many: int = 0) -> Parameter:
     """A parameter that is an id."""
     return Parameter(name, description, ID, read_id, required, many)
@@ -123,6 +131,7 @@ def id_parameter(name: str, description: str, required: bool = True, many: int =
 
 ID: Part = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES, "pattern": "^[^\\u0000]+$"}
 BYTES = f"byte for byte, 1 to {MAX_ID_BYTES} bytes of UTF-8"
+BATCH_ID_PATTERN = "^[0-9]{8}T[0-9]{6}Z-[0-9]{1,6}$"
 CATALOG_NAME = "^[a-z][a-z0-9_]{0,47}$"
 USER_ID = id_parameter("user_id", f"The user's external id, {BYTES}")
 ITEM_ID = id_parameter("item_id", f"The item's external id, {BYTES}")
@@ -140,6 +149,12 @@ OFFSET = Parameter(
     partial(read_number, lowest=0),
 )
 EXCLUDE = id_parameter("exclude", "An item to leave out", required=False, many=100)
+BATCH_ID = Parameter(
+    "batch_id",
+    "The batch of the first page; 409 `batch_moved` once it is no longer live",
+    {"type": "string", "pattern": BATCH_ID_PATTERN},
+    read_batch_id,
+)
 PREFER = id_parameter("prefer", "A category that comes first for a user the batch does not know", False, many=20)
 BASKET = id_parameter("item_id", f"An item of the basket, {BYTES}", many=20)
 PATH_PARAMETERS = {

@@ -49,7 +49,16 @@ def ranked_list(head: Part, source: Part) -> Part:
 
 SCHEMAS: Part = {
     "Error": structure(
-        {"error": structure({"code": text("What went wrong, for programs"), "message": text("For people")})}
+        {
+            "error": structure(
+                {
+                    "code": text("What went wrong, for programs"),
+                    "message": text("For people"),
+                    "batch_id": text("409: the batch that is live now"),
+                },
+                optional=("batch_id",),
+            )
+        }
     ),
     "Item": structure(
         {

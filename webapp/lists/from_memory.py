@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from webapp.api.errors import BatchMoved
 from webapp.api.parameters import DEFAULT_N
 from webapp.api.schemas import EXHAUSTED
 from webapp.lists.catalog_cache import CatalogCache
@@ -46,11 +47,14 @@ class CachedPopularList(NamedTuple):
         return len(self.items) + 1000
 
 
-def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None, offset: int) -> RenderedList | None:
+def from_memory(
+    session: ReadSession, catalog: str, user_id: str, n: int | None, offset: int, batch_id: str | None = None
+) -> RenderedList | None:
     """The n items after the first `offset` of a user's list, equal to the statement `recommendations`.
 
     None where that statement is needed: rules leave the list too short or cannot be loaded, the batch or a rule changes
-    meanwhile, or nothing is published. Raises `Refused` for more items than are served.
+    meanwhile, or nothing is published. Raises `Refused` for more items than are served, `BatchMoved` if a batch_id is
+    given and the live batch has another.
     """
     cache: CatalogCache = session.cache
     last = offset + (n or DEFAULT_N)
@@ -58,6 +62,8 @@ def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None,
     if row is None:
         return None
     live_text, composition_text, _, _, _, _, version, now = row
+    if batch_id is not None and batch_id != (live_id := LiveBatch.parse(live_text).batch_id):
+        raise BatchMoved(live_id)
     rules = None
     if now is not None:
         if (rule_set := cache.rules(session, version)) is None:
@@ -69,7 +75,7 @@ def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None,
         return cached.response
     live = LiveBatch.parse(live_text)
     if composition_text is None:
-        return _popular(session, request, (live, version, rules))
+        return _popular(session, request, (live, version, rules), batch_id)
     ranked = _ranked(session, row, live, rules, user_id, last)
     if ranked is None:
         return None
@@ -87,7 +93,7 @@ def from_memory(session: ReadSession, catalog: str, user_id: str, n: int | None,
 
 
 def _popular(
-    session: ReadSession, request: Request, state: tuple[LiveBatch, int, ActiveRules | None]
+    session: ReadSession, request: Request, state: tuple[LiveBatch, int, ActiveRules | None], batch_id: str | None
 ) -> RenderedList | None:
     """The list of a user unknown to the batch.
 
@@ -103,6 +109,7 @@ def _popular(
         if row is None:
             return None
         ranked, items = RankedList.of(row)
+        ranked.check_batch(batch_id)
         ranked.check_limits(n, offset)
         cached = CachedPopularList(ranked.head(catalog), ranked.render_items(items, offset))
         if (ranked.batch_id, ranked.computed_at) == state[0].key:

@@ -16,13 +16,15 @@ from webapp.postgres.read_session import ReadSession
 class ListOptions(NamedTuple):
     """What a request may ask of a user's list.
 
-    exclude: item ids; category: only its items; prefer: categories that come first for a user unknown to the batch.
+    exclude: item ids; category: only its items; prefer: categories that come first for a user unknown to the batch;
+    batch_id: the batch that must be live.
     """
 
     offset: int = 0
     exclude: tuple[str, ...] = ()
     category: str | None = None
     prefer: tuple[str, ...] = ()
+    batch_id: str | None = None
 
     @property
     def narrow(self) -> bool:
@@ -36,16 +38,20 @@ DEFAULT_OPTIONS = ListOptions()
 def recommendations(
     session: ReadSession, catalog: str, user_id: str, n: int | None = None, options: ListOptions = DEFAULT_OPTIONS
 ) -> RenderedList:
-    """A user's list, or the popular one (`source` says so) for a user unknown to the live batch."""
+    """A user's list, or the popular one (`source` says so) for a user unknown to the live batch.
+
+    Raises `BatchMoved` if the options name a batch that is not live.
+    """
     n_items = n or DEFAULT_N
-    offset, exclude, category, prefer = options
+    offset, exclude, category, prefer, batch_id = options
     if not options.narrow:
-        if (response := from_memory(session, catalog, user_id, n, offset)) is not None:
+        if (response := from_memory(session, catalog, user_id, n, offset, batch_id)) is not None:
             return response
         row = session.row("recommendations", user_id, offset + n_items)
     else:
         row = session.row("narrowed", user_id, n_items, offset, list(exclude), category, list(prefer))
     ranked, items = _ranked(row, catalog)
+    ranked.check_batch(batch_id)
     ranked.check_limits(n, offset)
     if category is not None and not ranked.item_ids and session.row("category", category) is None:
         raise _unknown_category()

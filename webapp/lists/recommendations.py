@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from webapp.api.errors import Refused
 from webapp.api.operations import Body, Operation
 from webapp.api.parameters import (
+    BATCH_ID,
     CATEGORY,
     DEFAULT_N,
     EXCLUDE,
@@ -30,7 +31,7 @@ from webapp.settings import current_settings
 blueprint = Blueprint("recommendations", __name__)
 
 ROUTE = "/v1/<catalog>/recommendations"
-OPTIONS = (N, OFFSET, EXCLUDE, CATEGORY, PREFER)
+OPTIONS = (N, OFFSET, BATCH_ID, EXCLUDE, CATEGORY, PREFER)
 QUERY = (USER_ID, *OPTIONS)
 PLAIN_QUERY = re.compile(rf"user_id=([A-Za-z0-9._~-]{{1,{MAX_ID_BYTES}}})")
 """Most queries: one plain user id, and nothing to decode or check."""
@@ -42,6 +43,7 @@ MAX_USERS = 1000
     "A user's list; the popular one for a user the batch does not know",
     query=QUERY,
     answers="Recommendations",
+    errors=(400, 404, 409, 503),
     tagged=True,
 )
 def by_query(catalog: str, **parameters: Any) -> Response:
@@ -58,7 +60,9 @@ def respond(pool: ConnectionPool, catalog: str, query: str) -> RenderedList:
 
 
 @blueprint.get("/v1/<catalog>/users/<user_id>/recommendations")
-@Operation("The same, for plain ids", query=OPTIONS, answers="Recommendations", tagged=True)
+@Operation(
+    "The same, for plain ids", query=OPTIONS, answers="Recommendations", errors=(400, 404, 409, 503), tagged=True
+)
 def by_path(catalog: str, **parameters: Any) -> Response:
     """The short form, for ids without `/` and dot segments."""
     return _respond(connection_pool(), catalog, **parameters).to_response(PERSONAL)
@@ -70,11 +74,12 @@ def _respond(
     user_id: str,
     n: int | None,
     offset: int | None,
+    batch_id: str | None,
     exclude: list[str],
     category: str | None,
     prefer: list[str],
 ) -> RenderedList:
-    options = lookup.ListOptions(offset or 0, tuple(exclude), category, tuple(prefer))
+    options = lookup.ListOptions(offset or 0, tuple(exclude), category, tuple(prefer), batch_id)
     with pool.session(catalog) as session:
         return lookup.recommendations(session, catalog, user_id, n, options)
 

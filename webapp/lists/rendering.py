@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 from flask import Response
 
-from webapp.api.errors import Refused
+from webapp.api.errors import BatchMoved, Refused
 from webapp.api.responses import as_tagged_json
 from webapp.postgres.connection import Row
 
@@ -107,6 +107,11 @@ class RankedList(NamedTuple):
         ranked, items = cls(*row[: -ItemFragments.N_COLUMNS]), ItemFragments()
         items.add([*ranked.item_ids, *(ranked.reasons or ())], *row[-ItemFragments.N_COLUMNS :])
         return ranked, items
+
+    def check_batch(self, batch_id: str | None) -> None:
+        """Raise `BatchMoved` if a request names another batch; None: it names none."""
+        if batch_id is not None and batch_id != self.batch_id:
+            raise BatchMoved(self.batch_id)
 
     def check_limits(self, n: int | None, offset: int = 0) -> None:
         """Raise `Refused` if a request asks for more than is served; n: None if it did not say how many."""
