@@ -96,7 +96,7 @@ def random_rules(draw: random.Random, batch: Batch, n: int) -> list[dict[str, An
         category = draw.choice(TAGS if kind in ("block", "out_of_stock") else (*TAGS, *SHARED, "of no item"))
         if kind == "cap":
             rule["category"] = draw.choice((None, category))
-            rule["at_most"] = draw.randint(2, 12) if category in TAGS and rule["category"] else draw.randint(36, 60)
+            rule["at_most"] = draw.randint(2, 25)
         elif kind == "pin" or draw.random() < 0.2:
             rule["item_id"] = draw.choice(list(batch.items))
         else:
@@ -133,8 +133,10 @@ def test_random_rules_on_shared_categories_hold_and_memory_and_sql_agree(shop: W
                 for name in [rule["category"]] if rule["category"] else [*TAGS, *SHARED]:
                     assert counted[name] <= rule["at_most"], rule
     with client.application.app_context(), connection_pool().session(CATALOG) as session:
-        in_memory = [user_id for user_id in batch.users if from_memory(session, CATALOG, user_id, 20, 0)]
-    assert len(in_memory) > 0.5 * len(batch.users), "what is fast is what was compared"
+        in_memory = [user_id for user_id in asked if from_memory(session, CATALOG, user_id, 20, 0)]
+    assert len(in_memory) == len(asked), (
+        "what is fast is what was compared, lists that rules leave too short among them"
+    )
 
 
 def test_web_apps_of_the_release_before_read_each_item_of_a_rule(shop: World, add: Any):

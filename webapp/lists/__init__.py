@@ -20,9 +20,10 @@ What is served is nevertheless what SQL says, item for item:
   answer, and a list never meets the rules of another time.
 - A response is cached with its row and the rules that were active. Every request reads its row again, and gets the
   cached response only if both are the same. Nothing has to be invalidated.
-- Where the pointer or a rule moves between two statements, where rules leave a list too short or are more than a
-  process can read in time, and for everything that is asked less often (categories, exclusions, many users, baskets),
-  `lookup` asks SQL, which applies the rules itself.
+- A list that rules leave too short is filled from the popular list, which is cached by batch as items are.
+- Where the pointer or a rule moves between two statements, where there are more rules than a process can read in time,
+  and for everything that is asked less often (categories, exclusions, many users, baskets), `lookup` asks SQL, which
+  applies the rules itself.
 
 Tests in tests/integration hold both ways equal. test_rules.py compares the API with the function `recommend` for every
 user under 200 random rules, and checks that nearly all lists came from memory; test_rules_on_categories.py does so

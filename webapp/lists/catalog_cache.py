@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -12,6 +13,15 @@ from webapp.lists.rendering import ItemFragments
 from webapp.lists.response_cache import ResponseCache
 from webapp.lists.rules import Categories, RuleSet, as_categories
 from webapp.postgres.read_session import ReadSession
+
+
+class PopularItem(NamedTuple):
+    """An item of a popular list, before rules; score: as Postgres writes it."""
+
+    item_id: str
+    score: str
+    item_idx: int | None
+
 
 Batch = tuple[str, datetime]
 """The id of a batch, and when it was computed: a catalog that was deleted and made again may have the id again."""
@@ -22,6 +32,8 @@ MAX_CATEGORIZED = 200_000
 """Per batch, the items whose categories are cached; some 30 MB."""
 MAX_RULES = 10_000
 """More rules than these are not loaded, but applied by SQL: reading them holds up the other requests of a process."""
+MAX_POPULAR = 200
+"""So many popular lists, by batch and segment, are cached; then they begin again."""
 RETRY_SECONDS = 5.0
 """After this long, rules that could not be loaded are tried again. SQL applies them meanwhile."""
 
@@ -37,6 +49,7 @@ class CatalogCache:
         self._rules = RuleSet(-1, [])
         self._items: dict[Batch, ItemFragments] = {}
         self._categories: dict[Batch, dict[str, Categories]] = {}
+        self._popular: dict[tuple[Batch, str | None], list[PopularItem]] = {}
         self._same: dict[Categories, Categories] = {}
         """Items of the same categories share one tuple of them."""
         self._loading = threading.Lock()
@@ -88,6 +101,19 @@ class CatalogCache:
             items.add(missing, known_ids, details)
             others = [(other, its) for other, its in self._items.items() if other != batch]
             self._items = dict([*others[1 - MAX_BATCHES :], (batch, items)])
+        return items
+
+    def popular(self, session: ReadSession, batch: Batch, segment: str | None) -> list[PopularItem] | None:
+        """What short lists of a segment's users are filled with; None if the batch is no longer live."""
+        items = self._popular.get((batch, segment))
+        if items is None:
+            [(*live, item_ids, scores, item_idx)] = session.rows("stored_popular", segment)
+            if tuple(live) != batch:
+                return None
+            items = list(map(PopularItem, item_ids or (), scores or (), item_idx or ()))
+            if len(self._popular) >= MAX_POPULAR:
+                self._popular = {}
+            self._popular[batch, segment] = items
         return items
 
     def load_categories(

@@ -52,9 +52,9 @@ def from_memory(
 ) -> RenderedList | None:
     """The n items after the first `offset` of a user's list, equal to the statement `recommendations`.
 
-    None where that statement is needed: rules leave the list too short or cannot be loaded, the batch or a rule changes
-    meanwhile, or nothing is published. Raises `Refused` for more items than are served, `BatchMoved` if a batch_id is
-    given and the live batch has another.
+    None where that statement is needed: the rules cannot be loaded, the batch or a rule changes meanwhile, or nothing
+    is published. Raises `Refused` for more items than are served, `BatchMoved` if a batch_id is given and another batch
+    is live.
     """
     cache: CatalogCache = session.cache
     last = offset + (n or DEFAULT_N)
@@ -134,19 +134,36 @@ def _ranked(
     if rules is None:
         item_ids = item_ids[:n]
         return ranked(item_ids, scores[:n], composition.sources(len(item_ids)), because[:n])
-    kept_out = None
-    if rules.pins:
-        seen = session.row("kept_out", user_id)
-        if seen is None or seen[:2] != live.key:
-            return None
-        kept_out = seen[2]
+    kept_out: set[int] | None = None
+    if rules.pins and (kept_out := _kept_out(session, live, user_id)) is None:
+        return None
     categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else {}
     if categories is None:
         return None
-    entries = apply_rules(rules, item_ids, categories, kept_out, live.top_n_served, n)
-    if entries is None:
-        return None
     sources = composition.sources(len(item_ids))
+    entries = apply_rules(rules, item_ids, categories, kept_out or (), live.top_n_served, n)
+    if entries is None:  # too little is left: go on with what is popular and not kept out
+        if kept_out is None and (kept_out := _kept_out(session, live, user_id)) is None:
+            return None
+        popular = cache.popular(session, live.key, composition.segment)
+        if popular is None:
+            return None
+        listed = set(item_ids)
+        more = [
+            item
+            for item in popular
+            # without an item_idx the batch is from before the rules, and does not say what the user has seen
+            if item.item_id not in listed and item.item_idx is not None and item.item_idx not in kept_out
+        ]
+        least = scores[-1] if scores else None
+        scores += [item.score if least is None or float(item.score) < float(least) else least for item in more]
+        item_ids += [item.item_id for item in more]
+        sources += ["popular"] * len(more)
+        because += [0] * len(more) if because else []
+        categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else {}
+        if categories is None:
+            return None
+        entries = apply_rules(rules, item_ids, categories, kept_out, 0, n) or []
     return ranked(
         [item_id for _, item_id, _, _ in entries],
         [
@@ -159,3 +176,9 @@ def _ranked(
         ],
         [because[index] if because and index is not None else 0 for index, _, _, _ in entries],
     )
+
+
+def _kept_out(session: ReadSession, live: LiveBatch, user_id: str) -> set[int] | None:
+    """The numbers of the items that must not enter a user's list; None: the batch is no longer live."""
+    row = session.row("kept_out", user_id)
+    return None if row is None or row[:2] != live.key else set(row[2] or ())

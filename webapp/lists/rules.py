@@ -4,7 +4,7 @@ import functools
 import itertools
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -167,23 +167,22 @@ def apply_rules(
     rules: ActiveRules,
     item_ids: list[str],
     categories: Mapping[str, Categories],
-    kept_out: Iterable[int] | None,
+    kept_out: Collection[int],
     n_served: int,
     n: int,
 ) -> list[Entry] | None:
     """The first n items of a list under active rules; None if the rules leave fewer than n_served of the stored ones.
 
-    categories: of each item, if the rules need them. kept_out: item_idx of items that must not enter this list; None:
-    there are none.
+    categories: of each item, if the rules need them. kept_out: item_idx of items that must not enter this list.
     """
     effects = rules.effects(item_ids, categories)
     affected = set(effects)
     outside = []
     if rules.pins:
-        stored, excluded = set(item_ids), set(kept_out or ())
+        stored = set(item_ids)
         for item_id, idx, effect in rules.pins:
             # without an idx the batch is from before the rules, and does not say what the user has seen
-            if item_id not in stored and idx is not None and idx not in excluded:
+            if item_id not in stored and idx is not None and idx not in kept_out:
                 outside.append(item_id)
                 effects[item_id] = effect
     if not effects:
