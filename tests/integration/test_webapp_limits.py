@@ -58,6 +58,31 @@ def test_an_address_of_ipv6_is_its_network():
     assert statuses(client, 1, "rk_wrong", REMOTE_ADDR="2001:db8:0:1::1") == [401]
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        ("1.2.3.4", "1.2.3.4:5678", " 1.2.3.4:1 ", "::ffff:1.2.3.4", "[::ffff:1.2.3.4]:443"),
+        ("[2001:db8::1]:443", "[2001:db8::2]", "2001:db8::3", "2001:db8::4%eth0", "[2001:db8::5%25eth0]:443"),
+        ("unknown", "unknown"),
+        ("_hidden:99999", "_hidden:99999"),
+        ("1.2.3.4:5678:9", "1.2.3.4:5678:9"),
+        ("[", "["),
+        (":", ":"),
+        ("1.2.3.999:80", "1.2.3.999"),
+    ],
+)
+def test_an_address_is_counted_however_a_proxy_writes_it(same: tuple[str, ...]):
+    limit = len(same)
+    for settings in ({"rate_limit": f"{limit}/minute"}, {"api_keys": KEYS, "rate_limit": "1000/minute"}):
+        client = client_of(proxies=1, **settings)
+        headers = bearer("rk_wrong") if "api_keys" in settings else {}
+        given = [*same, same[0]] if "api_keys" not in settings else [*same, *[same[0]] * 10]
+        answered = [client.get(ADDRESS, headers=headers | {"X-Forwarded-For": one}).status_code for one in given]
+        assert 500 not in answered
+        assert answered[-1] == 429
+        assert set(answered[:limit]) == {401 if headers else 503}
+
+
 def test_only_as_many_proxies_as_are_ours_are_believed():
     def asked(client: FlaskClient, forwarded: str) -> int:
         return client.get(ADDRESS, headers=bearer("rk_wrong") | {"X-Forwarded-For": forwarded}).status_code

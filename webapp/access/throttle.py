@@ -11,11 +11,11 @@ takes a quarter of a millisecond.
 import math
 import threading
 import time
-from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
 
+from webapp.access.addresses import client_network
 from webapp.api.errors import TooMany
 
 if TYPE_CHECKING:
@@ -51,5 +51,4 @@ class Throttle:
 
 def address(environ: "WSGIEnvironment") -> str:
     """The client's address; for IPv6 its /64, which is what one client gets."""
-    ip = environ.get("REMOTE_ADDR") or "unknown"
-    return str(IPv6Network((ip, 64), strict=False)) if ":" in ip and "%" not in ip else ip
+    return client_network(environ.get("REMOTE_ADDR") or "unknown")

@@ -20,6 +20,7 @@ ERRORS = {
     401: "No credential, or an invalid or expired one",
     403: "The credential is not enough, or a setting switches this off; the message names it",
     404: "There is no such catalog, item, category or report",
+    408: "The body did not arrive in time",
     409: "The batch that `batch_id` names is not live; `error.batch_id` is the one that is",
     413: "The body is too large",
     429: "Too many wrong credentials, or too many requests; try again after `Retry-After`",

@@ -111,7 +111,7 @@ MANY_USERS = Body(
     "The lists of up to a thousand users, in their order",
     body=MANY_USERS,
     answers="RecommendationsOfMany",
-    errors=(400, 404, 413, 503),
+    errors=(400, 404, 408, 413, 503),
 )
 def of_many(catalog: str, body: tuple[list[str], int | None]) -> Response:
     """What single requests would answer, all of one batch."""
