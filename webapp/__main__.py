@@ -53,6 +53,14 @@ class Server(MPServer):
             self._bound.listen(self.backlog)
             self._shd = holder(fd, False)
 
+    def _respawn_workers(self, workers: list[int], *args: Any, **kwargs: Any) -> None:
+        # Refuse connections until the next worker listens: a proxy then asks another replica, instead of waiting.
+        every: list[Any] = self.wrks
+        if sys.platform == "linux" and not any(every[k].is_alive() for k in workers):
+            with suppress(OSError):
+                self._bound.shutdown(socket.SHUT_RDWR)
+        super()._respawn_workers(workers, *args, **kwargs)
+
 
 def open_files(wanted: int) -> int:
     """Let this process have so many open files, if the system allows it; returns how many it may have."""

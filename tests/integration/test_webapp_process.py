@@ -1,10 +1,10 @@
 """The web app's processes: one port, one web app; and no worker without its main process."""
 
-import contextlib
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +18,12 @@ from tests.worlds import soak
 pytest_plugins = ["tests.webapp_fixtures"]
 
 SIGNALS = [signal.SIGKILL, signal.SIGQUIT, signal.SIGUSR1][: soak(3, share=3)]
+
+
+def is_open(port: int) -> bool:
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 30):
+        return True
+    return False
 
 
 def test_a_taken_port_is_refused_with_78_and_the_web_app_that_has_it_goes_on(world: World, tmp_path: Path):
@@ -54,9 +60,21 @@ def test_a_worker_ends_with_its_main_process_and_the_port_is_free(world: World, 
             successor.listen()
     finally:
         for process in workers:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         replica.process.kill()
+
+
+def test_a_worker_that_died_is_replaced_and_connections_are_refused_meanwhile(world: World, tmp_path: Path):
+    replica = Replica(world, "crashed", tmp_path)
+    try:
+        replica.wait_until_ready()
+        [worker] = replica.processes()[1:]
+        worker.kill()
+        wait_for(lambda: not is_open(replica.port))
+        wait_for(lambda: status(f"http://127.0.0.1:{replica.port}/healthz") == 200)
+    finally:
+        assert replica.stop() == 0
 
 
 @pytest.mark.soak
