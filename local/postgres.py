@@ -38,6 +38,7 @@ SERVER_SETTINGS = {
     "listen_addresses": ports.HOST,
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
+    "reserved_connections": "10",  # for rolling back, publishing and migrating, whoever holds the others
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "timezone": "UTC",

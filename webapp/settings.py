@@ -96,8 +96,12 @@ class Settings(BaseModel):
     idle_seconds: int = Field(30, alias="WEBAPP_IDLE_SECONDS", ge=1, le=60)
     """A connection ends that sends no whole request, line and headers, for this long."""
     threads: int = Field(4, alias="WEBAPP_THREADS", ge=1, le=128)
-    """Requests answered at once, which is also the most connections to Postgres that a catalog can need. On two cores
+    """Requests answered at once, which is also the most connections to Postgres that are in use at once. On two cores
     8 and 16 answered no more requests a second than 4, and the slowest hundredth took two to three times as long."""
+    database_connections: int | None = Field(None, alias="WEBAPP_DATABASE_CONNECTIONS", ge=1)
+    """The most connections to Postgres for reading, for all catalogs together; unset: 20, or the threads if more."""
+    database_idle_seconds: int = Field(300, alias="WEBAPP_DATABASE_IDLE_SECONDS", ge=0)
+    """Postgres ends one of them that is not used for this long; 0: never."""
     statement_timeout_ms: int = Field(200, alias="WEBAPP_STATEMENT_TIMEOUT_MS", ge=1)
     """Postgres gives up on one statement after this long."""
     keep_mb: int = Field(200, alias="WEBAPP_KEEP_MB", ge=0)
@@ -176,6 +180,11 @@ class Settings(BaseModel):
             "0.0.0.0",
             "::",
         }
+
+    @property
+    def most_database_connections(self) -> int:
+        """The limit of connections to Postgres for reading."""
+        return self.database_connections or max(20, self.threads)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Self:

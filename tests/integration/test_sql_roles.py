@@ -1,11 +1,13 @@
 """Who may do what: every right of every role, held against a literal table; and what the roles meet when they try."""
 
+import os
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-from tests.worlds import EARLIER, MakeWorld, World
+from tests.worlds import EARLIER, MakeWorld, Postgres, World
 
 ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor")
 
@@ -134,6 +136,39 @@ def test_no_role_that_logs_in_is_more_than_it_seems(published: World):
     assert members == [
         {"member": "recjobs_migrator", "inherit_option": False, "set_option": True, "admin_option": False}
     ]
+
+
+def test_no_role_may_take_all_connections_and_who_rolls_back_or_migrates_has_some_in_reserve(postgres: Postgres):
+    limits = postgres.rows(
+        "select rolname, rolconnlimit, pg_has_role(oid, 'pg_use_reserved_connections', 'usage') as may_use_reserved"
+        " from pg_roles where rolname ~ '^recjobs_' and rolcanlogin order by 1",
+        role="admin",
+    )
+    assert [tuple(row.values()) for row in limits] == [
+        ("recjobs_editor", 37, True),
+        ("recjobs_loader", 74, False),
+        ("recjobs_migrator", 37, True),
+        ("recjobs_publisher", 74, True),
+        ("recjobs_reader", 112, False),
+    ]
+    assert postgres.rows("show reserved_connections", role="admin") == [{"reserved_connections": "10"}]
+
+
+def connect_on_and_on(held: ExitStack, url: str) -> None:
+    for _ in range(200):
+        held.enter_context(closing(psycopg2.connect(url)))
+
+
+def test_however_many_analysts_connect_others_are_let_in(postgres: Postgres):
+    with ExitStack() as held:
+        with pytest.raises(psycopg2.OperationalError, match="too many connections for role"):
+            connect_on_and_on(held, postgres.cluster.url("recjobs_reader"))
+        for role in ("recjobs_publisher", "recjobs_editor", "recjobs_migrator", "recjobs_loader"):
+            held.enter_context(closing(postgres.connect(role)))
+        if os.environ.get("RECJOBS_SOAK"):  # who is nobody of ours takes the rest, but for the reserve
+            with pytest.raises(psycopg2.OperationalError, match="reserved for roles"):
+                connect_on_and_on(held, postgres.cluster.url("mlflow", "mlflow"))
+            held.enter_context(closing(postgres.connect("recjobs_publisher")))
 
 
 def test_functions_that_run_as_the_owner_pin_their_search_path(published: World):

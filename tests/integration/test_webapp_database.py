@@ -7,13 +7,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
 import pytest
 from flask.testing import FlaskClient
 
-from tests.webapp_world import World, shop_batch, start_world
+from tests.replicas import wait_for
+from tests.webapp_world import World, shop_batch, start_world, two_nights
+from tests.worlds import soak
 from webapp import create_app
 from webapp.api.errors import Unavailable
 from webapp.postgres.connection import DeadlinePassed
@@ -148,9 +151,48 @@ def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World, m
     # other tests' catalogs are in this Postgres as well
     monkeypatch.setattr("webapp.postgres.connection_pool.WARM_CONNECTIONS", 1000)
     ours = "select count(*) from pg_stat_activity where application_name = 'warm' and query ~ '^execute webapp_recomm'"
-    app = create_app(Settings(database_url=f"{world.url('recjobs_reader')}&application_name=warm", WEBAPP_THREADS=3))
+    app = create_app(
+        Settings(
+            database_url=f"{world.url('recjobs_reader')}&application_name=warm", threads=3, database_connections=1000
+        )
+    )
     app.extensions["connection_pool"].warm()
     assert world.sql(ours) == [(3 * len(app.extensions["connection_pool"].catalogs()),)]
+
+
+def test_all_catalogs_together_have_a_limit_of_connections_and_each_gets_its_own_lists(world: World):
+    catalogs = [f"many{k}" for k in range(soak(80, share=13))]
+    nights = two_nights()
+    ours = "select count(*) from pg_stat_activity where application_name = 'many'"
+    try:
+        for k, catalog in enumerate(catalogs):
+            world.make_catalog(catalog)
+            world.publish(catalog, nights[k % 2])
+        url = f"{world.url('recjobs_reader')}&application_name=many"
+        pool = ConnectionPool(Settings(database_url=url, threads=4, database_connections=5, database_idle_seconds=1))
+
+        def ask(first: int) -> list[tuple[str, str]]:
+            wrong = []
+            for k in range(first, first + 3 * len(catalogs)):
+                n = (k * (first + 1)) % len(catalogs)
+                with pool.session(catalogs[n], 20_000) as session:
+                    live = [session.row(name, "anna", 5)[0].partition("|")[0] for name in ("stored", "recommendations")]
+                if set(live) != {nights[n % 2].batch_id}:
+                    wrong.append((catalogs[n], live))
+            return wrong
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = [threads.submit(ask, first) for first in range(4)]
+            most = 0
+            while not all(answer.done() for answer in answers):
+                most = max(most, world.sql(ours)[0][0])
+            assert [answer.result() for answer in answers] == [[]] * 4
+        assert 1 <= most <= 5
+        wait_for(lambda: world.sql(ours)[0][0] == 0)  # Postgres ends what is idle
+        assert ask(0) == []
+    finally:
+        for catalog in catalogs:
+            world.sql(f"drop schema {catalog} cascade")
 
 
 def test_one_slow_connection_beside_others_that_answer_keeps_no_other_request_from_connecting(

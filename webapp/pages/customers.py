@@ -134,5 +134,6 @@ def _live_batches(catalogs: dict[str, str]) -> dict[str, Record | None]:
     batches = {}
     for catalog in catalogs:
         with connection_pool().session(catalog, current_settings().page_timeout_ms) as session:
+            session.is_spare = True
             batches[catalog] = live_batch(session)
     return batches

@@ -21,16 +21,25 @@ class DeadlinePassed(Exception):
     """Postgres did not answer in time."""
 
 
-def session_options(statement_ms: int, catalog: str) -> str:
-    """The `options` of a session on one catalog ("": on none), as libpq sends them."""
+def session_options(statement_ms: int, catalog: str, idle_seconds: int = 0) -> str:
+    """The `options` of a session on one catalog ("": on none), as libpq sends them.
+
+    idle_seconds: after how long Postgres ends the session if nothing is asked; 0: never.
+    """
     options = {
-        "search_path": f"{catalog},pg_temp" if catalog else "pg_temp",
+        "search_path": search_path(catalog),
         "plan_cache_mode": "force_generic_plan",
         "statement_timeout": str(statement_ms),
         "jit": "off",
         "timezone": "UTC",
+        "idle_session_timeout": f"{idle_seconds}s",
     }
     return " ".join(f"-c {name}={value}" for name, value in options.items())
+
+
+def search_path(catalog: str) -> str:
+    """The search path of a session on a catalog, or on none ("")."""
+    return f"{catalog},pg_temp" if catalog else "pg_temp"
 
 
 class Statement:
@@ -56,9 +65,11 @@ class Statement:
 class Connection:
     """A connection, connecting at first, and the statements that it has prepared."""
 
-    def __init__(self, url: str, statement_ms: int, catalog: str, statements: dict[str, Statement]) -> None:
+    def __init__(
+        self, url: str, statement_ms: int, catalog: str, statements: dict[str, Statement], idle_seconds: int = 0
+    ) -> None:
         dsn = extensions.parse_dsn(url)
-        dsn["options"] = f"{dsn.get('options', '')} {session_options(statement_ms, catalog)}".strip()
+        dsn["options"] = f"{dsn.get('options', '')} {session_options(statement_ms, catalog, idle_seconds)}".strip()
         dsn.setdefault("application_name", "recjobs webapp")
         dsn.update(keepalives_idle="10", keepalives_interval="3", keepalives_count="3", client_encoding="UTF8")
         self._statements = statements
@@ -67,9 +78,20 @@ class Connection:
         self._cursor: extensions.cursor | None = None
         self._poller = select.poll()
         self._polled_events = 0
-        self.started_at = time.monotonic()
+        self.catalog = catalog
+        self.started_at = self.used_at = time.monotonic()
+        self.is_taken_over = False
+        """Whether it was another catalog's until now."""
         self.reusable = True
         """Whether the connection can be used again after its running statement has ended."""
+
+    def use(self, catalog: str, deadline: float) -> None:
+        """Turn a ready connection to another catalog."""
+        if catalog != self.catalog:
+            self.reusable = False  # after a timeout it would be unknown which catalog it reads
+            self._run("select set_config('search_path', %s, false)", (search_path(catalog),), deadline)
+            self.catalog, self.is_taken_over = catalog, True
+            self.reusable = True
 
     def rows(self, name: str, parameters: tuple[Any, ...], deadline: float, long: bool = False) -> list[Row]:
         """Run one prepared statement on a ready connection.
@@ -89,11 +111,15 @@ class Connection:
         self.reusable = True
         return rows
 
-    def explain(self, name: str, deadline: float) -> list[Row]:
-        """Prepare and plan a statement on a ready connection, as it is to be run without its parameters' values."""
-        if name not in self._prepared:
-            self._prepare(name, deadline)
-        return self._run(self._statements[name].explain, None, deadline)
+    def check(self, deadline: float) -> list[Row]:
+        """Prepare and plan all statements on a ready connection, and check the rights to run them, in one go."""
+        missing = [statement.prepare for name, statement in self._statements.items() if name not in self._prepared]
+        plans = [statement.explain for statement in self._statements.values()]
+        self.reusable = False
+        self._run("\n;\n".join(missing + plans), None, deadline)
+        self._prepared.update(self._statements)
+        self.reusable = True
+        return []
 
     def close(self) -> None:
         """Close the connection; Postgres also ends a running statement."""

@@ -1,7 +1,8 @@
-"""The connections of this process to Postgres, read only, by catalog.
+"""The connections of this process to Postgres, read only.
 
 A request opens a `ReadSession` on one catalog. It borrows a connection whose search path is that catalog's schema, runs
-prepared statements (the files of sql/queries/webapp) and gives the connection back, most recently used first. Every
+prepared statements (the files of sql/queries/webapp) and gives the connection back, most recently used first. All
+catalogs together have a limit; at it, they take connections over from each other (`shared_connections`). Every
 failure is one exception, `Unavailable`: an application sees 503, never an empty list.
 """
 
@@ -15,10 +16,10 @@ from typing import Any
 from flask import current_app
 
 from webapp.api.errors import ApiError, NotFound, Unavailable
-from webapp.postgres.catalog_pool import CatalogPool
 from webapp.postgres.circuit_breaker import CircuitBreaker
 from webapp.postgres.connection import Connection, Statement
 from webapp.postgres.read_session import ReadSession
+from webapp.postgres.shared_connections import CatalogPool, SharedConnections
 from webapp.settings import ROOT, Settings
 
 CATALOG_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -38,9 +39,10 @@ class ConnectionPool:
         self.breaker = CircuitBreaker()
         self.has_been_ready = False
         self._new_cache = new_cache
-        self._connecting = threading.Lock()
+        self._shared = SharedConnections(self._connect, settings.most_database_connections)
         self._checked: set[str] = set()
-        self._catalogs = {"": self._of_catalog("")}
+        self._catalogs = {"": self._shared.pool("", new_cache())}
+        self._adding = threading.Lock()
 
     def session(self, catalog: str, timeout_ms: int | None = None, long: bool = False) -> ReadSession:
         """A session on one catalog; raises `NotFound` if there is none of that name.
@@ -52,7 +54,7 @@ class ConnectionPool:
         if pool is None:
             if not CATALOG_NAME.fullmatch(catalog) or catalog not in self.catalogs(timeout_ms):
                 raise unknown_catalog()
-            pool = self._catalogs.setdefault(catalog, self._of_catalog(catalog))
+            pool = self._add(catalog)
         return ReadSession(self.breaker, pool, deadline, lambda: self.missing(catalog), long)
 
     def missing(self, catalog: str) -> ApiError:
@@ -75,8 +77,8 @@ class ConnectionPool:
         """
         if catalog not in self._checked:
             with self.session(catalog, self.settings.page_timeout_ms) as session:
-                for name in self.statements:
-                    session.check(name)
+                session.is_spare = True
+                session.check()
             self._checked.add(catalog)
 
     def warm(self) -> None:
@@ -88,18 +90,22 @@ class ConnectionPool:
         with contextlib.suppress(Unavailable, NotFound):
             catalogs = self.catalogs(WARM_TIMEOUT_MS)
             each = min(self.settings.threads, max(1, WARM_CONNECTIONS // max(1, len(catalogs))))
-            for catalog in list(catalogs)[:WARM_CONNECTIONS]:
+            for catalog in list(catalogs)[: min(WARM_CONNECTIONS, self.settings.most_database_connections)]:
                 with contextlib.ExitStack() as held:
                     for _ in range(each):
                         session = held.enter_context(self.session(catalog, WARM_TIMEOUT_MS))
                         session.row("stored", "", 1)
                         session.row("recommendations", "", 1)
 
-    def _of_catalog(self, catalog: str) -> CatalogPool:
+    def _add(self, catalog: str) -> CatalogPool:
+        with self._adding:
+            if catalog not in self._catalogs:
+                self._catalogs[catalog] = self._shared.pool(catalog, self._new_cache())
+            return self._catalogs[catalog]
+
+    def _connect(self, catalog: str) -> Connection:
         url, statement_ms = self.settings.database_url, self.settings.statement_timeout_ms
-        return CatalogPool(
-            lambda: Connection(url, statement_ms, catalog, self.statements), self._connecting, self._new_cache()
-        )
+        return Connection(url, statement_ms, catalog, self.statements, self.settings.database_idle_seconds)
 
 
 def unknown_catalog() -> NotFound:

@@ -30,6 +30,7 @@ def ready() -> Response:
         try:
             pool.check(catalog)
             with pool.session(catalog) as session:
+                session.is_spare = True
                 # The serving statement itself, for an id that no user has.
                 row = session.row("recommendations", "", 1)
         except NotFound:

@@ -8,9 +8,9 @@ from typing import Any, Self
 import psycopg2
 
 from webapp.api.errors import ApiError
-from webapp.postgres.catalog_pool import CatalogPool
 from webapp.postgres.circuit_breaker import CircuitBreaker, away
 from webapp.postgres.connection import Connection, DeadlinePassed, Row
+from webapp.postgres.shared_connections import CatalogPool
 
 log = logging.getLogger("webapp.postgres")
 
@@ -42,13 +42,15 @@ class ReadSession:
         self._deadline = deadline
         self._long = long
         self._connection: Connection | None = None
+        self.is_spare = False
+        """Set where one session after the other is opened on every catalog: all of them get by with one connection."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._connection is not None:
-            self._pool.idle.append(self._connection)
+            self._pool.give_back(self._connection, self.is_spare)
             self._connection = None
 
     @property
@@ -63,9 +65,9 @@ class ReadSession:
         """
         return self._answered(name, lambda connection: connection.rows(name, parameters, self._deadline, self._long))
 
-    def check(self, name: str) -> None:
-        """Let Postgres plan a statement, and not run it; raises what `rows` would raise."""
-        self._answered(name, lambda connection: connection.explain(name, self._deadline))
+    def check(self) -> None:
+        """Let Postgres plan all statements, and run none; raises what `rows` would raise."""
+        self._answered("check", lambda connection: connection.check(self._deadline))
 
     def _answered(self, name: str, ask: Callable[[Connection], list[Row]]) -> list[Row]:
         breaker = self._breaker
@@ -106,7 +108,7 @@ class ReadSession:
                     self._abandon(self._connection)
                 raise  # by statement_timeout: the connection is as good as before, and a new one is expensive
             except BaseException as error:
-                self._connection.close()
+                self._pool.shared.close(self._connection)
                 self._connection = None
                 # An idle connection may have died with a server that is back by now, or hold a plan from before a
                 # migration. So may the other idle ones; the error of a new connection is the true one.
@@ -115,4 +117,4 @@ class ReadSession:
 
     def _abandon(self, connection: Connection) -> None:
         self._connection = None
-        self._pool.abandon(connection)
+        self._pool.shared.abandon(connection)
