@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
@@ -24,6 +23,7 @@ USERS = json.dumps({"user_ids": ["u0001"]}).encode()
 def server(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     replica = Replica(
         world, "bodies", tmp_path_factory.mktemp("bodies"), WEBAPP_OPERATORS=OPERATORS, RECJOBS_API_KEYS=KEYS,
+        WEBAPP_THREADS="8",
         WEBAPP_STATEMENT_TIMEOUT_MS="4000", WEBAPP_REQUEST_TIMEOUT_MS="5000", WEBAPP_PAGE_TIMEOUT_MS="8000",
     )  # fmt: skip
     replica.wait_until_ready()
@@ -63,7 +63,7 @@ def test_half_a_body_without_a_credential_keeps_nobody_with_one_waiting(server: 
     refused = [send_half(target, FORM) for target in (BATCH, RULES, ROLL_BACK) for _ in range(4)]
     refused += [send_half(BATCH, JSON, authorization("rk_wrong")) for _ in range(4)]
     assert {status_of(line.recv(4096)) for line in refused} <= {401, 429}, "before the body has arrived"
-    for _ in range(4):
+    for _ in range(8):
         send_half(SIGN_IN, FORM, body=b"name=")
     assert post(server, BATCH, USERS, JSON, authorization(KEY)) == 200
     assert post(server, ROLL_BACK, b"catalog=shop", FORM, authorization(SECRET)) == 400, "it says what is missing"
@@ -72,10 +72,13 @@ def test_half_a_body_without_a_credential_keeps_nobody_with_one_waiting(server: 
 
 
 def test_a_body_that_does_not_arrive_is_408_and_its_place_is_free_again(server: Replica, send_half: Callable):
-    other = socket.create_connection(("127.0.0.1", server.port), 30)
-    key = authorization(KEY)
-    at_once = [send_half(BATCH, JSON, key), send_half(BATCH, JSON, key, b"Expect: 100-continue")]
-    slowly = []
+    key, other = authorization(KEY), socket.create_connection(("127.0.0.1", server.port), 30)
+    silent = [send_half(BATCH, JSON, key), send_half(BATCH, JSON, key, b"Expect: 100-continue")]
+    dripping = {
+        send_half(BATCH, JSON, key, body=b"{"): b" ",
+        send_half(BATCH, JSON, key, b"Transfer-Encoding: chunked", body=b"1\r\n{\r\n"): b"1\r\n \r\n",
+    }
+    answers, ended = dict.fromkeys([*silent, *dripping], b""), set()
 
     def has_ended(line: socket.socket) -> bool:
         line.setblocking(False)
@@ -85,30 +88,19 @@ def test_a_body_that_does_not_arrive_is_408_and_its_place_is_free_again(server: 
             return True
         return False
 
-    def ask_with_the_other() -> int:
-        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        return status_of(other.recv(1 << 16))
-
-    answers = dict.fromkeys(at_once, b"")
-    wait_for(lambda: ask_with_the_other() == 200 and all(has_ended(line) for line in at_once))
-    assert b" 408 " in answers[at_once[0]]
-    assert b'"code":"body_timeout"' in answers[at_once[0]]
-
-    slowly = [
-        send_half(BATCH, JSON, key, body=b"{"),
-        send_half(BATCH, JSON, key, b"Transfer-Encoding: chunked", body=b"1\r\n{\r\n"),
-    ]
-    answers |= dict.fromkeys(slowly, b"")
-
-    def go_on() -> bool:
-        for line, piece in zip(slowly, (b" ", b"1\r\n \r\n"), strict=True):
+    def have_ended() -> bool:
+        for line, piece in dripping.items():
             with suppress(OSError):
                 line.sendall(piece)
-        time.sleep(0.1)
-        return ask_with_the_other() == 200 and all(has_ended(line) for line in slowly)
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert status_of(other.recv(1 << 16)) == 200, "a connection that is used stays"
+        ended.update(line for line in answers if line not in ended and has_ended(line))
+        return len(ended) == len(answers)
 
-    wait_for(go_on)
+    wait_for(have_ended)
     other.close()
+    assert b" 408 " in answers[silent[0]]
+    assert b'"code":"body_timeout"' in answers[silent[0]]
     assert post(server, BATCH, USERS, JSON, key) == 200
 
 

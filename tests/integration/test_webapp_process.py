@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,27 +21,30 @@ pytest_plugins = ["tests.webapp_fixtures"]
 SIGNALS = [signal.SIGKILL, signal.SIGQUIT, signal.SIGUSR1][: soak(3, share=3)]
 
 
+@pytest.fixture(scope="module")
+def replica(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    replica = Replica(world, "process", tmp_path_factory.mktemp("process"))
+    replica.wait_until_ready()
+    yield replica
+    assert replica.stop() == 0
+
+
 def is_open(port: int) -> bool:
     with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 30):
         return True
     return False
 
 
-def test_a_taken_port_is_refused_with_78_and_the_web_app_that_has_it_goes_on(world: World, tmp_path: Path):
-    replica = Replica(world, "first", tmp_path)
-    try:
-        replica.wait_until_ready()
-        second = subprocess.run(
-            [sys.executable, "-m", "webapp"], cwd=ROOT, env=unmeasured(replica.settings), capture_output=True,
-            text=True, timeout=60,
-        )  # fmt: skip
-        assert second.returncode == 78
-        assert f"port {replica.port} of 127.0.0.1" in second.stderr
-        assert "WEBAPP_PORT" in second.stderr
-        assert "Traceback" not in second.stderr
-        assert status(f"http://127.0.0.1:{replica.port}/healthz") == 200
-    finally:
-        assert replica.stop() == 0
+def test_a_taken_port_is_refused_with_78_and_the_web_app_that_has_it_goes_on(replica: Replica):
+    second = subprocess.run(
+        [sys.executable, "-m", "webapp"], cwd=ROOT, env=unmeasured(replica.settings), capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert second.returncode == 78
+    assert f"port {replica.port} of 127.0.0.1" in second.stderr
+    assert "WEBAPP_PORT" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert status(f"http://127.0.0.1:{replica.port}/healthz") == 200
 
 
 @pytest.mark.soak
@@ -65,16 +69,11 @@ def test_a_worker_ends_with_its_main_process_and_the_port_is_free(world: World, 
         replica.process.kill()
 
 
-def test_a_worker_that_died_is_replaced_and_connections_are_refused_meanwhile(world: World, tmp_path: Path):
-    replica = Replica(world, "crashed", tmp_path)
-    try:
-        replica.wait_until_ready()
-        [worker] = replica.processes()[1:]
-        worker.kill()
-        wait_for(lambda: not is_open(replica.port))
-        wait_for(lambda: status(f"http://127.0.0.1:{replica.port}/healthz") == 200)
-    finally:
-        assert replica.stop() == 0
+def test_a_worker_that_died_is_replaced_and_connections_are_refused_meanwhile(replica: Replica):
+    [worker] = replica.processes()[1:]
+    worker.kill()
+    wait_for(lambda: not is_open(replica.port))
+    wait_for(lambda: status(f"http://127.0.0.1:{replica.port}/healthz") == 200)
 
 
 @pytest.mark.soak
