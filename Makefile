@@ -60,6 +60,7 @@ check: install-dev ## lint, format, types, architecture
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/python -m tests.landed_migrations
 
 lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements.in -o requirements.txt

@@ -10,7 +10,7 @@ from local.environment import inherited
 from local.errors import LocalError
 from local.files import write_private
 from local.postgres import Cluster
-from local.postgres_contents import create_database
+from local.postgres_contents import PINNED, create_database
 from recjobs.config import ROOT, Settings
 
 DRIVER = "postgresql+psycopg2"
@@ -42,12 +42,13 @@ def external_database_url() -> str:
 
 def alembic_revision(url: str) -> str:
     """Return the revision that Alembic noted in the database at `url`; "" before its first migration."""
-    with closing(psycopg2.connect(url.replace(DRIVER, "postgresql", 1), connect_timeout=10)) as connection:
+    plain = url.replace(DRIVER, "postgresql", 1)
+    with closing(psycopg2.connect(plain, options=PINNED, connect_timeout=10)) as connection:
         cursor = connection.cursor()
         cursor.execute("select from pg_tables where schemaname = 'public' and tablename = 'alembic_version'")
         if not cursor.rowcount:
             return ""
-        cursor.execute("select version_num from alembic_version")
+        cursor.execute("select version_num from public.alembic_version")
         return " ".join(row[0] for row in cursor.fetchall())
 
 
@@ -60,7 +61,7 @@ def _create_database(url: str, name: str) -> str:
     """Create database `name` on the server of `url` if it is missing, and return its SQLAlchemy URL."""
     setting = {"airflow": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "mlflow": "MLFLOW_TRACKING_URI"}[name]
     try:
-        with closing(psycopg2.connect(url, connect_timeout=10)) as connection:
+        with closing(psycopg2.connect(url, options=PINNED, connect_timeout=10)) as connection:
             connection.autocommit = True
             create_database(connection.cursor(), name, sql.SQL("default"))
     except psycopg2.Error as error:

@@ -31,7 +31,9 @@ ADMIN = "admin"
 OWNERS = {"recjobs": ADMIN, "airflow": "airflow", "mlflow": "mlflow"}
 """Each database and the role it belongs to. Airflow and MLflow both want a table `alembic_version`, hence three."""
 
-RECJOBS_ROLES = ("recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor")
+RECJOBS_ROLES = (
+    "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor", "recjobs_web"
+)  # fmt: skip
 """The logins of `recjobs.config.ROLES`, in their order."""
 
 SERVER_SETTINGS = {
@@ -45,6 +47,11 @@ SERVER_SETTINGS = {
     "log_timezone": "UTC",
     "unix_socket_permissions": "0700",
 }
+
+HBA = """# Who may connect, and how. Written anew at each start.
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -60,6 +67,7 @@ class Cluster:
         self.data = self.home / "data"
         self.log = self.home / "postgres.log"
         self.pgpass = self.state / "pgpass"
+        self.hba = self.state / "pg_hba.conf"
 
     def start(self) -> None:
         """Start the server, making it first if need be; return when all roles and databases are there.
@@ -156,7 +164,11 @@ class Cluster:
     def _launch(self, binaries: Path, runner: postgres_binaries.Identity) -> None:
         folder = socket_folder.of(self.home)
         socket_folder.make(folder, runner)
+        # Beside the server's folder and not its user's: as `nobody`, that may be another program's user as well.
+        write_private(self.hba, HBA)
+        self.hba.chmod(0o644)
         settings = SERVER_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(folder)}
+        settings["hba_file"] = str(self.hba)
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         command = f"pg_ctl start -w -t {START_SECONDS}".split()
         command += ["-D", str(self.data), "-l", str(self.log), "-o", options]

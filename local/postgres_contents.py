@@ -10,6 +10,8 @@ from psycopg2 import sql
 from local.errors import NotHealthy
 
 PATIENCE_SECONDS = 60
+PINNED = "-c search_path=pg_catalog"
+"""The options of a superuser's connection: what others have made in a schema of the superuser's name is not found."""
 
 
 def fill(url: str, passwords: Mapping[str, str], owners: Mapping[str, str], admin: str) -> None:
@@ -44,7 +46,7 @@ def _connect(url: str) -> psycopg2.extensions.connection:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return psycopg2.connect(url, connect_timeout=5)
+            return psycopg2.connect(url, options=PINNED, connect_timeout=5)
         except psycopg2.OperationalError as error:
             if time.monotonic() > deadline:
                 raise NotHealthy(f"PostgreSQL does not let us in: {str(error).strip()}") from error

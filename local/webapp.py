@@ -1,4 +1,4 @@
-"""The web app, on the same server as in production, with only the reader's database URL."""
+"""The web app, on the same server as in production, with only its own database URL."""
 
 import sys
 
@@ -12,7 +12,7 @@ def service(settings: Settings) -> Service:
     """Return the web app as a program to run."""
     port = settings.webapp_port
     variables = {
-        "RECJOBS_READER_URL": settings.url_of("reader"),
+        "RECJOBS_WEB_URL": settings.url_of("web"),
         "WEBAPP_HOST": HOST,
         "WEBAPP_PORT": str(port),
         "AIRFLOW_URL": f"http://{HOST}:{settings.airflow_port}",

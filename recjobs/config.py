@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError
+from pydantic import ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from recjobs.errors import BadConfiguration
@@ -26,7 +26,7 @@ for _name, _value in {
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout (or image folder) this code lies in; relative settings start here."""
 
-ROLES = ("owner", "loader", "publisher", "reader", "editor")
+ROLES = ("owner", "loader", "publisher", "reader", "editor", "web")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     """Logs in as recjobs_reader: selects from the served views."""
     editor_url: str = Field(default="", alias="RECJOBS_EDITOR_URL")
     """Logs in as recjobs_editor: changes rules."""
+    web_url: str = Field(default="", alias="RECJOBS_WEB_URL")
+    """Logs in as recjobs_web: the web app, which reads what recjobs_reader may read."""
+    database_space: ByteSize | None = Field(default=None, alias="RECJOBS_DATABASE_SPACE")
+    """How large the database may become, such as 200GB: a batch that does not fit is not loaded. Unset: what is free on
+    the embedded Postgres' disk decides; that of another server is not known."""
     mlflow_tracking_uri: str = Field(default="", alias="MLFLOW_TRACKING_URI")
     """MLflow's store; unset: the local platform's."""
     statsd_host: str = Field(default="", alias="STATSD_HOST")
@@ -76,7 +81,7 @@ class Settings(BaseSettings):
     """Port of `make mlflow`."""
 
     def url_of(self, role: str) -> str:
-        """The URL for owner, loader, publisher, reader or editor: its own, else the one for everything."""
+        """The URL for owner, loader, publisher, reader, editor or web: its own, else the one for everything."""
         url = getattr(self, f"{role}_url") or self.database_url
         if not url:
             raise BadConfiguration(
@@ -107,7 +112,9 @@ def load_settings() -> Settings:
         "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
     }
     for role in ROLES:
-        urls = (getattr(origin, f"{role}_url") or origin.database_url for origin in (*explicit, settings))
+        # settings of a release that had no role for the web app: it is the reader
+        names = [f"{role}_url", *(["reader_url"] if role == "web" else []), "database_url"]
+        urls = (getattr(origin, name) for origin in (*explicit, settings) for name in names)
         defaults[f"{role}_url"] = next(filter(None, urls), "")
     return settings.model_copy(update=defaults)
 

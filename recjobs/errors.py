@@ -12,6 +12,7 @@
     ├── TryLater          75   the failure is temporary
     │   ├── SystemAway         ... Postgres, MLflow or the object store does not answer (a retry may help)
     │   ├── Locked             ... another night of this catalog is publishing (a retry may help)
+    │   ├── DiskFull           ... Postgres' disk is full, or nearly (a retry may help)
     │   ├── Superseded         ... a newer batch or another champion has taken over
     │   └── InputLate          ... the input is late or stale (Airflow state: skipped)
     └── BadConfiguration  78   a setting or catalog file is wrong
@@ -89,6 +90,12 @@ class SystemAway(TryLater):
 
 class Locked(TryLater):
     """Another night of this catalog is publishing."""
+
+    retry = True
+
+
+class DiskFull(TryLater):
+    """Postgres' disk is full, or has too little left for what is to be loaded."""
 
     retry = True
 

@@ -1,13 +1,19 @@
 """Code that migrates a catalog by a copy of `sql`, in which a test may change what it likes."""
 
+import io
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from psycopg2.extensions import parse_dsn
+from yoyo import get_backend, read_migrations
 
 from recjobs.adapters import migrations
 from recjobs.adapters.postgres import Database
@@ -15,6 +21,7 @@ from tests.commands import ROOT
 from tests.worlds import World
 
 OBJECTS = (ROOT / "tests" / "catalog_objects.sql").read_text()
+TABLES = (ROOT / "tests" / "catalog_tables.sql").read_text()
 LAST_OF_MIGRATIONS_ALONE = "0015"
 """The last migration of the time when migrations held functions, views and grants too."""
 
@@ -33,6 +40,12 @@ class Checkout:
             patch.setattr(migrations, "SQL", self.sql)
             return migrations.migrate_catalog(owner, "A shop for tests")
 
+    def migrate_database(self) -> int:
+        """Migrate the roles, as `recjobs migrate` does."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrations, "SQL", self.sql)
+            return migrations.migrate_database(Database(self.world.postgres.cluster.url()))
+
     def migrate_by_migrations_alone(self, last: str = LAST_OF_MIGRATIONS_ALONE) -> int:
         """Migrate the catalog as the code did that had no files of objects; last: the number of its last migration."""
         older = self.later("older")
@@ -43,6 +56,24 @@ class Checkout:
             patch.setattr(migrations, "_apply_objects", lambda *_: 0)
             return older.migrate()
 
+    def migrate_as_of(self, commit: str) -> None:
+        """Apply the migrations of an earlier commit, as its code did: without a note of their texts."""
+        archive = subprocess.run(["git", "archive", commit, "sql/migrations/catalog"], cwd=ROOT, capture_output=True)
+        assert not archive.returncode, f"this test needs the history (git fetch --unshallow): {archive.stderr.decode()}"
+        folder = self.sql.parent / commit
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+            tar.extractall(folder, filter="data")
+        schema = self.world.name
+        self.world.rows(f"create schema if not exists {schema} authorization recjobs_owner", role="admin")
+        options = {"options": f"-c search_path={schema},pg_temp -c role=recjobs_owner"}
+        arguments = parse_dsn(self.world.postgres.cluster.url("recjobs_migrator")) | options
+        backend = get_backend(f"postgresql:///?{urlencode(arguments)}")
+        try:
+            migrations_then = read_migrations(str(folder / "sql" / "migrations" / "catalog"))
+            backend.apply_migrations(backend.to_apply(migrations_then))
+        finally:
+            backend.connection.close()
+
     def later(self, folder: str) -> "Checkout":
         """A copy of this code."""
         return Checkout(Path(shutil.copytree(self.sql, self.sql.parent / folder)), self.world)
@@ -52,6 +83,10 @@ class Checkout:
         path = self.sql / f"{name}.sql"
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new, 1))
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Every column, constraint and trigger of a table that the catalog has, but for the names of constraints."""
+        return self.world.rows(TABLES.replace("{schema}", self.world.name), role="admin")
 
     def objects(self) -> dict[str, dict[str, Any]]:
         """Every function, view and column of a view that the catalog has; the schema's name is left out."""

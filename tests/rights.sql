@@ -35,3 +35,10 @@ union
 select r.what || ' to the database'
 from asked, (values ('connect'), ('create'), ('temporary')) as r (what)
 where has_database_privilege(role, current_database(), r.what)
+union
+-- What locks, writes or signals. Slots and statistics ask for more rights than to execute.
+select 'execute pg_catalog.' || p.proname
+from asked, pg_proc as p
+where p.pronamespace = 'pg_catalog'::regnamespace and has_function_privilege(role, p.oid, 'execute')
+    and p.proname ~ 'advisory|^lo_|^lo(read|write)$|_backend$|_conf$|_logfile$|notify$|_message$|_promote|export_|_wal$|restore_point|backup_st|stat_reset|current_xact_id$|txid_current$|backend_memory'
+    and p.proname !~ '^pg_stat_get_'

@@ -2,8 +2,8 @@
 
 A setting comes from the environment, else from `.env` beside the code, else from `env` in the state folder, which
 the embedded platform writes. Hashes of credentials may also be in a file named by `<setting>_FILE`. The database
-is that of the first of these places that names `RECJOBS_READER_URL` or `RECJOBS_DATABASE_URL`; the former wins within
-one place. `RECJOBS_EDITOR_URL` counts unless a place before its own names `RECJOBS_DATABASE_URL`.
+is that of the first of these places that names `RECJOBS_WEB_URL`, `RECJOBS_READER_URL` or `RECJOBS_DATABASE_URL`, in
+this order. `RECJOBS_EDITOR_URL` counts unless a place before its own names `RECJOBS_DATABASE_URL`.
 """
 
 import os
@@ -82,7 +82,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
 
     database_url: str = Field(min_length=1, repr=False)
-    """How to reach Postgres as the reader: RECJOBS_READER_URL, else RECJOBS_DATABASE_URL. May hold a password."""
+    """How to reach Postgres: RECJOBS_WEB_URL, else RECJOBS_READER_URL (before the web app had a role of its own), else
+    RECJOBS_DATABASE_URL. May hold a password."""
     host: str = Field("127.0.0.1", alias="WEBAPP_HOST")
     """Address to listen on; other than this machine's own only with API keys, or WEBAPP_OPEN."""
     open: bool = Field(False, alias="WEBAPP_OPEN")
@@ -206,14 +207,14 @@ class Settings(BaseModel):
             )
         if empty := next((alias for alias in NEVER_EMPTY if alias in values and not values[alias]), None):
             raise SettingsError(f"{empty} is set but empty: fill it in, or remove it where it is set")
-        own, for_everything = _url_of("RECJOBS_READER_URL", places)
-        if not (own or for_everything):
+        urls = _urls_of(("RECJOBS_WEB_URL", "RECJOBS_READER_URL", "RECJOBS_DATABASE_URL"), places)
+        if not any(urls):
             raise SettingsError(
-                "RECJOBS_READER_URL is not set: start the embedded platform (`make up`), "
-                "or set it, or RECJOBS_DATABASE_URL, to a Postgres URL"
+                "RECJOBS_WEB_URL is not set: start the embedded platform (`make up`), "
+                "or set it, or RECJOBS_READER_URL or RECJOBS_DATABASE_URL, to a Postgres URL"
             )
-        values["database_url"] = own or for_everything
-        values["RECJOBS_EDITOR_URL"] = _url_of("RECJOBS_EDITOR_URL", places)[0] or None
+        values["database_url"] = next(filter(None, urls))
+        values["RECJOBS_EDITOR_URL"] = _urls_of(("RECJOBS_EDITOR_URL", "RECJOBS_DATABASE_URL"), places)[0] or None
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -232,10 +233,10 @@ def is_loopback(address: str) -> bool:
     return ip.is_loopback
 
 
-def _url_of(setting: str, places: Sequence[Mapping[str, str | None]]) -> tuple[str | None, str | None]:
-    """(the role's own URL, that for everything) of the first place that names either."""
-    pairs = ((place.get(setting), place.get("RECJOBS_DATABASE_URL")) for place in places)
-    return next((pair for pair in pairs if any(pair)), (None, None))
+def _urls_of(settings: Sequence[str], places: Sequence[Mapping[str, str | None]]) -> Sequence[str | None]:
+    """The values of these settings in the first place that names any of them."""
+    found = ([place.get(setting) for setting in settings] for place in places)
+    return next(filter(any, found), [None] * len(settings))
 
 
 def current_settings() -> Settings:

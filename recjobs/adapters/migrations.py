@@ -4,6 +4,9 @@ function, view and role's grants whose text changed is applied: `sql/functions`,
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import urlencode
 
 import psycopg2
@@ -11,7 +14,7 @@ from psycopg2 import errors, sql
 from yoyo import get_backend, read_migrations
 
 from recjobs.adapters.postgres import SQL, Database, Session
-from recjobs.errors import Defect, Locked
+from recjobs.errors import BadConfiguration, Defect, Locked
 
 LOCK_SECONDS = 0.1
 """How long one try waits for locks, and readers behind it: half of what a statement of the web app may take."""
@@ -23,45 +26,87 @@ log = logging.getLogger(__name__)
 
 
 def migrate_database(database: Database) -> int:
-    """Create the roles, once a server. Returns how many migrations were applied."""
+    """Create the roles, once a server, and withhold what every role of the server may call. Returns how many migrations
+    were applied.
+
+    Who runs this has more rights than those whose objects it may meet, so it looks for names in `pg_catalog`, and for
+    yoyo's tables in `public`, in which nobody else may have code. Raises BadConfiguration if somebody has.
+    """
     with database.connect() as session:
-        session.rows("migration_lock")
-        return _apply("database", database.url, "")
+        if foreign := session.rows("foreign_code"):
+            what = ", ".join(f"{row['object']} of {row['owner']}" for row in foreign)
+            raise BadConfiguration(f"schema public holds {what}, which a migration could call: drop it, or move it")
+        with _alone(session, database.url, "public") as backend:
+            applied = _apply("database", backend)
+        for row in session.rows("open_to_everybody"):
+            with suppress(errors.InsufficientPrivilege):
+                session.run(sql.SQL(row["statement"]))
+        if left := [row["statement"] for row in session.rows("open_to_everybody")]:
+            log.warning("what only a superuser may withhold is left open; run as one: %s", "; ".join(left))
+        return applied
 
 
 def migrate_catalog(database: Database, description: str) -> int:
     """Bring one catalog's schema up to date, as recjobs_owner. Returns how many migrations and objects were applied.
 
-    Raises Locked while a transaction holds a view that changes, Defect for an object that cannot replace the one there.
+    Raises Locked while a transaction holds a view that changes, Defect for an object that cannot replace the one there
+    and for a migration that was applied with another text.
     """
     assert database.catalog
     with database.connect() as session:
-        session.rows("migration_lock")
         schema = sql.Identifier(database.catalog)
         session.run(sql.SQL("set role recjobs_owner"))
-        session.run(sql.SQL("create schema if not exists {}").format(schema))
+        with suppress(errors.UniqueViolation):  # another process has just made it
+            session.run(sql.SQL("create schema if not exists {}").format(schema))
         session.run(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(description)))
-        options = f"-c role=recjobs_owner -c search_path={database.catalog},pg_temp"
-        return _apply("catalog", database.url, options) + _apply_objects(session, database.catalog)
+        with _alone(session, database.url, database.catalog, "recjobs_owner") as backend, database.connect() as objects:
+            objects.run(sql.SQL("set role recjobs_owner"))
+            return _apply("catalog", backend) + _apply_objects(objects, database.catalog)
 
 
-def _apply(which: str, url: str, options: str) -> int:
+@contextmanager
+def _alone(session: Session, url: str, schema: str, role: str = "") -> Iterator[Any]:
+    """yoyo on one schema, whose tables it makes, while no other process migrates it."""
+    options = f"-c search_path={schema},pg_temp" + (f" -c role={role}" if role else "")
     arguments = psycopg2.extensions.parse_dsn(url) | {"options": options}
     backend = get_backend(f"postgresql:///?{urlencode(arguments)}")
     try:
-        # yoyo's own lock is a row, which a killed process leaves behind for ever; ours goes with the connection.
-        backend.break_lock()
-        outstanding = backend.to_apply(read_migrations(str(SQL / "migrations" / which)))
-        # One transaction for all, and for what yoyo notes of them. Its own apply_migrations commits each, and the note
-        # later: a kill in between leaves tables that the next try wants to create again.
-        with backend.transaction():
-            for migration in outstanding:
-                migration.process_steps(backend, "apply")
-                backend.log_migration(migration, "apply")
-                backend.mark_one(migration, log=False)
-        return len(outstanding)
+        with session.transaction():
+            session.rows("migration_lock", {"schema": schema})
+            # yoyo's own lock is a row, which a killed process leaves behind for ever; ours goes with the connection.
+            backend.break_lock()
+            yield backend
     finally:
         backend.connection.close()
+
+
+def _apply(which: str, backend: Any) -> int:
+    paths = sorted((SQL / "migrations" / which).glob("*.sql"))
+    hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    session = Session(backend.connection)
+    is_noted = _notes_migrations(session)
+    if is_noted and (changed := [row["migration_id"] for row in session.rows("changed_migrations", hashes=hashes)]):
+        raise Defect(
+            f"sql/migrations/{which}: {', '.join(changed)} was applied with another text than it has now. Put that "
+            "text back; what it should change is a new migration"
+        )
+    outstanding = backend.to_apply(read_migrations(str(SQL / "migrations" / which)))
+    # One transaction for all, and for what yoyo notes of them. Its own apply_migrations commits each, and the note
+    # later: a kill in between leaves tables that the next try wants to create again.
+    with backend.transaction():
+        if which == "catalog" and not is_noted:
+            session.rows("repair_catalog")
+        for migration in outstanding:
+            migration.process_steps(backend, "apply")
+            backend.log_migration(migration, "apply")
+            backend.mark_one(migration, log=False)
+        if _notes_migrations(session):
+            session.rows("note_migrations", hashes=hashes)
+    return len(outstanding)
+
+
+def _notes_migrations(session: Session) -> bool:
+    return session.rows("migrations_noted") == [{"noted": True}]
 
 
 def _apply_objects(session: Session, catalog: str) -> int:
@@ -69,10 +114,14 @@ def _apply_objects(session: Session, catalog: str) -> int:
     texts = {f"{path.parent.name}/{path.stem}": path.read_text(encoding="utf-8") for path in paths}
     hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     migrations = [path.stem for path in (SQL / "migrations" / "catalog").glob("*.sql")]
-    rows = session.rows("changed_objects", objects=hashes, migrations=migrations)
+    rows = session.rows("changed_objects", objects=hashes, texts=texts, migrations=migrations)
     if older := sorted(row["name"] for row in rows if row["is_older"]):
         log.warning("catalog %s keeps what newer code made of %s", catalog, ", ".join(older))
-    new = {name: text for name, text in texts.items() if {"name": name, "is_older": False} in rows}
+    names = {row["name"] for row in rows if not row["is_older"]}
+    if lost := sorted(row["name"] for row in rows if row["is_lost"] and not row["is_older"]):
+        log.warning("catalog %s gets back what is not there or is another: %s", catalog, ", ".join(lost))
+        names |= {name for name in texts if name.startswith("grants/")}  # what is made anew is nobody's
+    new = {name: text for name, text in texts.items() if name in names}
     for left in reversed(range(TRIES if new else 0)):
         try:
             with session.transaction():

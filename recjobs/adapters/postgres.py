@@ -12,7 +12,7 @@ import psycopg2.extras
 from psycopg2 import errors, sql
 
 from recjobs.adapters.postgres_errors import address, first_line, refuses_login
-from recjobs.errors import BadConfiguration, Defect, ListsRefused, Locked, Misuse, Superseded, SystemAway
+from recjobs.errors import BadConfiguration, Defect, DiskFull, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
 LOCK_SECONDS = 10
@@ -22,7 +22,10 @@ QUERIES = {path.stem: path for path in SQL.glob("queries/*/*.sql") if path.paren
 
 @dataclass(frozen=True)
 class Database:
-    """A database as one role sees it, with a catalog's schema or none on the search path."""
+    """A database as one role sees it, with a catalog's schema or none on the search path.
+
+    Never with the default one, which begins with "$user": a schema of that name may be somebody else's.
+    """
 
     url: str
     catalog: str | None = None
@@ -33,11 +36,9 @@ class Database:
         """A session in autocommit mode, closed at the end.
 
         Raises SystemAway if Postgres does not answer, BadConfiguration if it refuses the login or the catalog has no
-        schema yet, and Superseded, Locked or ListsRefused if a publish function refuses.
+        schema yet, DiskFull for its disk, and Superseded, Locked or ListsRefused if a publish function refuses.
         """
-        options = f"-c lock_timeout={LOCK_SECONDS}s"
-        if self.catalog:
-            options += f" -c search_path={self.catalog},pg_temp"
+        options = f"-c lock_timeout={LOCK_SECONDS}s -c search_path={self.catalog or 'pg_catalog'},pg_temp"
         with _translated(self.url):
             connection = psycopg2.connect(
                 self.url, options=options, connect_timeout=self.connect_seconds, application_name="recjobs"
@@ -170,6 +171,11 @@ def _translated(url: str) -> Iterator[None]:
         raise Locked(f"Postgres: {first_line(error)}; something holds a lock, see pg_stat_activity") from error
     except psycopg2.extensions.TransactionRollbackError as error:  # a deadlock, or what was read has changed since
         raise Locked(f"Postgres: {first_line(error)}; the next try meets it no more") from error
+    except errors.DiskFull as error:
+        raise DiskFull(
+            f"a disk is full: Postgres' ({first_line(error)}); make room there, see docs/runbook.md, and run the same "
+            "command again"
+        ) from error
     except psycopg2.OperationalError as error:
         if refuses_login(error):
             raise BadConfiguration(f"Postgres does not let {address(url)} in: {first_line(error)}") from error

@@ -41,7 +41,7 @@ def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id
         if row["is_known_user"]:
             order = lists.maker.lists(np.array([user]), len(lists.item_ids)).ranked.item_idx[0]
         place = np.flatnonzero(order == item)
-    except (RecjobsError, ValueError):  # pruned by now, or left by another version
+    except (RecjobsError, ValueError, LookupError):  # pruned by now, or left by another version
         return {}
     # Rounding may differ from the night's own, never so far that the item would have been stored.
     return {"rank": max(int(place[0]) + 1, row["list_length"] + 1)} if place.size else {}

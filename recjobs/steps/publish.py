@@ -8,33 +8,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.adapters.postgres import Session
+from recjobs.adapters.postgres_disk import free_bytes
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.lists import copy_format
-from recjobs.errors import ListsRefused, Locked
+from recjobs.errors import DiskFull, ListsRefused, Locked
 from recjobs.night.decision import record
 from recjobs.night.handovers import ChosenModel, Inspection
 from recjobs.night.night import Night, database, let_alias_follow, registered_version
 
 ROWS = 8192
 """Lists encoded at a time."""
+SPARE_BYTES = 64 << 20
+"""What must be free beside a batch. Postgres stops when it cannot begin another file of 16 MB of its log of changes."""
 
 
 def run(night: Night) -> dict[str, Any]:
     """Publish a batch. A second time changes nothing.
 
     Raises Locked while another process loads a batch of this catalog, Superseded if a newer batch is live or another
-    champion in charge, ListsRefused if Postgres holds other lists than were inspected.
+    champion in charge, DiskFull if there is no room, ListsRefused if Postgres holds other lists than were inspected.
     """
     inspection, chosen = night.inspection(), night.chosen_model()
     request, batch_id = night.request, night.batch_id
 
-    with database(night.catalog, "loader").connect() as loader:
-        turn = loader.row("publish_lock")
-        if not turn or not turn["taken"]:
+    with (
+        database(night.catalog, "loader").connect() as turn,
+        turn.transaction(),
+        database(night.catalog, "loader").connect() as loader,
+    ):
+        if not turn.call("lock_loading"):
             raise Locked(f"another process is loading a batch of {night.catalog.name}")
         with database(night.catalog, "publisher").connect() as publisher:
             pinned, version = _versions(night, publisher, chosen)
         if loader.call("stage_batch", record=_record(night, version, inspection)) == "staged":
+            _require_room(night, loader)
             _load(night, loader)
             loader.call("seal_batch", batch=batch_id)
             loader.call("record_exposure", batch=batch_id, counts=night.exposure().to_pydict())
@@ -42,6 +49,7 @@ def run(night: Night) -> dict[str, Any]:
         with database(night.catalog, "publisher").connect() as publisher:
             record(night, publisher)
             before, forced = publisher.row("champion"), request.force is not None
+            turn.call("lock_loading")  # raises SystemAway if its session was ended meanwhile, and another may load
             # Committed before anything points there: see wait_for_readers.
             publisher.call("attach_batch", batch=batch_id, pinned_champion=pinned, forced=forced)
             moved = publisher.call(
@@ -85,12 +93,50 @@ def _record(night: Night, version: str | None, inspection: Inspection) -> dict[s
     }
 
 
+def _tables(night: Night) -> dict[str, Iterator[pq.ParquetFile]]:
+    """The files of each list table."""
+    return {
+        "top_n": night.list_chunks(),
+        "similar_lists": iter([night.scored("similar")]),
+        "popular_lists": iter([night.scored("popular")]),
+        "item_records": iter([night.scored("items")]),
+        "history_lists": iter([night.scored("history")]),
+    }
+
+
+def _require_room(night: Night, loader: Session) -> None:
+    """Raise DiskFull if Postgres has too little room for the batch and what it writes of it to its log of changes."""
+    limit = night.settings.database_space
+    if limit is not None:
+        size = loader.row("database_size") or {}
+        free, where = limit - size["bytes"], "within RECJOBS_DATABASE_SPACE"
+    else:
+        known = free_bytes(night.settings.state, night.settings.url_of("loader"))
+        if known is None:
+            return
+        free, where = known, "on Postgres' disk"
+    needed = SPARE_BYTES + 2 * sum(_size(night.batch_id, parts) for parts in _tables(night).values())
+    if free < needed:
+        raise DiskFull(
+            f"a disk is full, nearly: {night.batch_id} needs {needed >> 20} MB, and {max(0, free) >> 20} MB are free "
+            f"{where}. Nothing was loaded; make room, see docs/runbook.md, and run the same command again"
+        )
+
+
+def _size(batch_id: str, parts: Iterator[pq.ParquetFile]) -> int:
+    """How many bytes a list table gets, by the first rows."""
+    first = next(parts, None)
+    rows = next(first.iter_batches(ROWS), None) if first else None
+    if first is None or rows is None or not rows.num_rows:
+        return 0
+    encoded = copy_format.rows([copy_format.constant_text(batch_id), *map(field, rows.columns)], rows.num_rows)
+    n_rows = first.metadata.num_rows + sum(part.metadata.num_rows for part in parts)
+    return len(encoded) * int(n_rows) // int(rows.num_rows)
+
+
 def _load(night: Night, loader: Session) -> None:
-    _copy(night, loader, "top_n", night.list_chunks())
-    _copy(night, loader, "similar_lists", iter([night.scored("similar")]))
-    _copy(night, loader, "popular_lists", iter([night.scored("popular")]))
-    _copy(night, loader, "item_records", iter([night.scored("items")]))
-    _copy(night, loader, "history_lists", iter([night.scored("history")]))
+    for table, parts in _tables(night).items():
+        _copy(night, loader, table, parts)
 
 
 def _copy(night: Night, loader: Session, table: str, parts: Iterator[pq.ParquetFile]) -> None:

@@ -3,7 +3,8 @@ language plpgsql set search_path from current
 as $$
 begin
     perform limit_lock_waits();
-    if not pg_try_advisory_xact_lock(hashtextextended('recjobs.flip.' || current_schema(), 0)) then
+    perform from locks where name = 'flip' for update skip locked;
+    if not found then
         raise exception 'another publish or rollback of % is moving the pointer right now', current_schema() using errcode = 'RJ076';
     end if;
 end

@@ -4,7 +4,7 @@ begin
     execute format('grant usage on schema %I to recjobs_editor', current_schema());
 end
 $$;
-grant select on batches, rules to recjobs_editor;
+grant select on batches, rule_log, rules to recjobs_editor;
 grant
     insert (kind, item_id, category, segment, place, factor, at_most, starts_at, ends_at, author, note),
     update (ends_at, note, removed_at, removed_by)

@@ -5,4 +5,4 @@ begin
 end
 $$;
 grant select on batches, champion to recjobs_loader;
-grant execute on function partition_name, record_exposure, seal_batch, stage_batch to recjobs_loader;
+grant execute on function lock_loading, partition_name, record_exposure, seal_batch, stage_batch to recjobs_loader;

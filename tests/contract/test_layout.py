@@ -61,7 +61,8 @@ def _is_a_command_or_an_accessor(node):
 def test_every_query_begins_by_saying_what_a_row_is(path):
     text = path.read_text()
     assert re.match(r"-- (A row is|The one row|No row)", text), text.splitlines()[0]
-    statements = [s.strip() for s in re.sub(r"--.*", "", text).split(";") if s.strip()]
+    plain = re.sub(r"\$\$.*?\$\$", "body", re.sub(r"--.*", "", text), flags=re.DOTALL)
+    statements = [s.strip() for s in plain.split(";") if s.strip()]
     assert sum(not s.startswith("set ") for s in statements) <= 1
 
 

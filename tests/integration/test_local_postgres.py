@@ -236,6 +236,9 @@ def test_root_runs_it_as_somebody_else_also_where_only_root_may_look(
         assert postmaster
         assert postmaster.uids().effective == identity.uid
         assert cluster.data.stat().st_uid == identity.uid
+        assert ask(cluster.url(), "show hba_file") == [(str(cluster.hba),)]
+        assert (cluster.hba.stat().st_uid, stat.S_IMODE(cluster.hba.stat().st_mode)) == (0, 0o644)
+        assert cluster.hba.parent.stat().st_uid == 0
     finally:
         cluster.stop()
     assert cluster.processes() == []

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from recjobs.adapters.migrations import migrate_catalog, migrate_database
+from recjobs.adapters.postgres import Database
 from tests.list_contract import broken_lists
 from tests.publishing import BEFORE_IT_IS_ATTACHED, DATES, prepared
 from tests.readers import ALL_LISTS, READS, Reader
@@ -59,11 +61,24 @@ def test_a_flip_waits_for_nobody_and_is_refused_while_another_one_is_under_way(r
     assert rolling.recjobs("roll-back").code == 0
 
 
+def test_advisory_locks_that_anybody_holds_stop_no_flip_and_no_migration(rolling: World):
+    other = rolling.postgres.connect("admin", rolling.name)
+    with contextlib.closing(other), other.cursor() as cursor:
+        keys = ("'recjobs.flip.' || current_schema()", "'recjobs.load.' || current_schema()", "'recjobs.migrate'")
+        for key in keys:
+            cursor.execute(f"select pg_advisory_lock(hashtextextended({key}, 0))")
+        assert rolling.recjobs("roll-back").code == 0
+        migrate_database(Database(rolling.postgres.cluster.url()))
+        migrate_catalog(Database(rolling.postgres.cluster.url("recjobs_migrator"), rolling.name), "A shop for tests")
+
+
 def test_one_process_loads_at_a_time(make_world: MakeWorld):
     world, [batch_id] = prepared(make_world, DATES[0])
     other = world.postgres.connect("recjobs_loader", world.name)
+    other.autocommit = False
     with contextlib.closing(other), other.cursor() as cursor:
-        cursor.execute("select pg_advisory_lock(hashtextextended('recjobs.load.' || current_schema(), 0))")
+        cursor.execute("select lock_loading()")
+        assert cursor.fetchone() == (True,)
         done = world.recjobs("publish", "--batch-id", batch_id)
         assert done.code == 75
         assert f"another process is loading a batch of {world.name}" in done.message

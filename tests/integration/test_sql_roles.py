@@ -1,5 +1,6 @@
 """Who may do what: every right of every role, held against a literal table; and what the roles meet when they try."""
 
+import logging
 import os
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -7,14 +8,20 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from recjobs.adapters.migrations import migrate_database
+from recjobs.adapters.postgres import Database
 from tests.worlds import EARLIER, MakeWorld, Postgres, World
 
-ROLES = ("public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor")
+ROLES = (
+    "public", "recjobs_migrator", "recjobs_loader", "recjobs_publisher", "recjobs_reader", "recjobs_editor",
+    "recjobs_web",
+)  # fmt: skip
 
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
     " inputs drift rejected challengers champions"
     " similar_items user_history steps exposure previous_batch previous_lists previous_items segments rules"
+    " rule_log"
     " live_state stored_lists stored_popular written_rules served_rules kept_out"
 )
 RULE = ("kind", "item_id", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at", "note")
@@ -36,6 +43,8 @@ GRANTS = {
         "select batches",
         "select champion",
         "select a loaded table",
+        "execute lock_loading",
+        "execute pg_catalog.pg_try_advisory_lock",  # as nights of the release before do
         "execute partition_name",
         "execute record_exposure",
         "execute seal_batch",
@@ -66,6 +75,7 @@ GRANTS = {
         "usage of the schema",
         "select batches",
         "select rules",
+        "select rule_log",
         *(f"insert rules.{column}" for column in (*RULE, "author")),
         *(f"update rules.{column}" for column in ("ends_at", "note", "removed_at", "removed_by")),
         "execute add_rule",
@@ -74,9 +84,10 @@ GRANTS = {
         "execute try_rule",
         "execute roll_back",
     },
-    "recjobs_migrator": {"connect to the database"},
+    "recjobs_migrator": {"connect to the database", "execute pg_catalog.pg_advisory_lock"},
     "public": set(),
 }
+GRANTS["recjobs_web"] = GRANTS["recjobs_reader"]
 """Everything that a role may do in a catalog after a night. Who owns things, recjobs_owner, cannot log in."""
 
 RIGHTS = (Path(__file__).parent.parent / "rights.sql").read_text()
@@ -128,13 +139,15 @@ def test_no_role_that_logs_in_is_more_than_it_seems(published: World):
         assert not any(rights), row
         assert row["rolcanlogin"] == (row["rolname"] != "recjobs_owner")
     members = published.rows(
-        "select m.rolname as member, a.inherit_option, a.set_option, a.admin_option from pg_auth_members as a"
+        "select m.rolname as member, r.rolname as role, a.inherit_option as inherits, a.set_option as sets,"
+        " a.admin_option as grants from pg_auth_members as a"
         " join pg_roles as r on r.oid = a.roleid join pg_roles as m on m.oid = a.member"
-        " where r.rolname ~ '^recjobs_' and not m.rolsuper",
+        " where r.rolname ~ '^recjobs_' and not m.rolsuper order by 1",
         role="admin",
     )
     assert members == [
-        {"member": "recjobs_migrator", "inherit_option": False, "set_option": True, "admin_option": False}
+        {"member": "recjobs_migrator", "role": "recjobs_owner", "inherits": False, "sets": True, "grants": False},
+        {"member": "recjobs_web", "role": "recjobs_reader", "inherits": True, "sets": False, "grants": False},
     ]
 
 
@@ -180,7 +193,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         "basket", "recommend_narrowed", "unpopular_items",
         "attach_batch", "decide_challenger", "note_step", "record_challenger", "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
-        "register_model", "register_model_version",
+        "register_model", "register_model_version", "lock_loading", "log_rule",
         "roll_back", "seal_batch", "stage_batch", "trace",
         "add_rule", "remove_rule", "restore_rule", "try_rule", "apply_rules",
         "refresh_rule_items", "follow_rules", "follow_pointer",
@@ -204,6 +217,22 @@ FORBIDDEN = {
         "set role recjobs_owner",
         "set session authorization recjobs_owner",
         "copy top_n to '/tmp/x'",
+        "select lock_loading()",
+        "select * from locks for update",
+        "do $$ begin lock table locks; end $$",
+        "select pg_create_physical_replication_slot('x', true)",
+        "select pg_drop_replication_slot('x')",
+        "select pg_current_xact_id()",
+        "select pg_advisory_lock(1)",
+        "select pg_try_advisory_xact_lock_shared(1, 2)",
+        "select lo_from_bytea(0, 'x')",
+        "select lo_creat(-1)",
+        "select lowrite(1, 'x')",
+        "select pg_logical_emit_message(false, 'x', 'y')",
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'recjobs webapp'",
+        "select pg_cancel_backend(pg_backend_pid())",
+        "select pg_notify('x', 'y')",
+        "select pg_export_snapshot()",
     ],
     "recjobs_loader": [
         "select publish_batch('x', null, true, 'x')",
@@ -231,6 +260,10 @@ FORBIDDEN = {
         "update rules set kind = 'pin'",
         "update rules set author = 'x'",
         "delete from rules",
+        "insert into rule_log (rule_id, action) values (1, 'insert')",
+        "update rule_log set actor = 'x'",
+        "delete from rule_log",
+        "truncate rule_log_records",
         "insert into rules (kind, created_at) values ('block', '2020-01-01')",
         "select * from rule_records",
         "update live_batch set batch_id = 'x'",
@@ -238,6 +271,13 @@ FORBIDDEN = {
         "select promote_model('1', 'x')",
         "create temp table t (n int)",
         "set role recjobs_owner",
+    ],
+    "recjobs_web": [
+        "select * from top_n",
+        "set role recjobs_reader",
+        "select pg_advisory_lock(1)",
+        "select roll_back(null, 'x')",
+        "create temp table t (n int)",
     ],
     "recjobs_migrator": [
         "select * from {catalog}.batches",
@@ -280,11 +320,51 @@ def test_a_schema_of_somebody_else_is_not_run_by_the_functions(published: World)
     connection.close()
 
 
+def test_a_user_who_may_not_withhold_it_all_is_told_what_stays_open(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+):
+    """Who may make roles and databases, and is no superuser: as managed servers have it."""
+    names = ", ".join(name for name in ROLES if name != "public")
+    postgres.rows(
+        "create role chief login createrole createdb password 'x';"
+        f"grant recjobs_owner, {names} to chief with admin option",
+        role="admin",
+    )
+    postgres.rows("create database chiefs owner chief", role="admin")
+    try:
+        url = postgres.cluster.url(database="chiefs").replace(
+            postgres.cluster.url().split("@")[0], "postgresql://chief:x"
+        )
+        with caplog.at_level(logging.WARNING):
+            migrate_database(Database(url))
+    finally:
+        postgres.rows("drop database chiefs", role="admin")
+        postgres.rows("drop owned by chief; drop role chief", role="admin")
+    assert "what only a superuser may withhold is left open; run as one: grant execute" in caplog.text
+    assert "pg_advisory_lock(bigint), " in caplog.text
+    assert "from public" in caplog.text
+
+
+@pytest.mark.parametrize("role", ["recjobs_web", "recjobs_reader", "recjobs_publisher"])
+def test_postgres_log_has_no_user_id_of_a_statement_that_failed(postgres: Postgres, role: str):
+    """Cancelled, as lookups are that take too long, and broken."""
+    connection = postgres.connect(role)
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("set statement_timeout = 10")
+        cursor.execute("prepare lookup as select $1 from pg_sleep(5)")
+        for failing in ("execute lookup ('user-of-" + role + "')", "select 1 / 0, 'user-of-" + role + "'"):
+            with pytest.raises(psycopg2.Error):
+                cursor.execute(failing)
+    log = postgres.cluster.log.read_text()
+    assert "canceling statement due to statement timeout" in log
+    assert f"user-of-{role}" not in log
+
+
 def test_a_night_needs_no_superuser_and_no_url_for_everything(make_world: MakeWorld):
     world = make_world()
     assert "RECJOBS_DATABASE_URL" not in world.settings
     users = {url.split("//")[1].split(":")[0] for name, url in world.settings.items() if name.endswith("_URL")}
-    assert users == set(ROLES) - {"public", "recjobs_editor"}
+    assert users == set(ROLES) - {"public", "recjobs_editor", "recjobs_web"}
     assert world.recjobs("begin", "--as-of", EARLIER).code == 0
 
 

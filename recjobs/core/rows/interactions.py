@@ -84,7 +84,7 @@ class Interactions:
             n_users=int(metadata["n_users"]),
             n_items=int(metadata["n_items"]),
             kinds=tuple(json.loads(metadata["kinds"])),
-            negative=tuple(json.loads(metadata["negative"])),
+            negative=tuple(json.loads(metadata.get("negative", "[]"))),  # files of the first nights have none
         )
 
     def _is_negative(self) -> np.ndarray:

@@ -1,0 +1,63 @@
+"""A batch is loaded only where there is room for it, and a full disk of Postgres is called that."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recjobs.adapters.postgres_disk import free_bytes
+from tests.publishing import DATES, prepared
+from tests.worlds import MakeWorld, Postgres, World
+
+FULL = """
+create function full_disk() returns trigger language plpgsql as $$
+begin
+    raise exception 'could not extend file "base/16385/24578": No space left on device' using errcode = '53100';
+end
+$$;
+create trigger full_disk before insert on batch_records for each row execute function full_disk();
+"""
+
+
+@pytest.fixture(scope="module")
+def waiting(make_world: MakeWorld) -> tuple[World, str]:
+    """A world in which a night waits to be published, and nothing is live."""
+    world, [batch_id] = prepared(make_world, DATES[0])
+    return world, batch_id
+
+
+def test_a_batch_that_does_not_fit_is_not_loaded_and_says_what_it_needs(waiting: tuple[World, str]):
+    world, batch_id = waiting
+    done = world.recjobs("publish", "--batch-id", batch_id, RECJOBS_DATABASE_SPACE="30MB")
+    assert done.code == 75
+    assert "a disk is full, nearly" in done.message
+    assert "MB are free within RECJOBS_DATABASE_SPACE" in done.message
+    assert world.value("select n_live_tup from pg_stat_user_tables where relname ~ '^top_n_2'", role="admin") == 0
+    assert world.live() is None
+
+
+def test_a_disk_of_postgres_that_is_full_is_called_that(waiting: tuple[World, str]):
+    world, batch_id = waiting
+    world.rows(FULL, role="admin")
+    done = world.recjobs("publish", "--batch-id", batch_id)
+    world.rows("drop function full_disk cascade", role="admin")
+    assert done.code == 75
+    assert "a disk is full: Postgres' (could not extend file" in done.message
+    assert "make up" not in done.message
+
+
+def test_with_room_again_the_night_is_published(waiting: tuple[World, str]):
+    world, batch_id = waiting
+    done = world.recjobs("publish", "--batch-id", batch_id, RECJOBS_DATABASE_SPACE="1TB")
+    assert done.code == 0, done.err
+    assert world.live() == batch_id
+
+
+def test_the_free_space_of_the_embedded_server_is_known_and_of_no_other(postgres: Postgres, tmp_path: Path):
+    cluster = postgres.cluster
+    free = free_bytes(cluster.state, cluster.url("recjobs_loader"))
+    assert free is not None
+    assert abs(free - shutil.disk_usage(cluster.data).free) < 1 << 30
+    for elsewhere in (f"postgresql://x@db.example.com:{cluster.port}/recjobs", "postgresql://x@localhost:1/recjobs"):
+        assert free_bytes(cluster.state, elsewhere) is None
+    assert free_bytes(tmp_path, cluster.url("recjobs_loader")) is None
