@@ -7,14 +7,13 @@ select
     charge.model_version, charge.in_charge_from, charge.in_charge_until
 from promotion_records as p
 left join batch_records as b using (batch_id)
-left join lateral (
+left join (
     select
         c.model_version, min(c.in_charge_from) as in_charge_from,
         nullif(max(coalesce(c.in_charge_until, 'infinity')), 'infinity') as in_charge_until
     from champions as c
-    where p.verdict = 'promoted' and c.model_version = b.champion_version
     group by c.model_version
-) as charge on true;
+) as charge on p.verdict = 'promoted' and charge.model_version = b.champion_version;
 comment on view promotions is 'A row is one verdict of the gate: candidate against champion and baselines, who was asked, and when its model was in charge';
 comment on column promotions.checks is 'What was asked of the candidate: name, passed, value, bound and a sentence each';
 comment on column promotions.kept_batch is 'The live batch that a refused night left in place (gate.on_refused: keep); null: the night made lists of its own';
