@@ -3,6 +3,7 @@
 import copy
 import gzip
 import hashlib
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -102,6 +103,12 @@ def test_a_night_from_queries_makes_the_lists_that_a_night_from_files_makes(
     assert again.code == 0
     assert again.json["nothing_new"], again.json
     assert sorted((asked.artifacts / asked.name / "_inputs").iterdir()) == inputs
+
+
+def test_a_session_for_a_query_is_read_only_also_behind_its_transaction(source_url: str, tmp_path: Path) -> None:
+    asked = "select current_setting('default_transaction_read_only') a, current_setting('transaction_read_only') b"
+    file = query.pin(asked, "shop", "sources.0", source_url, str(tmp_path), {"user_id": "a", "item_id": "b"})
+    assert gzip.decompress(Path(file.path).read_bytes()) == b"a,b\non,on\n"
 
 
 def test_a_night_reads_what_was_found_when_it_began(world: World, source_url: str) -> None:

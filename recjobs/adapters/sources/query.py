@@ -41,7 +41,8 @@ def pin(text: str, connection: str, key: str, url: str, folder: str, columns: Ma
     except ValueError as error:
         raise BadConfiguration(f"{key}.sql: {error}") from None
     with _connected(url, setting) as session, _translated(key, setting), session.cursor() as cursor:
-        cursor.execute(_statement("source_session"))
+        cursor.execute(_statement("source_session"))  # by itself: no rollback undoes it
+        session.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         cursor.execute(sql.SQL(_statement("source_columns")).format(query=query))
         _check_columns(cursor.description or (), key, columns)
         with _content_addressed_file(folder) as content:
@@ -126,7 +127,7 @@ def _connected(url: str, setting: str) -> Iterator[Any]:
             raise BadConfiguration(f"Postgres does not let {server} in ({reason}); see to {setting}") from None
         raise SystemAway(f"Postgres at {server} does not answer ({reason}); see to it, or to {setting}") from None
     try:
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        connection.autocommit = True
         yield connection
     finally:
         connection.close()

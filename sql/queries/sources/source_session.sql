@@ -1,5 +1,6 @@
--- No row. A session that asks for a catalog's rows: it cannot write, and it writes values in one way, whatever the
+-- No row. A session that asks for a catalog's rows: it cannot write to the database, and it writes values in one way, whatever the
 -- server's and the role's defaults are.
+set default_transaction_read_only to on;
 set timezone to 'UTC';
 set datestyle to 'ISO, YMD';
 set intervalstyle to 'iso_8601';
