@@ -41,7 +41,7 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
 fi
 
 if [ -z "$uv" ]; then
-    [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv >/dev/null 2>&1 || true
+    [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r local/uv.txt >/dev/null 2>&1 || true
     .venv/bin/uv --version >/dev/null 2>&1 && uv=.venv/bin/uv
 fi
 
