@@ -1,5 +1,6 @@
 """Rows from queries of a Postgres: the same lists as from files, or refused without a word of the password."""
 
+import contextlib
 import copy
 import gzip
 import hashlib
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import psycopg2
 import psycopg2.extras
+import psycopg2.sql
 import pytest
 
 from local import ports
@@ -109,6 +111,13 @@ def test_a_session_for_a_query_is_read_only_also_behind_its_transaction(source_u
     asked = "select current_setting('default_transaction_read_only') a, current_setting('transaction_read_only') b"
     file = query.pin(asked, "shop", "sources.0", source_url, str(tmp_path), {"user_id": "a", "item_id": "b"})
     assert gzip.decompress(Path(file.path).read_bytes()) == b"a,b\non,on\n"
+
+
+@pytest.mark.parametrize("text", ["select 1; drop table odd", "select 1) as r; drop table odd; --", "delete from odd"])
+def test_postgres_own_parser_has_the_last_word(source_url: str, text: str) -> None:
+    connection = psycopg2.connect(source_url)
+    with contextlib.closing(connection), connection.cursor() as cursor, pytest.raises(psycopg2.ProgrammingError):
+        query._check_statement(cursor, psycopg2.sql.SQL("select * from (\n" + text + "\n) as recjobs_row limit 0"))
 
 
 def test_a_night_reads_what_was_found_when_it_began(world: World, source_url: str) -> None:

@@ -43,6 +43,7 @@ def pin(text: str, connection: str, key: str, url: str, folder: str, columns: Ma
     with _connected(url, setting) as session, _translated(key, setting), session.cursor() as cursor:
         cursor.execute(_statement("source_session"))  # by itself: no rollback undoes it
         session.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        _check_statement(cursor, sql.SQL(_statement("source_columns")).format(query=query))
         cursor.execute(sql.SQL(_statement("source_columns")).format(query=query))
         _check_columns(cursor.description or (), key, columns)
         with _content_addressed_file(folder) as content:
@@ -88,6 +89,13 @@ def _content_addressed_file(folder: str) -> Iterator[HashingSink]:
 
 def _statement(name: str) -> str:
     return (_QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _check_statement(cursor: Any, statement: sql.Composable) -> None:
+    """Let Postgres' own parser read it, as a text within a text: it refuses to open a cursor for several statements."""
+    text = sql.Literal(statement.as_string(cursor)).as_string(cursor)
+    body = sql.Literal(f"declare it refcursor; begin open it for execute {text}; close it; end")
+    cursor.execute(sql.SQL(_statement("source_check")).format(body=body))
 
 
 def _check_columns(description: Any, key: str, columns: Mapping[str, str]) -> None:
