@@ -72,19 +72,6 @@ def test_advisory_locks_that_anybody_holds_stop_no_flip_and_no_migration(rolling
         migrate_catalog(Database(rolling.postgres.cluster.url("recjobs_migrator"), rolling.name), "A shop for tests")
 
 
-def test_one_process_loads_at_a_time(make_world: MakeWorld):
-    world, [batch_id] = prepared(make_world, DATES[0])
-    other = world.postgres.connect("recjobs_loader", world.name)
-    other.autocommit = False
-    with contextlib.closing(other), other.cursor() as cursor:
-        cursor.execute("select lock_loading()")
-        assert cursor.fetchone() == (True,)
-        done = world.recjobs("publish", "--batch-id", batch_id)
-        assert done.code == 75
-        assert f"another process is loading a batch of {world.name}" in done.message
-    assert world.recjobs("publish", "--batch-id", batch_id).code == 0
-
-
 @dataclass
 class Watched:
     """What readers saw while three batches were published after a first one, and the last one was rolled back."""

@@ -78,6 +78,12 @@ def test_a_table_and_back_is_the_same(kinds):
     assert (back.n_users, back.n_items, back.kinds) == (4, 3, kinds)
 
 
+def test_a_table_of_the_first_nights_has_no_negative_kinds():
+    table = interactions([(0, 1, 1)]).to_table()
+    metadata = {k: v for k, v in table.schema.metadata.items() if k != b"negative"}
+    assert Interactions.from_table(table.replace_schema_metadata(metadata)).negative == ()
+
+
 def test_a_recipe_and_back_is_the_same():
     recipe = Recipe(factors=9, half_life_days=7, weight_cap=3, kinds=(("a", 1.0), ("b", 2.0)))
     assert Recipe.from_json(recipe.to_json()) == recipe

@@ -1,5 +1,6 @@
-"""A batch is loaded only where there is room for it, and a full disk of Postgres is called that."""
+"""A batch is loaded by one process at a time and where there is room; a full disk of Postgres is called that."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -46,11 +47,17 @@ def test_a_disk_of_postgres_that_is_full_is_called_that(waiting: tuple[World, st
     assert "make up" not in done.message
 
 
-def test_with_room_again_the_night_is_published(waiting: tuple[World, str]):
+def test_one_process_loads_at_a_time(waiting: tuple[World, str]):
     world, batch_id = waiting
-    done = world.recjobs("publish", "--batch-id", batch_id, RECJOBS_DATABASE_SPACE="1TB")
-    assert done.code == 0, done.err
-    assert world.live() == batch_id
+    other = world.postgres.connect("recjobs_loader", world.name)
+    other.autocommit = False
+    with contextlib.closing(other), other.cursor() as cursor:
+        cursor.execute("select lock_loading()")
+        assert cursor.fetchone() == (True,)
+        done = world.recjobs("publish", "--batch-id", batch_id)
+        assert done.code == 75
+        assert f"another process is loading a batch of {world.name}" in done.message
+    assert world.recjobs("publish", "--batch-id", batch_id).code == 0
 
 
 def test_the_free_space_of_the_embedded_server_is_known_and_of_no_other(postgres: Postgres, tmp_path: Path):
