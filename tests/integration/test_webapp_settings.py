@@ -21,6 +21,8 @@ def write(path: Path, text: str) -> None:
         ({"RECJOBS_DATABASE_URL": "b"}, "RECJOBS_READER_URL=c", "RECJOBS_READER_URL=d", "b"),
         ({"RECJOBS_READER_URL": ""}, "# RECJOBS_READER_URL=x\nexport RECJOBS_READER_URL = 'c'\n", "", "c"),
         ({}, "RECJOBS_READER_URL=c  # a replica\n", "", "c"),
+        ({"RECJOBS_READER_URL": "a", "RECJOBS_WEB_URL": "w"}, "", "", "w"),
+        ({"RECJOBS_READER_URL": "a"}, "", "RECJOBS_WEB_URL=w", "a"),
         ({}, "WEBAPP_PORT=1", "RECJOBS_DATABASE_URL=e\nRECJOBS_READER_URL=d?a=b&c=d#e", "d?a=b&c=d#e"),
     ],
 )

@@ -106,6 +106,14 @@ def test_the_most_explicit_place_that_names_a_database_wins(
     assert (settings.url_of("loader"), settings.url_of("publisher")) == (loader, publisher)
 
 
+def test_the_web_app_is_the_reader_where_no_url_of_its_own_is_set(machine):
+    machine.setenv("RECJOBS_DATABASE_URL", "all")
+    machine.setenv("RECJOBS_READER_URL", "reads")
+    assert load_settings().url_of("web") == "reads"
+    machine.setenv("RECJOBS_WEB_URL", "its-own")
+    assert (load_settings().url_of("web"), load_settings().url_of("reader")) == ("its-own", "reads")
+
+
 def test_without_any_database_the_message_says_what_to_do(machine):
     with pytest.raises(BadConfiguration, match=r"RECJOBS_DATABASE_URL .* `make up`"):
         load_settings().url_of("owner")
