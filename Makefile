@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items bench-gate bench-serve
+.PHONY: help install install-dev demo up down status mlflow airflow test soak check lock bench bench-validate bench-warm bench-dates bench-evaluate bench-new-items bench-gate bench-kernels bench-serve
 
 PYTHON ?=
 CATALOG ?=
@@ -85,6 +85,9 @@ bench-evaluate: install ## evaluate two files of 1.2 million pairs, as it comes 
 
 bench-gate: install ## sabotaged candidates, honest retrains and equal models before the gate
 	@.venv/bin/python -m benchmarks.gate $(ARGS)
+
+bench-kernels: install ## whole nights with two kernels of OpenBLAS: the same verdict, nearly all lists equal
+	@.venv/bin/python -m benchmarks.kernels $(ARGS)
 
 bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
 	@.venv/bin/python -m benchmarks.new_items $(ARGS)

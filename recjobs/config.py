@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     statsd_port: Port = Field(default=8125, alias="STATSD_PORT")
     """StatsD's UDP port."""
     threads: int = Field(default=0, ge=0, alias="RECJOBS_THREADS")
-    """Threads for training and scoring; 0: one per core; 1: byte-identical lists from run to run."""
+    """Threads for training and scoring; 0: one per core; 1: byte-identical lists on one kind of processor."""
     webapp_url: str = Field(default="", alias="WEBAPP_URL")
     """Where people reach the web app; unset: http://127.0.0.1:<WEBAPP_PORT>."""
     webapp_port: Port = Field(default=8000, alias="WEBAPP_PORT")

@@ -23,6 +23,7 @@ from pyarrow import fs
 
 from recjobs.adapters.object_store import HashingSink, Store
 from recjobs.core.model import npz
+from recjobs.core.model.kernel import kernel
 from recjobs.errors import BadConfiguration, InputLate, ModelRefused, Refused
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
@@ -81,7 +82,9 @@ class StepFiles:
 
     def put(self, name: str) -> None:
         """Write the hashes, and where the files lie, to a file of the step, atomically: from then on they count."""
-        content = {"key": self._key, "files": self.hashes} | ({"within": self.within} if self.within else {})
+        content = {"key": self._key, "kernel": kernel(), "files": self.hashes} | (
+            {"within": self.within} if self.within else {}
+        )
         self._system.write_whole(f"{self._step}/{name}", json.dumps(content, indent=1).encode())
 
     def keep(self, hashes: dict[str, str], earlier: str) -> None:
@@ -250,6 +253,15 @@ class NightFiles:
         if unknown := next((name for name in names if not _NAME.fullmatch(name)), None):
             raise ModelRefused(f"{path} names {unknown!r}, which no step writes: run the {step!r} step again")
         return manifest
+
+    def kernel(self, step: str) -> str | None:
+        """The kernel that a finished step ran on; None of a step that is not finished, or of an older version."""
+        try:
+            with self.system.open_input_stream(self.where(step, "manifest.json")) as file:
+                found = json.loads(file.read()).get("kernel")
+        except (FileNotFoundError, ValueError, AttributeError):
+            return None
+        return found if isinstance(found, str) else None
 
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
         """A file's content. Raises ModelRefused if the file is missing, or not the one that the manifest lists."""

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from recjobs import NIGHT
 from recjobs.adapters.artifacts import NightFiles, StepFiles
 from recjobs.core.evaluation.approval import Answer
 from recjobs.core.evaluation.split import Cutoff
 from recjobs.core.evaluation.verdict import Verdict
+from recjobs.core.model.kernel import kernel
 from recjobs.core.rows.drift import Profile
 from recjobs.core.rows.interactions import Interactions
 
@@ -85,13 +87,18 @@ class Handovers:
         """Whether a step has finished."""
         return self.files.is_done(step)
 
+    def kernels(self) -> list[str]:
+        """The kernels that the finished steps ran on, each once, in the steps' order."""
+        found = (self.files.kernel(step) for step in NIGHT)
+        return list(dict.fromkeys(kernel for kernel in found if kernel))
+
     def writing(self, step: str, *, resume_key: str | None = None) -> AbstractContextManager[StepFiles]:
         """The files of the step that runs; see `NightFiles.writing`."""
         return self.files.writing(step, resume_key=resume_key)
 
     def key_of(self, *steps: str) -> str:
-        """A hash of what these steps have left: what was made of it need not be made again."""
-        inputs = [self.files.manifest(step) for step in steps]
+        """A hash of what these steps have left, and of the kernel: what was made of it there need not be made again."""
+        inputs = [kernel(), *(self.files.manifest(step) for step in steps)]
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     def stored_request(self) -> dict[str, Any]:

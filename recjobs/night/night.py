@@ -129,6 +129,7 @@ class Night(Handovers):
                 "reason": verdict.reason,
                 "input_hash": request.input["hash"],
                 "code_version": request.code_version,
+                "kernel": "; ".join(self.kernels()),
             },
         )
         return run_id

@@ -66,12 +66,14 @@ class Request(_Frozen):
     input: dict[str, Any]
     """`hash` of all input bytes, and each file's path, size and hash."""
     code_version: str
+    kernel: str = ""
+    """What the night began on, see `recjobs.core.model.kernel`; empty in a request of an older version."""
     catalog: Catalog
     """The catalog with overrides and the challenger's recipe, as of the begin."""
 
     def is_same_as(self, stored: dict[str, Any]) -> bool:
-        """Whether a stored request equals this one, apart from the clock and what was in charge. Not parsed: an older
-        version of this code may have written it."""
-        ignored = {"batch_id", "as_of", "began_at", "champion", "live_batch", "history", "base"}
+        """Whether a stored request equals this one, apart from the clock, the machine and what was in charge. Not
+        parsed: an older version of this code may have written it."""
+        ignored = {"batch_id", "as_of", "began_at", "kernel", "champion", "live_batch", "history", "base"}
         own = self.model_dump(mode="json", exclude=ignored)
         return own == {key: value for key, value in stored.items() if key not in ignored}

@@ -54,12 +54,29 @@ def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
         if name in LISTS and (kept := kept_batch(night, name)):
             note_state(night, name, "left_out")
             return {"kept": kept}
+        other = _other_kernel(night, name)
         with timed(metrics), note_status(night, name):
             result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(night)
+        if other:
+            result = {**result, "kernel": other}
         for key, value in result.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.gauge(key, value)
     return result
+
+
+def _other_kernel(night: "Night", step: str) -> str | None:
+    """Return this machine's kernel if the night began on another one, after a warning."""
+    from recjobs.core.model.kernel import kernel
+
+    if night.request.kernel in ("", kernel()):
+        return None
+    log.warning(
+        "step %s of %s runs on %s, and the night began on %s: scores may differ in their last bits, and places of "
+        "items whose scores are equal but for rounding",
+        step, night.batch_id, kernel(), night.request.kernel,
+    )  # fmt: skip
+    return kernel()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from recjobs.catalog.file import Catalog, Input, sets_recipe
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.evaluation.approval import Answer
+from recjobs.core.model.kernel import kernel
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.volume import PastNight
 from recjobs.core.search.challengers import challenger_to_train
@@ -86,6 +87,7 @@ def run(
         base=_base(earlier_nights, at, history, force) if effective.mode == "increment" else None,
         input=_pinned(inputs),
         code_version=code_version(),
+        kernel=kernel(),
         catalog=effective,
     )
     approval: Answer | None = None

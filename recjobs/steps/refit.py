@@ -11,6 +11,7 @@ from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.evaluation.refit import defect_of_refit
 from recjobs.core.lists.maker import ListMaker, Model, Past
 from recjobs.core.model import als
+from recjobs.core.model.kernel import kernel
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
@@ -85,7 +86,7 @@ def _register(night: Night, sha256: str, content: bytes) -> str:
     """Register a model in MLflow and in Postgres, whose version may be another than MLflow's number; return that."""
     assert hashlib.sha256(content).hexdigest() == sha256
     runs = registry(night.catalog)
-    tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version}
+    tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version, "kernel": kernel()}
     number = runs.register(night.log(runs), night.request.batch_id, content, sha256, tags)
     with database(night.catalog, "publisher").connect() as session:
         version = registered_version(session, night.refit_pin(number, sha256))

@@ -1,4 +1,5 @@
-"""Make every user's list, the similar items and the popular lists. Lists are written in chunks; a rerun resumes."""
+"""Make every user's list, the similar items and the popular lists. Lists are written in chunks; a rerun on
+the same kernel resumes."""
 
 import numpy as np
 import pyarrow as pa

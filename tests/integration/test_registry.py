@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recjobs.core.model.kernel import kernel
 from tests.worlds import World
 
 
@@ -86,13 +87,14 @@ def test_it_loads_where_recjobs_is_not_installed(published: World, mlflow: Any, 
     assert "from recjobs" not in code
 
 
-def test_a_version_carries_its_batch_input_and_code(published: World, mlflow: Any):
+def test_a_version_carries_its_batch_input_code_and_kernel(published: World, mlflow: Any):
     client = mlflow.MlflowClient()
     for batch in published.rows("select batch_id, model_version, input_hash, code_version from batches"):
         version = client.get_model_version(published.name, batch["model_version"])
         assert {key: version.tags[key] for key in ("batch_id", "input_hash", "code_version")} == {
             key: batch[key] for key in ("batch_id", "input_hash", "code_version")
         }
+        assert version.tags["kernel"] == kernel()
         assert version.run_id
 
 
@@ -110,6 +112,7 @@ def test_a_nights_run_holds_its_params_metrics_tags_and_report(published: World,
         assert run.data.params["as_of"] == batch["as_of"].isoformat()
         assert run.data.tags["input_hash"] == batch["input_hash"]
         assert run.data.tags["verdict"] == "promoted"
+        assert run.data.tags["kernel"] == kernel()
         of_the_candidate = published.value(
             "select value from evaluations where batch_id = %s and model = 'candidate' and segment = 'all'"
             " and view = 'discovery' and metric = 'ndcg_at_20'", batch["batch_id"],

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,7 +84,7 @@ def test_similar_items_point_the_same_way_whatever_their_length():
     items = np.array([[1, 0], [10, 1], [0, 3], [1, 5], [0, 0]], np.float32)
     found = similar(items, 2, np.ones(5, bool), 1)
     assert found.item_idx[:4, 0].tolist() == [1, 0, 3, 2]
-    assert found.scores[0, 0] == np.float32(10 / np.sqrt(101))
+    assert found.scores[0, 0] == pytest.approx(10 / np.sqrt(101), rel=2.0**-16)
     assert found.lengths.tolist() == [2, 2, 2, 2, 0]
 
 

@@ -72,8 +72,7 @@ def test_negative_scores_are_scores_like_any_other():
 def test_many_users_equal_a_plain_sort_of_all_scores(threads):
     rng = np.random.default_rng(5)
     n_users, n_items, n = 2 * CHUNK + 17, 31, 12
-    users = rng.normal(size=(n_users, 4)).astype(np.float32)
-    items = rng.normal(size=(n_items, 4)).astype(np.float32)
+    users, items = (rng.integers(-9, 10, (n, 4)).astype(np.float32) for n in (n_users, n_items))  # exact, with ties
     seen = [rng.choice(n_items, rng.integers(0, 26), replace=False) for _ in range(n_users)]
     eligible = rng.random(n_items) < 0.8
     ranked = best_items(users, items, n, sets(*seen, n_items=n_items), eligible, threads)

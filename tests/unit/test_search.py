@@ -83,7 +83,7 @@ def test_the_second_fold_is_spared_a_hopeless_recipe(world):
 
 def test_a_recipe_whose_factors_are_unusable_is_worth_nothing(world):
     space, held_out = world
-    broken = attempt(space, Recipe(factors=4, alpha=1e38, regularization=1e-30), held_out, 1, Engine(), never)
+    broken = attempt(space, Recipe(factors=4, alpha=1e39, regularization=1e-30), held_out, 1, Engine(), never)
     assert (broken.state, broken.value) == ("failed", 0)
     assert broken.defect
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recjobs.core.evaluation.bootstrap import relative_difference
+from recjobs.core.evaluation.bootstrap import DECIMALS, relative_difference
 from recjobs.core.evaluation.exam import Answer, Exam, K, answer
 from recjobs.core.lists.choice import UNKNOWN, ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
@@ -104,7 +104,7 @@ def choose(
 
 
 def _best(ndcg: Mapping[str, np.ndarray], users: np.ndarray) -> str:
-    return max(ndcg, key=lambda window: float(ndcg[window][users].mean()))
+    return max(ndcg, key=lambda window: round(float(ndcg[window][users].mean()), DECIMALS))
 
 
 def _is_better(first: np.ndarray, second: np.ndarray, users: np.ndarray, seed: int) -> bool:

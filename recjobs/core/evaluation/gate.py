@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from recjobs.core.evaluation.bootstrap import Interval, relative_difference, relative_differences
+from recjobs.core.evaluation.bootstrap import DECIMALS, Interval, relative_difference, relative_differences
 from recjobs.core.evaluation.verdict import METRIC, Check, Part, Verdict
 from recjobs.core.lists.popularity import WINDOWS
 
 SEGMENTS = ("light", "medium", "heavy")
 NEIGHBOURS = "neighbours"
 """The baseline that a candidate need not beat, but must not be significantly and much worse than."""
+ROUNDING = 1e-9
+"""What a value may be beyond its bound: as much as rounding can add."""
 SEEN = 1.43
 """A true difference of this many half-widths of its 95% interval is detected with a power of 80%:
 (1.960 + 0.842) / 1.960."""
@@ -65,7 +67,7 @@ def decide(
     """
     n_users = int(candidate.ndcg.size)
     by_model = np.ones(n_users, bool) if answered is None else answered
-    strength = {name: _mean(values[by_model]) or 0.0 for name, values in baselines.items()}
+    strength = {name: round(_mean(values[by_model]) or 0.0, DECIMALS) for name, values in baselines.items()}
     baseline = max((name for name in WINDOWS if name in baselines), key=lambda name: strength[name])
 
     who = "" if by_model.all() else f", for the {by_model.sum():,} of {n_users:,} users whom the model answers"
@@ -149,7 +151,7 @@ def _better(name: str, than: str, diff: Interval, otherwise: str, who: str = "")
 
 
 def _not_much_worse(name: str, whom: str, diff: Interval, most: float) -> Check:
-    failed = diff.high < 0 and diff.value < -most
+    failed = diff.high < 0 and diff.value < -most - ROUNDING
     sentence = f"{'worse' if failed else 'not much worse'} {whom} beyond doubt: {_text(diff)}"
     return Check(name, not failed, diff.value, -most, sentence)
 
@@ -161,15 +163,15 @@ def _guardrails(candidate: Shown, bounds: Bounds) -> list[Check]:
         f"its lists show items with a Gini of {gini:.3f}, {bounds.max_gini:.3f} is allowed",
     )
     return [
-        Check("coverage", coverage >= bounds.min_coverage, coverage, bounds.min_coverage, sentences[0]),
-        Check("gini", gini <= bounds.max_gini, gini, bounds.max_gini, sentences[1]),
+        Check("coverage", coverage >= bounds.min_coverage - ROUNDING, coverage, bounds.min_coverage, sentences[0]),
+        Check("gini", gini <= bounds.max_gini + ROUNDING, gini, bounds.max_gini, sentences[1]),
     ]
 
 
 def _against_champion(diff: Interval, same_recipe: bool, n_users: int, bounds: Bounds) -> list[Check]:
     if not same_recipe:
         return [_better("better", "the champion", diff, "a changed recipe, not better than")]
-    by_much = diff.value < -bounds.max_relative_drop
+    by_much = diff.value < -bounds.max_relative_drop - ROUNDING
     return [
         _not_much_worse("not_worse", "than the champion", diff, 0.0),
         Check(
@@ -189,10 +191,10 @@ def _guardrails_against(candidate: Shown, champion: Shown, bounds: Bounds) -> li
         mine, theirs = getattr(candidate, name), getattr(champion, name)
         drop = 1 - mine / theirs if theirs > 0 else 0.0
         says = f"the {name} of its lists is {mine:.3g}, the champion's {theirs:.3g}: a drop of {most:.0%} is allowed"
-        checks.append(Check(f"{name}_drop", drop <= most, drop, most, says))
+        checks.append(Check(f"{name}_drop", drop <= most + ROUNDING, drop, most, says))
     rise, allowed = candidate.gini - champion.gini, bounds.max_gini_rise
     says = f"the Gini of its lists is {candidate.gini:.3f}, the champion's {champion.gini:.3f}: {allowed:.3f} more"
-    return [*checks, Check("gini_rise", rise <= allowed, rise, allowed, f"{says} is allowed")]
+    return [*checks, Check("gini_rise", rise <= allowed + ROUNDING, rise, allowed, f"{says} is allowed")]
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from recjobs.core.model.fold_in import NUMBERS, Shares
 from recjobs.core.model.neighbours import Blend
-from recjobs.core.model.ranking import Ranked, in_threads
+from recjobs.core.model.ranking import Ranked, in_threads, step_of
 
 MOST = 3
 """Reasons per item."""
@@ -36,7 +36,7 @@ def because(
     blend: Blend | None = None,
 ) -> Because:
     """For each of the first places of ranked lists, the up to MOST items of the user's history that added most to the
-    score, and more than 0. Of equal ones the first in order of item_idx.
+    score, and more than 0. Of equal ones, rounded as scores are, the first in order of item_idx.
 
     item_factors: (n_items, factors) of the listed items, which may include more than users were folded in with. blend:
     neighbours' part; its centring on all items is no interaction's part.
@@ -94,6 +94,7 @@ def _reasons(added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _strongest(added: np.ndarray) -> np.ndarray:
     """The places, from 1, of the largest values above 0 along the last axis; 0: none. Overwrites `added`."""
     flat = added.reshape(-1, added.shape[2])
+    np.rint(flat / step_of(np.maximum(flat.max(axis=1), -flat.min(axis=1)))[:, None], out=flat)
     every = np.arange(len(flat))
     picked = np.zeros((len(flat), MOST), np.int64)
     for k in range(MOST):

@@ -7,7 +7,7 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.ranking import best_items, overlap_at
+from recjobs.core.model.ranking import Ranked, best_items, step_of
 from recjobs.core.recipe import Recipe
 
 SAMPLE, SETTLED = 500, 0.95
@@ -83,8 +83,9 @@ def fit(
     an exception ends the fit. The result may hold NaN when the input is degenerate, see `Factors.defect`.
     """
     rng = np.random.default_rng(seed)
-    users = _drawn(rng, user_items.shape[0], recipe.factors, start.user_factors if start else None)
-    items = _drawn(rng, user_items.shape[1], recipe.factors, start.item_factors if start else None)
+    # Solved in double precision: what another processor rounds otherwise vanishes in the factors' single precision.
+    users = _drawn(rng, user_items.shape[0], recipe.factors, start.user_factors if start else None).astype(np.float64)
+    items = _drawn(rng, user_items.shape[1], recipe.factors, start.item_factors if start else None).astype(np.float64)
     model = AlternatingLeastSquares(recipe.factors, num_threads=threads)
     weighted = (recipe.alpha * user_items).tocsr().astype(np.float32)
     transposed = weighted.T.tocsr()
@@ -97,16 +98,26 @@ def fit(
         _half(model, weighted, users, items, of_users)
         _half(model, transposed, items, users, of_items)
         if watch:
-            watch(taken, users, items)
+            watch(taken, users.astype(np.float32), items.astype(np.float32))
         if not (np.isfinite(items).all() and np.isfinite(users).all()):
             break  # the gate refuses NaN: a broken candidate is a result
         if taken == recipe.iterations:
             break
-        lists = best_items(users[sample], items, n, user_items[sample], known_items, max(1, threads))
-        if before is not None and overlap_at(before, lists.item_idx) >= SETTLED:
+        sides = users[sample].astype(np.float32), items.astype(np.float32)
+        lists = best_items(*sides, n, user_items[sample], known_items, max(1, threads))
+        if before is not None and _have_settled(before, lists, *sides):
             break
         before = lists.item_idx
     return Fitted(_masked(users, np.diff(weighted.indptr) > 0), _masked(items, known_items), taken)
+
+
+def _have_settled(before: np.ndarray, lists: Ranked, user_factors: np.ndarray, item_factors: np.ndarray) -> bool:
+    """Whether a share SETTLED of earlier lists (item_idx) still belongs there. Which of equal scores are listed does
+    not matter: rounding must not decide when a fit ends."""
+    scores = np.einsum("uf,unf->un", user_factors, item_factors[before])
+    least = np.fmin.reduce(lists.scores, axis=1) - step_of(np.nan_to_num(lists.scores[:, 0]))
+    listed = before >= 0
+    return bool((listed & (scores >= least[:, None])).sum() >= SETTLED * listed.sum())
 
 
 def row_regularization(weighted: csr_matrix, recipe: Recipe) -> np.ndarray:

@@ -9,6 +9,8 @@ from implicit.utils import ParameterWarning
 from scipy.sparse import csr_matrix
 
 PAIRS = 4_000_000
+SAME = 1e-5
+"""Scores that spread by less of the largest one are equal."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Blend:
             return np.asarray(scores.any(axis=1), np.float32)
         spread = scores.std(axis=1)
         unit = self.weight / (1 - self.weight) * values.std(axis=1)
-        factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > 0)
+        # Equal scores spread by what rounding adds, which nothing must be made of.
+        factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > SAME * np.abs(scores).max(axis=1))
         scores -= scores.mean(axis=1, keepdims=True)
         scores *= factor[:, None]
         values += scores

@@ -1,4 +1,8 @@
-"""Ranked lists: the best items of each user, by factors or in one order for all."""
+"""Ranked lists: the best items of each user, by factors or in one order for all.
+
+The last bits of a score depend on the processor: OpenBLAS and NumPy have routines for each kind. So scores are rounded
+before they are compared, and equal ones rank by item (docs/decisions/0024).
+"""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +16,8 @@ from recjobs.core.model.neighbours import Blend
 
 CHUNK = 64
 """Users scored at a time: a chunk's scores stay in the cache of one core."""
+BITS = 16
+"""Bits that a list's highest score keeps; all others are rounded to multiples of its last one."""
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -60,9 +66,10 @@ def best_items(
 ) -> Ranked:
     """The n items with the highest inner product for each user, among eligible items (a mask over items).
 
-    seen: (n_users, n_items), items to leave out of each user's list; None leaves none out. blend: item neighbours,
-    added to the inner products. A user whose factors are all zero gets an empty list. Lists hold fewer than n where
-    fewer items remain: a filtered item never comes back.
+    Scores are multiples of `step_of` the user's highest one; of equal scores the first item comes first. seen:
+    (n_users, n_items), items to leave out of each user's list; None leaves none out. blend: item neighbours, added to
+    the inner products. A user whose factors are all zero gets an empty list. Lists hold fewer than n where fewer items
+    remain: a filtered item never comes back.
     """
     n_users, n_items = len(user_factors), len(item_factors)
     item_idx = np.full((n_users, n), -1, np.int32)
@@ -95,20 +102,46 @@ def best_items(
             rows = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
             places = position[seen.indices[begin:end]]
             values[rows[places >= 0], places[places >= 0]] = -np.inf
-        if width < columns.size:
-            top = np.argpartition(values, columns.size - width, axis=1)[:, columns.size - width :]
-        else:
-            top = np.broadcast_to(np.arange(columns.size), values.shape)
-        picked = np.take_along_axis(values, top, axis=1)
-        # Equal scores rank by item, so that the order does not depend on the partition.
-        order = np.lexsort((top, -picked), axis=1)
-        top, picked = np.take_along_axis(top, order, axis=1), np.take_along_axis(picked, order, axis=1)
+        top, picked = _highest(values, width)
         kept = np.isfinite(picked) & known[:, None]
         item_idx[first:last, :width] = np.where(kept, columns[top], -1)
         scores[first:last, :width] = np.where(kept, picked, np.nan)
 
     in_threads(rank, range(0, n_users, CHUNK), threads)
     return Ranked(item_idx, scores, unit)
+
+
+def step_of(highest: np.ndarray) -> np.ndarray:
+    """The unit that scores are rounded to beside a highest one: a power of 2, from 2^-BITS of it to twice that."""
+    exponent = np.maximum(np.frexp(highest)[1], -100)  # no subnormal numbers
+    return np.asarray(np.ldexp(np.float32(1), exponent - BITS))
+
+
+def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(columns, rounded scores) of the n highest finite values in each row, highest first, of equal ones the first
+    column first; a score of -inf behind the end."""
+    n_rows, n_columns = values.shape
+    highest = values.max(axis=1)
+    if not (highest < np.inf).all():
+        values = np.where(np.isfinite(values), values, np.float32(-np.inf))
+        highest = values.max(axis=1)
+    step = step_of(highest)
+    least = np.rint(np.partition(values, n_columns - n, axis=1)[:, n_columns - n] / step)
+    lowest = np.maximum((least - np.float32(0.5)) * step, np.finfo(np.float32).min)  # -inf: filtered
+    row, column = np.nonzero(values >= lowest[:, None])
+    units = np.rint(values[row, column] / step[row])
+    # All above the least one are in; of those equal to it, which may be any number, the first.
+    above, equal = units > least[row], units == least[row]
+    begins = np.searchsorted(row, np.arange(n_rows))
+    number = np.cumsum(equal)
+    number -= np.concatenate([[0], number])[begins][row]
+    kept = above | (equal & (number <= (n - np.bincount(row[above], minlength=n_rows))[row]))
+    row, column, units = row[kept], column[kept], units[kept]
+    place = np.arange(row.size) - np.searchsorted(row, np.arange(n_rows))[row]
+    columns, scores = np.zeros((n_rows, n), np.int64), np.full((n_rows, n), -np.inf, np.float32)
+    columns[row, place], scores[row, place] = column, units * step[row]
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def in_threads(function: Callable[[_In], _Out], values: Iterable[_In], threads: int) -> list[_Out]:

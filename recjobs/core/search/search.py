@@ -15,6 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from recjobs.core.evaluation.bootstrap import DECIMALS
 from recjobs.core.evaluation.exam import answer
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.engine import Engine
@@ -160,7 +161,7 @@ def _ndcg(fold: Fold, recipe: Recipe, past: Past, known: Knowledge, item_factors
 def best(trials: Sequence[Trial]) -> Trial | None:
     """The complete trial with the highest value, of equals the earliest; None before any."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    return max(complete, key=lambda trial: (trial.value, -trial.number)) if complete else None
+    return max(complete, key=lambda trial: (round(trial.value, DECIMALS), -trial.number)) if complete else None
 
 
 def chosen(space: Space, known: Sequence[Recipe], trials: Sequence[Trial]) -> Trial | None:
