@@ -4,8 +4,6 @@ there is neither, tonight's lists are the popular ones."""
 import hashlib
 from typing import Any
 
-import numpy as np
-
 from recjobs.core.evaluation.exam import K, exam
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.evaluation.refit import defect_of_refit
@@ -71,15 +69,12 @@ def _refit(night: Night) -> tuple[als.Factors, str | None]:
     return factors, defect_of_refit(
         factors,
         champion,
-        ndcg_refit=_ndcg(lists[1], questions.holdout),
-        ndcg_candidate=_ndcg(lists[0], questions.holdout),
+        ndcg_refit=per_user(lists[1], questions.holdout, K)["ndcg"],
+        ndcg_candidate=per_user(lists[0], questions.holdout, K)["ndcg"],
         overlap=overlap_at(*lists),
         min_overlap=night.catalog.gate.min_overlap_after_refit,
+        seed=seed,
     )
-
-
-def _ndcg(lists: np.ndarray, holdout: Any) -> float:
-    return float(np.nanmean(per_user(lists, holdout, K)["ndcg"])) if len(lists) else 0.0
 
 
 def _register(night: Night, sha256: str, content: bytes) -> str:

@@ -11,9 +11,14 @@ ITEMS = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
 REFIT = Factors(np.ones((4, 2), np.float32), ITEMS)
 
 
-def defect(refit=REFIT, champion=ITEMS, **changes):
-    asked = {"ndcg_refit": 0.3, "ndcg_candidate": 0.2, "overlap": 0.7, "min_overlap": 0.5} | changes
-    return defect_of_refit(refit, champion, **asked)
+def defect(refit=REFIT, champion=ITEMS, ndcg_refit=0.3, ndcg_candidate=0.2, **changes):
+    """ndcg_*: a mean, of 400 users who differ, or each user's."""
+    users = np.random.default_rng(1).uniform(0.5, 1.5, 400)
+    users /= users.mean()
+    asked = {"overlap": 0.7, "min_overlap": 0.5, "seed": 1} | changes
+    ndcg = {"ndcg_refit": ndcg_refit, "ndcg_candidate": ndcg_candidate}
+    ndcg = {name: value * users if np.ndim(value) == 0 else value for name, value in ndcg.items()}
+    return defect_of_refit(refit, champion, **ndcg, **asked)
 
 
 def test_a_sound_refit_is_served():
@@ -27,9 +32,23 @@ def test_a_refit_with_nan_is_refused():
 
 
 def test_a_refit_that_does_worse_on_what_it_has_seen_is_refused():
-    assert defect(ndcg_refit=0.1999) == (
-        "having seen the holdout it does worse on it than the candidate: 0.1999, 0.2000"
-    )
+    assert defect(ndcg_refit=0.19) == "having seen the holdout it does worse on it than the candidate: 0.1900, 0.2000"
+
+
+def test_a_refit_that_is_as_good_but_for_chance_is_served():
+    assert defect(ndcg_refit=0.7831, ndcg_candidate=0.7832) is None, "every user lost, but hardly anything"
+    rng, passed = np.random.default_rng(4), 0
+    for _ in range(35):  # as many users as a week's holdout has, of whom a third are served better or worse by chance
+        candidate = rng.beta(4, 1.2, 435)
+        change = np.where(rng.random(435) < 1 / 3, rng.normal(0, 0.15, 435), 0)
+        passed += defect(ndcg_refit=candidate + change, ndcg_candidate=candidate) is None
+    assert passed >= 32
+
+
+def test_a_refit_is_not_measured_where_nobody_is_in_the_holdout():
+    nobody = np.zeros((0,))
+    sound = {"overlap": 1.0, "min_overlap": 0.5, "seed": 1}
+    assert defect_of_refit(REFIT, ITEMS, ndcg_refit=nobody, ndcg_candidate=nobody, **sound) is None
 
 
 def test_a_refit_whose_lists_are_others_is_refused():
