@@ -55,9 +55,9 @@ def before_and_now(bins: dict[str, list[int]], title: str) -> str:
         axes.set_xticks(place, list(bins))
         axes.set_ylabel("share (%)")
         axes.set_title(title, loc="left")
-        axes.legend(frameon=False)
+        _legend_above(axes)
 
-    return _svg(draw, 8.2, 1.9)
+    return _svg(draw, 8.2, 2.1)
 
 
 def best_against_time(
@@ -76,7 +76,7 @@ def best_against_time(
         axes.set_xlabel("minutes")
         axes.set_ylabel(label)
         axes.set_xlim(left=0)
-        axes.legend(frameon=False, loc="lower right")
+        _legend_above(axes)
 
     return _svg(draw, 8.2, 3.0)
 
@@ -94,6 +94,11 @@ def shares(names: list[str], values: list[float], label: str) -> str:
     return _svg(draw, 8.2, 0.55 + 0.3 * len(names))
 
 
+def _legend_above(axes: Any) -> None:
+    """Beside the axes, where nothing is drawn: any place in them may be taken."""
+    axes.figure.legend(loc="outside upper right", ncols=4, frameon=False)
+
+
 def _svg(draw: Callable[[Any], None], width: float, height: float) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -102,6 +107,7 @@ def _svg(draw: Callable[[Any], None], width: float, height: float) -> str:
     style = {
         "svg.fonttype": "none",
         "svg.hashsalt": "recjobs",
+        "text.parse_math": False,  # a name may hold dollars
         "font.family": "sans-serif",
         "font.size": 9,
         "axes.spines.top": False,
