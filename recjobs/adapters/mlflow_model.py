@@ -13,7 +13,10 @@ import pandas as pd
 
 
 class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Top items of users by inner product; a user it does not know gets no rows."""
+    """Top items of users by inner product; a user it does not know gets no rows.
+
+    These are not the lists that are served, see `predict`.
+    """
 
     def load_context(self, context: Any) -> None:
         """Read the factors. Raises ValueError if their hash is not the registered one."""
@@ -28,8 +31,16 @@ class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.row_of = {identifier: row for row, identifier in enumerate(self.user_ids)}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The `n` (params, default 20) best items of each `user_id`, seen ones too: user_id, rank, item_id, score."""
-        n = int((params or {}).get("n", 20))
+        """The `n` (params, default 20) best items of each `user_id`: user_id, rank, item_id, score.
+
+        By the factors of the fit alone, and with the items that the user has seen (`seen_items`, which can be nothing
+        but `included`: the model does not know them). The lists that are served leave those out, know the interactions
+        since the fit, and have item neighbours, new and popular items in them: ask Postgres for those (`recommend`).
+        """
+        asked: dict[str, Any] = {"n": 20, "seen_items": "included"} | (params or {})
+        if asked["seen_items"] != "included":
+            raise ValueError("seen_items can only be 'included': the lists without them are in Postgres (`recommend`)")
+        n = int(asked["n"])
         known = self.item_factors.any(axis=1)
         rows = []
         for user_id in model_input["user_id"].astype(str):

@@ -12,6 +12,13 @@ from typing import Any
 from recjobs.errors import SystemAway
 
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it MLflow's page of an experiment opens on traces, of which there are none, instead of the runs."""
+_NOT_SERVED = (
+    "`predict` ranks all items by the factors of the fit. These are not the lists that are served: those leave out "
+    "what a user has seen, know the interactions since the fit, and contain item neighbours, new and popular items. "
+    "They are in Postgres, in the view `served_lists` and the function `recommend`."
+)
 
 
 class Registry:
@@ -86,9 +93,12 @@ class Registry:
             return str(client.create_run(self._experiment(client), tags=tags, run_name=name).info.run_id)
 
     def _experiment(self, client: Any) -> str:
-        if experiment := client.get_experiment_by_name(self._catalog):
-            return str(experiment.experiment_id)
-        return str(client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}"))
+        experiment = client.get_experiment_by_name(self._catalog)
+        if experiment is None:
+            return str(client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}", tags=_KIND))
+        for tag, value in _KIND.items() - experiment.tags.items():  # an older version made it
+            client.set_experiment_tag(experiment.experiment_id, tag, value)
+        return str(experiment.experiment_id)
 
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
         """Write params, metrics and tags. Idempotent."""
@@ -128,7 +138,7 @@ class Registry:
                 client.create_registered_model(self._catalog)
             tags = tags | {"batch_id": batch_id, "sha256": sha256}
             version = client.create_model_version(
-                self._catalog, logged.model_uri, run_id, tags=tags, model_id=logged.model_id
+                self._catalog, logged.model_uri, run_id, tags=tags, model_id=logged.model_id, description=_NOT_SERVED
             )
             return str(version.version)
 
@@ -180,5 +190,5 @@ def _signature() -> Any:
     return ModelSignature(
         inputs=Schema([ColSpec("string", "user_id")]),
         outputs=Schema([ColSpec(kind, name) for name, kind in lists.items()]),
-        params=ParamSchema([ParamSpec("n", "long", 20)]),
+        params=ParamSchema([ParamSpec("n", "long", 20), ParamSpec("seen_items", "string", "included")]),
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recjobs.adapters.mlflow_registry import Registry
 from recjobs.core.model.kernel import kernel
 from tests.worlds import World
 
@@ -55,6 +56,27 @@ def test_it_ranks_as_the_served_lists_do(published: World, mlflow: Any):
         served = [row["item_id"] for row in published.rows("select item_id from recommend(%s, 10)", user_id)]
         shared.append(len(set(ranked[: len(served)]) & set(served)) / len(served))
     assert np.mean(shared) > 0.9
+
+
+def test_its_signature_and_description_say_that_it_is_not_what_is_served(published: World, mlflow: Any):
+    model = mlflow.pyfunc.load_model(f"models:/{published.name}@champion")
+    assert {spec.name: spec.default for spec in model.metadata.get_params_schema()} == {
+        "n": 20, "seen_items": "included",
+    }  # fmt: skip
+    with pytest.raises(Exception, match="the lists without them are in Postgres"):
+        model.predict(pd.DataFrame({"user_id": ["007"]}), params={"seen_items": "excluded"})
+    version = mlflow.MlflowClient().get_model_version_by_alias(published.name, "champion")
+    assert "These are not the lists that are served" in version.description
+
+
+def test_mlflows_page_of_a_catalog_opens_on_its_runs_also_of_one_that_an_older_version_made(
+    published: World, mlflow: Any, tmp_path: Path
+):
+    client, uri = mlflow.MlflowClient(), mlflow.get_tracking_uri()
+    made = client.create_experiment(f"{published.name} of before", str(tmp_path))
+    Registry(uri, str(tmp_path), f"{published.name} of before").run_of("20250101T000000Z-1")
+    for experiment in (client.get_experiment_by_name(published.name), client.get_experiment(made)):
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_there_is_no_pickle_in_the_models_folder(published: World, mlflow: Any, tmp_path: Path):
