@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recjobs import NIGHT
 from recjobs.__main__ import cli
+from recjobs.adapters import sample_shop
 from recjobs.catalog.gate import Gate
 from recjobs.config import Settings
 from recjobs.core.evaluation.gate import NEIGHBOURS, SEGMENTS, Bounds, Shown, decide
@@ -68,6 +70,48 @@ def test_every_recjobs_and_make_command_in_the_documents_exists(path: Path) -> N
 def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = [
+        re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
+    ]
+    return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+LINKING = [
+    *MARKDOWN, ROOT / "CHANGELOG.md", ROOT / ".env.example",
+    *(path for folder in ("recjobs", "webapp", "local", "dags", "sql", "docker", "catalogs")
+      for ext in ("py", "jinja", "html", "sql", "yaml", "yml", "md") for path in (ROOT / folder).rglob(f"*.{ext}")),
+]  # fmt: skip
+
+
+def test_every_link_to_a_heading_of_the_documents_leads_to_one() -> None:
+    broken = []
+    for path in LINKING:
+        for page, anchor in re.findall(r"([\w./-]*\.md|(?<=\]\())#([\w-]+)", path.read_text(encoding="utf-8")):
+            places = [path.parent / page, ROOT / page.removeprefix("/"), ROOT / "docs" / Path(page).name]
+            target = next((place for place in places if place.is_file()), None) if page else path
+            if target is None or anchor not in anchors(target):
+                broken.append(f"{path.relative_to(ROOT)}: {page}#{anchor}")
+    assert broken == []
+    assert "keys" in anchors(ROOT / "docs" / "operating.md"), "and there are some"
+
+
+def test_the_users_items_and_categories_of_the_examples_are_in_the_sample() -> None:
+    items = pa.Table.from_batches([*sample_shop.read("sample:items")])
+    users = pa.Table.from_batches([*sample_shop.read("sample:interactions")])["user_id"].to_pylist()
+    known = {*users, *items["item_id"].to_pylist()}
+    categories = set(items["categories"].combine_chunks().flatten().to_pylist())
+    pages = [path.read_text(encoding="utf-8") for path in (*MARKDOWN, ROOT / "sql" / "examples.sql")]
+    named = {name for page in pages for name in re.findall(r"\b[CG]\d{4,}\b", page)}
+    assert len(named) > 3
+    assert named - known == set()
+    asked = {name for page in pages for name in re.findall(r"/v1/sample/\S*[?&]category=(\w+)", page)}
+    assert asked
+    assert asked - categories == set()
 
 
 def test_make_help_lists_every_command_a_user_may_give() -> None:
