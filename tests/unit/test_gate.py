@@ -51,6 +51,16 @@ def failed(found):
     return names
 
 
+def test_two_equal_models_have_no_difference_in_words_either():
+    ndcg = np.linspace(0.1, 0.9, 60)
+    shown, baselines = Shown(ndcg, 0.5, 0.5, 5.0), {"popularity_30d": ndcg / 2, "popularity_all": ndcg / 2}
+    bounds = Bounds(0.05, 0.1, 0.25, 0.0, 1.0, 0.6, 0.05, 0.05, 20)
+    segments = {"light": ndcg > 0.5}
+    verdict = decide(shown, shown, baselines, same_recipe=True, segments=segments, defect=None, bounds=bounds, seed=1)
+    assert verdict.reason == "the champion's recipe on fresh data, against the champion: no difference"
+    assert [check.sentence for check in verdict.checks if "+0.0%" in check.sentence] == []
+
+
 def test_an_honest_retrain_is_promoted():
     found = verdict()
     assert found.promoted
