@@ -128,7 +128,12 @@ def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     step = step_of(highest)
     least = np.rint(np.partition(values, n_columns - n, axis=1)[:, n_columns - n] / step)
     lowest = np.maximum((least - np.float32(0.5)) * step, np.finfo(np.float32).min)  # -inf: filtered
-    row, column = np.nonzero(values >= lowest[:, None])
+    near = values >= lowest[:, None]
+    for each in np.flatnonzero(np.count_nonzero(near, axis=1) > 4 * n):
+        # Most items may score the same, 0 by neighbours for example: so many places would take too much memory.
+        equal = np.flatnonzero(np.rint(values[each] / step[each]) == least[each])
+        near[each, equal[n:]] = False
+    row, column = np.nonzero(near)
     units = np.rint(values[row, column] / step[row])
     # All above the least one are in; of those equal to it, which may be any number, the first.
     above, equal = units > least[row], units == least[row]
