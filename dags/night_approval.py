@@ -21,11 +21,11 @@ class AskIfOpen(HITLOperator):
 
     def execute(self, context: Any) -> Any:
         """Ask, and wait for the answer without holding a worker."""
-        from recjobs.catalog.files import load_catalog
+        from recjobs.night.catalogs import known_catalog
         from recjobs.operations import approve
 
         with airflow_states():
-            catalog = load_catalog(self.op_kwargs["catalog_name"])
+            catalog = known_catalog(self.op_kwargs["catalog_name"])
             self.body = approve.question(catalog, self.op_kwargs["batch_id"])
         if self.body is None:
             self.log.info("the verdict is conclusive, or has been answered")
@@ -44,7 +44,7 @@ def approval_tasks(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
         **INSIDE,
     )
     def note(catalog_name: str, batch_id: str, answer: dict[str, Any] | None) -> dict[str, Any]:
-        from recjobs.catalog.files import load_catalog
+        from recjobs.night.catalogs import known_catalog
         from recjobs.operations import approve
 
         if answer is None:
@@ -53,7 +53,7 @@ def approval_tasks(catalog_name: str, batch_id: Any, hours: float) -> list[Any]:
         reason = (answer["params_input"] or {}).get("reason")
         with airflow_states():
             return approve.run(
-                load_catalog(catalog_name),
+                known_catalog(catalog_name),
                 batch_id,
                 approved=answer["chosen_options"] == [APPROVE],
                 by=person["name"] if person else "nobody",

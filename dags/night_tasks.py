@@ -79,19 +79,38 @@ class ReportLink(BaseOperatorLink):
 
 
 def explain_failure(context: dict[str, Any]) -> None:
-    """Log what the failure means for readers, and how to continue."""
+    """Log what the failure means for readers, and how to continue.
+
+    What a night was refused for was pinned when it began: input, catalog file, champion. Whoever changes one of them
+    must let the night begin again, or it is refused again. Where a system was away, the night goes on at the task.
+    """
     step = context["ti"].task_id
     arguments = getattr(context["ti"].task, "op_kwargs", {})
     catalog, batch_id = arguments.get("catalog_name"), arguments.get("batch_id")
+    if step == "begin" or isinstance(context.get("exception"), AirflowFailException):
+        clear = "clear the whole run: the night begins again, with the input, file and champion of then"
+        by_hand = f"recjobs night --catalog {catalog}"
+    else:
+        clear, by_hand = "clear this task: the night goes on there", f"recjobs {step} --catalog {catalog}"
+        by_hand += f" --batch-id {batch_id}" if batch_id else ""
     log.error(
-        "the night of %s ended in %s; the lists that were live before are still live. Once the cause is gone, clear "
-        "this task, or run by hand: recjobs %s --catalog %s%s",
+        "the night of %s ended in %s; the lists that were live before are still live. Once the cause is gone, %s; or "
+        "run by hand: %s",
         catalog,
         step,
-        "night" if step == "begin" else step,
-        catalog,
-        f" --batch-id {batch_id}" if batch_id else "",
+        clear,
+        by_hand,
     )
+
+
+def as_of_run(catalog: Any, asked: str | None, dag_run: Any) -> str | None:
+    """Return the instant that a run's night looks back from; None: whatever is newest.
+
+    A catalog of past data has no other dates than those of its rows, but a backfill asks for each of its own.
+    """
+    if asked is None and dag_run.logical_date and (catalog.live or dag_run.run_type == "backfill"):
+        return str(dag_run.logical_date.isoformat())
+    return asked
 
 
 def begin(catalog_name: str, form: Collection[str]) -> Any:
@@ -109,14 +128,16 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
             if dag_run.run_type == "scheduled" and catalog.schedule.deadline:
                 batch_id = deadline.run(catalog, dag_run.run_after)
                 raise AirflowSkipException(f"the input had come before the deadline, and began {batch_id}")
-            if as_of is None and catalog.live and dag_run.logical_date:
-                as_of = dag_run.logical_date.isoformat()
+            as_of = as_of_run(catalog, as_of, dag_run)
             renamed = {"half_life_days": "recency.half_life_days"}
             settings = ("factors", "alpha", "regularization", "iterations", "half_life_days")
             overrides = {renamed.get(key, key): params[key] for key in settings if params[key] is not None}
-            night = begin_night(catalog, as_of=as_of, overrides=overrides, force=params["force"])
+            night = begin_night(catalog, run_id=dag_run.run_id, as_of=as_of, overrides=overrides, force=params["force"])
             if night["nothing_new"]:
-                raise AirflowSkipException(f"nothing new: {night['batch_id']} is finished, with an equal request")
+                raise AirflowSkipException(
+                    f"nothing new: {night['batch_id']} is finished, of this run or with an equal request; for another "
+                    "night trigger the DAG"
+                )
             return str(night["batch_id"])
 
     return run(catalog_name=catalog_name)
@@ -134,11 +155,11 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         **options,
     )
     def run(catalog_name: str, batch_id: str, outlet_events: Any = None) -> dict[str, Any]:
-        from recjobs.catalog.files import load_catalog
+        from recjobs.night.catalogs import known_catalog
         from recjobs.night.runner import run_step
 
         with airflow_states():
-            result = run_step(name, load_catalog(catalog_name), batch_id)
+            result = run_step(name, known_catalog(catalog_name), batch_id)
         if kept := result.get("kept"):
             raise AirflowSkipException(f"the candidate was refused, and gate.on_refused is keep: {kept} stays live")
         for asset in outlets:

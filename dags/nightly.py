@@ -14,8 +14,12 @@ States of the tasks, and what to do:
   updated this is also the deadline's run: its log says whether the input had come; if not, see to the upstream DAG.
 - **`extract` or `validate` is skipped, and all after it:** the input is late or stale. The next night includes it.
 - **A task waits for its retry:** Postgres, the object store or MLflow is away, or another night is publishing. Wait.
-- **A task failed:** its log ends with the reason. Exit code 65: the data or the lists were refused; 78: a setting is
-  wrong; 70: a defect. Remove the cause, then *clear* the task: the night continues there.
+- **A task failed:** its log ends with the reason, and says what to *clear* once the cause is gone. The task, where a
+  system was away: the night continues there. The whole run, where the night was refused (exit code 65: data or lists;
+  78: a setting; 70: a defect) or overtaken: it begins again, since input, catalog file and champion are those of its
+  beginning. A run whose night is finished is skipped when it is cleared.
+- **A backfill** makes a night as of each of its dates, also of a catalog that is not `live`. A night that is older than
+  the live batch fails, unless the form gives a reason to publish it.
 - **`gate` succeeded with the result `refused`:** the candidate was no better, so the champion's recipe made the lists.
   The task links to the report. With `gate.on_refused: keep`, `refit` to `publish` are skipped and the lists stay.
 - **`ask_a_person` waits** (with `gate.approval: required`): the verdict is inconclusive. *Required Actions* shows the
@@ -39,7 +43,7 @@ from night_approval import approval_tasks
 from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, begin, cron, step
 
 from recjobs.catalog.file import Catalog
-from recjobs.catalog.files import load_catalogs
+from recjobs.catalog.files import read_catalogs
 
 AFTER_BEGIN = "{{ ti.xcom_pull(task_ids='begin') }}"
 """The batch id for a task that does not follow `begin` directly."""
@@ -124,5 +128,6 @@ def nightly(catalog: Catalog) -> None:
     night()
 
 
-for each in load_catalogs().values():
+# A file that cannot be read is the import error of catalog_files.py; the other catalogs keep their nights.
+for each in read_catalogs()[0].values():
     nightly(each)

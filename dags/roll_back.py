@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from night_tasks import DAG, airflow_states
 
-from recjobs.catalog.files import load_catalogs
+from recjobs.catalog.files import catalog_names
 
 
 @dag(
@@ -25,7 +25,7 @@ from recjobs.catalog.files import load_catalogs
     schedule=None,
     is_paused_upon_creation=False,
     params={
-        "catalog": Param(type="string", enum=sorted(load_catalogs()), description="Whose lists to take back."),
+        "catalog": Param(type="string", enum=catalog_names(), description="Whose lists to take back."),
         "batch_id": Param(
             None,
             type=["null", "string"],
@@ -44,11 +44,11 @@ def roll_back() -> None:
     # No retries: without a batch id, a second try would go back another batch.
     @task(execution_timeout=timedelta(minutes=10), retries=0)
     def roll_back(params: Any) -> dict[str, Any]:
-        from recjobs.catalog.files import load_catalog
+        from recjobs.night.catalogs import known_catalog
         from recjobs.operations import roll_back
 
         with airflow_states():
-            return roll_back.run(load_catalog(params["catalog"]), params["batch_id"], params["reason"])
+            return roll_back.run(known_catalog(params["catalog"]), params["batch_id"], params["reason"])
 
     roll_back()
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -229,6 +230,12 @@ class NightFiles:
         """Whether a step's manifest exists."""
         paths = [self.where(step, name) for name in self.manifests]
         return any(info.type == fs.FileType.File for info in self.system.get_file_info(paths))
+
+    def ended_at(self, step: str) -> datetime:
+        """When a step's manifest was written; the year 1 if there is none."""
+        infos = self.system.get_file_info([self.where(step, name) for name in self.manifests])
+        never = datetime.min.replace(tzinfo=UTC)
+        return max((info.mtime for info in infos if info.type == fs.FileType.File), default=never)
 
     def manifest(self, step: str) -> dict[str, str]:
         """SHA-256 of each file of a finished step."""

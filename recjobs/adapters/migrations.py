@@ -46,11 +46,11 @@ def migrate_database(database: Database) -> int:
         return applied
 
 
-def migrate_catalog(database: Database, description: str) -> int:
+def migrate_catalog(database: Database, description: str | None) -> int:
     """Bring one catalog's schema up to date, as recjobs_owner. Returns how many migrations and objects were applied.
 
-    Raises Locked while a transaction holds a view that changes, Defect for an object that cannot replace the one there
-    and for a migration that was applied with another text.
+    description: of the schema; None keeps the one there. Raises Locked while a transaction holds a view that changes,
+    Defect for an object that cannot replace the one there and for a migration that was applied with another text.
     """
     assert database.catalog
     with database.connect() as session:
@@ -58,7 +58,8 @@ def migrate_catalog(database: Database, description: str) -> int:
         session.run(sql.SQL("set role recjobs_owner"))
         with suppress(errors.UniqueViolation):  # another process has just made it
             session.run(sql.SQL("create schema if not exists {}").format(schema))
-        session.run(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(description)))
+        if description is not None:
+            session.run(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(description)))
         with _alone(session, database.url, database.catalog, "recjobs_owner") as backend, database.connect() as objects:
             objects.run(sql.SQL("set role recjobs_owner"))
             return _apply("catalog", backend) + _apply_objects(objects, database.catalog)

@@ -1,4 +1,7 @@
-"""Read catalogs/*.yaml; a wrong file is refused with its name, the key, the value and what is allowed."""
+"""Read catalogs/*.yaml; a wrong file is refused with its name, the key, the value and what is allowed.
+
+What needs a catalog's name only, such as a roll-back, calls `recjobs.night.catalogs.known_catalog` instead.
+"""
 
 import difflib
 from collections.abc import Hashable
@@ -13,19 +16,48 @@ from recjobs.config import Settings, load_settings
 from recjobs.errors import BadConfiguration, Misuse
 
 
+def catalog_names(settings: Settings | None = None) -> list[str]:
+    """The name of every catalog file, readable or not, in order."""
+    return sorted(path.stem for path in (settings or load_settings()).catalogs.glob("*.yaml"))
+
+
+def read_catalogs(settings: Settings | None = None) -> tuple[dict[str, Catalog], dict[str, BadConfiguration]]:
+    """Every catalog whose file can be read, by name, and why each other file cannot.
+
+    For whatever deals with all catalogs: one broken file must not stop what the others need.
+    """
+    settings = settings or load_settings()
+    catalogs: dict[str, Catalog] = {}
+    broken: dict[str, BadConfiguration] = {}
+    for name in catalog_names(settings):
+        try:
+            catalogs[name] = load_catalog(name, settings)
+        except BadConfiguration as error:
+            broken[name] = error
+    return catalogs, broken
+
+
 def load_catalogs(settings: Settings | None = None) -> dict[str, Catalog]:
-    """Every catalog, by name. Raises BadConfiguration that names file, key, value and what is allowed."""
-    return {path.stem: _read(path) for path in sorted((settings or load_settings()).catalogs.glob("*.yaml"))}
+    """Every catalog, by name. Raises BadConfiguration that names each broken file, key, value and what is allowed."""
+    catalogs, broken = read_catalogs(settings)
+    if broken:
+        raise BadConfiguration("\n".join(map(str, broken.values())))
+    return catalogs
 
 
 def load_catalog(name: str, settings: Settings | None = None) -> Catalog:
     """One catalog by name. Raises Misuse when there is none of that name."""
-    folder = (settings or load_settings()).catalogs
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
-        hint = "".join(f" Did you mean {close}?" for close in difflib.get_close_matches(name, known, 1))
-        raise Misuse(f"there is no catalog {name!r} in {folder}.{hint} Known: {', '.join(known) or 'none'}")
-    return _read(folder / f"{name}.yaml")
+    settings = settings or load_settings()
+    if name not in catalog_names(settings):
+        raise unknown(name, settings)
+    return _read(settings.catalogs / f"{name}.yaml")
+
+
+def unknown(name: str, settings: Settings) -> Misuse:
+    """The error about a name that no file has."""
+    known = catalog_names(settings)
+    hint = "".join(f" Did you mean {close}?" for close in difflib.get_close_matches(name, known, 1))
+    return Misuse(f"there is no catalog {name!r} in {settings.catalogs}.{hint} Known: {', '.join(known) or 'none'}")
 
 
 class _UniqueKeys(yaml.SafeLoader):

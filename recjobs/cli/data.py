@@ -4,8 +4,7 @@ import json
 
 import click
 
-from recjobs.catalog.files import load_catalog
-from recjobs.cli.options import catalog_option, json_option, show_tree
+from recjobs.cli.options import catalog_option, json_option, known_catalog, show_tree
 
 
 @click.command(epilog="Example: recjobs rejected --catalog online_retail --reason bad_time --limit 5")
@@ -18,10 +17,14 @@ def rejected(catalog_name: str, batch_id: str | None, reason: str | None, limit:
     """Show the rows that a night quarantined."""
     from recjobs.operations import rejected as step
 
-    result = step.run(load_catalog(catalog_name), batch_id, reason, limit)
+    result = step.run(known_catalog(catalog_name), batch_id, reason, limit)
     if as_json:
         click.echo(json.dumps(result))
         return
+    if result["later"]:
+        click.echo(
+            f"night {result['later']} began later and has not validated its input: see `recjobs status`", err=True
+        )
     counts = ", ".join(f"{n} {code}" for code, n in result["counts"].items())
     click.echo(f"{result['batch_id']}: {counts or 'no row was quarantined'}")
     for row in result["rows"]:
@@ -41,7 +44,7 @@ def data_list(catalog_name: str, as_json: bool) -> None:
     """List the nights with their input, newest first."""
     from recjobs.operations import lineage as step
 
-    nights = step.list_inputs(load_catalog(catalog_name))
+    nights = step.list_inputs(known_catalog(catalog_name))
     if as_json:
         click.echo(json.dumps({"nights": nights}))
         return
@@ -62,7 +65,7 @@ def data_show(catalog_name: str, batch_id: str | None, as_json: bool) -> None:
     """Show one night's input: files, counts, columns; default: the last one."""
     from recjobs.operations import lineage as step
 
-    show_tree(step.describe(load_catalog(catalog_name), batch_id), as_json)
+    show_tree(step.describe(known_catalog(catalog_name), batch_id), as_json)
 
 
 @data.command("diff", epilog="Example: recjobs data diff --catalog sample 20260629T200001Z-1 20260630T200001Z-1")
@@ -74,7 +77,7 @@ def data_diff(catalog_name: str, before: str, after: str, as_json: bool) -> None
     """Show what changed in the accepted interactions, users and items between two nights."""
     from recjobs.operations import lineage as step
 
-    show_tree(step.diff(load_catalog(catalog_name), before, after), as_json)
+    show_tree(step.diff(known_catalog(catalog_name), before, after), as_json)
 
 
 @click.command(epilog="Example: recjobs reasons")

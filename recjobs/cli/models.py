@@ -6,7 +6,16 @@ from typing import Any
 import click
 
 from recjobs.catalog.files import load_catalog
-from recjobs.cli.options import Duration, as_of_option, catalog_option, json_option, overrides_of, set_option, show
+from recjobs.cli.options import (
+    Duration,
+    as_of_option,
+    catalog_option,
+    json_option,
+    known_catalog,
+    overrides_of,
+    set_option,
+    show,
+)
 from recjobs.cli.tables import of_comparison, of_evaluation
 from recjobs.errors import Misuse
 
@@ -46,7 +55,7 @@ def evaluate(
         raise Misuse(f"{', '.join(of_files)}: belongs to --train and --test; a night's step is asked as it began")
     from recjobs.night.runner import run_step
 
-    show(run_step("evaluate", load_catalog(catalog_name), batch_id), as_json)
+    show(run_step("evaluate", known_catalog(catalog_name), batch_id), as_json)
 
 
 @click.command(

@@ -6,7 +6,15 @@ import click
 
 from recjobs import STEPS
 from recjobs.catalog.files import load_catalog
-from recjobs.cli.options import as_of_option, catalog_option, json_option, overrides_of, set_option, show
+from recjobs.cli.options import (
+    as_of_option,
+    catalog_option,
+    json_option,
+    known_catalog,
+    overrides_of,
+    set_option,
+    show,
+)
 
 
 @click.command(epilog="Example: recjobs night --catalog online_retail --as-of 2011-11-09 --set factors=32 --json")
@@ -42,7 +50,7 @@ def _step_command(name: str) -> click.Command:
     def command(catalog_name: str, batch_id: str, as_json: bool) -> None:
         from recjobs.night.runner import run_step
 
-        show(run_step(name, load_catalog(catalog_name), batch_id), as_json)
+        show(run_step(name, known_catalog(catalog_name), batch_id), as_json)
 
     return command
 

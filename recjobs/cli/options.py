@@ -2,11 +2,14 @@
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recjobs.errors import Misuse
+
+if TYPE_CHECKING:
+    from recjobs.catalog.names import CatalogName
 
 catalog_option = click.option(
     "--catalog", "catalog_name", required=True, metavar="C", help="Name of a file in catalogs/."
@@ -23,6 +26,13 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Another value for a key of the catalog, such as factors=32 or recency.half_life_days=7.",
 )
+
+
+def known_catalog(name: str) -> "CatalogName":
+    """Return the catalog of `--catalog` for what needs no catalog file. Raises Misuse for an unknown one."""
+    from recjobs.night import catalogs
+
+    return catalogs.known_catalog(name)
 
 
 def overrides_of(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def run_night(
             results[step] = result
             numbers = "  ".join(f"{k}={v}" for k, v in result.items())
             console.print(f"  [green]{step:9}[/green] {time.monotonic() - since:6.1f} s  [dim]{numbers}[/dim]")
+            if step == "refit" and result["lists_from"] == "none":
+                console.print(
+                    "no model is in charge: everybody gets popular lists. A search for a recipe that beats them: "
+                    f"recjobs tune --catalog {catalog.name}"
+                )
             if step == "gate" and publish and awaits_approval(night):
                 console.print(
                     "the verdict is inconclusive, so the champion stays. To promote the candidate: recjobs approve "

@@ -3,11 +3,12 @@
 import getpass
 import json
 import sys
+from datetime import UTC
 
 import click
 
 from recjobs.catalog.files import load_catalog
-from recjobs.cli.options import catalog_option, json_option, show, show_tree
+from recjobs.cli.options import catalog_option, json_option, known_catalog, show, show_tree
 
 
 @click.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')
@@ -20,7 +21,7 @@ def roll_back(catalog_name: str, batch_id: str | None, reason: str | None, as_js
     from recjobs.night.night import let_alias_follow
     from recjobs.operations import roll_back as step
 
-    catalog = load_catalog(catalog_name)
+    catalog = known_catalog(catalog_name)
     moved = step.move(catalog, batch_id, reason)
     show(moved, as_json)  # the other batch is live by now; MLflow takes seconds more
     sys.stdout.flush()
@@ -40,7 +41,7 @@ def promote(catalog_name: str, model_version: str, reason: str, as_json: bool) -
     """Put a model version in charge by hand."""
     from recjobs.operations import promote as step
 
-    show(step.run(load_catalog(catalog_name), model_version, reason), as_json)
+    show(step.run(known_catalog(catalog_name), model_version, reason), as_json)
 
 
 @click.command(
@@ -59,7 +60,7 @@ def approve(catalog_name: str, batch_id: str, reason: str, refuse: bool, by: str
     """
     from recjobs.operations import approve as step
 
-    show(step.run(load_catalog(catalog_name), batch_id, approved=not refuse, by=by, reason=reason), as_json)
+    show(step.run(known_catalog(catalog_name), batch_id, approved=not refuse, by=by, reason=reason), as_json)
 
 
 @click.command(epilog="Example: recjobs prune --catalog online_retail")
@@ -120,9 +121,18 @@ def status(as_json: bool) -> None:
         what = entry.get("error", "nothing published yet")
         if live := entry["live"]:
             what = f"live {live['batch_id']}, {live['n_users']} users, model {live['model_version'] or 'none'}"
+            if not live["model_version"]:
+                what += f" (popular lists; `recjobs tune --catalog {name}` searches for a model)"
         if challenger := entry.get("challenger"):
             what += f"; challenger {challenger['study_id']} {challenger['state']}"
         click.echo(f"{name:15} {what}")
+        if stopped := entry.get("stopped"):
+            night = f"night {stopped['batch_id']}" if stopped["batch_id"] else "the latest night"
+            why = " ".join((stopped["reason"] or "no reason is recorded").split())
+            at = f"{stopped['at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            click.secho(f"{name:15} {night} stopped at {stopped['step']} ({stopped['state']}, {at}): {why}", fg="red")
+        if "file" in entry:
+            click.secho(f"{name:15} {' '.join(entry['file'].split())}", fg="red")
 
 
 @click.command(epilog="Example: recjobs export --catalog online_retail --to lists.csv.gz --n 10")
@@ -147,5 +157,5 @@ def trace(catalog_name: str, user_id: str, item_id: str, as_json: bool) -> None:
     """Explain why an item is in a user's list, or why not."""
     from recjobs.operations import trace as step
 
-    result = step.run(load_catalog(catalog_name), user_id, item_id)
+    result = step.run(known_catalog(catalog_name), user_id, item_id)
     click.echo(json.dumps(result, default=str) if as_json else result["text"])

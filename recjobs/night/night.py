@@ -12,6 +12,7 @@ from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.mlflow_registry import Registry
 from recjobs.adapters.postgres import Database, Session
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.config import ROOT, Settings, load_settings
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.evaluation.approval import decided, is_open
@@ -39,7 +40,7 @@ class Night(Handovers):
     settings: Settings
 
     @classmethod
-    def open(cls, catalog: Catalog, batch_id: str) -> "Night":
+    def open(cls, catalog: Named, batch_id: str) -> "Night":
         """Open a night that has begun. Raises ModelRefused if it has not."""
         parse_batch_id(batch_id)
         settings = load_settings()
@@ -160,12 +161,12 @@ def registered_version(publisher: Session, pin: ChampionPin) -> str:
     return version
 
 
-def database(catalog: Catalog, role: Role) -> Database:
+def database(catalog: Named, role: Role) -> Database:
     """Postgres as one role, with a catalog's schema as the search path."""
     return Database(load_settings().url_of(role), catalog.name)
 
 
-def registry(catalog: Catalog) -> Registry:
+def registry(catalog: Named) -> Registry:
     """A catalog's runs and model versions in MLflow."""
     settings = load_settings()
     uri = settings.mlflow_tracking_uri or f"sqlite:///{settings.state}/mlflow.db"
@@ -173,7 +174,7 @@ def registry(catalog: Catalog) -> Registry:
     return Registry(uri, f"{settings.artifacts}/_mlflow", catalog.name)
 
 
-def let_alias_follow(catalog: Catalog, was: dict[str, Any] | None = None) -> dict[str, int]:
+def let_alias_follow(catalog: Named, was: dict[str, Any] | None = None) -> dict[str, int]:
     """Move MLflow's alias `champion` to the champion, whose batch and hash MLflow's version must have, and register it
     there again if it is lost. Postgres is authoritative: if MLflow does not answer, the next night moves the alias.
 
@@ -197,7 +198,7 @@ def let_alias_follow(catalog: Catalog, was: dict[str, Any] | None = None) -> dic
         return {}
 
 
-def _registered_again(runs: Registry, champion: ChampionPin, catalog: Catalog) -> str:
+def _registered_again(runs: Registry, champion: ChampionPin, catalog: Named) -> str:
     if known := runs.version_of(champion.batch_id, champion.sha256):
         return known
     night = registered(ArtifactStore(load_settings().artifacts, catalog.name), champion)
@@ -211,18 +212,20 @@ def begun_nights(store: ArtifactStore) -> list[Handovers]:
     return [Handovers(files) for files in store.nights() if files.is_done("begin")]
 
 
-def validated_nights(catalog: Catalog, batch_id: str | None = None) -> Iterator[Handovers]:
+def validated_nights(catalog: Named, batch_id: str | None = None) -> Iterator[Handovers]:
     """The nights whose input was validated, accepted or not, newest first; with a batch_id only that one."""
     store = ArtifactStore(load_settings().artifacts, catalog.name)
     nights = [store.night(batch_id)] if batch_id else reversed(store.nights())
     return (Handovers(files) for files in (night.with_refused() for night in nights) if files.is_done("validate"))
 
 
-def validated_night(catalog: Catalog, batch_id: str | None = None) -> Handovers:
-    """The newest validated night, or that of `batch_id`. Raises Misuse if there is none."""
+def validated_night(catalog: Named, batch_id: str | None = None) -> Handovers:
+    """The night that was validated last, or that of `batch_id`. Raises Misuse if there is none."""
     if batch_id is not None:
         parse_batch_id(batch_id)
-    night = next(validated_nights(catalog, batch_id), None)
+    # Not the newest batch id: truncated input ends earlier than that of the night before it.
+    nights = validated_nights(catalog, batch_id)
+    night = max(nights, key=lambda night: night.files.ended_at("validate"), default=None)
     if night is None:
         which = f"{batch_id} was not" if batch_id else "no night was"
         raise Misuse(f"catalog {catalog.name}: {which} validated yet; see `recjobs data list`")

@@ -11,8 +11,9 @@ from recjobs import LISTS, NIGHT
 from recjobs.adapters.postgres import Database
 from recjobs.adapters.statsd import Metrics
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.config import load_settings
-from recjobs.errors import RecjobsError
+from recjobs.errors import BadConfiguration, RecjobsError
 
 if TYPE_CHECKING:
     from recjobs.night.night import Night
@@ -20,14 +21,63 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 2
 """How long a database that does not answer may delay a night; the shortest that libpq allows."""
 
+REASON_LENGTH = 2_000
+
 log = logging.getLogger(__name__)
 
 
-def begin_night(catalog: Catalog, **request: Any) -> dict[str, Any]:
-    """Begin a night as `recjobs.steps.begin.run` does."""
-    with measured("begin", catalog):
+def begin_night(catalog: Catalog, *, run_id: str | None = None, **request: Any) -> dict[str, Any]:
+    """Begin a night as `recjobs.steps.begin.run` does, and record the try, for a night that publishes.
+
+    run_id: the run of the scheduler that asks. A run that is started again after its night was published, or is over,
+    does not begin another one.
+    """
+    with beginning(catalog, request.get("as_of"), run_id, request.get("publish", True)) as begun:
+        if run_id and (again := _night_of_run(catalog, run_id)):
+            begun["batch_id"] = again["batch_id"]
+            return again
         result: dict[str, Any] = import_module("recjobs.steps.begin").run(catalog, **request)
+        begun["batch_id"] = result["batch_id"]
     return result
+
+
+@contextmanager
+def beginning(
+    catalog: Named, as_of: str | None, run_id: str | None, publish: bool = True
+) -> Iterator[dict[str, str | None]]:
+    """Measure a block that begins a night and records how it ended; the block fills in `batch_id`."""
+    begun: dict[str, str | None] = {"batch_id": None}
+    state, why = "done", None
+    try:
+        with measured("begin", catalog):
+            yield begun
+    except Exception as error:
+        state, why = getattr(error, "outcome", "failed"), _reason(error)
+        raise
+    finally:
+        if publish:
+            attempt = {"its_state": state, "why": why, "asked": as_of, "batch": begun["batch_id"], "run": run_id}
+            _note(catalog, "note_begin", **attempt)
+
+
+def _night_of_run(catalog: Catalog, run_id: str) -> dict[str, Any] | None:
+    """Return the night that a run began earlier, if it is published or over; None: begin as usual."""
+    from recjobs.adapters.artifact_store import ArtifactStore
+    from recjobs.night.handovers import Handovers
+
+    settings = load_settings()
+    try:
+        with Database(settings.url_of("publisher"), catalog.name).connect() as session:
+            night = session.row("night_of_run", run_id=run_id)
+    except BadConfiguration:  # no schema yet, or an older one
+        return None
+    if not night or not (night["is_published"] or night["is_reported"]):
+        return None
+    answer = Handovers(ArtifactStore(settings.artifacts, catalog.name).night(night["batch_id"])).answer()
+    if answer and answer.late and answer.approved:
+        return None  # it came after the refit had used the champion: the night begins anew
+    is_over = bool(night["is_reported"])
+    return {"batch_id": night["batch_id"], "resumed": not is_over, "nothing_new": is_over}
 
 
 def run_through(last: str, catalog: Catalog, as_of: str | None) -> str:
@@ -41,7 +91,7 @@ def run_through(last: str, catalog: Catalog, as_of: str | None) -> str:
     return batch_id
 
 
-def run_step(name: str, catalog: Catalog, batch_id: str) -> dict[str, Any]:
+def run_step(name: str, catalog: Named, batch_id: str) -> dict[str, Any]:
     """Open a night and run one of its steps.
 
     If the candidate was refused and `gate.on_refused` is `keep`, the steps of LISTS only return `kept`, the live batch.
@@ -80,14 +130,14 @@ def _other_kernel(night: "Night", step: str) -> str | None:
 
 
 @contextmanager
-def measured(name: str, catalog: Catalog) -> Iterator[Metrics]:
+def measured(name: str, catalog: Named) -> Iterator[Metrics]:
     """Send the duration of a block, or count its failure: what alerts depend on."""
     with counted(name, catalog) as metrics, timed(metrics):
         yield metrics
 
 
 @contextmanager
-def counted(name: str, catalog: Catalog) -> Iterator[Metrics]:
+def counted(name: str, catalog: Named) -> Iterator[Metrics]:
     """Count an error of a block by its outcome: refused, skipped, waiting or failed."""
     settings = load_settings()
     metrics = Metrics(settings.statsd_host, settings.statsd_port, catalog.name, name)
@@ -110,27 +160,38 @@ def timed(metrics: Metrics) -> Iterator[None]:
 def note_status(night: "Night", step: str) -> Iterator[None]:
     """Record the begin and the outcome of a step; nothing of a night that does not publish."""
     is_noted = note_state(night, step, "running")
-    state = "failed"
+    state, why = "done", None
     try:
         yield
-        state = "done"
-    except RecjobsError as error:
-        state = error.outcome
+    except BaseException as error:
+        state, why = getattr(error, "outcome", "failed"), _reason(error)
         raise
     finally:
         if is_noted:
             note_state(night, step, state)
+            if why:
+                _note(night.catalog, "note_reason", batch=night.batch_id, of_step=step, why=why)
 
 
 def note_state(night: "Night", step: str, state: str) -> bool:
     """Record the state of a step; return whether it was recorded. A failure to do so fails no night."""
     if not night.request.publish:
         return False
+    return _note(night.catalog, "note_step", batch=night.batch_id, of_step=step, its_state=state)
+
+
+def _note(catalog: Named, function: str, **what: str | None) -> bool:
     try:
-        publisher = Database(night.settings.url_of("publisher"), night.catalog.name, CONNECT_SECONDS)
-        with publisher.connect() as session:
-            session.call("note_step", batch=night.batch_id, of_step=step, its_state=state)
+        with Database(load_settings().url_of("publisher"), catalog.name, CONNECT_SECONDS).connect() as session:
+            session.call(function, **what)
     except Exception as error:
-        log.warning("step %s of %s is %s, which could not be noted: %s", step, night.batch_id, state, error)
+        said = " ".join(str(value) for value in what.values() if value)
+        log.warning("%s, which could not be noted: %s", said, error)
         return False
     return True
+
+
+def _reason(error: BaseException) -> str:
+    """The error as people read it on the page of nights."""
+    text = str(error) if isinstance(error, RecjobsError) else f"{type(error).__name__}: {error}"
+    return text.replace("\0", "\u2400")[:REASON_LENGTH]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recjobs.adapters.records import Records
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.config import Settings, load_settings
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
@@ -71,7 +72,7 @@ class Study:
     _run: str | None = field(default=None, init=False)
 
     @classmethod
-    def open(cls, catalog: Catalog, study_id: str) -> "Study":
+    def open(cls, catalog: Named, study_id: str) -> "Study":
         """Open a study by its id. Raises Misuse if there is none."""
         settings = load_settings()
         records = Records(settings.artifacts, f"{catalog.name}/_tune/{study_id}")

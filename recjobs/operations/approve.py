@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.core.evaluation.approval import Answer, comparison, is_open
 from recjobs.errors import Misuse
 from recjobs.night.decision import awaits_approval, recipe_changes
@@ -13,7 +13,7 @@ from recjobs.reports.night import night_page
 
 
 def run(
-    catalog: Catalog,
+    catalog: Named,
     batch_id: str,
     *,
     approved: bool,
@@ -53,7 +53,7 @@ def run(
     }
 
 
-def question(catalog: Catalog, batch_id: str) -> str | None:
+def question(catalog: Named, batch_id: str) -> str | None:
     """Return the question to a person, in Markdown; None if the night awaits no approval.
 
     Publishes the report so far, which the question links to.

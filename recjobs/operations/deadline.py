@@ -11,7 +11,7 @@ from recjobs.config import load_settings
 from recjobs.core.rows.reason_codes import REASONS
 from recjobs.errors import InputLate
 from recjobs.night.night import begun_nights
-from recjobs.night.runner import measured
+from recjobs.night.runner import beginning
 
 
 def run(catalog: Catalog, at: datetime) -> str:
@@ -23,9 +23,10 @@ def run(catalog: Catalog, at: datetime) -> str:
     assert schedule.deadline
     local = at.astimezone(ZoneInfo(schedule.timezone))
     before: datetime = croniter(schedule.deadline, local).get_prev(datetime)
-    with measured("begin", catalog):
+    with beginning(catalog, None, None) as begun:
         for night in reversed(begun_nights(ArtifactStore(load_settings().artifacts, catalog.name))):
             if before.astimezone(UTC) <= datetime.fromisoformat(night.stored_request()["began_at"]):
+                begun["batch_id"] = night.batch_id
                 return night.batch_id
         raise InputLate(
             f"catalog {catalog.name}: the asset {schedule.asset} was not updated between {before:%Y-%m-%d %H:%M} and "

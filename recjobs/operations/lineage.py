@@ -8,17 +8,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import validated_night, validated_nights
 
 
-def list_inputs(catalog: Catalog) -> list[dict[str, Any]]:
+def list_inputs(catalog: Named) -> list[dict[str, Any]]:
     """Return every validated night, newest first."""
     return [_head(night) for night in validated_nights(catalog)]
 
 
-def describe(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
+def describe(catalog: Named, batch_id: str | None) -> dict[str, Any]:
     """Return one night's input: files, counts, findings, and a summary of each column."""
     night = validated_night(catalog, batch_id)
     request = night.stored_request()
@@ -31,7 +31,7 @@ def describe(catalog: Catalog, batch_id: str | None) -> dict[str, Any]:
     }
 
 
-def diff(catalog: Catalog, before: str, after: str) -> dict[str, Any]:
+def diff(catalog: Named, before: str, after: str) -> dict[str, Any]:
     """Return what changed between two nights: rows, users and items added and removed, and the columns that differ."""
     nights = [validated_night(catalog, batch_id) for batch_id in (before, after)]
     old, new = (np.sort(pd.util.hash_pandas_object(_with_ids(night).to_pandas(), index=False)) for night in nights)

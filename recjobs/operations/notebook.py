@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from recjobs.catalog.files import load_catalog
 from recjobs.errors import Misuse
+from recjobs.night.catalogs import known_catalog
 from recjobs.night.night import Night, database
 from recjobs.night.request import ChampionPin
 
@@ -52,7 +52,7 @@ class Live:
 
 def live(name: str) -> Live:
     """Return the live batch of a catalog. Raises Misuse if nothing is published."""
-    catalog = load_catalog(name)
+    catalog = known_catalog(name)
     with database(catalog, "publisher").connect() as session:
         batch, champion = session.row("live_batch"), session.row("champion")
     if batch is None:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from recjobs.adapters.artifact_store import ArtifactStore
-from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.config import load_settings
 from recjobs.night.night import database, let_alias_follow, registered
 from recjobs.night.request import ChampionPin
 
 
-def run(catalog: Catalog, model_version: str, reason: str) -> dict[str, Any]:
+def run(catalog: Named, model_version: str, reason: str) -> dict[str, Any]:
     """Make a model version the champion.
 
     Raises ListsRefused if it was never registered, ModelRefused if its file is gone.

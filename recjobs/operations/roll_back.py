@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.night.night import database, let_alias_follow
 
 
-def run(catalog: Catalog, batch_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
+def run(catalog: Named, batch_id: str | None = None, reason: str | None = None) -> dict[str, Any]:
     """Move the pointer as `move` does, then MLflow's alias."""
     result = move(catalog, batch_id, reason)
     let_alias_follow(catalog)
     return result
 
 
-def move(catalog: Catalog, batch_id: str | None, reason: str | None) -> dict[str, Any]:
+def move(catalog: Named, batch_id: str | None, reason: str | None) -> dict[str, Any]:
     """Move the pointer to `batch_id`, or to the batch that was live before, by the publish log.
 
     With an id, a second time changes nothing. Raises ListsRefused if there is no such batch, Locked while a publish

@@ -3,23 +3,51 @@
 from typing import Any
 
 from recjobs.adapters.local_platform import running
-from recjobs.catalog.files import load_catalogs
-from recjobs.config import load_settings
+from recjobs.catalog.files import catalog_names, read_catalogs
+from recjobs.catalog.names import CatalogName
+from recjobs.config import Settings, load_settings
 from recjobs.errors import BadConfiguration, RecjobsError
+from recjobs.night.catalogs import schemas
 from recjobs.night.night import database
+
+NO_FILE = "no file in catalogs/: its lists are still served, and no command removes a catalog yet"
 
 
 def run() -> dict[str, Any]:
-    """Return the platform's processes with port, URL and process id, and each catalog's live batch and challenger."""
+    """Return the platform's processes with port, URL and process id, and each catalog's live batch, challenger, and
+    where the latest try at a night stopped.
+
+    `file` of a catalog: why its file cannot be read, or that it has none.
+    """
     settings = load_settings()
-    catalogs: dict[str, Any] = {}
-    for catalog in load_catalogs(settings).values():
-        try:
-            with database(catalog, "publisher").connect() as session:
-                row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
-            catalogs[catalog.name] = {"live": row, "challenger": challenger}
-        except BadConfiguration:
-            catalogs[catalog.name] = {"live": None}
-        except RecjobsError as error:
-            catalogs[catalog.name] = {"live": None, "error": str(error)}
+    files = dict.fromkeys(catalog_names(settings), "")
+    files |= {name: str(error) for name, error in read_catalogs(settings)[1].items()}
+    names = {**dict.fromkeys(_schemas(settings), NO_FILE), **files}
+    catalogs = {name: _of_catalog(name) | ({"file": why} if why else {}) for name, why in sorted(names.items())}
     return {"platform": running(settings.state), "catalogs": catalogs}
+
+
+def _of_catalog(name: str) -> dict[str, Any]:
+    try:
+        with database(CatalogName(name), "publisher").connect() as session:
+            row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
+        return {"live": row, "challenger": challenger, "stopped": _last_stop(name)}
+    except BadConfiguration:
+        return {"live": None}
+    except RecjobsError as error:
+        return {"live": None, "error": str(error)}
+
+
+def _last_stop(name: str) -> dict[str, Any] | None:
+    try:
+        with database(CatalogName(name), "publisher").connect() as session:
+            return session.row("last_stop")
+    except RecjobsError:  # a schema of the release before
+        return None
+
+
+def _schemas(settings: Settings) -> list[str]:
+    try:
+        return schemas(settings)
+    except RecjobsError:  # no database, or it does not answer: each catalog says so
+        return []

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.errors import Misuse, RecjobsError
 from recjobs.night.lists import NightLists
 from recjobs.night.night import Night, database
 
 
-def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
+def run(catalog: Named, user_id: str, item_id: str) -> dict[str, Any]:
     """Return user_id, item_id, batch_id, `answer` (listed, seen, blocked, ineligible, unknown_item or below), the
     fields that belong to it, and `text`, the answer as a sentence.
 
@@ -29,7 +29,7 @@ def run(catalog: Catalog, user_id: str, item_id: str) -> dict[str, Any]:
     return {"user_id": user_id, "item_id": item_id, **fields, "text": _sentence(row, user_id, item_id)}
 
 
-def _from_artifacts(catalog: Catalog, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
+def _from_artifacts(catalog: Named, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
     try:
         lists = NightLists(Night.open(catalog, row["batch_id"]))
         item, user = pc.index(lists.item_ids, item_id).as_py(), pc.index(lists.user_ids, user_id).as_py()

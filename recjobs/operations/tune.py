@@ -10,6 +10,7 @@ from typing import Any
 
 from recjobs.adapters import migrations
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.config import Settings, load_settings
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import search
@@ -87,7 +88,7 @@ def run_trials(study: Study, budget: Budget) -> Iterator[Trial]:
         yield trial
 
 
-def trial(catalog: Catalog, study_id: str, number: int, seconds: float, threads: int) -> dict[str, Any]:
+def trial(catalog: Named, study_id: str, number: int, seconds: float, threads: int) -> dict[str, Any]:
     """Run one trial of a study; `said` is for people. State skipped: the time was over before its end."""
     trial = _run_trial(Study.open(catalog, study_id), number, Budget(seconds), threads)
     if trial is None:
@@ -133,7 +134,7 @@ def _run_trial(study: Study, number: int, budget: Budget, threads: int = 0) -> T
     return trial
 
 
-def finish(catalog: Catalog, study_id: str) -> dict[str, Any]:
+def finish(catalog: Named, study_id: str) -> dict[str, Any]:
     """Finish a study as `finish_study` does, and measure it."""
     with measured("tune", catalog):
         return finish_study(Study.open(catalog, study_id))

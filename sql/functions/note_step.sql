@@ -6,7 +6,8 @@ as $$
     on conflict (batch_id, step) do update
     set state = excluded.state,
         started_at = case when excluded.state = 'running' then excluded.started_at else step_records.started_at end,
-        ended_at = excluded.ended_at
+        ended_at = excluded.ended_at,
+        reason = null
 $$;
 comment on function note_step is 'Note that a step of a night begins (running), or how it ended; for people to look at, nothing depends on it';
 revoke all on function note_step from public;

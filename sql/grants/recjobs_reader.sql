@@ -5,7 +5,7 @@ begin
 end
 $$;
 grant select on
-    batches, champions, challengers, drift, evaluations, exposure, findings, inputs, items, kept_out, live_state,
+    batches, begins, champions, challengers, drift, evaluations, exposure, findings, inputs, items, kept_out, live_state,
     popular_items, previous_batch, previous_items, previous_lists, promotions, publish_log, recommendations, rejected,
     reports, rule_log, rules, segments, served_lists, served_rules, similar_items, steps, stored_lists, stored_popular,
     user_history, written_rules

@@ -214,12 +214,47 @@ for kind in [*all_of(errors.RecjobsError), ZeroDivisionError]:
             raise kind("because")
     except BaseException as raised:
         states[kind.__name__] = [type(raised).__name__, str(raised), getattr(kind, "retry", False)]
-print(json.dumps(states))
+import datetime, types
+import night_tasks
+from recjobs.catalog.files import load_catalog
+said = []
+night_tasks.log.error = lambda text, *values: said.append(text % values)
+arguments = {"catalog_name": "sample", "batch_id": "20260101T000000Z-1"}
+ti = types.SimpleNamespace(task_id="publish", task=types.SimpleNamespace(op_kwargs=arguments))
+for error in (errors.Superseded("champion is 2 now"), errors.SystemAway("S3")):
+    try:
+        with night_tasks.airflow_states():
+            raise error
+    except Exception as raised:
+        night_tasks.explain_failure({"ti": ti, "exception": raised})
+date = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+sample = load_catalog("sample")
+for live in (False, True):
+    for kind in ("scheduled", "backfill", "manual"):
+        run = types.SimpleNamespace(run_type=kind, logical_date=date)
+        said.append(night_tasks.as_of_run(sample.model_copy(update={"live": live}), None, run))
+said.append(night_tasks.as_of_run(sample, "2025-01-01", types.SimpleNamespace(run_type="backfill", logical_date=date)))
+print(json.dumps({"states": states, "said": said}))
 """
 
 
-def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_once(airflow_home: Path) -> None:
-    states = run(STATES, airflow_home, str(ROOT / "dags"))
+@pytest.fixture(scope="module")
+def translated(airflow_home: Path) -> Any:
+    return run(STATES, airflow_home, str(ROOT / "dags"))
+
+
+def test_what_was_refused_or_overtaken_begins_again_and_a_backfill_is_of_its_dates(translated: Any) -> None:
+    overtaken, away, *as_of = translated["said"]
+    assert "clear the whole run" in overtaken
+    assert "recjobs night --catalog sample" in overtaken
+    assert "clear this task" in away
+    assert "recjobs publish --catalog sample --batch-id 20260101T000000Z-1" in away
+    date = "2026-01-01T00:00:00+00:00"
+    assert as_of == [None, date, None, date, date, date, "2025-01-01"]
+
+
+def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_once(translated: Any) -> None:
+    states = translated["states"]
     assert states["InputLate"][:2] == ["AirflowSkipException", "because"]
     for kind, (raised, message, retry) in states.items():
         if kind != "InputLate":
@@ -284,11 +319,19 @@ def test_a_person_is_asked_only_where_the_catalog_says_so(airflow_home: Path, tm
     assert {task["rule"] for name, task in keeps.items() if name != "report"} == {"all_success"}
 
 
-def test_a_misspelt_catalog_is_an_import_error_that_names_file_and_key(airflow_home: Path, tmp_path: Path) -> None:
+def test_a_broken_catalog_file_is_one_import_error_and_takes_no_other_dag_away(
+    airflow_home: Path, tmp_path: Path
+) -> None:
     sample = (ROOT / "catalogs" / "sample.yaml").read_text()
     (tmp_path / "bookshop.yaml").write_text(sample + "\nholdout_day: 3\n")
+    (tmp_path / "No Schema.yaml").write_text(sample)
+    (tmp_path / "sound.yaml").write_text(sample)
     parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
-    assert any("bookshop.yaml" in error and "holdout_day" in error for error in parsed["errors"].values())
+    [error] = parsed["errors"].values()
+    for part in ("bookshop.yaml", "holdout_day", "No Schema.yaml: name"):
+        assert part in error
+    assert set(parsed["dags"]) == {"nightly_sound", "tune_sound", "roll_back", "prune"}
+    assert {*parsed["dags"]["roll_back"]["params"]["catalog"]["enum"]} >= {"bookshop", "sound"}
 
 
 def test_dag_files_only_wire() -> None:

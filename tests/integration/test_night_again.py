@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import Command
 from tests.worlds import EARLIER, MakeWorld, World
 
 pytestmark = pytest.mark.soak
@@ -195,3 +196,31 @@ def test_a_catalog_without_a_batch_has_nothing_to_roll_back(make_world: MakeWorl
     done = world.recjobs("roll-back")
     assert done.code == 65
     assert "nothing is live" in done.message
+
+
+def test_a_catalog_whose_file_is_broken_or_gone_is_rolled_back_promoted_and_in_the_status(rolling: World):
+    first, second = batch_ids(rolling)
+    file = rolling.catalogs / f"{rolling.name}.yaml"
+    sound, in_charge = file.read_text(), "select model_version from champion"
+    newest = rolling.value(in_charge, role="recjobs_publisher")
+    try:
+        file.write_text("sources: [")
+        assert rolling.recjobs("roll-back", "--reason", "the prices").code == 0
+        assert rolling.live() == first
+        status = Command(("status", "--json"), rolling.settings).wait()
+        entry = status.json["catalogs"][rolling.name]
+        assert (status.code, entry["live"]["batch_id"]) == (0, first)
+        assert f"{rolling.name}.yaml: not YAML" in entry["file"]
+        assert Command(("data", "list", "--catalog", rolling.name), rolling.settings).wait().code == 0
+        assert rolling.night().code == 78, "a new night needs the file"
+        file.unlink()
+        assert rolling.recjobs("promote", "--model-version", newest, "--reason", "a test").code == 0
+        assert rolling.value(in_charge, role="recjobs_publisher") == newest
+        assert rolling.recjobs("roll-back", "--batch-id", second, "--reason", "forward").code == 0
+        lines = Command(("status",), rolling.settings).wait().out.splitlines()
+        assert any(line.startswith(f"{rolling.name} ") and "no command removes a catalog yet" in line for line in lines)
+        assert rolling.recjobs("trace", "--user", "007", "--item", "007").code == 0
+        unknown = Command(("roll-back", "--catalog", "world"), rolling.settings).wait()
+        assert (unknown.code, "there is no catalog 'world'" in unknown.message) == (64, True)
+    finally:
+        file.write_text(sound)

@@ -46,7 +46,8 @@ CONTRACT = {
     "challengers": "study_id tuned_at as_of data_cutoff recipe base_recipe value base_value n_trials state"
     " decided_batch",
     "items": "item_id title categories price url image available",
-    "steps": "batch_id step state started_at ended_at",
+    "steps": "batch_id step state started_at ended_at reason",
+    "begins": "began_at as_of state reason batch_id run_id",
     "exposure": "batch_id item_id n_lists n_top10",
     "previous_batch": "batch_id as_of computed_at model_version n_users top_n_served ended_by ended_at",
     "previous_lists": "user_id item_ids batch_id",

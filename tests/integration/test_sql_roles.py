@@ -21,7 +21,7 @@ READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
     " inputs drift rejected challengers champions"
     " similar_items user_history steps exposure previous_batch previous_lists previous_items segments rules"
-    " rule_log"
+    " rule_log begins"
     " live_state stored_lists stored_popular written_rules served_rules kept_out"
 )
 RULE = ("kind", "item_id", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at", "note")
@@ -57,10 +57,14 @@ GRANTS = {
         "select champion",
         "select inputs",
         "select challengers",
+        "select begins",
+        "select steps",
         "execute attach_batch",
         "execute record_challenger",
         "execute decide_challenger",
         "execute note_step",
+        "execute note_begin",
+        "execute note_reason",
         "execute record_input",
         "execute promote_model",
         "execute publish_batch",
@@ -191,7 +195,8 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
     )
     assert {row["proname"] for row in functions if row["prosecdef"]} == {
         "basket", "recommend_narrowed", "unpopular_items",
-        "attach_batch", "decide_challenger", "note_step", "record_challenger", "record_exposure",
+        "attach_batch", "decide_challenger", "note_step", "note_begin", "note_reason", "record_challenger",
+        "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
         "register_model", "register_model_version", "lock_loading", "log_rule",
         "roll_back", "seal_batch", "stage_batch", "trace",

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.integration.test_webapp_page import Outline
-from tests.webapp_world import FIRST_NIGHT, INERT_TITLE, RUNNING_NIGHT, SECOND_NIGHT, World
+from tests.webapp_world import FIRST_NIGHT, INERT_TITLE, RUNNING_NIGHT, SECOND_NIGHT, World, publish_two_nights
 from webapp.pages import plots
 from webapp.pages.changes import compare
 from webapp.pages.runs import outcome
@@ -84,6 +84,40 @@ def test_the_run_page_has_the_running_step_verdicts_findings_and_what_is_in_char
     assert f"item mix moved by 0.40 (more than 0.25) between {FIRST_NIGHT} and {SECOND_NIGHT}" in text
     assert f"Published {SECOND_NIGHT}, model version 2 recjobs_publisher: test" in text
     assert "No night has begun" in shown(client, "/runs", catalog="empty")
+
+
+def test_the_run_page_says_why_a_night_stopped_and_why_none_began(world: World, client: FlaskClient):
+    world.make_catalog("stopped")
+
+    def publisher(statement: str, *parameters: object) -> None:
+        world.sql(statement, *parameters, role="recjobs_publisher", catalog="stopped")
+
+    night = "20240104T000000Z-1"
+    for state in ("running", "refused"):
+        world.note_step("stopped", night, "inspect", state)
+    publisher("select note_reason(%s, 'inspect', 'coverage 0.1 is below 0.5')", night)
+    publisher("select note_begin('refused', 'shop.csv: there is no such file', '2024-01-05', null, null)")
+    text = shown(client, "/runs", catalog="stopped")
+    assert text.count("coverage 0.1 is below 0.5") == 2, "with the steps of the last night, and among the nights"
+    assert re.search(
+        r"No night began at [^.]*\(as of 2024-01-05\), the input was refused: shop.csv: there is no such file", text
+    )
+    publisher("select note_begin('done', null, null, %s, null)", night)
+    world.note_step("stopped", night, "inspect", "running")
+    text = shown(client, "/runs", catalog="stopped")
+    assert "No night began" not in text
+    assert "coverage 0.1" not in text
+
+
+def test_where_no_model_is_in_charge_nobody_is_said_to_have_a_list_of_their_own(world: World, client: FlaskClient):
+    world.make_catalog("modelless")
+    publish_two_nights(world, "modelless")
+    world.sql("update batch_records set model_version = null", catalog="modelless")
+    for path, words in (("/", "No model is in charge yet"), ("/runs", "all of popular items")):
+        text = shown(client, path, catalog="modelless")
+        assert words in text
+        assert "recjobs tune --catalog modelless" in text
+        assert "list of their own" not in text
 
 
 def test_every_number_of_a_plot_is_in_the_table_below_it(client: FlaskClient):

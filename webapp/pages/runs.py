@@ -14,15 +14,17 @@ from webapp.postgres import editor
 
 blueprint = Blueprint("runs", __name__)
 
-N_NIGHTS, N_LOG = 14, 8
+N_NIGHTS, N_LOG, N_BEGINS = 14, 8, 3
 
 NIGHT = (
     "batch_id", "as_of", "input_state", "input_reason", "n_accepted", "n_quarantined", "verdict", "reason", "metric",
     "candidate", "champion", "baseline", "baseline_name", "lift", "kept_batch", "model_version", "published_at",
     "is_live", "rolled_back_at", "pruned_at", "n_users", "has_report",
 )  # fmt: skip
-STEP = ("batch_id", "step", "state", "started_at", "ended_at")
+STEP = ("batch_id", "step", "state", "started_at", "ended_at", "reason")
+BEGIN = ("began_at", "as_of", "state", "reason")
 LOG = ("at", "action", "batch_id", "previous_batch_id", "model_version", "previous_model_version", "reason", "actor")
+STOPPED = ("failed", "refused", "waiting", "skipped")
 FINDING = ("batch_id", "reason", "action", "column", "n_rows", "example")
 DRIFT = ("batch_id", "feature", "value", "threshold", "compared_with")
 
@@ -55,6 +57,7 @@ def _page(catalog: str, error: str | None = None) -> str:
             night["steps"] = _in_order([step for step in steps if step["batch_id"] == night["batch_id"]])
             night["seconds"] = _seconds(night["steps"])
             night["outcome"], night["label"] = outcome(night)
+            night["why"] = _why(night)
         targets = [n for n in nights if n["published_at"] and not n["pruned_at"] and not n["is_live"]]
         latest = max(nights, key=lambda night: _last_start(night["steps"]) or night["as_of"], default=None)
         return render_template(
@@ -62,6 +65,7 @@ def _page(catalog: str, error: str | None = None) -> str:
             nights=nights,
             latest=latest if latest and latest["steps"] else None,
             log=records(session, LOG, "publish_log", N_LOG),
+            begins=records(session, BEGIN, "begins", N_BEGINS),
             findings=records(session, FINDING, "findings", batch_ids[:5]),
             drift=records(session, DRIFT, "drift", batch_ids[:5]),
             plots=plots.of_nights(nights[::-1]),
@@ -94,10 +98,19 @@ def outcome(night: Record) -> tuple[str, str]:
     return "open", "Not published"
 
 
+def _why(night: Record) -> str | None:
+    """Why the night stopped: what its last step that stopped said, else the codes of the rules that its input broke."""
+    if night["outcome"] not in ("stopped", "skipped"):
+        return None
+    reasons = [step["reason"] for step in night["steps"] if step["state"] in STOPPED and step["reason"]]
+    why: str | None = reasons[-1] if reasons else night["input_reason"]
+    return why
+
+
 def _in_order(steps: list[Record]) -> list[Record]:
     """The steps of a night in their order; those that have not started have no state."""
     known = {step["step"]: step for step in steps}
-    unknown = {"state": None, "started_at": None, "ended_at": None}
+    unknown = {"state": None, "started_at": None, "ended_at": None, "reason": None}
     return [known.get(name, {"step": name, **unknown}) for name in STEPS] if known else []
 
 

@@ -1,0 +1,70 @@
+"""Nights that stop, or do not begin: what is recorded of them, and what happens when they are started again."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from recjobs.catalog.file import Catalog
+from recjobs.night.runner import begin_night
+from tests.commands import Command
+from tests.worlds import MakeWorld, World, by_chance
+
+
+def stopped(world: World) -> dict[str, str] | None:
+    """What `recjobs status` says of the latest try at a night."""
+    done = Command(("status", "--json"), world.settings).wait()
+    assert done.code == 0, done.err
+    found: dict[str, str] | None = done.json["catalogs"][world.name]["stopped"]
+    return found
+
+
+def test_why_a_night_did_not_begin_or_stopped_is_in_the_status_and_rejected_shows_that_night(make_world: MakeWorld):
+    world = make_world(by_chance())
+    good = world.recjobs("begin", "--json").json["batch_id"]
+    for step in ("extract", "validate"):
+        assert world.recjobs(step, "--batch-id", good).code == 0
+    assert stopped(world) is None
+
+    rows = world.data / "rows"
+    rows.rename(world.data / "away")
+    assert world.recjobs("begin").code == 65
+    found = stopped(world)
+    assert found is not None
+    assert (found["step"], found["state"], found["batch_id"]) == ("begin", "refused", None)
+    assert "rows/*.parquet" in found["reason"]
+
+    (world.data / "away").rename(rows)
+    refused = world.night("--as-of", "2001-01-01")
+    assert refused.code == 65
+    found = stopped(world)
+    assert found is not None
+    assert (found["step"], found["state"]) == ("validate", "refused")
+    assert found["reason"] in refused.message
+    # The refused night is of an earlier date than the one that was accepted before it.
+    assert found["batch_id"] < good
+    assert world.recjobs("rejected", "--json").json["batch_id"] == found["batch_id"]
+    later = world.recjobs("begin", "--as-of", "2001-02-01", "--json").json["batch_id"]
+    assert f"night {later} began later" in world.recjobs("rejected").err
+
+
+def test_a_run_that_is_cleared_after_its_night_was_published_makes_no_other_batch(
+    rolling: World, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in rolling.settings.items():
+        monkeypatch.setenv(name, value)
+    catalog = Catalog.model_validate(rolling.catalog | {"name": rolling.name})
+    finished = {"batch_id": rolling.live(), "resumed": False, "nothing_new": True}
+    assert begin_night(catalog, run_id="manual__1") == finished
+    part = rolling.data / "rows" / "part-2.parquet"
+    before = part.read_bytes()
+    later = pd.read_parquet(part).tail(1).assign(at="2025-07-15T00:00:00Z", user="user001", item="item01")
+    pd.concat([pd.read_parquet(part), later]).to_parquet(part, index=False)
+    try:
+        assert begin_night(catalog, run_id="manual__1") == finished
+        another = begin_night(catalog, run_id="manual__2")
+        assert another["batch_id"] > finished["batch_id"]
+        assert begin_night(catalog, run_id="manual__2") == another | {"resumed": True}
+        shutil.rmtree(rolling.artifacts / rolling.name / another["batch_id"])
+    finally:
+        part.write_bytes(before)
