@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from recjobs.catalog.files import load_catalog
-from recjobs.cli.options import catalog_option, json_option, show
+from recjobs.cli.options import catalog_option, json_option, known_catalog, show
 
 author_option = click.option("--author", help="Who; default: the database user.")
 KINDS = ("block", "expire", "out_of_stock", "pin", "boost", "cap")
@@ -25,6 +24,12 @@ def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--from", "starts_at", metavar="TIME", help="Start; default: now."),
         click.option("--until", "ends_at", metavar="TIME", help="End; default: never."),
         click.option("--note", help="Why."),
+        click.option(
+            "--allow-unknown",
+            is_flag=True,
+            default=None,
+            help="Also for an item, category or segment that the live batch does not have yet.",
+        ),
         author_option,
     )
     for option in reversed(options):
@@ -48,7 +53,7 @@ def add(catalog_name: str, as_json: bool, **options: Any) -> None:
     """Add a rule; it applies from the next response on."""
     from recjobs.operations import rules as step
 
-    show(step.add(load_catalog(catalog_name), options), as_json)
+    show(step.add(known_catalog(catalog_name), options), as_json)
 
 
 @rule.command("try", epilog="Example: recjobs rule try cap --catalog sample --at-most 3")
@@ -59,7 +64,7 @@ def try_rule(catalog_name: str, as_json: bool, **options: Any) -> None:
     """Show what a rule would change, without adding it."""
     from recjobs.operations import rules as step
 
-    result = step.try_rule(load_catalog(catalog_name), options)
+    result = step.try_rule(known_catalog(catalog_name), options)
     click.echo(json.dumps(result) if as_json else "\n".join(_outcome(result)))
 
 
@@ -71,7 +76,7 @@ def list_rules(catalog_name: str, with_removed: bool, as_json: bool) -> None:
     """List the rules, newest first."""
     from recjobs.operations import rules as step
 
-    rules = step.list_rules(load_catalog(catalog_name), with_removed)
+    rules = step.list_rules(known_catalog(catalog_name), with_removed)
     if as_json:
         click.echo(json.dumps({"rules": rules}, default=str))
     elif not rules:
@@ -89,7 +94,7 @@ def _change_command(verb: str, text: str) -> None:
     def command(rule_id: int, catalog_name: str, author: str | None, as_json: bool) -> None:
         from recjobs.operations import rules as step
 
-        show(step.change(load_catalog(catalog_name), f"{verb}_rule", rule_id, author), as_json)
+        show(step.change(known_catalog(catalog_name), f"{verb}_rule", rule_id, author), as_json)
 
 
 _change_command("remove", "Remove a rule. `list --all` still shows it, and `restore` puts it back.")

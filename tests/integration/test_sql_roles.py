@@ -200,7 +200,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",
         "register_model", "register_model_version", "lock_loading", "log_rule",
         "roll_back", "seal_batch", "stage_batch", "trace",
-        "add_rule", "remove_rule", "restore_rule", "try_rule", "apply_rules",
+        "add_rule", "remove_rule", "restore_rule", "try_rule", "apply_rules", "refuse_unknown_names",
         "refresh_rule_items", "follow_rules", "follow_pointer",
     }  # fmt: skip
     for row in functions:

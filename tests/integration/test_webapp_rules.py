@@ -108,6 +108,16 @@ def test_a_rule_that_cannot_be_is_refused_in_words_and_the_form_keeps_what_was_f
     assert "Current rules None" in text_of(alice.get("/rules?catalog=edited").text)
 
 
+def test_a_rule_on_an_unknown_item_is_refused_with_the_nearest_and_may_be_allowed(alice: FlaskClient):
+    refused = send(alice, do="add", kind="block", item_id="I20 ", category="")
+    assert refused.status_code == 400
+    assert 'no item "I20" in the live batch; the nearest: "i20"' in text_of(refused.text)
+    assert 'name="allow_unknown"' in refused.text
+    assert send(alice, do="add", kind="block", category="tea").status_code == 400
+    assert send(alice, do="add", kind="block", item_id="I20", allow_unknown="yes").status_code == 303
+    assert "Block I20 In force" in text_of(alice.get("/rules?catalog=edited").text)
+
+
 def test_without_a_credential_rules_are_neither_shown_nor_changed(world: World, client: FlaskClient):
     outside = world.client(operators=OPERATORS, editor_url=world.url("recjobs_editor"))
     asked = outside.get("/rules?catalog=edited")
@@ -175,7 +185,7 @@ def test_an_items_page_leads_an_operator_to_a_rule_about_it(alice: FlaskClient, 
 def test_titles_notes_and_categories_that_look_like_html_stay_text(alice: FlaskClient):
     note = "<script>alert(1)</script>"
     assert send(alice, do="add", kind="block", item_id="i1", note=note).status_code == 303
-    assert send(alice, do="add", kind="block", category=note).status_code == 303
+    assert send(alice, do="add", kind="block", category=note, allow_unknown="yes").status_code == 303
     page = alice.get("/rules?catalog=edited").text
     assert INERT_TITLE in " ".join(Outline(page).texts)
     assert note not in page

@@ -137,7 +137,8 @@ def _rule(form: dict[str, str]) -> str:
         raise Refused("bad_kind", f"kind must be one of {', '.join(FIELDS_OF_KIND)}")
     fields = (*COMMON_FIELDS, *FIELDS_OF_KIND[kind])
     values = {name: _value(name, text) for name in fields if (text := form.get(name))}
-    return orjson.dumps({"author": operator_name(), **values}).decode()
+    unknown = {"allow_unknown": True} if form.get("allow_unknown") else {}
+    return orjson.dumps({"author": operator_name(), **values, **unknown}).decode()
 
 
 def _value(name: str, text: str) -> Any:
