@@ -62,7 +62,7 @@ def airflow(arguments: tuple[str, ...]) -> None:
     from local.databases import open_databases
 
     settings = load_settings()
-    done = subprocess.run([PROGRAM, *arguments], env=environment(settings, open_databases(settings)[0]))
+    done = subprocess.run([*PROGRAM, *arguments], env=environment(settings, open_databases(settings)[0]))
     sys.exit(done.returncode)
 
 

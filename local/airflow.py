@@ -18,7 +18,8 @@ from local.ports import HOST
 from local.processes import Service
 from recjobs.config import ROOT, Settings
 
-PROGRAM = str(Path(sys.executable).with_name("airflow"))
+PROGRAM = [sys.executable, "-P", "-m", "airflow"]
+"""Not `.venv/bin/airflow`: a script names the path of its Python, which a checkout that was moved no longer has."""
 
 
 def url(settings: Settings) -> str:
@@ -67,12 +68,12 @@ def environment(settings: Settings, database: str) -> dict[str, str]:
 
 def services(settings: Settings, environment: Mapping[str, str]) -> list[Service]:
     """Return Airflow's three processes."""
-    api = [PROGRAM, "api-server", "--host", HOST, "--port", str(settings.airflow_port), "--workers", "1"]
+    api = [*PROGRAM, "api-server", "--host", HOST, "--port", str(settings.airflow_port), "--workers", "1"]
     return [
         Service("api-server", api, environment, url(settings), settings.airflow_port, "AIRFLOW_PORT"),
         # Its log server would listen on all interfaces; the UI reads the same files from disk.
-        Service("scheduler", [PROGRAM, "scheduler", "--skip-serve-logs"], environment),
-        Service("dag-processor", [PROGRAM, "dag-processor"], environment),
+        Service("scheduler", [*PROGRAM, "scheduler", "--skip-serve-logs"], environment),
+        Service("dag-processor", [*PROGRAM, "dag-processor"], environment),
     ]
 
 
@@ -88,7 +89,7 @@ def migrate(settings: Settings, environment: Mapping[str, str]) -> None:
     log = settings.state / "logs" / "airflow-migrate.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        process = subprocess.run([PROGRAM, "db", "migrate"], env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.run([*PROGRAM, "db", "migrate"], env=environment, stdout=output, stderr=subprocess.STDOUT)
     if process.returncode:
         log_tail = "\n".join(log.read_text().splitlines()[-5:])
         raise LocalError(f"`airflow db migrate` failed (its log is {log}):\n{log_tail}")

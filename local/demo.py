@@ -1,6 +1,7 @@
 """`make demo`: start everything, run a night in Airflow, show what was published and where."""
 
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -119,5 +120,6 @@ def _quality(live: dict[str, Any]) -> str:
 def _psql(settings: Settings) -> str:
     if url := external_database_url():
         return "psql '" + re.sub(PASSWORD, r"\1@", url) + "'"
-    file, psql = password.shown(settings.state / "pgpass"), postgres_binaries.psql()
-    return f"PGPASSFILE={file} {psql} -h {HOST} -p {settings.postgres_port} -U recjobs_reader recjobs"
+    shown, psql = password.shown(settings.state / "pgpass"), postgres_binaries.psql()
+    place = f"-h {HOST} -p {settings.postgres_port} -U recjobs_reader recjobs"
+    return f"PGPASSFILE={shlex.quote(str(shown))} {shlex.quote(psql)} {place}"

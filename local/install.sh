@@ -13,6 +13,19 @@ stamp_of() {
     echo ".venv/installed-$key"
 }
 [ -e "$(stamp_of "$@")" ] && .venv/bin/python -c '' 2>/dev/null && exit 0
+if ! [ -w . ] || { [ -e .venv ] && ! [ -w .venv ]; }; then
+    say "error: $(pwd) belongs to another user, and its .venv is not installed: run this as that user, or in a checkout of your own"
+    exit 78
+fi
+# Scripts hold the path that they were installed at: in a checkout that was moved, none of them runs any more.
+was_moved() {
+    if [ -e .venv/lies-at ]; then [ "$(cat .venv/lies-at)" != "$(pwd -P)" ]
+    else [ -e .venv/bin/recjobs ] && ! grep -qF "$(pwd -P)/.venv/bin/python" .venv/bin/recjobs; fi
+}
+if was_moved; then
+    say "this checkout was at another path before: making .venv anew ..."
+    rm -rf .venv
+fi
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 python=
@@ -61,6 +74,7 @@ say "installing $* into .venv ..."
 install --require-hashes $locks
 install --no-deps --no-build-isolation --editable .
 rm -f .venv/installed-*
+pwd -P >.venv/lies-at
 : >"$(stamp_of "$@")"
 : >"$(stamp_of "$1")" # the first lock alone is installed, too
 say "installed in $(($(date +%s) - started)) s"

@@ -1,7 +1,6 @@
 """MLflow's own UI. The nights need no MLflow server; this one is for people."""
 
 import sys
-from pathlib import Path
 
 from local import password
 from local.environment import inherited
@@ -13,7 +12,7 @@ from recjobs.config import Settings
 def service(settings: Settings) -> Service:
     """Return MLflow's UI as a program to run."""
     password.password(settings)
-    command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", HOST]
+    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", HOST]
     command += ["--port", str(settings.mlflow_port), "--workers", "1", "--app-name", "recjobs"]
     # The store's URL holds a password, so it goes by the environment.
     environment = inherited() | {

@@ -79,8 +79,8 @@ class Cluster:
         self.home.chmod(0o700)
         runner = postgres_binaries.identity(binaries, self.state)
         runner.own(self.home)
-        if self.postmaster() and int(self._pid_file()[3]) != self.port:
-            self.stop()
+        if self.postmaster() and (int(self._pid_file()[3]) != self.port or not self._socket().exists()):
+            self.stop()  # it listens on another port, or where this checkout was before it was moved
         is_running = self.postmaster() is not None
         if not is_running:
             ports.require_free(self.port, "POSTGRES_PORT")
@@ -114,6 +114,9 @@ class Cluster:
             command = process.cmdline()
         except (OSError, IndexError, ValueError, psutil.Error):
             return None
+        with contextlib.suppress(psutil.Error):  # the command keeps the path of a checkout that was moved since
+            if process.cwd() == str(self.data.resolve()):
+                return process
         return process if str(self.data) in command else None
 
     def url(self, role: str = ADMIN, database: str = "recjobs", scheme: str = "postgresql") -> str:
@@ -167,7 +170,8 @@ class Cluster:
         # Beside the server's folder and not its user's: as `nobody`, that may be another program's user as well.
         write_private(self.hba, HBA)
         self.hba.chmod(0o644)
-        settings = SERVER_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(folder)}
+        folders = '"' + str(folder).replace('"', '""') + '"'  # a list, in which a comma would end the folder
+        settings = SERVER_SETTINGS | {"port": str(self.port), "unix_socket_directories": folders}
         settings["hba_file"] = str(self.hba)
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         command = f"pg_ctl start -w -t {START_SECONDS}".split()
@@ -205,6 +209,9 @@ class Cluster:
         """Return every process of this server: its data directory is their working directory."""
         ours = {"name": "postgres", "cwd": str(self.data.resolve())}
         return [process for process in psutil.process_iter([*ours]) if process.info == ours]
+
+    def _socket(self) -> Path:
+        return socket_folder.of(self.home) / f".s.PGSQL.{self.port}"
 
     def _pid_file(self) -> list[str]:
         return (self.data / "postmaster.pid").read_text().splitlines()

@@ -147,8 +147,15 @@ def _require_free_ports(settings: Settings, record: Record) -> None:
 @contextmanager
 def alone(state: Path, seconds: float = START_SECONDS) -> Iterator[None]:
     """Let one `up` or `down` at a time change the platform; the next one waits."""
-    keep_private(state)
-    with (state / "lock").open("w") as lock:
+    try:
+        keep_private(state)
+        lock_file = (state / "lock").open("w")
+    except PermissionError as error:
+        raise LocalError(
+            f"{error.filename} belongs to another user, whose platform this is: run this as that user, or set "
+            "RECJOBS_STATE to a folder of your own (and the ports: README, Settings)"
+        ) from None
+    with lock_file as lock:
         deadline = time.monotonic() + seconds
         while True:
             try:

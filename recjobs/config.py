@@ -3,6 +3,7 @@
 Importing this module is cheap: Airflow does so at every parse of the DAG folder.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated
@@ -95,12 +96,20 @@ def load_settings() -> Settings:
     """Settings from the environment, else `.env`, else the local platform's `<state>/env`.
 
     A role's own URL takes precedence over RECJOBS_DATABASE_URL of the same origin, not of one before it. Raises
-    BadConfiguration with the name of a wrong setting.
+    BadConfiguration with the name of a wrong setting, or of a file that another user's platform keeps to itself.
     """
     try:
         dotenv = ROOT / ".env"
         explicit = Settings(_env_file=None), Settings(_env_file=dotenv)
-        settings = Settings(_env_file=(explicit[1].state / "env", dotenv))
+        state_env = explicit[1].state / "env"
+        if state_env.parent.is_dir() and not os.access(state_env.parent, os.X_OK):
+            raise PermissionError(errno.EACCES, "not ours", str(state_env.parent))  # not for Path.is_file() to hide
+        settings = Settings(_env_file=(state_env, dotenv))
+    except PermissionError as error:
+        raise BadConfiguration(
+            f"{error.filename} belongs to another user, whose platform this is: run this as that user, or set "
+            "RECJOBS_STATE to a folder of your own"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]

@@ -6,6 +6,7 @@ is that of the first of these places that names `RECJOBS_WEB_URL`, `RECJOBS_READ
 this order. `RECJOBS_EDITOR_URL` counts unless a place before its own names `RECJOBS_DATABASE_URL`.
 """
 
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -191,9 +192,16 @@ class Settings(BaseModel):
     def load(cls, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Self:
         """Read the settings; raises `SettingsError` naming the first one that is missing or wrong."""
         environ = os.environ if environ is None else environ
-        local = dotenv_values(root / ".env")
-        state = Path(environ.get("RECJOBS_STATE") or local.get("RECJOBS_STATE") or ".local")
-        places: list[Mapping[str, str | None]] = [environ, local, dotenv_values(root / state / "env")]
+        try:
+            local = dotenv_values(root / ".env")
+            state = Path(environ.get("RECJOBS_STATE") or local.get("RECJOBS_STATE") or ".local")
+            if (root / state).is_dir() and not os.access(root / state, os.X_OK):
+                raise PermissionError(errno.EACCES, "not ours", str(root / state))  # dotenv takes it for a missing file
+            places: list[Mapping[str, str | None]] = [environ, local, dotenv_values(root / state / "env")]
+        except PermissionError as error:
+            raise SettingsError(
+                f"{error.filename} belongs to another user: run this as that user, or set RECJOBS_STATE"
+            ) from None
 
         aliases = [field.alias for field in cls.model_fields.values() if field.alias]
         values: dict[str, Any] = {}

@@ -206,6 +206,22 @@ def test_a_deep_checkout_gets_a_socket_under_the_temporary_folder(tmp_path: Path
     assert not folder.exists()
 
 
+def test_any_path_will_do_and_a_server_is_still_ours_when_its_checkout_is_moved(tmp_path: Path) -> None:
+    before, after = tmp_path / "it's an \u00fcml\u00e4ut, no. 1", tmp_path / "els\u00e9where, it's 2"
+    port = ports.any_free()
+    made = Cluster(before / "state", port)
+    made.start()
+    assert ask(made.url(), "select 1") == [(1,)]
+    before.rename(after)
+    moved = Cluster(after / "state", port)
+    assert moved.postmaster() is not None
+    moved.start()
+    assert ask(moved.url("recjobs_reader"), "select 1") == [(1,)]
+    moved.stop()
+    assert moved.postmaster() is None
+    assert moved.processes() == []
+
+
 def test_a_socket_folder_that_somebody_else_made_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "theirs"
     target.mkdir()

@@ -1,6 +1,8 @@
 """Environment -> Settings, catalog files -> Catalogs: what is read, and how a mistake names its place."""
 
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from recjobs import config
 from recjobs.catalog.files import load_catalog, load_catalogs
 from recjobs.config import Settings, connection_url, load_settings
 from recjobs.errors import BadConfiguration, Misuse
+from webapp.settings import Settings as WebSettings
 
 GOOD = """
 sources:
@@ -128,6 +131,46 @@ def test_every_setting_says_what_it_is_for():
 
 def test_one_thread_for_blas_is_said_to_the_libraries():
     assert os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def as_somebody_else(read: Callable[[], object]) -> str:
+    """The error of a call in a child process that is not root, or nothing."""
+    receiver, sender = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            read()
+        except BaseException as error:
+            os.write(sender, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.close(sender)
+    os.waitpid(child, 0)
+    with os.fdopen(receiver) as said:
+        return said.read()
+
+
+@pytest.mark.parametrize("locked", ["env", "."])
+def test_another_users_platform_is_said_to_be_theirs(machine, locked):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        state = Path(folder, "state")
+        state.mkdir()
+        (state / "env").write_text("RECJOBS_DATABASE_URL=postgresql://x@127.0.0.1/x\n")
+        (state / locked).chmod(0)
+        machine.setattr(config, "ROOT", Path(folder))
+        machine.setenv("RECJOBS_STATE", str(state))
+        try:
+            said = as_somebody_else(load_settings)
+            page = as_somebody_else(lambda: WebSettings.load(root=Path(folder)))
+        finally:
+            (state / locked).chmod(0o700)
+    assert said.startswith("BadConfiguration: ")
+    assert f"{state}" in said
+    assert "belongs to another user" in said
+    assert page.startswith("SettingsError: ")
+    assert "belongs to another user" in page
 
 
 # --- catalog files
