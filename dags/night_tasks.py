@@ -156,14 +156,18 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
     )
     def run(catalog_name: str, batch_id: str, outlet_events: Any = None) -> dict[str, Any]:
         from recjobs.night.catalogs import known_catalog
-        from recjobs.night.runner import run_step
+        from recjobs.night.runner import latest_attempt, publish_night, run_step
 
         with airflow_states():
-            result = run_step(name, known_catalog(catalog_name), batch_id)
+            catalog = known_catalog(catalog_name)
+            if name == "publish":
+                result = publish_night(catalog, batch_id)
+            else:
+                result = run_step(name, catalog, latest_attempt(catalog, batch_id))
         if kept := result.get("kept"):
             raise AirflowSkipException(f"the candidate was refused, and gate.on_refused is keep: {kept} stays live")
         for asset in outlets:
-            outlet_events[asset].extra = {"batch_id": batch_id}
+            outlet_events[asset].extra = {"batch_id": result["batch_id"]}
         return result
 
     result = run(catalog_name=catalog_name, batch_id=batch_id)

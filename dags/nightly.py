@@ -18,6 +18,8 @@ States of the tasks, and what to do:
   system was away: the night continues there. The whole run, where the night was refused (exit code 65: data or lists;
   78: a setting; 70: a defect) or overtaken: it begins again, since input, catalog file and champion are those of its
   beginning. A run whose night is finished is skipped when it is cleared.
+- **`publish` takes long:** another night, such as a backfill's, or a roll-back changed the model in charge meanwhile.
+  The night began again against that, all steps within this task; its log names the new batch.
 - **A backfill** makes a night as of each of its dates, also of a catalog that is not `live`. A night that is older than
   the live batch fails, unless the form gives a reason to publish it.
 - **`gate` succeeded with the result `refused`:** the candidate was no better, so the champion's recipe made the lists.
@@ -121,7 +123,7 @@ def nightly(catalog: Catalog) -> None:
             step("refit", name, batch_id, hours=4, **OUTSIDE),
             step("score", name, batch_id, hours=4, **INSIDE),
             step("inspect", name, batch_id, hours=1, **OUTSIDE),
-            step("publish", name, batch_id, hours=2, outlets=[lists], **OUTSIDE),
+            step("publish", name, batch_id, hours=8, outlets=[lists], **OUTSIDE),
             report,
         )
 

@@ -205,6 +205,10 @@ class Handovers:
         """The answer to an inconclusive verdict, if there is one."""
         return Answer(**self.files.load_json("approve", "answer.json")) if self.is_done("approve") else None
 
+    def later_attempt(self) -> str:
+        """The night that began again in place of this one, which was overtaken before it was published."""
+        return str(self.files.load_json("again", "again.json")["batch_id"])
+
     def chosen_model(self) -> ChosenModel:
         """The model of the lists."""
         return ChosenModel.model_validate(self.files.load_json("refit", "model.json"))

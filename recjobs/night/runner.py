@@ -13,7 +13,7 @@ from recjobs.adapters.statsd import Metrics
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import Named
 from recjobs.config import load_settings
-from recjobs.errors import BadConfiguration, RecjobsError
+from recjobs.errors import BadConfiguration, RecjobsError, Superseded
 
 if TYPE_CHECKING:
     from recjobs.night.night import Night
@@ -127,6 +127,55 @@ def _other_kernel(night: "Night", step: str) -> str | None:
         step, night.batch_id, kernel(), night.request.kernel,
     )  # fmt: skip
     return kernel()
+
+
+def publish_night(catalog: Named, batch_id: str) -> dict[str, Any]:
+    """Publish a night. One that was overtaken, as by a backfill, begins again, as of the same instant and against what
+    is in charge now, and that is published in its place: `latest_attempt` names it then.
+
+    Raises Superseded if that does not help: a newer batch is live, or the batch was rolled back.
+    """
+    from recjobs.night.night import Night
+
+    while True:
+        attempt = latest_attempt(catalog, batch_id)
+        night = Night.open(catalog, attempt)
+        if attempt != batch_id:
+            for step in NIGHT[: NIGHT.index("publish")]:
+                if not night.is_done(step):
+                    run_step(step, catalog, attempt)
+        try:
+            return run_step("publish", catalog, attempt)
+        except Superseded as error:
+            with Database(night.settings.url_of("publisher"), catalog.name).connect() as session:
+                published = session.row("was_published", batch_id=attempt)
+            if (published and published["is_so"]) or (again := _begin_again(night)) == attempt:
+                raise
+            log.warning("%s: the night begins again, as %s", error, again)
+
+
+def latest_attempt(catalog: Named, batch_id: str) -> str:
+    """Return the night that began again in place of `batch_id`, else that itself."""
+    from recjobs.night.night import Night
+
+    while (night := Night.open(catalog, batch_id)).is_done("again"):
+        batch_id = night.later_attempt()
+    return batch_id
+
+
+def _begin_again(night: "Night") -> str:
+    from recjobs.catalog.files import load_catalog
+
+    asked = night.request
+    again = begin_night(
+        load_catalog(asked.catalog.name), as_of=asked.as_of.isoformat(), overrides=asked.overrides, force=asked.force
+    )
+    batch_id = str(again["batch_id"])
+    if again["nothing_new"] or batch_id == night.batch_id:
+        return night.batch_id
+    with night.writing("again") as files:
+        files.save_json("again.json", {"batch_id": batch_id})
+    return batch_id
 
 
 @contextmanager
