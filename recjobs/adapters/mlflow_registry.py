@@ -93,12 +93,16 @@ class Registry:
             return str(client.create_run(self._experiment(client), tags=tags, run_name=name).info.run_id)
 
     def _experiment(self, client: Any) -> str:
-        experiment = client.get_experiment_by_name(self._catalog)
-        if experiment is None:
-            return str(client.create_experiment(self._catalog, f"{self._artifact_root}/{self._catalog}", tags=_KIND))
-        for tag, value in _KIND.items() - experiment.tags.items():  # an older version made it
-            client.set_experiment_tag(experiment.experiment_id, tag, value)
-        return str(experiment.experiment_id)
+        place = f"{self._artifact_root}/{self._catalog}"
+        if experiment := client.get_experiment_by_name(self._catalog):
+            known = str(experiment.artifact_location)
+            # MLflow pins the folder of an experiment. One of a checkout that was moved since is gone, for good.
+            if not known.startswith("/") or known == place or Path(known).parent.exists():
+                for tag, value in _KIND.items() - experiment.tags.items():  # an older version made it
+                    client.set_experiment_tag(experiment.experiment_id, tag, value)
+                return str(experiment.experiment_id)
+            client.rename_experiment(experiment.experiment_id, f"{self._catalog}, in {known} until it was moved")
+        return str(client.create_experiment(self._catalog, place, tags=_KIND))
 
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
         """Write params, metrics and tags. Idempotent."""

@@ -167,3 +167,14 @@ def test_a_registry_that_is_away_fails_no_roll_back_and_is_mended_by_the_next_fl
     assert rolling.live() == first
     assert rolling.recjobs("roll-back", "--batch-id", newest).code == 0
     assert aliases(mlflow, rolling)["champion"] == rolling.value("select model_version from batches where is_live")
+
+
+def test_the_runs_of_a_checkout_that_was_moved_are_kept_where_it_is_now(mlflow: Any, mlflow_uri: str, tmp_path: Path):
+    before, after = tmp_path / "before", tmp_path / "it's after"
+    before.mkdir()
+    assert Registry(mlflow_uri, str(before), "moved").run_of("20260101T000000Z-1")
+    before.rename(after)
+    runs = Registry(mlflow_uri, str(after), "moved")
+    run_id = runs.run_of("20260102T000000Z-1")
+    assert mlflow.get_run(run_id).info.artifact_uri.startswith(f"{after}/moved/")
+    assert runs.run_of("20260102T000000Z-1") == run_id
