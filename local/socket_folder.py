@@ -1,4 +1,4 @@
-"""The folder of the server's Unix socket, whose path must not exceed 107 bytes, however deep the checkout."""
+"""The folder of the Unix socket, whose path must not exceed 107 bytes nor hold a comma, wherever the checkout lies."""
 
 import contextlib
 import hashlib
@@ -40,4 +40,5 @@ def remove(home: Path) -> None:
 
 
 def _fits(folder: Path) -> bool:
-    return len(os.fsencode(folder)) + LONGEST_NAME <= LONGEST_PATH
+    # libpq takes a comma for the end of a host
+    return len(os.fsencode(folder)) + LONGEST_NAME <= LONGEST_PATH and "," not in str(folder)

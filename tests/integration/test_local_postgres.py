@@ -206,6 +206,12 @@ def test_a_deep_checkout_gets_a_socket_under_the_temporary_folder(tmp_path: Path
     assert not folder.exists()
 
 
+def test_a_comma_in_the_path_is_no_second_host() -> None:
+    home = Path("/home/ann/shop, the second/.local/postgres")
+    assert "," not in str(socket_folder.of(home))
+    assert socket_folder.of(Path("/home/ann/shop two/.local/postgres")) == Path("/home/ann/shop two/.local/postgres")
+
+
 def test_any_path_will_do_and_a_server_is_still_ours_when_its_checkout_is_moved(tmp_path: Path) -> None:
     before, after = tmp_path / "it's an \u00fcml\u00e4ut, no. 1", tmp_path / "els\u00e9where, it's 2"
     port = ports.any_free()
