@@ -130,6 +130,29 @@ def test_the_page_that_describes_the_api_names_every_route_parameter_and_answer(
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
 
 
+def test_the_page_begins_with_what_applications_ask_for_and_shows_code_as_code(client: FlaskClient):
+    page = client.get("/docs").text
+    assert page.index("GET /v1/{catalog}/recommendations") < page.index("GET /healthz")
+    assert "`" not in page
+    assert "<code>Retry-After</code>" in page
+
+
+def test_what_keys_and_limits_answer_is_described_though_none_are_set(document: dict):
+    for path, operations in document["paths"].items():
+        for described in operations.values():
+            assert ("401" in described["responses"]) == path.startswith("/v1/"), path
+            assert ("429" in described["responses"]) == (path not in ("/healthz", "/readyz")), path
+
+
+@pytest.mark.parametrize("address", ["/v1/shop/recommendations?user_id=u&", "/v1/shop/popular?", "/healthz?", "/docs?"])
+def test_an_unknown_parameter_is_named(client: FlaskClient, address: str):
+    for given, shown in (("limit=5", "'limit'"), ("%C3%A9%0A=1", "'é\\n'"), ("x" * 999 + "=1", f"'{'x' * 40}...'")):
+        refused = client.get(address + given)
+        assert refused.status_code == 400
+        if refused.is_json:
+            assert shown in refused.json["error"]["message"]
+
+
 def test_the_document_says_which_credential_a_route_needs(world: World):
     described = world.client(api_keys=KEYS, operators=OPERATORS).get("/openapi.json").json
     OpenAPIV31SpecValidator(described).validate()

@@ -23,6 +23,8 @@ from werkzeug.exceptions import HTTPException
 log = logging.getLogger("webapp.errors")
 
 PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+UNLIMITED = ("/healthz", "/readyz", "/static/")
+"""Paths that no rate limit counts: probes, and the static files of a page."""
 
 
 class ApiError(Exception):

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, render_template
 from werkzeug.routing import Rule
 
-from webapp.api.errors import is_for_programs
+from webapp.api.errors import UNLIMITED, is_for_programs
 from webapp.api.operations import HTML, JSON, OPEN, Operation
 from webapp.api.parameters import PATH_PARAMETERS, Parameter, Part, query
 from webapp.api.responses import as_json
@@ -35,7 +35,8 @@ SECURITY = {
 def document(app: Flask) -> Part:
     """The description of every route that has an `operation`, under the settings of this app."""
     paths: dict[str, Part] = {}
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+    # what applications come for first, then what is about the web app itself
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (not rule.rule.startswith("/v1/"), rule.rule)):
         described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
         if described is not None:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -58,7 +59,7 @@ def _operation(app: Flask, rule: Rule, described: Operation) -> Part:
         "summary": described.summary,
         "parameters": [_parameter(PATH_PARAMETERS[name], "path") for name in names]
         + [_parameter(parameter, "query") for parameter in described.query],
-        "responses": _responses(described, credentials),
+        "responses": _responses(described, rule, credentials),
     }
     if described.body is not None:
         content = {JSON: {"schema": described.body.schema}}
@@ -89,7 +90,7 @@ def _parameter(parameter: Parameter, place: str) -> Part:
     }
 
 
-def _responses(described: Operation, credentials: list[str]) -> Part:
+def _responses(described: Operation, rule: Rule, credentials: list[str]) -> Part:
     answer = (
         schema(described.answers) if described.answers else {"type": "string" if described.media == HTML else "object"}
     )
@@ -101,7 +102,12 @@ def _responses(described: Operation, credentials: list[str]) -> Part:
     if credentials and described.media == HTML:
         responses["303"] = {"description": "To the sign-in page"}
     refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
-    for status in sorted({*described.errors, *((401, 403, 429) if credentials else ())}):
+    statuses = {*described.errors, *((401, 403) if credentials else ())}
+    if rule.rule.startswith("/v1/"):
+        statuses.add(401)  # a client must be ready for keys, whether or not this web app asks for one
+    if not rule.rule.startswith(UNLIMITED):
+        statuses.add(429)
+    for status in sorted(statuses):
         responses[str(status)] = {"description": ERRORS[status], "content": {described.media: refused}}
         if status in (429, 503):
             wait = {"description": "Seconds", "schema": {"type": "integer"}}

@@ -17,6 +17,8 @@ from webapp.api.errors import Refused
 
 MAX_ID_BYTES = 256
 DEFAULT_N = 20
+MAX_SHOWN = 40
+"""Characters of an unknown parameter's name that a message repeats."""
 
 Part = dict[str, Any]
 
@@ -68,7 +70,9 @@ def _pairs(allowed: Any, text: str) -> Iterator[tuple[str, str]]:
             raw_name, _, value = piece.partition("=")
             name = _decoded(raw_name)
             if name not in allowed:
-                raise Refused("unknown_parameter", f"Unknown parameter; allowed here: {', '.join(allowed) or 'none'}")
+                shown = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
+                known = ", ".join(allowed) or "none"
+                raise Refused("unknown_parameter", f"There is no parameter {shown!r}; allowed here: {known}")
             yield name, _decoded(value)
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from flask import Flask
+from markupsafe import Markup
 
 from webapp.pages.placeholder_image import placeholder_image
 
@@ -93,6 +94,14 @@ def price(value: float) -> str:
     return f"{value:,.2f}"
 
 
+def code(text: str | None) -> Markup:
+    """Text in which what stands between backticks is code."""
+    pieces = (text or "").split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if k % 2 else piece for k, piece in enumerate(pieces)
+    )
+
+
 def hue(text: str) -> int:
     """The colour of a card, by number: the same for the same text."""
     return zlib.crc32(text.encode()) % HUES
@@ -108,7 +117,7 @@ def install(app: Flask) -> None:
         # Without url_for: the error page of an invalid Host header is rendered where no URL can be built.
         return f"/static/{name}?v={digests[name]}"
 
-    app.jinja_env.filters.update(ago=ago, day=day, minute=minute, number=number, price=price, hue=hue)
+    app.jinja_env.filters.update(ago=ago, code=code, day=day, minute=minute, number=number, price=price, hue=hue)
     app.jinja_env.filters.update(
         share=share, change=change, signed=signed, duration=duration, placeholder_image=placeholder_image
     )
