@@ -200,7 +200,7 @@ def meets(shop: Shop, pair: tuple[Actor, Actor], order: tuple[int, ...]) -> tupl
 
 @pytest.mark.soak
 def test_no_order_of_two_transactions_at_the_pointer_shows_a_wrong_list(shop: Shop, figure: Callable[[str], None]):
-    n = soak(len(CASES), 100)
+    n = soak(len(CASES), 150)
     told = 0
     for pair, order in CASES[:: len(CASES) // n]:
         met, refusals = meets(shop, pair, order)
