@@ -31,12 +31,16 @@ class Registry:
     def _client(self) -> Iterator[Any]:
         import mlflow
         from mlflow.exceptions import MlflowException
+        from mlflow.tracking._tracking_service.utils import _get_store
         from sqlalchemy.exc import SQLAlchemyError
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             mlflow.set_tracking_uri(self._uri)
+            if "'" in str(Path.cwd()):
+                # The folder of MLflow's own first experiment, which nobody uses, goes into its SQL as Python quotes it.
+                _get_store(self._uri, "mlflow-artifacts:/")
             yield mlflow.MlflowClient(self._uri)
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = str(error).strip().splitlines()

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from recjobs import NIGHT
-from recjobs.adapters.artifacts import NightFiles, StepFiles
+from recjobs.adapters.artifacts import NightFiles
+from recjobs.adapters.step_files import StepFiles
 from recjobs.core.evaluation.approval import Answer
 from recjobs.core.evaluation.split import Cutoff
 from recjobs.core.evaluation.verdict import Verdict

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.adapters import sources
-from recjobs.adapters.artifacts import StepFiles
 from recjobs.adapters.sources import SourceFile, query
+from recjobs.adapters.step_files import StepFiles
 from recjobs.catalog.file import Input
 from recjobs.catalog.sources import Source
 from recjobs.errors import DataRefused

@@ -4,7 +4,7 @@ the same kernel resumes."""
 import numpy as np
 import pyarrow as pa
 
-from recjobs.adapters.artifacts import StepFiles
+from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.ladder import as_lists, latest, similar
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs.adapters.artifacts import StepFiles
+from recjobs.adapters.step_files import StepFiles
 from recjobs.catalog.sources import Source, named
 from recjobs.core.rows import items as core_items
 from recjobs.core.rows import users as core_users

@@ -1,5 +1,6 @@
 """The model in MLflow: loads by alias through MLflow's own API, without pickle, and its alias follows the database."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from recjobs.adapters.mlflow_registry import Registry
 from recjobs.core.model.kernel import kernel
-from tests.worlds import World
+from tests.worlds import Postgres, World
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +179,18 @@ def test_the_runs_of_a_checkout_that_was_moved_are_kept_where_it_is_now(mlflow: 
     run_id = runs.run_of("20260102T000000Z-1")
     assert mlflow.get_run(run_id).info.artifact_uri.startswith(f"{after}/moved/")
     assert runs.run_of("20260102T000000Z-1") == run_id
+
+
+@pytest.mark.soak
+@pytest.mark.skipif("RECJOBS_SOAK" not in os.environ, reason="MLflow takes ten seconds to make a store")
+def test_a_store_in_postgres_is_made_from_a_folder_with_an_apostrophe(
+    postgres: Postgres, mlflow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    runs = Registry(postgres.cluster.url("mlflow", "mlflow", "postgresql+psycopg2"), str(folder / "kept"), "shop")
+    try:
+        assert runs.run_of("20260101T000000Z-1") == runs.run_of("20260101T000000Z-1")
+    finally:
+        mlflow.set_tracking_uri(mlflow.get_registry_uri())

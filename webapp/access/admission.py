@@ -18,7 +18,7 @@ from webapp.access.callers import Caller, Callers
 from webapp.access.hosts import Hosts
 from webapp.access.sign_in_cookies import SignInCookies
 from webapp.access.throttle import Throttle, address
-from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
+from webapp.api.errors import PROBES, UNLIMITED, Forbidden, Unauthorized, is_for_programs
 from webapp.api.operations import OPEN
 from webapp.settings import Settings
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-PROBES = ("/healthz", "/readyz")
-"""Asked by a platform that knows an address and no name, as often as it likes."""
-STATIC = "/static/"
-"""The static files of a page are not counted."""
 
 
 class Admission:
@@ -57,7 +53,7 @@ class Admission:
         needs_credential = self.has_keys and not is_open
         caller = self.callers.of(environ) if needs_credential else None
         path = environ["PATH_INFO"]
-        if self._requests is not None and not path.startswith(STATIC):
+        if self._requests is not None and not path.startswith(UNLIMITED):
             client = f"key {caller.name}" if caller else address(environ)
             self._requests.count(client, "too_many_requests", self._limit)
         if needs_credential and caller is None and is_for_programs(path):

@@ -23,7 +23,9 @@ from werkzeug.exceptions import HTTPException
 log = logging.getLogger("webapp.errors")
 
 PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
-UNLIMITED = ("/healthz", "/readyz", "/static/")
+PROBES = ("/healthz", "/readyz")
+"""Asked by a platform that knows an address and no name, as often as it likes."""
+UNLIMITED = (*PROBES, "/static/")
 """Paths that no rate limit counts: probes, and the static files of a page."""
 
 
