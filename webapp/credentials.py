@@ -22,9 +22,9 @@ class Credential:
     digest: str
     last_day: date | None = None
 
-    def valid(self, today: date) -> bool:
+    def valid(self) -> bool:
         """Whether it has not expired."""
-        return self.last_day is None or today <= self.last_day
+        return self.last_day is None or datetime.now(UTC).date() <= self.last_day
 
 
 def parse_credentials(text: str) -> tuple[Credential, ...]:
@@ -60,4 +60,4 @@ def find(credentials: Mapping[str, Credential], secret: str) -> Credential | Non
     random bits that have such a hash.
     """
     credential = credentials.get(sha256(secret.encode("utf-8", "surrogateescape")).hexdigest())
-    return credential if credential is not None and credential.valid(datetime.now(UTC).date()) else None
+    return credential if credential is not None and credential.valid() else None
