@@ -256,7 +256,9 @@ def test_a_finished_step_stays_when_writing_it_again_fails(night, error):
     assert content_of(night) == {"x": b"old"}
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("bad"), to_a_link], ids=["gone", "changed", "a link"])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda path: path.write_text("bad"), to_a_link], ids=["gone", "changed", "a link"]
+)
 def test_a_finished_step_whose_file_is_damaged_is_whole_once_it_is_written_again(night, damage):
     write(night, x="old")
     damage(path_of(night, "x"))
