@@ -42,7 +42,7 @@ async def recommendations(catalog: str, user_id: str, n: int = 20) -> Response:
         "user_id": user_id,
         "catalog": catalog,
         "items": [
-            {"rank": rank, **known[item], "score": score, "source": source, "because": []}
+            {"rank": rank, **known[item], "score": score, "source": source, "because": [], "because_ids": []}
             for rank, (item, score) in enumerate(zip(items, scores, strict=True), 1)
         ],
     }

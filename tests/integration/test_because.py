@@ -77,13 +77,15 @@ def test_the_api_names_reasons_by_title_and_by_id_where_there_is_none(published)
     client = create_app(Settings(database_url=url, request_log=False, request_timeout_ms=5000)).test_client()
     items = published.goods.items
     title = {item: item if pd.isna(text) else text for item, text in zip(items["id"], items["title"], strict=True)}
-    expected, untitled = {}, 0
+    expected, ids, untitled = {}, {}, 0
     for row in published.rows(
         "select user_id, because from recommendations where user_id ~ '^user0[0-4]' order by rank"
     ):
         expected.setdefault(row["user_id"], []).append([title[one] for one in row["because"]])
+        ids.setdefault(row["user_id"], []).append(row["because"])
         untitled += sum(title[one] == one for one in row["because"])
     assert untitled
     for user_id, because in expected.items():
         answer = client.get(f"/v1/{published.name}/recommendations", query_string={"user_id": user_id, "n": 10})
         assert [item["because"] for item in answer.json["items"]] == because
+        assert [item["because_ids"] for item in answer.json["items"]] == ids[user_id]

@@ -14,11 +14,15 @@ def get(client: FlaskClient, path: str, **query: object) -> list[dict]:
     return response.json["items"]
 
 
+def reason_ids_of(batch: Batch, user_id: str, place: int) -> list[str]:
+    """The ids that speak for an item of a list."""
+    reasons, packed = batch.reasons[user_id]
+    return [reasons[p - 1] for p in (packed[place] >> shift & 1023 for shift in (0, 10, 20)) if p]
+
+
 def reasons_of(batch: Batch, user_id: str, place: int) -> list[str]:
     """The titles, else ids, that speak for an item of a list."""
-    reasons, packed = batch.reasons[user_id]
-    places = [packed[place] >> shift & 1023 for shift in (0, 10, 20)]
-    return [batch.items[reasons[p - 1]][0] or reasons[p - 1] for p in places if p]
+    return [batch.items[item_id][0] or item_id for item_id in reason_ids_of(batch, user_id, place)]
 
 
 def columns_of(batch: Batch, item_id: str) -> dict:
@@ -46,6 +50,27 @@ def test_a_narrowed_list_has_the_same_reasons(client: FlaskClient, batch: Batch)
     assert [item["because"] for item in items] == [reasons_of(batch, "u0000", place) for place in range(2, 22)]
 
 
+def test_each_reason_has_its_id_beside_its_title_in_every_kind_of_list(client: FlaskClient, batch: Batch):
+    assert {'"quoted"', "item2"} <= {item_id for reasons, _ in batch.reasons.values() for item_id in reasons}
+    users = list(batch.reasons)[:60]
+    expected = {u: [reason_ids_of(batch, u, place) for place in range(30)] for u in batch.reasons}
+    for user_id in users:
+        path = "/v1/shop/recommendations"
+        whole = get(client, path, user_id=user_id, n=30)
+        assert [item["because_ids"] for item in whole] == expected[user_id]
+        page = get(client, path, user_id=user_id, n=10, offset=5)
+        assert [item["because_ids"] for item in page] == expected[user_id][5:15]
+        narrowed = get(client, path, user_id=user_id, n=20, exclude=batch.users[user_id][0][:2])
+        assert [item["because_ids"] for item in narrowed] == expected[user_id][2:22]
+    answers = client.post("/v1/shop/recommendations:batch", json={"user_ids": users, "n": 30}).json["answers"]
+    assert [[item["because_ids"] for item in answer["items"]] for answer in answers] == [expected[u] for u in users]
+    for path, query in (
+        ("recommendations", {"user_id": "nobody"}), ("popular", {}), ("similar", {"item_id": "item5"}),
+        ("basket", {"item_id": "item5"}),
+    ):  # fmt: skip
+        assert all(item["because_ids"] == [] for item in get(client, f"/v1/shop/{path}", **query))
+
+
 @pytest.mark.parametrize(
     ("path", "query"),
     [
@@ -61,7 +86,7 @@ def test_url_image_and_price_are_there_where_the_item_has_them(
     client: FlaskClient, batch: Batch, path: str, query: dict
 ):
     items = get(client, f"/v1/shop/{path}", **query, n=30)
-    always = {"rank", "item_id", "title", "score", "source", "because"}
+    always = {"rank", "item_id", "title", "score", "source", "because", "because_ids"}
     for item in items:
         assert {k: v for k, v in item.items() if k not in always} == columns_of(batch, item["item_id"])
         assert item["title"] == batch.items[item["item_id"]][0]
@@ -75,6 +100,7 @@ def test_a_catalog_without_these_columns_shows_none_of_them(world: World, client
     world.make_catalog("bare")
     world.publish("bare", batch)
     expected = {"rank": 1, "item_id": "a", "title": None, "score": 3.0, "source": "popular", "because": []}
+    expected |= {"because_ids": []}
     assert get(client, "/v1/bare/popular", n=1) == [expected]
 
 
@@ -128,3 +154,4 @@ def test_a_user_with_a_thousand_reasons_gets_the_titles_of_those_that_are_shown(
     for rank, item in enumerate(get(client, "/v1/reasons/recommendations", user_id="u", n=30), 1):
         assert item["title"] == f"Title i{1022 + rank}"
         assert item["because"] == [f"Title i{1023 - rank:04}", "Title i0000", "Title i0511"]
+        assert item["because_ids"] == [f"i{1023 - rank:04}", "i0000", "i0511"]

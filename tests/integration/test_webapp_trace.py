@@ -43,10 +43,11 @@ def test_what_is_listed_not_there_and_below_is_told_as_described(operated, batch
         Draft202012Validator(schema).validate(response.json)
         assert response.json["batch_id"] == batch.batch_id
         assert response.json["title"] == (batch.items[item_id][0] if item_id in batch.items else None)
-        known = {"answer", "rank", "score", "source", "because", "reason", "rule_id", "seen_at"}
+        known = {"answer", "rank", "score", "source", "because", "because_ids", "reason", "rule_id", "seen_at"}
         found[item_id] = {name: value for name, value in response.json.items() if name in known}
     first, deep, nothing, behind = found.values()
     assert first.pop("because") == [batch.items[i][0] or i for i in reasons_of_the_first(batch, "u0000")]
+    assert first.pop("because_ids") == reasons_of_the_first(batch, "u0000")
     assert first == {"answer": "listed", "rank": 1, "score": scores[0], "source": "als"}
     assert deep == {"answer": "below", "rank": 36, "score": pytest.approx(scores[35])}
     assert nothing == {"answer": "unknown_item"}
@@ -80,6 +81,7 @@ def test_reasons_are_titles_and_what_was_seen_has_its_day(world: World, operated
         answer = ask(operated, user, item).json
         assert (answer["answer"], answer["title"]) == ("listed", title)
         assert answer["because"] == ["TITLE OF 5", "item2"]  # item2 has no title
+        assert answer["because_ids"] == ["item5", "item2"]
         answer = ask(operated, user, seen).json
         assert answer["answer"] == "seen"
         assert datetime.fromisoformat(answer["seen_at"]) == datetime.fromisoformat(batch.history[user][0][1])

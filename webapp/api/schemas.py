@@ -37,7 +37,8 @@ PLACED = ["pinned", "boosted"]
 """Sources of items that a rule placed."""
 TRACE_ANSWERS = ["listed", "unknown_item", "seen", "blocked", "ineligible", "below"]
 TRACE_DETAILS = (
-    "rank", "score", "source", "because", "seen_at", "seen_before", "rule_id", "rule_kind", "note", "reason",
+    "rank", "score", "source", "because", "because_ids", "seen_at", "seen_before", "rule_id", "rule_kind", "note",
+    "reason",
 )  # fmt: skip
 """Members of a trace that only some answers have."""
 
@@ -72,6 +73,12 @@ SCHEMAS: Part = {
                 "items": {"type": "string"},
                 "maxItems": 3,
                 "description": "Titles (or else ids) of the user's items that led to this one; may be empty",
+            },
+            "because_ids": {
+                "type": "array",
+                "items": {"type": "string"},
+                "maxItems": 3,
+                "description": "The ids of the items that `because` names, in the same order",
             },
             "url": text("Left out if unknown"),
             "image": text("Left out if unknown"),
@@ -109,6 +116,7 @@ SCHEMAS: Part = {
             "score": {"type": "number", "description": "listed, below"},
             "source": text("listed: where the item comes from"),
             "because": {"type": "array", "items": {"type": "string"}, "description": "listed: titles, or ids"},
+            "because_ids": {"type": "array", "items": {"type": "string"}, "description": "listed: their ids"},
             "seen_at": text("seen: when", format="date-time"),
             "seen_before": text("seen: earlier than this, if the day is unknown", format="date-time"),
             "rule_id": {"type": "integer", "description": "blocked: by which rule"},

@@ -27,7 +27,7 @@ Batch = tuple[str, datetime]
 """The id of a batch, and when it was computed: a catalog that was deleted and made again may have the id again."""
 MAX_BATCHES = 2
 MAX_ITEMS = 100_000
-"""Per batch, some 40 MB; above it the batch's items are loaded again."""
+"""Per batch, some 45 MB; above it the batch's items are loaded again."""
 MAX_CATEGORIZED = 200_000
 """Per batch, the items whose categories are cached; some 30 MB."""
 MAX_RULES = 10_000

@@ -59,7 +59,7 @@ class ItemFragments:
     """The items of a batch as fragments of JSON.
 
     json_of: an item's own members (id, title, and what else it has), without braces; name_of: its title, or else its
-    id, as reasons show it.
+    id, as reasons show it; id_of: its id.
     """
 
     N_COLUMNS = 2
@@ -67,6 +67,7 @@ class ItemFragments:
     def __init__(self) -> None:
         self.json_of: dict[str, str] = {}
         self.name_of: dict[str, str] = {}
+        self.id_of: dict[str, str] = {}
 
     def title(self, item_id: str) -> str | None:
         """An item's title."""
@@ -78,8 +79,12 @@ class ItemFragments:
         items: dict[str, JsonObject] = {item_id: {"item_id": item_id, "title": None} for item_id in item_ids}
         for item_id, members in zip(known_ids or (), details or (), strict=True):
             items[item_id] = {"item_id": item_id, "title": None} | orjson.loads(members)
-        # names first: for another thread an item is complete when it is in json_of
-        self.name_of.update({item_id: _json(item["title"] or item_id) for item_id, item in items.items()})
+        # json_of last: for another thread an item is complete when it is in there
+        ids = {item_id: _json(item_id) for item_id in items}
+        self.id_of.update(ids)
+        self.name_of.update(
+            {item_id: _json(item["title"]) if item["title"] else ids[item_id] for item_id, item in items.items()}
+        )
         self.json_of.update({item_id: _json(item)[1:-1] for item_id, item in items.items()})
 
 
@@ -133,17 +138,19 @@ class RankedList(NamedTuple):
     def render_items(self, items: ItemFragments, skip: int = 0, first_rank: int = 1) -> bytes:
         """The items as a JSON array, ranked from `first_rank` on, without the first `skip`."""
         json_of = items.json_of
-        rows = zip(self.item_ids, self.scores, self.sources, self._because(items), strict=True)
+        because, because_ids = self._because(items.name_of), self._because(items.id_of)
+        rows = zip(self.item_ids, self.scores, self.sources, because, because_ids, strict=True)
         rendered = [
-            f'{{"rank":{rank},{json_of[item_id]},"score":{score},"source":"{source}","because":[{reasons}]}}'
-            for rank, (item_id, score, source, reasons) in enumerate(rows, first_rank)
+            f'{{"rank":{rank},{json_of[item_id]},"score":{score},"source":"{source}",'
+            f'"because":[{names}],"because_ids":[{ids}]}}'
+            for rank, (item_id, score, source, names, ids) in enumerate(rows, first_rank)
         ]
         return f"[{','.join(rendered[skip:])}]".encode()
 
-    def _because(self, items: ItemFragments) -> list[str]:
+    def _because(self, name_of: dict[str, str]) -> list[str]:
+        """The reasons of each item, by their names or ids in JSON."""
         if self.because is None:
             return [""] * len(self.item_ids)
-        name_of = items.name_of
         names = ["", *[name_of[reason] for reason in self.reasons or ()]]  # by position, from 1 on
         return [
             ",".join([name_of[reason] for reason in reasons])

@@ -7,6 +7,7 @@ select
         from unnest(t.because) with ordinality as r (item_id, place)
         order by r.place
     ) as because,
+    t.because as because_ids,
     t.seen_at, t.seen_before, t.rule_id, t.rule_kind, t.note, t.reason
 from trace($1, $2) as t
 join batches as b on b.batch_id = t.batch_id
