@@ -9,7 +9,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.access import admission, operators, sign_in_cookies
 from webapp.api import cors, errors, headers, openapi, request_bodies, request_log
-from webapp.lists import fast_path, recommendations, shared_lists, trace
+from webapp.api.release import commit_of
+from webapp.lists import catalogs, fast_path, recommendations, shared_lists, trace
 from webapp.lists.catalog_cache import CatalogCache
 from webapp.lists.response_cache import ResponseCache
 from webapp.pages import changes, customers, formatting, reports, rules, runs, sign_in
@@ -24,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
+    app.extensions["commit"] = settings.commit or commit_of()
     responses = ResponseCache(settings.keep_mb * 1_000_000)
     app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
     sign_in_cookies.install(app, settings)
@@ -41,6 +43,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     operators.install(app)
     for blueprint in (shared_lists.similar, shared_lists.popular, shared_lists.basket):
         app.register_blueprint(blueprint)
-    for module in (recommendations, health, openapi, trace, customers, changes, runs, rules, reports, sign_in):
+    for module in (
+        recommendations,
+        catalogs,
+        health,
+        openapi,
+        trace,
+        customers,
+        changes,
+        runs,
+        rules,
+        reports,
+        sign_in,
+    ):
         app.register_blueprint(module.blueprint)
     return app

@@ -114,6 +114,8 @@ class Settings(BaseModel):
     """The same for a page, which runs several statements."""
     request_log: bool = Field(True, alias="WEBAPP_REQUEST_LOG")
     """Whether each request writes one line of JSON to stderr (never with a user id in it)."""
+    commit: str = Field("", alias="RECJOBS_COMMIT", pattern=r"^[0-9A-Za-z._-]{0,100}$")
+    """The commit that this code was built from, for /info; unset: that of the installed package or the checkout."""
     airflow_url: str | None = Field(None, alias="AIRFLOW_URL", pattern=r"^https?://")
     """Where the page links to for the nights themselves; no link when unset."""
 

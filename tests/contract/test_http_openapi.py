@@ -104,6 +104,23 @@ def test_every_query_parameter_that_is_described_is_accepted_and_no_other(docume
         ("/v1/shop/popular?category=kind 1", 200),
         ("/v1/shop/popular?category=nothing", 404),
         ("/v1/empty/popular", 503),
+        ("/v1", 200),
+        ("/v1?n=1", 400),
+        ("/v1/shop/categories", 200),
+        ("/v1/shop/categories?n=1&offset=1", 200),
+        ("/v1/shop/categories?n=1001", 400),
+        ("/v1/empty/categories", 503),
+        ("/v1/shop/segments", 200),
+        ("/v1/nowhere/segments", 404),
+        ("/v1/empty/segments", 503),
+        ("/v1/shop/batches", 200),
+        ("/v1/shop/batches?n=0", 400),
+        ("/v1/empty/batches", 503),
+        ("/v1/shop/batches/20240101T000000Z-1", 200),
+        ("/v1/shop/batches/nothing", 404),
+        ("/v1/empty/batches/nothing", 503),
+        ("/info", 200),
+        ("/info?x=1", 400),
         ("/healthz", 200),
         ("/healthz?x=1", 400),
         ("/readyz", 200),
@@ -140,7 +157,7 @@ def test_the_page_begins_with_what_applications_ask_for_and_shows_code_as_code(c
 def test_what_keys_and_limits_answer_is_described_though_none_are_set(document: dict):
     for path, operations in document["paths"].items():
         for described in operations.values():
-            assert ("401" in described["responses"]) == path.startswith("/v1/"), path
+            assert ("401" in described["responses"]) == (path.startswith("/v1") or path == "/info"), path
             assert ("429" in described["responses"]) == (path not in ("/healthz", "/readyz")), path
 
 
@@ -159,6 +176,7 @@ def test_the_document_says_which_credential_a_route_needs(world: World):
     needed = {path: each["get"].get("security") for path, each in described["paths"].items() if "get" in each}
     assert needed["/v1/{catalog}/popular"] == [{"key": []}, {"operator": []}]
     assert needed["/reports/{catalog}/{batch_id}"] == [{"operator": []}]
+    assert needed["/v1"] == needed["/info"] == needed["/v1/{catalog}/popular"]
     assert needed["/healthz"] is None
     assert "401" in described["paths"]["/v1/{catalog}/popular"]["get"]["responses"]
 

@@ -60,6 +60,9 @@ def test_there_are_commands_for_every_kind_of_list():
 def test_a_command_gets_an_answer(client: FlaskClient, command: str):
     response = run(client, command)
     assert response.status_code == 200, response.text
+    if re.search(r"/(v1|info|categories|segments|batches)(\?|'|$)", command):
+        assert any(response.json.values()), "something there is"
+        return
     for answer in response.json.get("answers", [response.json]):
         assert answer["items"]
         assert {"batch_id", "model_version", "computed_at", "age_seconds"} <= answer.keys()

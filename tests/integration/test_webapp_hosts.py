@@ -11,7 +11,7 @@ pytest_plugins = ["tests.webapp_fixtures"]
 PATHS = [
     "/v1/shop/recommendations?user_id=u0001", "/v1/shop/users/u0001/recommendations", "/v1/shop/popular",
     "/v1/shop/nothing", "/", "/?catalog=shop&user_id=u0001", "/customers?catalog=shop&user_id=u", "/docs",
-    "/openapi.json", "/sign-in",
+    "/openapi.json", "/sign-in", "/v1", "/info", "/v1/shop/batches",
     "/static/page.css", "/reports/shop/20240101T000000Z-1", "/nowhere", "/healthz/", "/readyz/x",
 ]  # fmt: skip
 

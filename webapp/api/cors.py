@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from flask import Flask, Response, request
 
+from webapp.api.errors import PROBES, is_for_programs
 from webapp.settings import Settings
 
 REQUEST_HEADERS = "Authorization, Content-Type, If-None-Match"
@@ -31,7 +32,7 @@ def install(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def _add_headers(response: Response) -> Response:
-        if not request.path.startswith(("/v1/", "/openapi.json")):
+        if not is_for_programs(request.path) or request.path in PROBES:
             return response
         (_, vary), *allowed = for_origin(origins, request.environ.get("HTTP_ORIGIN"))
         response.vary.add(vary)

@@ -4,7 +4,7 @@
     ├── Refused      400  the request is invalid; sending it again will not help
     ├── Unauthorized 401  no credential, or a wrong one
     ├── Forbidden    403  a credential that may not do this, or a setting that switches this off
-    ├── NotFound     404  no such catalog, item, category or report
+    ├── NotFound     404  no such catalog, item, category, batch or report
     ├── BatchMoved   409  the batch that the request names is no longer live; begin again with the new one
     ├── TooMany      429  too many requests, or too many wrong credentials; try again after Retry-After
     └── Unavailable  503  the database is away or nothing is published; try again after Retry-After
@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger("webapp.errors")
 
-PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/info", "/openapi.json")
 PROBES = ("/healthz", "/readyz")
 """Asked by a platform that knows an address and no name, as often as it likes."""
 UNLIMITED = (*PROBES, "/static/")
@@ -98,7 +98,7 @@ class Unavailable(ApiError):
 
 def is_for_programs(path: str) -> bool:
     """Whether a path belongs to the API: its errors are JSON, those of pages are HTML."""
-    return path.startswith(PROGRAM_PATHS)
+    return path == "/v1" or path.startswith(PROGRAM_PATHS)
 
 
 def as_json_error(error: ApiError) -> tuple[str, bytes, list[tuple[str, str]]]:

@@ -19,7 +19,7 @@ ERRORS = {
     400: "The request is invalid",
     401: "No credential, or an invalid or expired one",
     403: "The credential is not enough, or a setting switches this off; the message names it",
-    404: "There is no such catalog, item, category or report",
+    404: "There is no such catalog, item, category, batch or report",
     408: "The body did not arrive in time",
     409: "The batch that `batch_id` names is not live; `error.batch_id` is the one that is",
     413: "The body is too large",
@@ -36,7 +36,7 @@ def document(app: Flask) -> Part:
     """The description of every route that has an `operation`, under the settings of this app."""
     paths: dict[str, Part] = {}
     # what applications come for first, then what is about the web app itself
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (not rule.rule.startswith("/v1/"), rule.rule)):
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (not rule.rule.startswith("/v1"), rule.rule)):
         described: Operation | None = getattr(app.view_functions[rule.endpoint], "operation", None)
         if described is not None:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -103,7 +103,7 @@ def _responses(described: Operation, rule: Rule, credentials: list[str]) -> Part
         responses["303"] = {"description": "To the sign-in page"}
     refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
     statuses = {*described.errors, *((401, 403) if credentials else ())}
-    if rule.rule.startswith("/v1/"):
+    if is_for_programs(rule.rule) and rule.endpoint not in OPEN:
         statuses.add(401)  # a client must be ready for keys, whether or not this web app asks for one
     if not rule.rule.startswith(UNLIMITED):
         statuses.add(429)

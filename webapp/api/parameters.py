@@ -17,6 +17,9 @@ from webapp.api.errors import Refused
 
 MAX_ID_BYTES = 256
 DEFAULT_N = 20
+MAX_ROWS = 1000
+"""Rows of one answer that tells what there is."""
+MAX_OFFSET = 999_999
 MAX_SHOWN = 40
 """Characters of an unknown parameter's name that a message repeats."""
 
@@ -113,11 +116,12 @@ def read_id(name: str, value: str | None) -> str:
     return value
 
 
-def read_number(name: str, value: str | None, lowest: int) -> int:
-    """Read n or offset; their upper limits depend on the batch, and `webapp.lists` checks them."""
+def read_number(name: str, value: str | None, lowest: int, highest: int | None = None) -> int:
+    """Read n or offset; the upper limits of lists depend on the batch, and `webapp.lists` checks them."""
     text = value or ""
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) >= lowest):
-        raise Refused(f"bad_{name}", f"{name} must be a whole number from {lowest} on")
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and lowest <= int(text) <= (highest or MAX_OFFSET)):
+        upwards = f"from {lowest} on" if highest is None else f"from {lowest} to {highest}"
+        raise Refused(f"bad_{name}", f"{name} must be a whole number {upwards}")
     return int(text)
 
 
@@ -151,6 +155,18 @@ OFFSET = Parameter(
     "How many places to skip; offset + n is at most what the catalog serves",
     {"type": "integer", "minimum": 0, "default": 0},
     partial(read_number, lowest=0),
+)
+N_ROWS = Parameter(
+    "n",
+    "How many",
+    {"type": "integer", "minimum": 1, "maximum": MAX_ROWS, "default": DEFAULT_N},
+    partial(read_number, lowest=1, highest=MAX_ROWS),
+)
+OFFSET_ROWS = Parameter(
+    "offset",
+    "How many to skip",
+    {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    partial(read_number, lowest=0, highest=MAX_OFFSET),
 )
 EXCLUDE = id_parameter("exclude", "An item to leave out", required=False, many=100)
 BATCH_ID = Parameter(

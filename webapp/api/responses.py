@@ -1,6 +1,7 @@
 """JSON responses, with an entity tag by which a client asks whether a list changed."""
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -35,7 +36,17 @@ class JsonResponse(Response):
 
 def as_json(members: dict[str, Any]) -> Response:
     """An object as JSON; times in UTC with a Z."""
-    return JsonResponse(orjson.dumps(members, option=orjson.OPT_UTC_Z))
+    return JsonResponse(_dumps(members))
+
+
+def as_shared_json(members: dict[str, Any]) -> Response:
+    """An object that belongs to no user, with an entity tag of its content, or 304 for a client that has it already."""
+    body = _dumps(members)
+    return as_tagged_json(body, blake2b(body, digest_size=12).hexdigest(), SHARED)
+
+
+def _dumps(members: dict[str, Any]) -> bytes:
+    return orjson.dumps(members, option=orjson.OPT_UTC_Z)
 
 
 def as_tagged_json(body: bytes, tag: str, lifetime: str) -> Response:

@@ -21,13 +21,77 @@ def schema(name: str) -> Part:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+VERDICTS = ["promoted", "refused", None]
+CATALOG = text("The catalog asked")
 BATCH = {
-    "catalog": text("The catalog asked"),
+    "catalog": CATALOG,
     "batch_id": text("The batch the whole answer is from"),
     "model_version": {"type": ["string", "null"], "description": "The model that made the batch"},
     "computed_at": text("When the batch was computed", format="date-time"),
     "age_seconds": {"type": "integer", "minimum": 0, "description": "How long ago that was"},
 }
+TIME: Part = {"type": ["string", "null"], "format": "date-time"}
+COUNT: Part = {"type": ["integer", "null"], "minimum": 0}
+NUMBER: Part = {"type": ["number", "null"]}
+NAME: Part = {"type": ["string", "null"]}
+YES_OR_NO: Part = {"type": ["boolean", "null"]}
+CHECK: Part = {
+    "name": text("Of the check"),
+    "passed": YES_OR_NO,
+    "value": NUMBER | {"description": "Measured; null in a yes-or-no check"},
+    "bound": NUMBER | {"description": "Allowed"},
+    "sentence": NAME | {"description": "Both in words"},
+}
+METRIC: Part = {
+    "model": text("`candidate`, `champion`, or a baseline"),
+    "segment": text("`all`, or the users it is measured on"),
+    "view": text("`discovery`, `repeats` or `after_days`: which items the user has seen may count"),
+    "metric": text("Such as `ndcg_at_20`"),
+    "value": NUMBER,
+    "low": NUMBER | {"description": "Of the 95% interval; null if the metric has none"},
+    "high": NUMBER | {"description": "Of the 95% interval; null if the metric has none"},
+}
+SUMMARY: Part = {
+    "batch_id": text("Identifies the night"),
+    "is_live": {"type": "boolean", "description": "Whether it is what everybody is served"},
+    "as_of": text("The instant up to which interactions count, exclusive", format="date-time"),
+    "model_version": NAME | {"description": "The model that made the lists; null: the night made none"},
+    "computed_at": TIME,
+    "published_at": TIME | {"description": "When it was published first; null: never"},
+    "rolled_back_at": TIME | {"description": "When it was rolled back; null: it was not"},
+    "pruned_at": TIME | {"description": "When its lists were dropped; null: they are there"},
+    "n_users": COUNT | {"description": "Users with a list"},
+    "n_items": COUNT,
+    "n_interactions": COUNT,
+    "top_n_served": COUNT | {"description": "The most items of a list that are served"},
+    "verdict": NAME | {"description": "`promoted` or `refused`; null: the gate has not decided", "enum": VERDICTS},
+    "reason": NAME | {"description": "Why; null where a person decided, whose reason is for operators"},
+    "approval": NAME | {"description": "`approved`, `refused` or `timed_out` where a person was asked"},
+    "kept_batch": NAME | {"description": "The batch that a refused night left live in place of lists of its own"},
+}
+BATCH_COLUMNS: dict[str, Part] = {
+    "BatchSummary": SUMMARY,
+    "Batch": SUMMARY
+    | {
+        "code_version": NAME | {"description": "The release that computed it"},
+        "cutoff": TIME | {"description": "Where the holdout begins"},
+        "n_holdout_users": COUNT | {"description": "Users of the holdout"},
+        "metric": NAME | {"description": "What decided, as `candidate`, `champion` and `baseline` measure it"},
+        "candidate": NUMBER,
+        "champion": NUMBER,
+        "diff": NUMBER | {"description": "Relative difference of candidate and champion"},
+        "diff_low": NUMBER | {"description": "Of its 95% interval"},
+        "diff_high": NUMBER | {"description": "Of its 95% interval"},
+        "baseline_name": NAME | {"description": "The strongest popular list"},
+        "baseline": NUMBER,
+        "lift": NUMBER | {"description": "Relative difference of candidate and baseline"},
+        "lift_low": NUMBER | {"description": "Of its 95% interval"},
+        "lift_high": NUMBER | {"description": "Of its 95% interval"},
+        "inconclusive": YES_OR_NO | {"description": "Whether it was refused only for an interval with 0 inside"},
+        "checks": {"type": ["array", "null"], "items": structure(CHECK), "description": "What was asked, in order"},
+    },
+}
+"""The columns of the statements `batches` and `batch`, in their order, by the names of the views that they are from."""
 LADDER = ["als", "foldin", "category", "popular"]
 """Sources of items."""
 EXHAUSTED = "exhausted"
@@ -47,6 +111,15 @@ def ranked_list(head: Part, source: Part) -> Part:
     """A list: what it is for, its batch, its source and its items."""
     return structure({**head, **BATCH, "source": source, "items": {"type": "array", "items": schema("Item")}})
 
+
+def pages(head: Part, member: str, rows: Part) -> Part:
+    """A part of a longer list: what it is of, its whole length, and its rows."""
+    total = {"type": "integer", "minimum": 0, "description": "How many there are in all"}
+    return structure({"catalog": CATALOG, **head, "total": total, member: {"type": "array", "items": rows}})
+
+
+LIVE_BATCH = {"batch_id": BATCH["batch_id"]}
+N_ITEMS = {"type": "integer", "minimum": 0, "description": "The length of its popular list"}
 
 SCHEMAS: Part = {
     "Error": structure(
@@ -125,6 +198,35 @@ SCHEMAS: Part = {
             "reason": text("ineligible: why"),
         },
         optional=TRACE_DETAILS,
+    ),
+    "Catalogs": structure({"catalogs": {"type": "array", "items": schema("Catalog"), "description": "By name"}}),
+    "Catalog": structure({"catalog": text("Its name in every address"), "description": text("Empty if it has none")}),
+    "Categories": pages(LIVE_BATCH, "categories", schema("Category")),
+    "Category": structure({"category": text("As the parameter `category` takes it"), "n_items": N_ITEMS}),
+    "Segments": pages(LIVE_BATCH, "segments", schema("Segment")),
+    "Segment": structure(
+        {"segment": text("`all`, `category:<name>`, or `segment:<name>` of the users' own"), "n_items": N_ITEMS}
+    ),
+    "Batches": pages({}, "batches", schema("BatchSummary")),
+    "BatchSummary": structure(BATCH_COLUMNS["BatchSummary"]),
+    "Batch": structure(
+        {
+            "catalog": CATALOG,
+            **BATCH_COLUMNS["Batch"],
+            "metrics": {"type": "array", "items": schema("Metric"), "description": "All that the night measured"},
+        }
+    ),
+    "Metric": structure(METRIC),
+    "Info": structure(
+        {
+            "version": text("Of the package; empty if unknown"),
+            "commit": text("That it was built from; empty if unknown"),
+            "live": {
+                "type": "object",
+                "additionalProperties": {"type": ["string", "null"]},
+                "description": "Catalog to batch; null: nothing is published, or it is not migrated for this release",
+            },
+        }
     ),
     "Alive": structure({"status": {"const": "alive"}}),
     "Ready": structure(

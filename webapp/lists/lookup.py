@@ -67,7 +67,7 @@ def recommendations_of_many(
     """What `recommendations` answers for each user, in order; all of one batch."""
     *rows, last = session.rows("many", sorted(set(user_ids)), n or DEFAULT_N)
     if not rows:
-        raise _nothing_published(catalog)
+        raise nothing_published(catalog)
     lists = {user_id: RankedList(*row[: -ItemFragments.N_COLUMNS]) for user_id, *row in rows}
     items = ItemFragments()
     item_ids = [item_id for ranked in lists.values() for item_id in (*ranked.item_ids, *(ranked.reasons or ()))]
@@ -84,7 +84,7 @@ def similar(session: ReadSession, catalog: str, item_id: str, n: int | None = No
     """The items similar to one, none for a very new item; `NotFound` for an unknown one."""
     row = session.row("similar", item_id, n or DEFAULT_N)
     if row is None:
-        _check_published(session, catalog)
+        check_published(session, catalog)
         raise NotFound("unknown_item", "The live batch has no such item")
     ranked, items = RankedList.of(row)
     ranked.check_limits(n)
@@ -99,7 +99,7 @@ def popular(
     kind = f"category:{category}" if category is not None else "all" if segment is None else f"segment:{segment}"
     row = session.row("popular", kind, n or DEFAULT_N)
     if row is None:
-        _check_published(session, catalog)
+        check_published(session, catalog)
         raise _unknown_category()
     ranked, items = RankedList.of(row)
     ranked.check_limits(n)
@@ -115,18 +115,20 @@ def basket(session: ReadSession, catalog: str, item_ids: list[str], n: int | Non
 
 def _ranked(row: Row | None, catalog: str) -> tuple[RankedList, ItemFragments]:
     if row is None:
-        raise _nothing_published(catalog)
+        raise nothing_published(catalog)
     return RankedList.of(row)
 
 
-def _check_published(session: ReadSession, catalog: str) -> None:
+def check_published(session: ReadSession, catalog: str) -> None:
+    """Raise `Unavailable` while nothing is published."""
     if session.row("live") is None:
-        raise _nothing_published(catalog)
+        raise nothing_published(catalog)
 
 
 def _unknown_category() -> NotFound:
     return NotFound("unknown_category", "The live batch has no such category")
 
 
-def _nothing_published(catalog: str) -> Unavailable:
+def nothing_published(catalog: str) -> Unavailable:
+    """The error of a catalog in which nothing is published."""
     return Unavailable("nothing_published", f"Nothing is published yet in {catalog}")

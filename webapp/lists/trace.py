@@ -3,11 +3,11 @@
 from flask import Blueprint, Response
 
 from webapp.access.operators import operator_required
-from webapp.api.errors import Unavailable
 from webapp.api.operations import Operation
 from webapp.api.parameters import ITEM_ID, USER_ID
 from webapp.api.responses import as_json
 from webapp.api.schemas import TRACE_DETAILS
+from webapp.lists.lookup import nothing_published
 from webapp.postgres.connection_pool import connection_pool
 
 blueprint = Blueprint("trace", __name__)
@@ -23,7 +23,7 @@ def trace(catalog: str, user_id: str, item_id: str) -> Response:
     with connection_pool().session(catalog) as session:
         row = session.row("trace", user_id, item_id)
     if row is None:
-        raise Unavailable("nothing_published", f"Nothing is published yet in {catalog}")
+        raise nothing_published(catalog)
     head = dict(zip(REQUIRED, row, strict=False))
     details = {
         name: value for name, value in zip(TRACE_DETAILS, row[len(REQUIRED) :], strict=True) if value not in (None, [])

@@ -1,11 +1,13 @@
-"""The probes: whether the process is alive, and whether it can answer."""
+"""The probes: whether the process is alive, whether it can answer; and what runs and is live."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
 from webapp.api.errors import NotFound, Unavailable
 from webapp.api.operations import Operation
+from webapp.api.release import version
 from webapp.api.responses import as_json
 from webapp.postgres.connection_pool import connection_pool
+from webapp.settings import current_settings
 
 blueprint = Blueprint("health", __name__)
 
@@ -48,3 +50,24 @@ def ready() -> Response:
         raise Unavailable("nothing_published", "Nothing is published yet in any catalog")
     pool.has_been_ready = True
     return as_json({"status": "ready", "live": live})
+
+
+@blueprint.get("/info")
+@Operation("What runs here, and which batches are live?", answers="Info", errors=(400, 503))
+def info() -> Response:
+    """The release, and the live batch of each catalog; null where nothing is published or migrated for this release."""
+    pool, timeout_ms = connection_pool(), current_settings().page_timeout_ms
+    live: dict[str, str | None] = {}
+    for catalog in pool.catalogs(timeout_ms):
+        try:
+            with pool.session(catalog, timeout_ms) as session:
+                session.is_spare = True
+                row = session.row("live")
+        except NotFound:
+            continue  # dropped just now
+        except Unavailable as unavailable:
+            if unavailable.code != "not_migrated":
+                raise
+            row = None
+        live[catalog] = None if row is None else row[0]
+    return as_json({"version": version(), "commit": current_app.extensions["commit"], "live": live})
