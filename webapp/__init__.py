@@ -27,8 +27,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["commit"] = settings.commit or commit_of()
     responses = ResponseCache(settings.keep_mb * 1_000_000)
-    app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
-    sign_in_cookies.install(app, settings)
+    pool = app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
+    sign_in_cookies.install(app, settings, pool.has_ended)
     admission.install(app, settings)
     if settings.request_log:
         request_log.install(app)

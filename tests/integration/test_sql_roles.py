@@ -29,6 +29,7 @@ GRANTS = {
     "recjobs_reader": {
         "connect to the database",
         "usage of the schema",
+        "usage of schema public",  # for ended_sign_ins
         "execute basket",
         "execute item_details",
         "execute recommend",
@@ -77,6 +78,7 @@ GRANTS = {
     "recjobs_editor": {
         "connect to the database",
         "usage of the schema",
+        "usage of schema public",  # for end_sign_in
         "select batches",
         "select rules",
         "select rule_log",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import psycopg2
 import pytest
 from flask import Blueprint
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ from tests.webapp_credentials import (
     entry,
     sign_in,
 )
-from tests.webapp_world import ODD_IDS, World
+from tests.webapp_world import ODD_IDS, World, free_port
 from webapp import create_app
 from webapp.access.operators import operator_name, operator_required
 from webapp.postgres import editor
@@ -30,7 +31,7 @@ pytest_plugins = ["tests.webapp_fixtures"]
 def operated(world: World) -> Iterator[FlaskClient]:
     """No keys, but operators, and a route that changes something, as other parts of the app have them."""
     settings = Settings(
-        database_url=world.url("recjobs_reader"), editor_url=world.url("recjobs_publisher"), operators=OPERATORS,
+        database_url=world.url("recjobs_reader"), editor_url=world.url("recjobs_editor"), operators=OPERATORS,
         request_log=False, request_timeout_ms=5000, statement_timeout_ms=4000, page_timeout_ms=5000,
     )  # fmt: skip
     app = create_app(settings)
@@ -45,7 +46,7 @@ def operated(world: World) -> Iterator[FlaskClient]:
     app.register_blueprint(changing)
     world.sql(
         "create function shop.who(text) returns text[] language sql as $$select array[current_user::text, $1]$$;"
-        "grant execute on function shop.who(text) to recjobs_publisher"
+        "grant execute on function shop.who(text) to recjobs_editor"
     )
     try:
         yield app.test_client()
@@ -75,7 +76,7 @@ def test_without_operators_nothing_that_changes_anything_is_reached(world: World
 
 def test_an_operators_secret_in_the_header_is_enough_for_a_program(operated: FlaskClient):
     response = operated.post("/v1/shop/change", headers=bearer(SECRET))
-    assert response.json == {"by": "alice", "row": ["recjobs_publisher", "x"]}
+    assert response.json == {"by": "alice", "row": ["recjobs_editor", "x"]}
     for headers in ({}, bearer("wrong")):
         assert operated.post("/v1/shop/change", headers=headers).status_code == 401
     assert operated.post("/v1/nowhere/change", headers=bearer(SECRET)).status_code == 404
@@ -217,3 +218,70 @@ def test_without_the_editors_url_an_operator_is_told_what_to_set(world: World):
     response = client.post("/v1/change", headers=bearer(SECRET))
     assert response.status_code == 403
     assert "RECJOBS_EDITOR_URL" in response.json["error"]["message"]
+
+
+def test_a_signed_out_cookie_is_refused_on_every_replica_and_after_a_restart(world: World):
+    settings = {"operators": OPERATORS, "secret_key": "k" * 32}
+    reads = {"database_url": world.url("recjobs_web"), "request_log": False, "page_timeout_ms": 5000}
+
+    def replica(**more: str) -> FlaskClient:
+        return create_app(Settings(**settings, **reads, **more)).test_client()
+
+    for editor_url in (world.url("recjobs_editor"), None):
+        one, other = replica(editor_url=editor_url), replica(editor_url=editor_url, api_keys=KEYS)
+        assert sign_in(one) == 303
+        cookie = one.get_cookie("recjobs_operator").value
+        other.set_cookie("recjobs_operator", cookie)
+        assert "alice" in other.get("/?catalog=shop").text
+        token = token_of(one.get("/?catalog=shop").text)
+        assert one.post("/sign-out", data={"token": token}).status_code == 303
+        for each in (one, other, replica(), replica(api_keys=KEYS)):
+            each.set_cookie("recjobs_operator", cookie)
+            assert "alice" not in each.get("/?catalog=shop").text
+            change = each.post("/rules", data={"catalog": "shop", "token": token})
+            assert change.status_code == 401, change.text
+            assert "alice" not in each.get("/?catalog=shop").text
+        program = "/v1/shop/recommendations?user_id=u0001"
+        assert other.get(program).status_code == 401
+        assert other.get(program, headers=bearer(KEY)).status_code == 200
+
+
+def test_while_postgres_is_away_no_cookie_is_accepted_and_signing_out_says_so(world: World):
+    key = "k" * 32
+    signed_in = world.client(operators=OPERATORS, secret_key=key)
+    assert sign_in(signed_in) == 303
+    cookie = signed_in.get_cookie("recjobs_operator").value
+    token = token_of(signed_in.get("/?catalog=shop").text)
+    nowhere = world.url("recjobs_web").replace(f"port={world.cluster.port}", f"port={free_port()}")
+    away = create_app(
+        Settings(
+            database_url=nowhere, editor_url=nowhere, operators=OPERATORS, secret_key=key, api_keys=KEYS,
+            request_log=False,
+        )
+    ).test_client()  # fmt: skip
+    away.set_cookie("recjobs_operator", cookie)
+    for response in (
+        away.post("/sign-out", data={"token": token}),
+        away.post("/rules", data={"token": token}),
+        away.get("/?catalog=shop"),
+        away.get("/nothing-here"),
+        away.get("/v1/shop/recommendations?user_id=u0001"),
+    ):
+        assert response.status_code == 503
+        assert "The database does not answer" in response.text
+    assert away.get_cookie("recjobs_operator").value == cookie, "so that signing out can be repeated"
+    assert away.get("/sign-in").status_code == 200
+
+
+def test_ended_sign_ins_are_forgotten_after_a_day_and_no_reader_may_end_one(world: World):
+    world.sql("insert into public.ended_sign_ins values (repeat('a', 32), now() - interval '25 hours')")
+    world.sql("select public.end_sign_in(repeat('b', 32)), public.end_sign_in(repeat('b', 32))", role="recjobs_editor")
+    kept = world.sql("select sign_in from public.ended_sign_ins where sign_in ~ '^(a+|b+)$'", role="recjobs_web")
+    assert [tuple(row) for row in kept] == [("b" * 32,)]
+    for role, statement in [
+        ("recjobs_reader", "select public.end_sign_in(repeat('c', 32))"),
+        ("recjobs_editor", "delete from public.ended_sign_ins"),
+        ("recjobs_web", "insert into public.ended_sign_ins values (repeat('c', 32))"),
+    ]:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            world.sql(statement, role=role)

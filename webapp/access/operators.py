@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 
 from webapp.access.admission import SAFE_METHODS, caller, redirect_to_sign_in
 from webapp.access.sign_in_cookies import sign_in_cookies
-from webapp.api.errors import Forbidden, Unauthorized, is_for_programs
+from webapp.api.errors import Forbidden, Unauthorized, Unavailable, is_for_programs
 from webapp.settings import current_settings
 
 P = ParamSpec("P")
@@ -55,6 +55,14 @@ def operator_name() -> str | None:
     return known.name if known and known.is_operator else None
 
 
+def _shown_name() -> str | None:
+    # A page says who has signed in, also one that says that Postgres is away: then nobody has.
+    try:
+        return operator_name()
+    except Unavailable:
+        return None
+
+
 def check_form() -> None:
     """Raise `Forbidden` unless a form is our own: a browser sends the cookie with any site's form."""
     check_site()
@@ -79,7 +87,7 @@ def check_site() -> None:
 def install(app: Flask) -> None:
     """Give the templates `operator_name()`, `form_token()` and `operators_enabled()`."""
     app.jinja_env.globals.update(
-        operator_name=operator_name,
+        operator_name=_shown_name,
         form_token=lambda: sign_in_cookies().form_token(),
         operators_enabled=lambda: bool(current_settings().operators),
     )

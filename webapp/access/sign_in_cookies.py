@@ -2,11 +2,12 @@
 
 `HttpOnly`, `SameSite=Strict`, and over https `Secure` under a `__Host-` name. It ends after twelve hours, at once when
 the operator's entry leaves the settings, and by signing out. It is valid on every replica that has the same
-`WEBAPP_SECRET_KEY`; what was signed out is known to the process that was asked, and to no other.
+`WEBAPP_SECRET_KEY`. Signing out is noted in Postgres, which is asked at each use: a copy of the cookie is of no use to
+any replica, nor after a restart, and no cookie is while Postgres is away.
 """
 
 import secrets
-import time
+from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,18 @@ MAX_AGE_SECONDS = 12 * 3600
 
 
 class SignInCookies:
-    """Set and read the cookies of one app."""
+    """Set and read the cookies of one app.
 
-    def __init__(self, settings: Settings) -> None:
+    has_ended: whether a sign-in, by its id, ended by signing out; raises `Unavailable` if that cannot be known.
+    """
+
+    def __init__(self, settings: Settings, has_ended: Callable[[str], bool]) -> None:
         self._operators = settings.operators
         self._secure = settings.url.startswith("https://")
         self.cookie = "__Host-recjobs_operator" if self._secure else "recjobs_operator"
         key = settings.secret_key or secrets.token_hex(32)
         self._cookies = URLSafeTimedSerializer(key, salt="operator", signer_kwargs={"digest_method": sha256})
-        self._ended: dict[str, float] = {}
+        self._has_ended = has_ended
         self._forms = URLSafeTimedSerializer(key, salt="form", signer_kwargs={"digest_method": sha256})
 
     def set(self, response: Response, operator: Credential) -> None:
@@ -42,23 +46,22 @@ class SignInCookies:
             self.cookie, value, max_age=MAX_AGE_SECONDS, secure=self._secure, httponly=True, samesite="Strict"
         )
 
-    def sign_out(self, response: Response) -> None:
-        """End the sign-in of the request: a copy of its cookie is of no use any more."""
-        if (valid := self._read(request.environ)) is not None:
-            now = time.time()
-            self._ended[valid[1]] = now
-            for number, at in list(self._ended.items()):
-                if now - at > MAX_AGE_SECONDS:  # too old to be valid in any case
-                    self._ended.pop(number, None)
+    def delete(self, response: Response) -> None:
+        """Take the cookie away with this response; a copy of it stays valid until its sign-in has ended."""
         response.delete_cookie(self.cookie, secure=self._secure, httponly=True, samesite="Strict")
 
-    def operator(self, environ: "WSGIEnvironment") -> Credential | None:
-        """The operator whose cookie a request has, if it is valid."""
+    def sign_in_id(self, environ: "WSGIEnvironment") -> str | None:
+        """The id of the sign-in whose cookie a request has, ended or not; it does not reveal the cookie."""
         valid = self._read(environ)
-        return None if valid is None or valid[1] in self._ended else valid[0]
+        return None if valid is None else valid[1]
+
+    def operator(self, environ: "WSGIEnvironment") -> Credential | None:
+        """The operator whose cookie a request has, if it is valid; raises `Unavailable` if that cannot be known."""
+        valid = self._read(environ)
+        return None if valid is None or self._has_ended(valid[1]) else valid[0]
 
     def _read(self, environ: "WSGIEnvironment") -> tuple[Credential, str] | None:
-        """The operator of a valid cookie, and the number of its sign-in."""
+        """The operator of a cookie of ours that is not too old, and the id of its sign-in."""
         if "HTTP_COOKIE" not in environ:
             return None
         try:
@@ -67,7 +70,7 @@ class SignInCookies:
         except (KeyError, BadData, ValueError, TypeError):
             return None
         operator = next((each for each in self._operators if (each.name, _proof(each)) == (name, proof)), None)
-        return None if operator is None else (operator, number)
+        return None if operator is None else (operator, _digest(number))
 
     def form_token(self) -> str:
         """The token of a form (against CSRF), bound to the request's cookie."""
@@ -92,9 +95,9 @@ def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def install(app: Flask, settings: Settings) -> None:
+def install(app: Flask, settings: Settings, has_ended: Callable[[str], bool]) -> None:
     """Add the cookies to the app."""
-    app.extensions["sign_in_cookies"] = SignInCookies(settings)
+    app.extensions["sign_in_cookies"] = SignInCookies(settings, has_ended)
 
 
 def sign_in_cookies() -> SignInCookies:

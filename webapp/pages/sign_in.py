@@ -10,6 +10,7 @@ from webapp.access.operators import HOW_TO_ENABLE, check_form, check_site, opera
 from webapp.access.sign_in_cookies import sign_in_cookies
 from webapp.api.errors import Forbidden
 from webapp.api.parameters import query
+from webapp.postgres import editor
 from webapp.settings import current_settings
 
 blueprint = Blueprint("operators", __name__)
@@ -42,12 +43,14 @@ def enter() -> AnyResponse:
 
 @blueprint.post("/sign-out")
 def leave() -> AnyResponse:
-    """Sign out, then go to the start page."""
+    """Sign out on all replicas, then go to the start page; 503 if that cannot be noted, and the operator stays."""
     query()
     if operator_name() is not None:
         check_form()
+    if (sign_in_id := sign_in_cookies().sign_in_id(request.environ)) is not None:
+        editor.end_sign_in(sign_in_id)
     response: Response = redirect("/", 303)  # type: ignore[assignment]
-    sign_in_cookies().sign_out(response)
+    sign_in_cookies().delete(response)
     return response
 
 

@@ -59,7 +59,9 @@ class Statement:
     @classmethod
     def of_function(cls, function: str, n_arguments: int) -> Self:
         """The call of an SQL function, whose arguments are the parameters."""
-        return cls(function, f"select {function}({', '.join(f'${k + 1}' for k in range(n_arguments))})")
+        return cls(
+            function.replace(".", "_"), f"select {function}({', '.join(f'${k + 1}' for k in range(n_arguments))})"
+        )
 
 
 class Connection:

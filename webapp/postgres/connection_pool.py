@@ -70,6 +70,11 @@ class ConnectionPool:
         with self.session("", timeout_ms) as session:
             return dict(session.rows("catalogs"))
 
+    def has_ended(self, sign_in_id: str) -> bool:
+        """Whether an operator's sign-in ended by signing out. Raises `Unavailable` if Postgres is away or slow."""
+        with self.session("", self.settings.page_timeout_ms) as session:
+            return session.row("ended_sign_in", sign_in_id) == (True,)
+
     def check(self, catalog: str) -> None:
         """Let Postgres plan all statements in a catalog, until they could be planned once.
 

@@ -35,18 +35,31 @@ def call(catalog: str, function: str, *arguments: object, timeout_ms: int = 0) -
     Raises `Refused` with the database's own message where a function says no, `Forbidden` without an editor's URL,
     `NotFound` for an unknown catalog, `Unavailable` if Postgres is away or slow.
     """
-    settings = current_settings()
-    if settings.editor_url is None:
+    editor_url = current_settings().editor_url
+    if editor_url is None:
         raise Forbidden("no_editor", "Nothing can be changed from here: set RECJOBS_EDITOR_URL")
     connection_pool().session(catalog)  # raises NotFound; the editor may not list the catalogs
-    limit_ms = max(timeout_ms, settings.page_timeout_ms)
+    return _call(editor_url, catalog, function, arguments, timeout_ms)
+
+
+def end_sign_in(sign_in_id: str) -> None:
+    """Refuse a sign-in from now on, on all replicas; without an editor's URL the web app's own role notes it.
+
+    Raises `Unavailable` if Postgres is away or slow.
+    """
+    settings = current_settings()
+    _call(settings.editor_url or settings.database_url, "", "public.end_sign_in", (sign_in_id,))
+
+
+def _call(url: str, catalog: str, function: str, arguments: tuple[object, ...], timeout_ms: int = 0) -> Any:
+    limit_ms = max(timeout_ms, current_settings().page_timeout_ms)
     deadline = time.monotonic() + limit_ms / 1000
     # A change may take longer than a lookup, but must have ended, one way or the other, when we stop waiting for it.
     statement_ms = max(1, limit_ms * 3 // 4)
     statement = Statement.of_function(function, len(arguments))
     connection = None
     try:
-        connection = Connection(settings.editor_url, statement_ms, catalog, {function: statement})
+        connection = Connection(url, statement_ms, catalog, {function: statement})
         [[value]] = first_ready([connection], deadline).rows(function, arguments, deadline)
         return value
     except NOT_MIGRATED as error:
