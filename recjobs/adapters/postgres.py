@@ -11,7 +11,7 @@ import psycopg2
 import psycopg2.extras
 from psycopg2 import errors, sql
 
-from recjobs.adapters.postgres_errors import address, first_line, refuses_login
+from recjobs.adapters.postgres_errors import address, first_line, is_of_a_batch, refuses_login
 from recjobs.errors import BadConfiguration, Defect, DiskFull, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
@@ -166,6 +166,8 @@ def _translated(url: str) -> Iterator[None]:
             f"Postgres refuses {address(url)}: {first_line(error)}. Run `recjobs migrate`"
         ) from error
     except (errors.UndefinedTable, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
+        if is_of_a_batch(error):
+            raise Locked(f"Postgres: {first_line(error)}: another process removed it; run it again") from error
         raise BadConfiguration(f"the database is not migrated: {first_line(error)}. Run `recjobs migrate`") from error
     except (errors.LockNotAvailable, errors.QueryCanceled) as error:
         raise Locked(f"Postgres: {first_line(error)}; something holds a lock, see pg_stat_activity") from error

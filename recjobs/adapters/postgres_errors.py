@@ -1,6 +1,8 @@
 """The text of Postgres errors and the address of a server, for messages without passwords."""
 
-from psycopg2 import OperationalError
+import re
+
+from psycopg2 import Error, OperationalError
 from psycopg2.extensions import parse_dsn
 
 _LOGIN_REFUSED = ("authentication failed", "no password supplied", "does not exist", "pg_hba")
@@ -14,6 +16,11 @@ def first_line(error: Exception) -> str:
 def refuses_login(error: OperationalError) -> bool:
     """Whether Postgres answers, but refuses this user, password or database."""
     return any(reason in str(error) for reason in _LOGIN_REFUSED)
+
+
+def is_of_a_batch(error: Error) -> bool:
+    """Whether an error names the table of one batch, as the SQL function partition_name does; no migration makes it."""
+    return re.search(r'"\w+_\d{8}t\d{6}z_\d+"', first_line(error)) is not None
 
 
 def address(url: str) -> str:

@@ -1,13 +1,16 @@
 """Remove old lists, then artifacts, then records. Kept are the latest five published batches, the live one and the one
 that a roll-back goes to, their models and the champion's, and what the catalog's `keep` says."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from recjobs.adapters import migrations
-from recjobs.adapters.postgres import Session
+from recjobs.adapters.postgres import Database, Session
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.core.retention import ALL
+from recjobs.errors import Locked
 from recjobs.night.night import database
 from recjobs.night.runner import measured
 from recjobs.operations.garbage_collection import Garbage, find_garbage, needed_by_database
@@ -20,14 +23,14 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
     """Prune, finishing first what an earlier run left unfinished; a second time changes nothing.
 
     Readers are never locked out: partitions are detached concurrently, and a reader that holds one makes this wait at
-    most `lock_timeout`. Raises Locked then, and while a pointer moves; the next run continues. dry_run: only list what
-    would be removed.
+    most `lock_timeout`. Raises Locked then, while a pointer moves, and while another process prunes this catalog; the
+    next run continues. dry_run: only list what would be removed.
     """
     settings = load_settings()
     owner = database(catalog, "owner")
     with measured("prune", catalog) as metrics:
         migrations.migrate_catalog(owner, catalog.description)  # as `begin` does: before a first night nothing is there
-        with owner.connect() as session:
+        with nullcontext() if dry_run else _alone(owner), owner.connect() as session:
             session.rows("become_owner")
             batches = [row["batch_id"] for row in session.rows("prunable_batches", keep=KEEP)]
             if not dry_run:
@@ -54,6 +57,16 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
         "bytes": n_bytes,
         "records": {table: n for table, n in records.items() if n},
     }
+
+
+@contextmanager
+def _alone(owner: Database) -> Iterator[None]:
+    with owner.connect() as turn, turn.transaction():
+        turn.rows("become_owner")
+        turn.rows("keep_turn")
+        if not turn.call("lock_pruning"):
+            raise Locked(f"another process is pruning {owner.catalog} right now; what it leaves, the next try removes")
+        yield
 
 
 def _prune_lists(session: Session, batch_id: str) -> bool:

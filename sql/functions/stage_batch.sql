@@ -6,6 +6,7 @@ declare
     old batch_records;
     list_table text;
     part text;
+    patience text := current_setting('lock_timeout');
 begin
     select * into old from batch_records where batch_id = new.batch_id;
     if old.attached and (old.published_at is not null or old.pruned_at is null) then
@@ -24,6 +25,19 @@ begin
     loop
         execute format('drop table if exists %I', part);
     end loop;
+    if old.attached then
+        -- a prune was killed halfway through this batch; a table that is still attached is one that readers wait behind
+        begin
+            perform set_config('lock_timeout', '100ms', true);
+            foreach list_table in array array['top_n', 'similar_lists', 'popular_lists', 'item_records', 'history_lists'] loop
+                execute format('drop table if exists %I', partition_name(list_table, old.batch_id));
+            end loop;
+            perform set_config('lock_timeout', patience, true);
+        exception when lock_not_available then
+            raise exception 'batch % is half pruned, and somebody reads the lists right now: run `recjobs prune`, or this again', old.batch_id
+                using errcode = 'RJ076';
+        end;
+    end if;
     -- with it goes what a try that was killed or refused has recorded of its night
     delete from batch_records where batch_id = new.batch_id;
     insert into batch_records (

@@ -8,6 +8,7 @@ import pytest
 
 from recjobs.adapters.postgres import Session
 from recjobs.catalog.files import load_catalog
+from recjobs.errors import Locked
 from recjobs.operations import prune
 from tests.batches import publish, stage, tables
 from tests.commands import Kill
@@ -156,3 +157,72 @@ def test_a_batch_that_becomes_live_again_while_prune_begins_is_left_alone(
     assert empty.live() == first
     assert empty.value("select count(*) from served_lists") == 1
     assert empty.value("select count(*) from batches where is_live and pruned_at is not null") == 0
+
+
+def before(monkeypatch: pytest.MonkeyPatch, world: World, moment: str, overtake: Any) -> None:
+    """Let something overtake this process's prune, each time just before it asks the query of that name."""
+    for name, value in world.settings.items():
+        monkeypatch.setenv(name, value)
+    look = Session.rows
+
+    def look_later(self: Session, query: str, *arguments: Any, **parameters: Any) -> list[dict[str, Any]]:
+        if query == moment:
+            overtake(*arguments)
+        return look(self, query, *arguments, **parameters)
+
+    monkeypatch.setattr(Session, "rows", look_later)
+
+
+@pytest.mark.parametrize("moment", ["detach_partition", "delete_old_records"])
+def test_a_second_prune_at_once_is_exit_75_whatever_the_first_is_at(
+    empty: World, monkeypatch: pytest.MonkeyPatch, moment: str
+):
+    batch_ids = [publish(empty, day) for day in range(6)]
+    seconds = []
+
+    def second(*_: Any) -> None:
+        if not seconds:
+            seconds.append(empty.recjobs("prune"))
+            assert empty.recjobs("prune", "--dry-run").code == 0
+            publish(empty, 6)  # is not held up either
+
+    before(monkeypatch, empty, moment, second)
+    assert prune.run(load_catalog(empty.name))["pruned"] == batch_ids[:1]
+    assert [done.code for done in seconds] == [75]
+    assert f"another process is pruning {empty.name}" in seconds[0].message
+    assert pruned(empty) == batch_ids[1:2]
+    assert tables(empty) == dict.fromkeys(TABLES, 5)
+
+
+def test_a_table_that_vanishes_from_under_prune_is_no_missing_migration(empty: World, monkeypatch: pytest.MonkeyPatch):
+    batch_ids = [publish(empty, day) for day in range(6)]
+
+    def drop(names: dict[str, str]) -> None:
+        empty.rows(f"drop table {names['partition']}", role="admin")
+
+    with monkeypatch.context() as first:
+        before(first, empty, "detach_partition", drop)
+        with pytest.raises(Locked, match="does not exist: another process removed it; run it again"):
+            prune.run(load_catalog(empty.name))
+    before(monkeypatch, empty, "drop_partition", drop)
+    assert prune.run(load_catalog(empty.name))["pruned"] == batch_ids[:1]
+    assert tables(empty) == dict.fromkeys(TABLES, 5)
+
+
+def test_a_half_pruned_batch_is_loaded_anew_once_no_reader_would_have_to_wait(empty: World):
+    publish(empty, 1)
+    half = stage(empty, 2)
+    empty.rows("select seal_batch(%s)", half, role="recjobs_loader")
+    empty.rows("select attach_batch(%s, null, false)", half, role="recjobs_publisher")
+    empty.rows("update batch_records set pruned_at = now() where batch_id = %s", half, role="admin")
+    record = empty.value("select to_jsonb(b)::text from batch_records as b where batch_id = %s", half, role="admin")
+    analyst = empty.postgres.connect("recjobs_reader", empty.name)
+    analyst.autocommit = False
+    with contextlib.closing(analyst), analyst.cursor() as cursor:
+        cursor.execute("select count(*) from served_lists")
+        with pytest.raises(psycopg2.Error, match=f"batch {half} is half pruned, and somebody reads") as refused:
+            empty.rows("select stage_batch(%s)", record, role="recjobs_loader")
+        assert refused.value.pgcode == "RJ076"
+        assert tables(empty) == dict.fromkeys(TABLES, 2)
+    assert stage(empty, 2) == half
+    assert tables(empty) == dict.fromkeys(TABLES, 2)

@@ -1,2 +1,2 @@
 -- No row: the lists of a detached partition are gone.
-drop table {partition}
+drop table if exists {partition}
