@@ -11,7 +11,14 @@ import psycopg2
 import psycopg2.extras
 from psycopg2 import errors, sql
 
-from recjobs.adapters.postgres_errors import address, first_line, is_of_a_batch, refuses_login
+from recjobs.adapters.postgres_errors import (
+    address,
+    first_line,
+    free_a_connection,
+    is_full,
+    is_of_a_batch,
+    refuses_login,
+)
 from recjobs.errors import BadConfiguration, Defect, DiskFull, ListsRefused, Locked, Misuse, Superseded, SystemAway
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
@@ -35,8 +42,9 @@ class Database:
     def connect(self) -> Iterator["Session"]:
         """A session in autocommit mode, closed at the end.
 
-        Raises SystemAway if Postgres does not answer, BadConfiguration if it refuses the login or the catalog has no
-        schema yet, DiskFull for its disk, and Superseded, Locked or ListsRefused if a publish function refuses.
+        Raises SystemAway if Postgres does not answer or has no connection left, BadConfiguration if it refuses the
+        login or the catalog has no schema yet, DiskFull for its disk, and Superseded, Locked or ListsRefused if a
+        publish function refuses.
         """
         options = f"-c lock_timeout={LOCK_SECONDS}s -c search_path={self.catalog or 'pg_catalog'},pg_temp"
         with _translated(self.url):
@@ -179,6 +187,8 @@ def _translated(url: str) -> Iterator[None]:
             "command again"
         ) from error
     except psycopg2.OperationalError as error:
+        if is_full(error):
+            raise SystemAway(free_a_connection(error, address(url))) from error
         if refuses_login(error):
             raise BadConfiguration(f"Postgres does not let {address(url)} in: {first_line(error)}") from error
         raise SystemAway(

@@ -6,6 +6,7 @@ from psycopg2 import Error, OperationalError
 from psycopg2.extensions import parse_dsn
 
 _LOGIN_REFUSED = ("authentication failed", "no password supplied", "does not exist", "pg_hba")
+_FULL = re.compile("too many (connections|clients)|connection slots are reserved|no more connections allowed")
 
 
 def first_line(error: Exception) -> str:
@@ -16,6 +17,19 @@ def first_line(error: Exception) -> str:
 def refuses_login(error: OperationalError) -> bool:
     """Whether Postgres answers, but refuses this user, password or database."""
     return any(reason in str(error) for reason in _LOGIN_REFUSED)
+
+
+def is_full(error: OperationalError) -> bool:
+    """Whether Postgres, or a pooler such as PgBouncer, answers, but lets no further connection of this role in."""
+    return error.pgcode == "53300" or _FULL.search(str(error)) is not None
+
+
+def free_a_connection(error: OperationalError, server: str) -> str:
+    """What to tell about a server that is full. server: as `address` names it."""
+    return (
+        f"Postgres has no connection left for {server} ({first_line(error)}). Wait, or end idle ones, see "
+        "pg_stat_activity and docs/runbook.md, or raise the limit that it names"
+    )
 
 
 def is_of_a_batch(error: Error) -> bool:

@@ -164,6 +164,23 @@ def test_postgres_down_is_exit_75_and_says_what_to_see_to(untouched: World):
     assert "secret" not in done.err
 
 
+@pytest.mark.parametrize("limited", ["role recjobs_publisher", "database recjobs"])
+def test_a_postgres_without_a_connection_left_is_exit_75_and_says_what_to_do(untouched: World, limited: str):
+    url = untouched.postgres.cluster.url("recjobs_publisher")
+    names = "select rolconnlimit from pg_roles where rolname = 'recjobs_publisher'"
+    before = untouched.value(names, role="admin") if limited.startswith("role") else -1
+    untouched.rows(f"alter {limited} connection limit 0", role="admin")
+    try:
+        done = untouched.recjobs("roll-back", RECJOBS_PUBLISHER_URL=url)
+    finally:
+        untouched.rows(f"alter {limited} connection limit {before}", role="admin")
+    assert done.code == 75
+    assert "Postgres has no connection left for recjobs_publisher@" in done.message
+    assert f"too many connections for {limited.split()[0]}" in done.message
+    assert "pg_stat_activity and docs/runbook.md" in done.message
+    assert "make up" not in done.message
+
+
 def test_postgres_that_goes_away_before_the_batch_is_loaded_is_exit_75_and_the_rerun_completes(make_world: MakeWorld):
     world = make_world(handful([(f"u{n}", f"i{n % 7}", float(n)) for n in range(100)]))
     nobody = f"postgresql://recjobs_loader:secret@127.0.0.1:{ports.any_free()}/recjobs"

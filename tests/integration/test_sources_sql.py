@@ -232,6 +232,17 @@ def test_a_postgres_that_is_away_is_exit_75(refused: Any) -> None:
     assert "Postgres at u@127.0.0.1/x does not answer" in said
 
 
+def test_a_postgres_without_a_connection_left_is_exit_75_and_says_what_to_do(refused: Any, postgres: Postgres) -> None:
+    postgres.rows("create role crowded login password 's3cret' connection limit 0", role="admin")
+    try:
+        said = refused(75, ROWS, url=f"postgresql://crowded:s3cret@127.0.0.1:{postgres.cluster.port}/{SHOP}")
+    finally:
+        postgres.rows("drop role crowded", role="admin")
+    assert f"Postgres has no connection left for crowded@127.0.0.1/{SHOP}" in said
+    assert "pg_stat_activity" in said
+    assert "s3cret" not in said
+
+
 def test_a_result_is_kept_in_s3_where_the_artifacts_are(world: World) -> None:
     world.write_catalog(by_sql(world.catalog, ROWS))
     with running() as server:

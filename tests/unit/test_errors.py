@@ -2,9 +2,11 @@
 
 import re
 
+import psycopg2
 import pytest
 
 from recjobs import errors
+from recjobs.adapters.postgres_errors import is_full
 
 
 def classes(of=errors.RecjobsError):
@@ -48,3 +50,21 @@ def test_a_step_ends_as_the_error_it_raised_says():
     assert outcomes["SystemAway"] == outcomes["Locked"] == outcomes["Superseded"] == "waiting"
     assert outcomes["InputLate"] == "skipped"
     assert outcomes["Misuse"] == outcomes["Defect"] == outcomes["BadConfiguration"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('FATAL:  too many connections for role "recjobs_publisher"', True),
+        ('FATAL:  too many connections for database "recjobs"', True),
+        ("FATAL:  sorry, too many clients already", True),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", True),
+        ("FATAL:  remaining connection slots are reserved for roles with privileges of the ... role", True),
+        ("FATAL:  remaining connection slots are reserved for non-replication superuser connections", True),
+        ("FATAL:  no more connections allowed (max_client_conn)", True),
+        ("FATAL:  the database system is starting up", False),
+        ("Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?", False),
+    ],
+)
+def test_a_server_that_is_full_is_told_from_one_that_does_not_answer(text: str, expected: bool):
+    assert is_full(psycopg2.OperationalError(f'connection to server at "db", port 5432 failed: {text}\n')) is expected

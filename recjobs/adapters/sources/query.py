@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2 import errors, sql
 
 from recjobs.adapters.object_store import HashingSink
-from recjobs.adapters.postgres_errors import address, first_line, refuses_login
+from recjobs.adapters.postgres_errors import address, first_line, free_a_connection, is_full, refuses_login
 from recjobs.adapters.sources.places import SourceFile, file_system, open_file, translated
 from recjobs.core.rows.one_statement import one_statement
 from recjobs.errors import BadConfiguration, DataRefused, SystemAway
@@ -131,6 +131,8 @@ def _connected(url: str, setting: str) -> Iterator[Any]:
         connection = psycopg2.connect(url, connect_timeout=10, application_name="recjobs")
     except psycopg2.OperationalError as error:
         reason = first_line(error)
+        if is_full(error):
+            raise SystemAway(free_a_connection(error, server)) from None
         if refuses_login(error):
             raise BadConfiguration(f"Postgres does not let {server} in ({reason}); see to {setting}") from None
         raise SystemAway(f"Postgres at {server} does not answer ({reason}); see to it, or to {setting}") from None
