@@ -260,7 +260,7 @@ def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_on
         if kind != "InputLate":
             assert raised == (kind if retry else "AirflowFailException")
             assert "because" in message
-    assert {kind for kind, (_, _, retry) in states.items() if retry} == {"SystemAway", "Locked"}
+    assert {kind for kind, (_, _, retry) in states.items() if retry} == {"SystemAway", "Locked", "DiskFull"}
     assert "exit code 65" in states["DataRefused"][1]
     assert "a defect of recjobs: ZeroDivisionError" in states["ZeroDivisionError"][1]
 

@@ -15,7 +15,7 @@ from recjobs.errors import Locked
 from tests.batches import catalog_without_batches, publish, stage
 from tests.worlds import MakeWorld, World
 
-BLOCK = json.dumps({"kind": "block", "item_id": "i"})
+BLOCK = json.dumps({"kind": "block", "item_id": "i", "allow_unknown": True})
 FLIPS = {
     "attach_batch": "select attach_batch('20250108T000000Z-1', null, false)",
     "publish_batch": "select publish_batch('20250107T000000Z-1', null, true, 'a test')",

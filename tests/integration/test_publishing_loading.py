@@ -33,7 +33,8 @@ def test_a_batch_that_does_not_fit_is_not_loaded_and_says_what_it_needs(waiting:
     assert done.code == 75
     assert "a disk is full, nearly" in done.message
     assert "MB are free within RECJOBS_DATABASE_SPACE" in done.message
-    assert world.value("select n_live_tup from pg_stat_user_tables where relname ~ '^top_n_2'", role="admin") == 0
+    part = world.value("select partition_name('top_n', %s)", batch_id, role="admin")
+    assert world.value(f"select count(*) from {part}", role="admin") == 0
     assert world.live() is None
 
 

@@ -138,7 +138,7 @@ def test_what_is_pinned_is_neither_sold_out_nor_seen_nor_unknown(shop: World, go
     stranger = next(i for i in goods.items if i not in goods.users[user][0])
     add(kind="pin", item_id=stranger, place=1)
     assert served(shop, user)[0] == stranger
-    add(kind="pin", item_id="no such item", place=1)
+    add(kind="pin", item_id="no such item", place=1, allow_unknown=True)
     assert served(shop, user)[0] == stranger
     number = 7
     shop.sql("update item_records set item_idx = %s where item_id = %s", number, stranger, catalog=CATALOG)

@@ -63,7 +63,12 @@ def add(shop: World) -> Iterator[Any]:
 
     def some(*rules: dict[str, Any]) -> None:
         every = "select add_rule(r) from jsonb_array_elements(%s) as r"
-        shop.sql(every, json.dumps(rules), role="recjobs_editor", catalog=CATALOG)
+        shop.sql(
+            every,
+            json.dumps([rule | {"allow_unknown": True} for rule in rules]),
+            role="recjobs_editor",
+            catalog=CATALOG,
+        )
 
     yield some
     remove_all = "update rules set removed_at = now(), removed_by = 'the test' where removed_at is null"

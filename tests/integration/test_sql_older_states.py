@@ -65,7 +65,7 @@ def test_a_catalog_of_edited_migrations_serves_and_takes_rules_and_rolls_back(ch
     assert world.live() == first
     assert world.rows("select item_ids from served_lists") == [{"item_ids": []}]
     publish(world, 2)
-    assert world.value("select rules_version from live_state") > version, "what the web app knows of is another one"
+    assert world.value("select rules_version from live_state") != version, "what the web app knows of is another one"
     assert world.value("select roll_back(null, 'as before')", role="recjobs_editor") == first
 
 

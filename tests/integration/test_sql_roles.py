@@ -169,6 +169,7 @@ def test_no_role_may_take_all_connections_and_who_rolls_back_or_migrates_has_som
         ("recjobs_migrator", 37, True),
         ("recjobs_publisher", 74, True),
         ("recjobs_reader", 112, False),
+        ("recjobs_web", 112, False),
     ]
     assert postgres.rows("show reserved_connections", role="admin") == [{"reserved_connections": "10"}]
 

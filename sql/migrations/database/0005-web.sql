@@ -8,7 +8,11 @@ begin
     if exists (select from pg_catalog.pg_roles where rolname = 'recjobs_web' and rolconnlimit = -1) then
         execute pg_catalog.format(
             'alter role recjobs_web connection limit %s',
-            greatest(5, cast(pg_catalog.current_setting('max_connections') as integer) * 60 / 100)
+            greatest(5, 60 * (
+                cast(pg_catalog.current_setting('max_connections') as integer)
+                - cast(pg_catalog.current_setting('superuser_reserved_connections') as integer)
+                - cast(coalesce(pg_catalog.current_setting('reserved_connections', true), '0') as integer)
+            ) / 100)
         );
     end if;
     grant recjobs_reader to recjobs_web with inherit true, set false;
