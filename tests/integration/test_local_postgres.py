@@ -228,6 +228,28 @@ def test_any_path_will_do_and_a_server_is_still_ours_when_its_checkout_is_moved(
     assert moved.processes() == []
 
 
+def test_what_a_shell_would_expand_in_the_path_is_a_letter_like_others(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / 'a $HOME, `id` $(id) "b" \\ c' / "state", ports.any_free())
+    try:
+        cluster.start()
+        assert ask(cluster.url("recjobs_reader"), "select 1") == [(1,)]
+        assert cluster.postmaster() is not None
+        assert cluster.log.exists()
+    finally:
+        cluster.stop()
+    assert cluster.processes() == []
+
+
+def test_programs_that_lie_where_a_shell_would_expand_their_path_are_a_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "$HOME"
+    folder.symlink_to(postgres_binaries.find())
+    monkeypatch.setattr(postgres_binaries, "_candidates", lambda: [folder])
+    with pytest.raises(LocalError, match=r"cannot run in a folder with one of .* in its path.*move the checkout"):
+        Cluster(tmp_path / "state", ports.any_free()).start()
+
+
 def test_a_socket_folder_that_somebody_else_made_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "theirs"
     target.mkdir()
