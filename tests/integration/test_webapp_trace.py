@@ -72,7 +72,6 @@ def test_reasons_are_titles_and_what_was_seen_has_its_day(world: World, operated
     position = list(batch.items).index(seen)
     for statement in (
         f"update top_n set reasons = '{{item2,item5}}', because = array_fill(2 | (1 << 10), array[40]) {part}",
-        f"update item_records set item_idx = {position} where batch_id = '{batch.batch_id}' and item_id = '{seen}'",
         f"update history_lists set seen = array[{position}] {part}",
         f"update top_n set item_ids = array_remove(item_ids, '{seen}') {part}",
     ):
@@ -92,7 +91,6 @@ def test_reasons_are_titles_and_what_was_seen_has_its_day(world: World, operated
             catalog="shop",
         )
         world.sql(f"update history_lists set seen = null {part}", catalog="shop")
-        world.sql(f"update item_records set item_idx = null where batch_id = '{batch.batch_id}'", catalog="shop")
 
 
 def test_only_operators_may_ask(world: World, operated):
