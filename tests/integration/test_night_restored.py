@@ -243,7 +243,7 @@ def test_two_models_that_are_registered_at_once_under_one_number_get_two_version
             target=lambda: found.append(world.value(REGISTER, "901", "b2", "b" * 64, role="recjobs_publisher"))
         )
         other.start()
-        waits = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%%register_model%%'"
+        waits = "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%%register_model%%'"
         while not world.rows(waits, role="admin"):
             assert other.is_alive(), found
         first.commit()
