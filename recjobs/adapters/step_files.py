@@ -61,7 +61,7 @@ class StepFiles:
 
     def checkpoint(self) -> None:
         """Record the files written so far, for a retry to resume from."""
-        content = json.dumps({"key": self._key, "files": self.hashes}, indent=1)
+        content = json.dumps({"key": self._key, "kernel": kernel(), "files": self.hashes}, indent=1)
         self._system.write_whole(f"{self._folder}/checkpoint.json", content.encode())
 
     def put(self, name: str) -> None:

@@ -23,13 +23,14 @@ def on_haswell(world: World, *arguments: str) -> "subprocess.CompletedProcess[st
 
 def test_a_step_resumed_on_another_kernel_says_so_and_makes_every_list_anew(make_world: MakeWorld):
     world = make_world()
-    killed = world.night("--as-of", EARLIER, kill=Kill("recjobs.adapters.artifacts:StepFiles.checkpoint", "after"))
+    checkpoint = Kill("recjobs.adapters.step_files:StepFiles.checkpoint", "after", ("/score",))
+    killed = world.night("--as-of", EARLIER, kill=checkpoint)
     assert killed.code == -9
     (folder,) = (path for path in (world.artifacts / world.name).iterdir() if path.name[0].isdigit())
     request = json.loads((folder / "begin" / "request.json").read_text())
     assert request["kernel"] == kernel()
-    checkpoint = json.loads((folder / "score" / "checkpoint.json").read_text())
-    assert (checkpoint["kernel"], list(checkpoint["files"])) == (kernel(), ["top_n-00000.parquet"])
+    written_down = json.loads((folder / "score" / "checkpoint.json").read_text())
+    assert (written_down["kernel"], list(written_down["files"])) == (kernel(), ["top_n-00000.parquet"])
     written = (folder / "score" / "top_n-00000.parquet").stat().st_mtime_ns
 
     resumed = on_haswell(world, "score", "--batch-id", folder.name)

@@ -15,7 +15,7 @@ def test_an_editor_who_rewrites_a_rule_leaves_what_was_there_and_who_it_was(chec
     checkout.migrate()
     world = checkout.world
     publish(world, 1)
-    rule = {"kind": "block", "item_id": "i", "note": "recalled", "author": "alice"}
+    rule = {"kind": "block", "item_id": "i", "note": "recalled", "author": "alice", "allow_unknown": True}
     rule_id = world.value("select add_rule(%s)", json.dumps(rule), role="recjobs_editor")
     world.value("select try_rule(%s, 10)", json.dumps(rule), role="recjobs_editor")  # changes nothing
     rewritten = "update rules set note = 'by mistake', removed_at = now(), removed_by = 'bob' where rule_id = %s"

@@ -31,7 +31,8 @@ def test_rules_of_an_open_transaction_hold_for_the_batch_that_becomes_live(empty
     publish(empty, 5)
     empty.rows("update item_records set categories = '{tea}'", role="admin")
     with editor.cursor() as cursor:
-        cursor.execute("select add_rule(%s)", (json.dumps({"kind": "block", "category": "tea"}),))
+        rule = json.dumps({"kind": "block", "category": "tea", "allow_unknown": True})
+        cursor.execute("select add_rule(%s)", (rule,))
         live = publish(empty, 6)
         part = empty.value("select partition_name('item_records', %s)", live, role="admin")
         empty.rows(
