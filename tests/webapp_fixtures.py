@@ -5,7 +5,16 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from tests.webapp_world import FIRST_NIGHT, SECOND_NIGHT, Batch, World, publish_two_nights, shop_batch, start_world
+from tests.webapp_world import (
+    FIRST_NIGHT,
+    SECOND_NIGHT,
+    Batch,
+    World,
+    close_idle_connections,
+    publish_two_nights,
+    shop_batch,
+    start_world,
+)
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +46,12 @@ def nights(world: World) -> tuple[str, str]:
     world.make_catalog("nights")
     publish_two_nights(world, "nights")
     return FIRST_NIGHT, SECOND_NIGHT
+
+
+@pytest.fixture(autouse=True)
+def _idle_connections_are_closed() -> Iterator[None]:
+    yield
+    close_idle_connections()
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ sealed, published by the publisher.
 import json
 import random
 import socket
+import weakref
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from flask import Flask
 from flask.testing import FlaskClient
 from psycopg2.extras import execute_values
 
@@ -31,6 +33,7 @@ ODD_IDS = [
 ]  # fmt: skip
 STEPS = ["extract", "validate", "split", "train", "evaluate", "gate", "refit", "score", "inspect", "publish", "report"]
 FIRST_NIGHT, SECOND_NIGHT, RUNNING_NIGHT = (f"2024010{k}T000000Z-1" for k in (1, 2, 3))
+APPS: "weakref.WeakSet[Flask]" = weakref.WeakSet()
 INERT_TITLE = "<img src=x onerror=alert(1)>"
 
 
@@ -251,7 +254,18 @@ class World:
         """A client of the app on this database, with time enough for a busy machine."""
         patient = {"statement_timeout_ms": 4000, "request_timeout_ms": 5000, "page_timeout_ms": 5000}
         given = patient | {"request_log": False} | settings
-        return create_app(Settings(database_url=self.url("recjobs_reader"), **given)).test_client()
+        app = create_app(Settings(database_url=self.url("recjobs_reader"), **given))
+        APPS.add(app)
+        return app.test_client()
+
+
+def close_idle_connections() -> None:
+    """Close what the apps of earlier tests hold: the role has a limit, and an app lives until it is collected."""
+    for app in list(APPS):
+        shared = app.extensions["connection_pool"]._shared
+        for pool in shared.pools:
+            while pool.idle:
+                shared.close(pool.idle.pop())
 
 
 def free_port() -> int:
