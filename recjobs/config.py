@@ -100,11 +100,13 @@ def load_settings() -> Settings:
     """
     try:
         dotenv = ROOT / ".env"
-        explicit = Settings(_env_file=None), Settings(_env_file=dotenv)
+        # Each look costs a millisecond, and a night asks some sixty times: none for a file that is not there.
+        environment = Settings(_env_file=None)
+        explicit = environment, Settings(_env_file=dotenv) if dotenv.exists() else environment
         state_env = explicit[1].state / "env"
         if state_env.parent.is_dir() and not os.access(state_env.parent, os.X_OK):
             raise PermissionError(errno.EACCES, "not ours", str(state_env.parent))  # not for Path.is_file() to hide
-        settings = Settings(_env_file=(state_env, dotenv))
+        settings = Settings(_env_file=(state_env, dotenv)) if state_env.exists() else explicit[1]
     except PermissionError as error:
         raise BadConfiguration(
             f"{error.filename} belongs to another user, whose platform this is: run this as that user, or set "

@@ -1,5 +1,6 @@
 """Types of single values in a catalog file, with their constraints."""
 
+import functools
 import zoneinfo
 from typing import Annotated
 
@@ -30,8 +31,14 @@ NonZero = Annotated[
 Share = Annotated[float, Field(ge=0, le=1), Number]
 
 
+@functools.cache
+def timezones() -> set[str]:
+    """The names of all timezones; to find them reads the folders of the timezone database."""
+    return zoneinfo.available_timezones()
+
+
 def _known_timezone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
+    if value not in timezones():
         raise ValueError("is no IANA timezone, such as Europe/London")
     return value
 
