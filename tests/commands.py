@@ -35,6 +35,19 @@ _context.set_forkserver_preload(
         "mlflow.store.tracking.sqlalchemy_store",
         "mlflow.store.model_registry.sqlalchemy_store",
         "matplotlib.backends.backend_svg",
+        # what these import later, on their way
+        "alembic.command",
+        "git",
+        "matplotlib.figure",
+        "mlflow.models.display_utils",
+        "mlflow.store.model_registry.sqlalchemy_workspace_store",
+        "mlflow.store.tracking.sqlalchemy_workspace_store",
+        "mlflow.tracing.processor.base_mlflow",
+        "mpl_toolkits.mplot3d",
+        "pyarrow.dataset",
+        "sqlalchemy.dialects.sqlite",
+        "yoyo.scripts.main",
+        "tests.preloaded",
         "tests.commands",
     ]
 )
