@@ -77,6 +77,14 @@ join batches as b using (batch_id)
 where b.is_live and e.view = 'discovery' and e.metric = 'ndcg_at_20'
 order by e.segment, e.value desc;
 
+-- What were the live lists worth, night by night: the share of what users took that stood among the first 20?
+select
+    w.as_of::date as night, w.live_batch_id, w.list, w.n_pairs,
+    round(w.share::numeric, 4) as share, round(w.low::numeric, 4) as low, round(w.high::numeric, 4) as high
+from worth as w
+where w.view = 'discovery' and w.segment = 'all' and w.k = 20
+order by w.as_of desc, w.list;
+
 -- What was wrong with the data of each night?
 select b.as_of::date as night, f.action, f.reason, f.column_name, f.n_rows, f.example
 from findings as f

@@ -43,14 +43,17 @@ def recipe_changes(night: Night) -> str:
 def record(night: Night, session: Any) -> None:
     """Store the verdict and all metrics of the night in Postgres, and the state of the challenger that tonight's recipe
     is from. A second time changes nothing."""
-    kept = kept_batch(night, "publish")
+    kept, worth = kept_batch(night, "publish"), night.worth()
     promotion = final_verdict(night).to_json() | {
         "decided_at": night.request.began_at,
         "as_of": night.request.as_of,
         "cutoff": night.cutoff().at,
         "kept_batch": kept,
+        "measured_batch": worth.get("live_batch"),
+        "measured_since": worth.get("since"),
     }
-    session.call("record_night", batch=night.batch_id, promotion=promotion, metrics=night.evaluation().metrics)
+    metrics = night.evaluation().metrics + worth.get("rows", [])
+    session.call("record_night", batch=night.batch_id, promotion=promotion, metrics=metrics)
     challenger, champion = night.request.challenger, night.request.champion
     if challenger:
         session.call(

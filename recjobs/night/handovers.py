@@ -185,6 +185,12 @@ class Handovers:
         """The metrics of all models on the holdout."""
         return Evaluation.model_validate(self.files.load_json("evaluate", "evaluation.json"))
 
+    def worth(self) -> dict[str, Any]:
+        """What the live batch's lists were worth, as `measure_worth` returns it; empty if that was not measured."""
+        if "worth.json" not in self.files.manifest("evaluate"):  # of a night of an older version
+            return {}
+        return self.files.load_json("evaluate", "worth.json")
+
     def user_metrics(self, view: str) -> pa.Table:
         """A row per holdout user: `<model>.<metric>`, and `is_<segment>`."""
         return self.files.load_table("evaluate", f"{view}.parquet")

@@ -40,6 +40,9 @@ class LivePin(_Frozen):
     batch_id: str
     checksum: str
     input_hash: str
+    as_of: datetime | None = None
+    live_since: datetime | None = None
+    """When it became live, by publishing or rolling back; both are missing in a request of an older version."""
 
 
 class Request(_Frozen):

@@ -1,5 +1,6 @@
 """The HTML page about a night, without script: data, metrics, verdict and lists."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from recjobs.core.lists.bands import BANDS
 from recjobs.core.lists.popularity import WINDOWS, title
 from recjobs.night.decision import awaits_approval, final_verdict, kept_batch, recipe_changes
 from recjobs.night.night import Night
-from recjobs.reports import comparison, plots
+from recjobs.reports import comparison, plots, worth
 from recjobs.reports.page import page
 
 N_EXAMPLES = 12
@@ -21,8 +22,11 @@ VIEWS = {
 }
 
 
-def night_page(night: Night) -> str:
-    """Return the page of a night that has passed the gate."""
+def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
+    """Return the page of a night that has passed the gate.
+
+    trend: what the live lists were worth in earlier nights, see `worth.section`.
+    """
     evaluation = night.evaluation()
     verdict, kept = final_verdict(night), kept_batch(night, "report") if night.request.publish else None
     published = night.is_done("inspect") and not kept
@@ -52,6 +56,7 @@ def night_page(night: Night) -> str:
         examples=_examples(night) if published else [],
         weeks=_weeks(night),
         drift=_drift(night),
+        worth=worth.section(night, trend),
         bars={view: _bars(evaluation.metrics, view) for view, users in evaluation.users.items() if users},
     )
 

@@ -81,6 +81,23 @@ def best_against_time(
     return _svg(draw, 8.2, 3.0)
 
 
+def trend(lines: dict[str, list[tuple[datetime, float, float | None, float | None]]], label: str) -> str:
+    """Shares over the nights, a line each with its 95% intervals: (as_of, share, low, high); the first one accented."""
+
+    def draw(axes: Any) -> None:
+        for (name, points), color in zip(lines.items(), (_ACCENT, _SOFT), strict=False):
+            at = [point[0].replace(tzinfo=None) for point in points]
+            share = 100 * np.array([point[1] for point in points])
+            ends = [100 * np.array([point[1] if point[k] is None else point[k] for point in points]) for k in (2, 3)]
+            axes.fill_between(at, *ends, color=color, alpha=0.15, linewidth=0)
+            axes.plot(at, share, color=color, linewidth=1.6, marker="o", markersize=3, label=name)
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+        _legend_above(axes)
+
+    return _svg(draw, 8.2, 2.4)
+
+
 def shares(names: list[str], values: list[float], label: str) -> str:
     """Horizontal bars of shares, largest first."""
 

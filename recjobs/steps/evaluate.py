@@ -1,5 +1,5 @@
 """Evaluate candidate, champion and baselines on the holdout, by the lists that would have been served, and choose which
-list each group of users gets."""
+list each group of users gets; measure what the live batch's lists were worth since they went live."""
 
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +19,7 @@ from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import ModelUnreadable
 from recjobs.night.night import Night
+from recjobs.night.worth import measure_worth
 
 
 def run(night: Night) -> dict[str, float | int]:
@@ -58,9 +59,11 @@ def run(night: Night) -> dict[str, float | int]:
         lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
         files.save_json("integrity.json", findings)
+        live = measure_worth(night)
+        files.save_json("worth.json", live)
     deciding = (row for row in rows[night.catalog.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))
     ndcg = {f"ndcg_at_20.{row['model']}": round(row["value"], 5) for row in deciding if np.isfinite(row["value"])}
-    return {"users": n_users[night.catalog.view], **ndcg}
+    return {"users": n_users[night.catalog.view], **ndcg, **_worth(night, live)}
 
 
 def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[np.ndarray, dict[str, Any]]:
@@ -92,6 +95,14 @@ def _models(night: Night, candidate: np.ndarray) -> dict[str, Model]:
             item_factors = np.nan_to_num(night.champion_recipe_factors().item_factors)
         models["champion"] = Model(item_factors, recipe)
     return models
+
+
+def _worth(night: Night, live: dict[str, Any]) -> dict[str, float]:
+    return {
+        f"worth.{row['model']}.{row['metric'].removeprefix('hit_share_at_')}": round(row["value"], 5)
+        for row in live.get("rows", [])
+        if (row["view"], row["segment"]) == (night.catalog.view, "all") and row["metric"].startswith("hit_share_at_")
+    }
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:

@@ -9,17 +9,19 @@ from recjobs.reports.night import night_page
 
 def run(night: Night) -> dict[str, Any]:
     """Write report.html, self-contained and without script, and store it in Postgres and MLflow."""
-    html = night_page(night)
     alias: dict[str, int] = {}
     if night.request.publish:
         kept = kept_batch(night, "report")
         with database(night.catalog, "publisher").connect() as session:
             if kept:
                 record(night, session)
+            html = night_page(night, session.rows("worth_trend", view=night.catalog.view, batch=night.batch_id))
             session.call("record_report", batch=night.batch_id, page=html)
             champion = session.row("champion")
         if kept and champion:
             alias = let_alias_follow(night.catalog, champion)
+    else:
+        html = night_page(night)
     runs = registry(night.catalog)
     run_id = night.log(runs)
     runs.attach(run_id, "report.html", html)

@@ -22,7 +22,7 @@ READABLE = (
     " inputs drift rejected challengers champions"
     " similar_items user_history steps exposure previous_batch previous_lists previous_items segments rules"
     " rule_log begins"
-    " live_state stored_lists stored_popular written_rules served_rules kept_out"
+    " live_state stored_lists stored_popular written_rules served_rules kept_out worth"
 )
 RULE = ("kind", "item_id", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at", "note")
 GRANTS = {
@@ -60,6 +60,7 @@ GRANTS = {
         "select challengers",
         "select begins",
         "select steps",
+        "select worth",
         "execute attach_batch",
         "execute record_challenger",
         "execute decide_challenger",

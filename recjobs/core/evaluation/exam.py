@@ -45,14 +45,23 @@ def exam(
 
     now (microseconds, the cutoff) and after_days: for the view after_days.
     """
-    taken, kept_out = holdout.liked().pairs(), kept_out_of(train, view, now, after_days)
-    taken = _without(taken, holdout.disliked_pairs())
-    if view != "repeats":
-        taken = _without(taken, kept_out)
+    taken, kept_out = taken_pairs(train, holdout, view, now, after_days)
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     if users.size > MAX_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
     return Exam(users, kept_out, taken[users])
+
+
+def taken_pairs(
+    before: Interactions, after: Interactions, view: str, now: int, after_days: float | None
+) -> tuple[csr_matrix, csr_matrix | None]:
+    """(pairs taken and not returned in the rows `after` that count in the view, what is kept out of lists); user_items.
+
+    before: the rows known when the lists were made, at `now` (microseconds). A pair counts if its value is above 0.
+    """
+    taken, kept_out = after.liked().pairs(), kept_out_of(before, view, now, after_days)
+    taken = _without(taken, after.disliked_pairs())
+    return (taken if view == "repeats" else _without(taken, kept_out)), kept_out
 
 
 def _without(pairs: csr_matrix, others: csr_matrix | None) -> csr_matrix:
