@@ -3,6 +3,7 @@
 .PHONY: install-dev $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
 
 PYTHON ?=
+EXTRAS ?=
 CATALOG ?=
 ARGS ?=
 SIZE ?=
@@ -16,8 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-install: ## make .venv with the locked packages and the `recjobs` command
-	@sh local/install.sh requirements.txt
+install: ## make .venv with the locked packages and the `recjobs` command (EXTRAS="gpu tracing" for more)
+	@sh local/install.sh requirements.txt $(EXTRAS:%=requirements-%.txt)
 	@$(MAKE) --no-print-directory catalogs/.schema.json
 
 # what editors complete and check catalog files by
@@ -25,7 +26,7 @@ catalogs/.schema.json: $(wildcard recjobs/catalog/*.py) recjobs/core/recipe.py r
 	@if [ -w catalogs ]; then .venv/bin/python -m recjobs schema >$@.part && mv $@.part $@; fi
 
 install-dev:
-	@sh local/install.sh requirements.txt requirements-dev.txt
+	@sh local/install.sh requirements.txt requirements-dev.txt $(EXTRAS:%=requirements-%.txt)
 
 demo: install ## a night on real transactions, through Airflow, into a browser (CATALOG=sample for a generated shop)
 	@.venv/bin/python -m local demo --since $(STARTED) $(if $(CATALOG),--catalog $(CATALOG))
@@ -63,8 +64,10 @@ check: install-dev ## lint, format, types, architecture
 	@.venv/bin/python -m tests.landed_migrations
 
 lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements.in -o requirements.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) requirements-dev.in -o requirements-dev.txt
+	@for name in requirements $$(ls requirements-*.in | sed 's/[.]in$$//'); do \
+	    echo "locking $$name.txt ..."; \
+	    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) $$name.in -o $$name.txt || exit; \
+	done
 
 BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 

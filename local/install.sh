@@ -1,11 +1,18 @@
 #!/bin/sh
 # Makes .venv and installs the locked packages named on the command line, then recjobs itself; does nothing twice.
 #
-#     PYTHON=python3 sh local/install.sh requirements.txt [requirements-dev.txt]
+#     PYTHON=python3 sh local/install.sh requirements.txt [requirements-dev.txt] [requirements-gpu.txt ...]
 set -eu
 cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*" >&2; }
+
+for lock in "$@"; do
+    [ -f "$lock" ] && continue
+    extras=$(find . -maxdepth 1 -name 'requirements-*.txt' | sed 's/^..requirements-//; s/[.]txt$//' | sort | grep -vx -e dev -e images -e webapp | paste -sd ' ' -)
+    say "error: there is no $lock: EXTRAS may be: $extras"
+    exit 64
+done
 
 # What would make the environment another one: its locks, our entry points, and where it lies (scripts hold its path).
 stamp_of() {

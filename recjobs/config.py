@@ -5,6 +5,7 @@ Importing this module is cheap: Airflow does so at every parse of the DAG folder
 
 import errno
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,9 @@ for _name, _value in {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# implicit warns at its import where it cannot use a GPU; `core.model.cuda` asks it for the reason.
+warnings.filterwarnings("ignore", "(CUDA extension is built, but d|D)isabling GPU support")
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout (or image folder) this code lies in; relative settings start here."""

@@ -93,6 +93,8 @@ class Catalog(Part):
     min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
     top_n: TopN = TopN()
     model: Model = Model()
+    use_gpu: Literal["auto", "never", "required"] = "auto"
+    """Whether implicit's CUDA solver fits what it can compute. required: exit 78 where no GPU can be used."""
     limits: Limits = Limits()
     gate: Gate = Gate()
     inspect: Inspect = Inspect()

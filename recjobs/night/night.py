@@ -69,10 +69,21 @@ class Night(Handovers):
 
     @property
     def engine(self) -> "Engine":
-        """The engine that fits and ranks tonight's models."""
+        """The engine that ranks and folds in, on the processor."""
         from recjobs.core.model.engine import Engine
 
-        return Engine(self.settings.threads or os.cpu_count() or 1)
+        return Engine(self.threads)
+
+    @property
+    def threads(self) -> int:
+        """Threads for fitting and ranking."""
+        return self.settings.threads or os.cpu_count() or 1
+
+    def fitting_engine(self) -> "Engine":
+        """The engine that fits tonight's models. Raises BadConfiguration if `use_gpu` asks for what is not there."""
+        from recjobs.night.devices import engine_of
+
+        return engine_of(self.catalog.use_gpu, self.threads)
 
     def known_at_cutoff(self, train: Interactions) -> "Knowledge":
         """What an evaluation may know of users and items: what was known at the cutoff."""

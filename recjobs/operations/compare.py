@@ -89,13 +89,14 @@ def _date(date: str, night: Night, recipes: dict[str, Recipe]) -> _Date:
     if not len(train):
         raise DataRefused(f"{date}: nothing to learn from before {night.cutoff().at:%Y-%m-%d}; say a later date")
     past, known = Past(train, now, night.engine), night.known_at_cutoff(train)
+    engine = night.fitting_engine()
     models, seconds = dict[str, Model](), dict[str, float]()
     for side, recipe in recipes.items():
         began = time.monotonic()
         if models and recipe == recipes["a"]:  # a second fit with several threads would differ slightly
             models[side] = models["a"]
         else:
-            factors = past.engine.fit(past.confidence(recipe), recipe, seed)
+            factors = engine.fit(past.confidence(recipe), recipe, seed)
             models[side] = Model(np.nan_to_num(factors.item_factors), recipe)
         seconds[side] = time.monotonic() - began
     baselines = {"neighbours": Model(None, night.catalog.recipe)}

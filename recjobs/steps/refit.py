@@ -13,6 +13,7 @@ from recjobs.core.model.kernel import kernel
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
+from recjobs.night.devices import note_device
 from recjobs.night.night import Night, database, registered_version, registry
 
 
@@ -52,7 +53,8 @@ def _refit(night: Night) -> tuple[als.Factors, str | None]:
     recipe, seed, engine = night.catalog.recipe, night.request.seed, night.engine
     candidate = night.candidate().factors
     past = Past(night.interactions(), microseconds(night.request.as_of), engine)
-    factors = engine.fit(past.confidence(recipe), recipe, seed, start=candidate)
+    factors = night.fitting_engine().fit(past.confidence(recipe), recipe, seed, start=candidate)
+    note_device(factors, "the refit")
     if defect := factors.defect():
         return factors, defect
 

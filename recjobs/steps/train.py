@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from recjobs.adapters import gpu
+from recjobs.adapters.statsd import Metrics
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
+from recjobs.night.devices import note_device
 from recjobs.night.night import Night
 
 
@@ -21,16 +24,26 @@ def run(night: Night) -> dict[str, int | bool]:
     if champion and champion.data_cutoff <= cutoff.at and other.factors == recipe.factors:
         start = night.aligned_champion()
     warm = start is not None
-    candidate = night.engine.fit(train.confidence(recipe, now), recipe, night.request.seed, start)
+    engine, settings = night.fitting_engine(), night.settings
+    metrics = Metrics(settings.statsd_host, settings.statsd_port, night.catalog.name, "train")
+    with gpu.gauges(metrics.gauge):
+        candidate = engine.fit(train.confidence(recipe, now), recipe, night.request.seed, start)
+    device = note_device(candidate, "the candidate")
     with night.writing("train") as files:
         model = StoredModel(candidate, night.ids("users"), night.ids("items"))
         files.save_arrays("candidate.npz", **model.to_arrays())
         if champion and champion.data_cutoff > cutoff.at and other != recipe:
-            again = night.engine.fit(train.confidence(other, now), other, night.request.seed)
+            again = engine.fit(train.confidence(other, now), other, night.request.seed)
             files.save_arrays("champion_recipe.npz", user_factors=again.user_factors, item_factors=again.item_factors)
         files.save_json(
             "train.json",
-            {"recipe": recipe.to_json(), "warm": warm, "iterations": candidate.iterations, "interactions": len(train)},
+            {
+                "recipe": recipe.to_json(),
+                "warm": warm,
+                "iterations": candidate.iterations,
+                "interactions": len(train),
+                **device,
+            },
         )
     return {
         "warm": warm,

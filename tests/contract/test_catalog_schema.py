@@ -63,6 +63,7 @@ def test_a_catalog_is_named_by_its_file():
 GOOD_KEYS: list[tuple[str, Any]] = [
     ("sources.0.delimiter", "\t"),
     ("sources.0.rating_to_weight", {"3": 1, "5": 2.5}),
+    ("use_gpu", "required"),
     ("kinds", {"purchase": 5, "return": -2.5}),
     ("sources.0.where", {"cancelled": {"column": "c", "is_empty": True}}),
     ("items", {"columns": {"title": "t"}}),
@@ -70,6 +71,7 @@ GOOD_KEYS: list[tuple[str, Any]] = [
     ("schedule", {"cron": "0 3 * * *", "timezone": "Europe/London"}),
 ]
 WRONG_KEYS: list[tuple[str, Any]] = [
+    ("use_gpu", "yes please"),
     ("sources", []),
     ("sources", None),
     ("sources.0.columns.item_id", None),

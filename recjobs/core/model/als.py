@@ -1,7 +1,8 @@
 """ALS for implicit feedback (Hu, Koren & Volinsky 2008) by implicit's solvers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -14,6 +15,10 @@ SAMPLE, SETTLED = 500, 0.95
 """Convergence: users sampled, and the share of their listed items that must stay the same to end the fit."""
 Watch = Callable[[int, np.ndarray, np.ndarray], None]
 """Called with iteration (from 1), user_factors and item_factors."""
+Alternation = Callable[
+    [csr_matrix, csr_matrix, np.ndarray, np.ndarray, Recipe, int], Iterator[tuple[np.ndarray, np.ndarray]]
+]
+"""A solver, such as `alternate`."""
 MIN_SCALE = 1e-6
 """What the largest score must reach, and the largest difference between items relative to their largest value. ALS fits
 scores towards a preference of 1. Where regularization outweighs the data, the exact solution is zero; how far above it
@@ -52,9 +57,12 @@ class Factors:
 
 @dataclass(frozen=True)
 class Fitted(Factors):
-    """Factors, and the iterations it took to fit them."""
+    """Factors, the iterations it took to fit them, and the device: cpu, or gpu. why_cpu: why not on a gpu; "" if it
+    was not asked for."""
 
     iterations: int = 0
+    device: str = "cpu"
+    why_cpu: str = ""
 
 
 def known_rows(factors: np.ndarray) -> np.ndarray:
@@ -74,29 +82,27 @@ def fit(
     threads: int = 0,
     start: Factors | None = None,
     watch: Watch | None = None,
+    solver: Alternation | None = None,
 ) -> Fitted:
     """Fit a recipe to user_items (n_users, n_items; confidence before alpha).
 
     Ends after the recipe's iterations, or when a share SETTLED of the first 20 items (at most a quarter of all) of
     SAMPLE users stays the same between two iterations: lists are served, while the loss would fall further.
     start: initial factors (rows of zeros are drawn small) instead of random ones. watch: called after each iteration;
-    an exception ends the fit. The result may hold NaN when the input is degenerate, see `Factors.defect`.
+    an exception ends the fit. solver: in place of `alternate`. The result may hold NaN when the input is degenerate,
+    see `Factors.defect`.
     """
     rng = np.random.default_rng(seed)
-    # Solved in double precision: what another processor rounds otherwise vanishes in the factors' single precision.
-    users = _drawn(rng, user_items.shape[0], recipe.factors, start.user_factors if start else None).astype(np.float64)
-    items = _drawn(rng, user_items.shape[1], recipe.factors, start.item_factors if start else None).astype(np.float64)
-    model = AlternatingLeastSquares(recipe.factors, num_threads=threads)
+    users = _drawn(rng, user_items.shape[0], recipe.factors, start.user_factors if start else None)
+    items = _drawn(rng, user_items.shape[1], recipe.factors, start.item_factors if start else None)
     weighted = (recipe.alpha * user_items).tocsr().astype(np.float32)
     transposed = weighted.T.tocsr()
-    of_users, of_items = (_rows_alike(matrix, recipe) for matrix in (weighted, transposed))
     known_items = np.diff(transposed.indptr) > 0
     sample = np.flatnonzero(np.diff(user_items.indptr) > 0)
     sample = np.sort(rng.choice(sample, min(SAMPLE, sample.size), replace=False))
     before, n = None, min(20, -(-user_items.shape[1] // 4))
-    for taken in range(1, recipe.iterations + 1):
-        _half(model, weighted, users, items, of_users)
-        _half(model, transposed, items, users, of_items)
+    alternation = (solver or alternate)(weighted, transposed, users, items, recipe, threads)
+    for taken, (users, items) in enumerate(islice(alternation, recipe.iterations), 1):
         if watch:
             watch(taken, users.astype(np.float32), items.astype(np.float32))
         if not (np.isfinite(items).all() and np.isfinite(users).all()):
@@ -109,6 +115,23 @@ def fit(
             break
         before = lists.item_idx
     return Fitted(_masked(users, np.diff(weighted.indptr) > 0), _masked(items, known_items), taken)
+
+
+def alternate(
+    weighted: csr_matrix, transposed: csr_matrix, users: np.ndarray, items: np.ndarray, recipe: Recipe, threads: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield user_factors and item_factors after each iteration from the initial ones, without end.
+
+    weighted is alpha x confidence, users x items; transposed the same, items x users.
+    """
+    # Solved in double precision: what another processor rounds otherwise vanishes in the factors' single precision.
+    users, items = users.astype(np.float64), items.astype(np.float64)
+    model = AlternatingLeastSquares(recipe.factors, num_threads=threads)
+    of_users, of_items = (_rows_alike(matrix, recipe) for matrix in (weighted, transposed))
+    while True:
+        _half(model, weighted, users, items, of_users)
+        _half(model, transposed, items, users, of_items)
+        yield users, items
 
 
 def _have_settled(before: np.ndarray, lists: Ranked, user_factors: np.ndarray, item_factors: np.ndarray) -> bool:

@@ -4,12 +4,12 @@ The engine (a processor, a graphics card, a cluster) belongs to the catalog, not
 engine is judged like the same recipe on fresh data. Every engine gives the same lists for the same factors.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model import als
+from recjobs.core.model import als, cuda
 from recjobs.core.model.fold_in import FoldIn
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.ranking import Ranked, best_items
@@ -18,9 +18,15 @@ from recjobs.core.recipe import Recipe
 
 @dataclass(frozen=True)
 class Engine:
-    """implicit's solvers and BLAS on the processor, with this many threads; another engine has the same methods."""
+    """implicit's solvers and BLAS on the processor, with this many threads; another engine has the same methods.
+
+    gpu: fits on a graphics card what implicit's CUDA solver can compute. why_cpu: why gpu is not set, as `Fitted` says
+    it.
+    """
 
     threads: int = 1
+    gpu: bool = False
+    why_cpu: str = ""
 
     def fit(
         self,
@@ -30,8 +36,15 @@ class Engine:
         start: als.Factors | None = None,
         watch: als.Watch | None = None,
     ) -> als.Fitted:
-        """Alternate, see `als.fit`."""
-        return als.fit(user_items, recipe, seed, self.threads, start, watch)
+        """Alternate, see `als.fit`. What the card refuses, or gives up, is fit on the processor."""
+        why = cuda.refusal(recipe, user_items.shape) if self.gpu else self.why_cpu
+        if self.gpu and why is None:
+            try:
+                fitted = als.fit(user_items, recipe, seed, self.threads, start, watch, cuda.alternate)
+                return replace(fitted, device="gpu")
+            except cuda.GpuFailed as error:
+                why = f"the GPU gave up: {error}"
+        return replace(als.fit(user_items, recipe, seed, self.threads, start, watch), why_cpu=why or "")
 
     def fold_in(self, item_factors: np.ndarray, recipe: Recipe) -> FoldIn:
         """One exact solve a user, see `FoldIn`."""
