@@ -62,7 +62,8 @@ def airflow(arguments: tuple[str, ...]) -> None:
     from local.databases import open_databases
 
     settings = load_settings()
-    done = subprocess.run([*PROGRAM, *arguments], env=environment(settings, open_databases(settings)[0]))
+    environ = environment(settings, open_databases(settings)[0])
+    done = subprocess.run([*PROGRAM, *arguments], env=environ)  # noqa: S603 - the user's own command line
     sys.exit(done.returncode)
 
 

@@ -89,7 +89,8 @@ def migrate(settings: Settings, environment: Mapping[str, str]) -> None:
     log = settings.state / "logs" / "airflow-migrate.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        process = subprocess.run([*PROGRAM, "db", "migrate"], env=environment, stdout=output, stderr=subprocess.STDOUT)
+        command = [*PROGRAM, "db", "migrate"]
+        process = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - Airflow's
     if process.returncode:
         log_tail = "\n".join(log.read_text().splitlines()[-5:])
         raise LocalError(f"`airflow db migrate` failed (its log is {log}):\n{log_tail}")

@@ -22,7 +22,7 @@ from recjobs.config import Settings, load_settings
 
 STEPS = ("begin", *NIGHT)
 DAG_SECONDS = 90
-PASSWORD = r"(//[^:/@]*):[^@/]*@"
+PASSWORD = r"(//[^:/@]*):[^@/]*@"  # noqa: S105 - a pattern
 
 
 def run(console: Console, catalog: str | None, since: float | None) -> None:

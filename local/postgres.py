@@ -192,7 +192,7 @@ class Cluster:
 
     def _run(self, binaries: Path, runner: postgres_binaries.Identity, command: list[str]) -> None:
         program, *arguments = command
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - Postgres' own programs, without a shell
             [*runner.prefix, binaries / program, *arguments],
             cwd=self.home,
             env=postgres_binaries.ENVIRONMENT,

@@ -75,7 +75,8 @@ def _candidates() -> list[Path]:
 
 def major_version(binaries: Path) -> int:
     """Return the major version of `binaries`: 18 for "postgres (PostgreSQL) 18.4"."""
-    answer = subprocess.run([binaries / "initdb", "--version"], capture_output=True, text=True, check=True)
+    command = [str(binaries / "initdb"), "--version"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - a folder of Postgres
     return int(answer.stdout.split()[2].split(".")[0])
 
 
@@ -89,7 +90,8 @@ def identity(binaries: Path, folder: Path) -> Identity:
     probe = ["sh", "-c", 'cd "$1" && "$2" --version', "sh", str(folder), str(binaries / "postgres")]
     for candidate in for_root():
         program = shutil.which(candidate.prefix[0])
-        if program and not subprocess.run([*candidate.prefix, *probe], capture_output=True).returncode:
+        command = [*candidate.prefix, *probe]
+        if program and not subprocess.run(command, capture_output=True).returncode:  # noqa: S603 - paths are arguments
             return candidate
     raise LocalError(
         f"PostgreSQL refuses to run as root, and no other user can read {binaries} and {folder}: "

@@ -110,7 +110,7 @@ def spawn(service: Service, log: Path, folder: Path, fingerprint: str) -> Runnin
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
     with log.open("wb") as output:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - a list of ours, without a shell
             service.command,
             env=dict(service.environment),
             cwd=folder,

@@ -19,7 +19,7 @@ def of(home: Path) -> Path:
         return home
     name = f"recjobs-{os.geteuid()}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
     preferred = Path(tempfile.gettempdir()) / name
-    return preferred if _fits(preferred) else Path("/tmp") / name
+    return preferred if _fits(preferred) else Path("/tmp") / name  # noqa: S108 - never another user's
 
 
 def make(folder: Path, owner: Identity) -> None:

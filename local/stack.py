@@ -44,7 +44,7 @@ def up(say: Say) -> Settings:
         environ = airflow.environment(settings, airflow_url)
         say("schemas")
         command = [sys.executable, "-m", "recjobs", "migrate"]
-        migration = subprocess.Popen(
+        migration = subprocess.Popen(  # noqa: S603 - our own command
             command, cwd=ROOT, env=environment.inherited(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         airflow.migrate(settings, environ)

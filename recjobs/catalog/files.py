@@ -78,7 +78,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _read(path: Path) -> Catalog:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        tree = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, IndexError) as error:  # also for impossible dates and numbers
         raise BadConfiguration(f"{path}: not YAML: {error}") from None
     except RecursionError:

@@ -17,7 +17,7 @@ def run(catalog: Named, model_version: str, reason: str) -> dict[str, Any]:
     with database(catalog, "publisher").connect() as session, session.transaction():
         session.call("promote_model", version=model_version, why=reason)
         champion = session.row("champion")
-        assert champion is not None
+        assert champion is not None  # noqa: S101 - promote_model has just made it
         registered(ArtifactStore(load_settings().artifacts, catalog.name), ChampionPin(**champion))
     let_alias_follow(catalog)
     return {"catalog": catalog.name, "champion": model_version}

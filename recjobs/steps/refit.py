@@ -13,6 +13,7 @@ from recjobs.core.model.kernel import kernel
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
+from recjobs.errors import Defect
 from recjobs.night.devices import note_device
 from recjobs.night.night import Night, database, registered_version, registry
 
@@ -81,7 +82,8 @@ def _refit(night: Night) -> tuple[als.Factors, str | None]:
 
 def _register(night: Night, sha256: str, content: bytes) -> str:
     """Register a model in MLflow and in Postgres, whose version may be another than MLflow's number; return that."""
-    assert hashlib.sha256(content).hexdigest() == sha256
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Defect(f"the model to register does not have the SHA-256 {sha256}")
     runs = registry(night.catalog)
     tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version, "kernel": kernel()}
     number = runs.register(night.log(runs), night.request.batch_id, content, sha256, tags)

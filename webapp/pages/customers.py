@@ -40,7 +40,8 @@ def index() -> Response | str:
         if context["batch"] is None:
             return render_template("not_published.html", **context)
         if "surprise" in values:
-            user_id = next(iter(_some_customers(session, context["batch"], 1, among=5_000, draw=random.Random())), None)
+            draw = random.Random()  # noqa: S311 - a surprise, no secret
+            user_id = next(iter(_some_customers(session, context["batch"], 1, among=5_000, draw=draw)), None)
             return redirect(url_for("page.index", catalog=catalog, user_id=user_id), 303)
         if "item_id" in values:
             return _item(session, context, read_id("item_id", values["item_id"]), values.get("user_id"))
@@ -61,7 +62,7 @@ def customers() -> str:
 
 def _landing(session: ReadSession, context: Record, values: dict[str, str]) -> str:
     # Seeded by the batch id: the same few customers for everyone until the next night.
-    random_of_batch = random.Random(context["batch"]["batch_id"])
+    random_of_batch = random.Random(context["batch"]["batch_id"])  # noqa: S311 - no secret
     category, segment = (read_id(name, values[name]) if name in values else None for name in ("category", "segment"))
     n = min(12, context["batch"]["top_n_served"])
     answer = lookup.popular(session, context["catalog"], category, n, segment=segment).to_dict()

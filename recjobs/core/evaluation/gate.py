@@ -202,7 +202,7 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _text(difference: Interval | None) -> str:
-    assert difference is not None  # an empty holdout was refused before
+    assert difference is not None  # noqa: S101 - an empty holdout was refused before
     if not any(vars(difference).values()):
         return "no difference"
     value, low, high = (f"{x:+.1%}" if np.isfinite(x) else "without bound" for x in vars(difference).values())

@@ -161,8 +161,8 @@ class ListMaker:
 
     def _held_down(self, result: Completed, factors: np.ndarray) -> Completed:
         """Limit the places of predicted items. Users are folded in without them, which keeps the others in order."""
-        assert self.model is not None
-        assert self.known.max_new_share is not None
+        assert self.model is not None  # noqa: S101 - for mypy: there are predicted items
+        assert self.known.max_new_share is not None  # noqa: S101 - likewise
         recipe, engine = self.model.recipe, self.past.engine
         confidence, blend = self.past.confidence(recipe), self.past.blend(recipe)
         users = np.flatnonzero(np.diff(confidence.indptr) > 0)

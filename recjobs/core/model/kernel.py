@@ -12,9 +12,8 @@ def kernel() -> str:
 
     `OPENBLAS_CORETYPE` and `NPY_DISABLE_CPU_FEATURES` choose another, if they are set before NumPy is imported.
     """
-    import scipy.linalg  # SciPy has a BLAS of its own, by which implicit fits
+    import scipy.linalg  # noqa: F401 - SciPy has a BLAS of its own, by which implicit fits
 
-    assert scipy.linalg
     libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
     blas = {f"{library['internal_api']} {library.get('architecture')}" for library in libraries}
     features = np.show_config(mode="dicts")["SIMD Extensions"]

@@ -63,7 +63,7 @@ class RowCollector:
 
     def carry(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
         """Begin with the accepted interactions of an earlier night."""
-        assert not self._times
+        assert not self._times  # noqa: S101 - the caller's order, not its input
         for texts, index, of in (
             (self._users, interactions.user_idx, user_ids),
             (self._items, interactions.item_idx, item_ids),
