@@ -63,6 +63,10 @@ check: install-dev ## lint, format, types, architecture
 	@.venv/bin/lint-imports
 	@.venv/bin/python -m tests.landed_migrations
 
+scan: install-dev ## scan Dockerfiles, workflows, YAML, shell and licences, with planted faults (ARGS="zizmor --sarif FILE")
+	@sh scanners/install.sh
+	@.venv-scan/bin/python -m scanners $(ARGS)
+
 lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 	@for name in requirements $$(ls requirements-*.in | sed 's/[.]in$$//'); do \
 	    echo "locking $$name.txt ..."; \

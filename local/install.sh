@@ -77,7 +77,7 @@ install() { # with uv, and with pip where uv is not to be had or cannot reach th
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "$@"
 }
 say "installing $* into .venv ..."
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086  # a list of words: -r LOCK -r LOCK
 install --require-hashes $locks
 install --no-deps --no-build-isolation --editable .
 rm -f .venv/installed-*
