@@ -46,6 +46,14 @@ mlflow: install ## open MLflow's UI on the same store
 airflow: install ## Airflow's own command line, as in ARGS="dags list-import-errors"
 	@.venv/bin/python -m local airflow $(ARGS)
 
+PROFILE ?= dev
+
+compose-up: ## the whole platform in containers, with the sample's first night (PROFILE=dev, test or prod)
+	@sh docker/compose.sh up $(PROFILE)
+
+compose-down: ## stop the containers; their volumes stay
+	@sh docker/compose.sh down
+
 test: install-dev ## all tests, as many at once as there are cores, with coverage
 	@.venv/bin/coverage erase
 	@.venv/bin/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
