@@ -18,7 +18,8 @@ def card(driver: Path = DRIVER) -> str | None:
     In a container that was not given the card, the driver's folder still shows it.
     """
     with suppress(OSError, subprocess.SubprocessError):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+        command = ["nvidia-smi", "-L"]  # where the driver puts it
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
         if listed.startswith("GPU "):
             return listed.splitlines()[0].partition(" (UUID")[0]
     with suppress(OSError):
