@@ -81,6 +81,9 @@ lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 	    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS) $$name.in -o $$name.txt || exit; \
 	done
 
+images: ## build the images without a container engine: buildah and debootstrap, as root (ARGS="webapp")
+	@sh docker/build.sh $(ARGS)
+
 BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench: install ## stages of a night against floors and peers, then a whole night (SIZE=200k, 2m, 20m; BESIDE=COMMIT ROUNDS=8)

@@ -174,7 +174,16 @@ def test_the_table_of_the_gates_checks_names_all_of_them_in_their_order_with_the
             assert not key or abs(found[name] or 0) == keys[key], (name, key)
 
 
-@pytest.mark.parametrize("file", ["requirements.in", "requirements-dev.in"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "requirements.in",
+        "requirements-dev.in",
+        "requirements-gpu.in",
+        "requirements-images.in",
+        "requirements-webapp.in",
+    ],
+)
 def test_every_dependency_is_in_a_decision_record(file: str) -> None:
     records = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "decisions").glob("*.md"))
     named = set(re.findall(r"[a-z0-9][a-z0-9-]*", records.lower()))

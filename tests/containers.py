@@ -1,0 +1,112 @@
+"""Images as they are run, without a container engine: as the image's user, on its root made read-only.
+
+A namespace of mounts in place of a container: /tmp and the volumes can be written, nothing else; the network is this
+machine's. Environment, folder and command are those of the image's configuration.
+"""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.commands import ROOT
+
+ENTER = """
+set -eu
+root=$1 user=$2; shift 2
+mount --bind "$root" "$root"
+for volume in $VOLUMES; do
+    mkdir -p "$root${volume#*:}"
+    mount --bind "${volume%%:*}" "$root${volume#*:}"
+done
+mount -o remount,bind,ro "$root"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+exec chroot --userspec="$user" --groups= "$root" /usr/bin/env -i "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where buildah keeps images and containers."""
+
+    folder: Path
+
+    def buildah(self, command: str, *arguments: str) -> str:
+        """Run buildah, and return what it prints."""
+        place = [
+            "--storage-driver", os.environ.get("STORAGE_DRIVER", "vfs"),
+            "--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run",
+        ]  # fmt: skip
+        done = subprocess.run(["buildah", *place, command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def build(self, *names: str, **settings: str) -> None:
+        """Build images as `make images` does."""
+        environment = {**os.environ, "STORAGE": str(self.folder), **settings}
+        done = subprocess.run(
+            ["sh", "docker/build.sh", *names], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def sizes(self) -> dict[str, float]:
+        """Image -> megabytes, of everything in it."""
+        rows = [
+            line.split() for line in self.buildah("images", "--format", "{{.Name}}:{{.Tag}} {{.Size}}").splitlines()
+        ]
+        units = {"KB": 1e-3, "MB": 1, "GB": 1e3}
+        return {name: float(size) * units[unit] for name, size, unit in rows}
+
+
+@dataclass
+class Image:
+    """An image, unpacked."""
+
+    storage: Storage
+    name: str
+    container: str = field(init=False)
+    root: Path = field(init=False)
+    docker: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.container = self.storage.buildah("from", "--pull-never", self.name)
+        self.root = Path(self.storage.buildah("mount", self.container))
+        self.docker = json.loads(self.storage.buildah("inspect", "--type", "image", self.name))["Docker"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What its Dockerfile says of user, environment, command and labels."""
+        found: dict[str, Any] = self.docker["config"]
+        return found
+
+    @property
+    def layers(self) -> list[str]:
+        """The digests of its layers."""
+        return list(self.docker["rootfs"]["diff_ids"])
+
+    def command(self, *arguments: str, volumes: dict[Path, str] | None = None, **environment: str) -> list[str]:
+        """The command line that runs `arguments`, or else the image's own command, in it."""
+        image = dict(entry.split("=", 1) for entry in self.config["Env"])
+        settings = [f"{name}={value}" for name, value in (image | environment).items()]
+        mounts = " ".join(f"{source}:{target}" for source, target in (volumes or {}).items())
+        return [
+            "env", f"VOLUMES={mounts}", "unshare", "--mount", "--pid", "--fork", "--kill-child",
+            "sh", "-c", ENTER, "enter", str(self.root), self.config["User"],
+            f"--chdir={self.config['WorkingDir']}", *settings,
+            *(arguments or self.config["Cmd"]),
+        ]  # fmt: skip
+
+    def run(self, *arguments: str, volumes: dict[Path, str] | None = None, **environment: str) -> str:
+        """Run a command to its end; it must succeed. Returns what it prints."""
+        command = self.command(*arguments, volumes=volumes, **environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def remove(self) -> None:
+        """Remove what was unpacked."""
+        self.storage.buildah("rm", self.container)

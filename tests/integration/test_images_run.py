@@ -1,0 +1,215 @@
+"""The images built for real and run as they are meant to be: as nobody, on a root that cannot be written.
+
+Takes about a quarter of an hour and 10 GB, so only `make soak` does it. STORAGE=/a/folder keeps what was built.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local import ports
+from tests.commands import ROOT
+from tests.containers import Image, Storage
+from tests.contract.test_images import VERSION, pins
+from tests.image_files import NAMES
+from tests.s3_server import Server, running
+from tests.worlds import MakeWorld, World
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif("RECJOBS_SOAK" not in os.environ, reason="building the images takes a quarter of an hour"),
+]
+
+BASE = "localhost/python:3.11-slim-bookworm"
+MOST_MB = 120
+"""What the web app's image may add to its base."""
+
+
+def image_name(name: str) -> str:
+    return f"localhost/recjobs-{name}:{VERSION}"
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    missing = [tool for tool in ("buildah", "debootstrap") if not shutil.which(tool)]
+    if missing or os.geteuid():
+        reason = f"images are built as root with buildah and debootstrap; missing: {missing or 'root'}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    kept = os.environ.get("STORAGE")
+    storage = Storage(Path(kept) if kept else tmp_path_factory.mktemp("images"))
+    storage.build(*NAMES)
+    yield storage
+    if not kept:
+        storage.buildah("rmi", "--all", "--force")
+        shutil.rmtree(storage.folder)
+
+
+def unpacked(storage: Storage, name: str) -> Iterator[Image]:
+    image = Image(storage, image_name(name))
+    yield image
+    image.remove()
+
+
+@pytest.fixture(scope="module")
+def webapp(storage: Storage) -> Iterator[Image]:
+    yield from unpacked(storage, "webapp")
+
+
+@pytest.fixture(scope="module")
+def jobs(storage: Storage) -> Iterator[Image]:
+    yield from unpacked(storage, "jobs")
+
+
+@pytest.fixture(scope="module")
+def jobs_gpu(storage: Storage) -> Iterator[Image]:
+    yield from unpacked(storage, "jobs-gpu")
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Server]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def night(jobs: Image, make_world: MakeWorld, s3: Server) -> World:
+    """A world whose night ran in the jobs image, with its artifacts in S3."""
+    world = make_world()
+    volumes = {world.catalogs: "/app/catalogs", world.data: "/app/data"}
+    settings = {
+        f"RECJOBS_{role.upper()}_URL": url_of(world, role) for role in ("owner", "loader", "publisher", "reader")
+    }
+    settings |= s3.settings | {"RECJOBS_ARTIFACTS": f"s3://bucket/{world.name}", "RECJOBS_THREADS": "1"}
+    settings |= {"MLFLOW_TRACKING_URI": "sqlite:////tmp/mlflow.db"}
+    out = jobs.run("recjobs", "night", "--catalog", world.name, "--json", volumes=volumes, **settings)
+    done = json.loads(out.splitlines()[-1])
+    assert done["steps"]["publish"]["moved"], done
+    return world
+
+
+def url_of(world: World, role: str) -> str:
+    cluster = world.postgres.cluster
+    name = {"owner": "recjobs_migrator"}.get(role, f"recjobs_{role}")
+    login = cluster.url(name).partition("@")[0]
+    return f"{login}@127.0.0.1:{cluster.port}/recjobs"
+
+
+def answer(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return json.loads(response.read())
+
+
+def test_sizes(storage: Storage, figure: Callable[[str], None]):
+    sizes = storage.sizes()
+    base = sizes[BASE]
+    for name in NAMES:
+        figure(f"recjobs-{name}: {sizes[image_name(name)]:.0f} MB, of which the base {base:.0f} MB")
+    assert sizes[image_name("webapp")] - base <= MOST_MB
+    assert sizes[image_name("jobs")] - base > MOST_MB, "the same limit finds an image that is too large"
+
+
+def test_each_runs_as_nobody_on_a_root_that_it_cannot_write(webapp: Image, jobs: Image, jobs_gpu: Image):
+    for image in (webapp, jobs, jobs_gpu):
+        assert image.run("id", "-u").strip() == image.run("id", "-g").strip() == "10001"
+        for place in ("/app", "/opt/venv", "/etc", "/opt"):
+            image.run("sh", "-c", f"! touch {place}/x 2>/dev/null")
+        image.run("sh", "-c", "touch /tmp/x")
+        writable = image.run(
+            "sh", "-c", "find / -xdev -perm -o+w -not -type l -not -path '/tmp*' -not -path '/var/tmp' -print"
+        )
+        assert writable.split() in ([], ["/run/lock"]), writable
+
+
+def test_the_night_of_the_jobs_image_is_served_by_the_web_apps(night: World, webapp: Image, s3: Server):
+    port = ports.any_free()
+    environment = {"RECJOBS_WEB_URL": url_of(night, "web"), "WEBAPP_PORT": str(port), "WEBAPP_OPEN": "true"}
+    process = subprocess.Popen(webapp.command(**environment), stderr=subprocess.DEVNULL)
+    try:
+        health = webapp.config["Healthcheck"]
+        assert health["Test"][0] == "CMD"
+        give_up = time.monotonic() + 120
+        check = webapp.command(*health["Test"][1:], **environment)
+        while subprocess.run(check, capture_output=True, check=False).returncode:
+            assert process.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.2)
+        users = night.rows("select user_id, item_ids from served_lists where user_id like 'user%%' order by 1 limit 20")
+        assert len(users) == 20
+        for row in users:
+            got = answer(f"http://127.0.0.1:{port}/v1/{night.name}/recommendations?user_id={row['user_id']}&n=10")
+            assert [item["item_id"] for item in got["items"]] == row["item_ids"][:10]
+        info = answer(f"http://127.0.0.1:{port}/info")
+        labels = webapp.config["Labels"]
+        assert info["version"] == labels["org.opencontainers.image.version"] == VERSION
+        assert info["commit"] == labels["org.opencontainers.image.revision"] != ""
+    finally:
+        psutil.Process(process.pid).children()[0].terminate()  # unshare keeps signals to itself
+    assert process.wait(60) == 0
+    unanswered = subprocess.run(check, capture_output=True, check=False)
+    assert unanswered.returncode, "the health check fails where nothing answers"
+    assert any("/publish/" in name for name in s3.objects)
+
+
+def test_airflow_reads_the_dags_of_the_jobs_image(jobs: Image):
+    settings = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////tmp/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": "/tmp/logs",
+    }
+    commands = "airflow db migrate >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }; airflow dags {} --output json"
+    listed = json.loads(jobs.run("sh", "-c", commands.format("list"), **settings).splitlines()[-1])
+    dags = {row["dag_id"] for row in listed}
+    catalogs = {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
+    assert {f"nightly_{name}" for name in catalogs} | {"roll_back"} <= dags
+    broken = "printf 'no yaml: [' >/tmp/catalogs/x.yaml; export RECJOBS_CATALOGS=/tmp/catalogs; "
+    errors = "airflow dags list-import-errors --local"
+    assert "No data found" in jobs.run("sh", "-c", errors, **settings)
+    found = jobs.run("sh", "-c", f"mkdir /tmp/catalogs; {broken}{errors} || true", **settings)
+    assert "x.yaml" in found
+
+
+@pytest.mark.parametrize(("name", "lock"), [("webapp", "requirements-webapp"), ("jobs", "requirements")])
+def test_the_bill_of_materials_names_what_the_lock_installs(name: str, lock: str, request: pytest.FixtureRequest):
+    image = request.getfixturevalue(name)
+    bill = json.loads((image.root / f"usr/local/share/sbom/recjobs-{name}.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert "serialNumber" not in bill
+    assert "timestamp" not in bill["metadata"]
+    named = {part["name"].lower().replace("_", "-").replace(".", "-"): part["version"] for part in bill["components"]}
+    assert named.pop("recjobs") == VERSION
+    locked = {package.replace(".", "-"): versions for package, versions in pins(lock).items()}
+    assert {package: version for package, version in named.items() if version not in locked.get(package, set())} == {}
+    assert len(named) > 0.9 * len(locked)
+
+
+def test_the_gpu_image_loads_implicits_cuda_solver_as_far_as_that_goes_without_a_card(jobs_gpu: Image, jobs: Image):
+    look = "from recjobs.core.model import cuda; import implicit.gpu as g; print(cuda.defect()); print(dir(g))"
+    without, loaded = jobs_gpu.run("python", "-c", look).splitlines()
+    assert "CUDA driver" in without
+    assert "LeastSquaresSolver" in loaded
+    without, loaded = jobs.run("python", "-c", look).splitlines()
+    assert "rmm is not installed" in without
+    assert "LeastSquaresSolver" not in loaded
+    assert jobs_gpu.layers[: len(jobs.layers)] == jobs.layers
+
+
+def test_a_second_build_gives_the_same_layers(storage: Storage, webapp: Image):
+    before = webapp.layers
+    storage.build("webapp", VERSION=f"{VERSION}-again")
+    again = Image(storage, f"localhost/recjobs-webapp:{VERSION}-again")
+    assert again.layers == before
+    again.remove()
+    storage.build("webapp", VERSION=f"{VERSION}-later", SOURCE_DATE_EPOCH="1")
+    later = Image(storage, f"localhost/recjobs-webapp:{VERSION}-later")
+    assert later.layers[-1] != before[-1], "the comparison sees another time"
+    later.remove()
