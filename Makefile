@@ -60,6 +60,10 @@ test: install-dev ## all tests, as many at once as there are cores, with coverag
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
+coverage: install-dev ## what the last `make test` covered, as coverage.xml and htmlcov/index.html
+	@.venv/bin/coverage xml --quiet
+	@.venv/bin/coverage html --quiet
+
 soak: export RECJOBS_SOAK := 1
 soak: install-dev ## the tests that count, at full counts, one after the other (a quarter of an hour)
 	@.venv/bin/python -m pytest -m soak $(ARGS)

@@ -34,7 +34,7 @@ class Finding:
         return self.path.startswith(PLANTED)
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.scanner} {self.rule}: {self.message}"
+        return f"{self.path}:{self.line}: {self.scanner} {self.rule}: {self.message[:200]}"
 
 
 @dataclass(frozen=True)
