@@ -16,6 +16,7 @@ from local.postgres import Cluster
 from recjobs.adapters.postgres import SQL
 from tests.checkouts import Checkout
 from tests.commands import ROOT, environment_of
+from tests.statsd_listener import StatsdListener
 from tests.worlds import EARLIER, Goods, MakeWorld, Postgres, World, shop
 
 _numbers = itertools.count(1)
@@ -85,6 +86,14 @@ def rolling(_two_batches: World) -> World:
 def checkout(make_world: MakeWorld, tmp_path: Path) -> Checkout:
     """This code, and a catalog that nobody has migrated yet."""
     return Checkout(Path(shutil.copytree(SQL, tmp_path / "sql")), make_world())
+
+
+@pytest.fixture
+def statsd() -> Iterator[StatsdListener]:
+    """Hears what is sent to `statsd.settings`."""
+    listener = StatsdListener()
+    yield listener
+    listener.close()
 
 
 _figures = pytest.StashKey[list[str]]()

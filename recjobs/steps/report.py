@@ -10,6 +10,7 @@ from recjobs.reports.night import night_page
 def run(night: Night) -> dict[str, Any]:
     """Write report.html, self-contained and without script, and store it in Postgres and MLflow."""
     alias: dict[str, int] = {}
+    refused: dict[str, Any] | None = None
     if night.request.publish:
         kept = kept_batch(night, "report")
         with database(night.catalog, "publisher").connect() as session:
@@ -18,6 +19,7 @@ def run(night: Night) -> dict[str, Any]:
             html = night_page(night, session.rows("worth_trend", view=night.catalog.view, batch=night.batch_id))
             session.call("record_report", batch=night.batch_id, page=html)
             champion = session.row("champion")
+            refused = session.row("refused_in_a_row")
         if kept and champion:
             alias = let_alias_follow(night.catalog, champion)
     else:
@@ -34,4 +36,5 @@ def run(night: Night) -> dict[str, Any]:
         "report": link if night.request.publish else night.files.where("report", "report.html"),
         "mlflow_run": run_id,
         **alias,
+        **(refused or {}),
     }

@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from tests.commands import ROOT, Done, Kill, environment_of
+from tests.statsd_listener import StatsdListener
 from tests.worlds import CATALOG, EARLIER, MakeWorld, World
 
 ABSURD = ("--set", "factors=1", "--set", "regularization=1.0e+9", "--set", "alpha=1.0e-3")
@@ -50,6 +51,7 @@ def test_a_refused_candidate_may_leave_the_live_batch_in_place(kept: World, refu
     (live,) = kept.rows("select * from batches")
     assert refused.code == 0, refused.err
     assert set(refused.json["steps"]) == {"extract", "validate", "split", "train", "evaluate", "gate", "report"}
+    assert refused.json["steps"]["report"]["refused_in_a_row"] == 1
     assert f"left out: the candidate was refused, {live['batch_id']} stays live" in refused.err
     assert live["is_live"]
     assert not kept.step(refused.json["batch_id"], "refit", "").exists()
@@ -123,14 +125,19 @@ def test_without_an_answer_the_champion_stays_and_the_command_says_how_to_approv
     assert f"recjobs approve --catalog {asking.name} --batch-id {batch_id} --reason R" in unanswered.err
     (verdict,) = asking.rows("select * from promotions where batch_id = %s", batch_id)
     assert (verdict["verdict"], verdict["inconclusive"], verdict["approval"]) == ("refused", True, None)
+    numbers = unanswered.json["steps"]
+    assert (numbers["gate"]["awaits_approval"], numbers["report"]["refused_in_a_row"]) == (1, 1)
     assert asking.live() == batch_id, "with fresh lists of the champion's factors"
     assert asking.value("select count(*) from models", role="admin") == 1
 
 
-def test_an_approval_that_comes_late_is_taken_by_the_same_night_again(asking: World, unanswered: Done):
+def test_an_approval_that_comes_late_is_taken_by_the_same_night_again(
+    asking: World, unanswered: Done, statsd: StatsdListener
+):
     before, batch_id = in_charge(asking), unanswered.json["batch_id"]
     asked = ("--batch-id", batch_id, "--reason", "the lists are fresher", "--by", "ann", "--json")
-    done = asking.recjobs("approve", *asked)
+    done = asking.recjobs("approve", *asked, **statsd.settings)
+    assert statsd.all() == {f"recjobs.{asking.name}.gate.awaits_approval": "0|g"}
     assert (done.code, done.json["answer"], done.json["by"]) == (0, "approved", "ann"), done.err
     assert in_charge(asking) == before, "an answer alone changes nothing"
 
@@ -138,6 +145,7 @@ def test_an_approval_that_comes_late_is_taken_by_the_same_night_again(asking: Wo
     assert again.code == 0, again.err
     assert again.json["batch_id"] == f"{batch_id[:-1]}2"
     assert again.json["steps"]["publish"]["moved"]
+    assert again.json["steps"]["report"]["refused_in_a_row"] == 0
     (verdict,) = asking.rows("select * from promotions where batch_id = %s", again.json["batch_id"])
     assert (verdict["verdict"], verdict["approval"]) == ("promoted", "approved")
     assert (verdict["approved_by"], verdict["approval_reason"]) == ("ann", "the lists are fresher")

@@ -1,7 +1,5 @@
 """Nights whose input is too little, too much, too old or the same again: stopped as the catalog says, and heard of."""
 
-import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -13,37 +11,8 @@ import pytest
 import yaml
 
 from tests.commands import ROOT
+from tests.statsd_listener import StatsdListener
 from tests.worlds import DAY_0, EARLIER, Goods, MakeWorld, World, shop
-
-
-class Heard:
-    """A StatsD server that only listens."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.settings = {"STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(self._socket.getsockname()[1])}
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def all(self) -> dict[str, str]:
-        """Everything that was sent since the last call."""
-        self._socket.setblocking(False)
-        found = {}
-        while True:
-            try:
-                name, _, value = self._socket.recv(65536).decode().partition(":")
-            except BlockingIOError:
-                return found
-            found[name] = value
-
-
-@pytest.fixture
-def statsd() -> Iterator[Heard]:
-    heard = Heard()
-    yield heard
-    heard.close()
 
 
 def part_of(goods: Goods, share: float) -> Goods:
@@ -71,7 +40,7 @@ VOLUMES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", VOLUMES)
-def test_a_volume_out_of_the_band_is_refused_recorded_and_counted(yesterday: World, statsd: Heard, case: str):
+def test_a_volume_out_of_the_band_is_refused_recorded_and_counted(yesterday: World, statsd: StatsdListener, case: str):
     spoil, reason = VOLUMES[case]
     live, before = yesterday.live(), yesterday.everything()
     goods, catalog = yesterday.goods, yesterday.catalog
@@ -164,7 +133,7 @@ def until_now(goods: Goods, ago: timedelta) -> Goods:
     return replace(goods, sound=goods.sound.assign(at=goods.sound["at"] + shift), bad={}, twice=0)
 
 
-def test_a_live_source_three_days_old_is_skipped_and_one_of_today_passes(make_world: MakeWorld, statsd: Heard):
+def test_a_live_source_three_days_old_is_skipped_and_one_of_today_passes(make_world: MakeWorld, statsd: StatsdListener):
     world = make_world(until_now(shop(), timedelta(days=3)), live=True)
     done = world.night(**statsd.settings)
     assert done.code == 75, done.err
@@ -222,7 +191,7 @@ def test_three_increments_make_the_lists_of_one_snapshot(make_world: MakeWorld):
     assert len(small.rows(lists)) == len(whole.rows(lists))
 
 
-def test_drift_is_measured_drawn_and_sent(make_world: MakeWorld, statsd: Heard):
+def test_drift_is_measured_drawn_and_sent(make_world: MakeWorld, statsd: StatsdListener):
     goods = shop()
     world = make_world(goods, limits={"drift": {"min_interactions": 50, "window_days": 20}})
     world.publish("--as-of", EARLIER)
@@ -245,7 +214,7 @@ def test_drift_is_measured_drawn_and_sent(make_world: MakeWorld, statsd: Heard):
     )
 
 
-def test_every_metric_that_is_sent_is_explained(make_world: MakeWorld, statsd: Heard):
+def test_every_metric_that_is_sent_is_explained(make_world: MakeWorld, statsd: StatsdListener):
     explained = yaml.safe_load((ROOT / "recjobs" / "metrics.yaml").read_text())
     world = make_world(limits={"drift": {"min_interactions": 50, "window_days": 20}})
     sent = []
@@ -268,7 +237,7 @@ def test_every_metric_that_is_sent_is_explained(make_world: MakeWorld, statsd: H
     assert set(explained) - heard - of_a_gpu <= {"skipped", "waiting", "failed"}
 
 
-def test_the_steps_that_a_search_runs_are_heard_of_as_those_of_a_night(make_world: MakeWorld, statsd: Heard):
+def test_the_steps_that_a_search_runs_are_heard_of_as_those_of_a_night(make_world: MakeWorld, statsd: StatsdListener):
     world = make_world()
     done = world.recjobs("tune", "--no-publish", "--trials", "1", "--timeout", "1m", **statsd.settings)
     assert done.code == 0, done.err
