@@ -49,6 +49,8 @@ class Report:
     unavailable: int = 0
     refusals: list[float] = field(default_factory=list)
     unchanged: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    """Answers by the route as the web app's metrics name it, and by status: `similar 200`."""
     torn: int = 0
     examples: list[str] = field(default_factory=list)
     seconds: float = 0
@@ -155,6 +157,7 @@ class Question:
         self._head = f"GET /v1/{catalog}/{path} HTTP/1.1\r\nHost: load\r\n"
         self.bytes = f"{self._head}\r\n".encode()
         self.status = 400 if kind == "silly" else 200
+        self.route = kind if kind in ("similar", "popular") else "recommendations"
         self.parts = [self]
         self._right: dict[str, Any] = {}
 
@@ -190,6 +193,7 @@ class Many:
 
     status = 200
     asked = None
+    route = "recommendations:batch"
 
     def __init__(self, parts: list[Question], catalog: str = "shop") -> None:
         self.parts = parts
@@ -331,8 +335,12 @@ def ask(order: dict[str, Any]) -> Report:
     began = time.monotonic()
     for connection in everyone:
         go_on(connection)
-    while report.requests < order["requests"] or not told.is_set():
-        ready = selector.select(wake())
+    while True:
+        # at the end each client still waits for its answer, so that as many were answered as were asked
+        is_over = report.requests >= order["requests"] and told.is_set()
+        if is_over and not selector.get_map():
+            break
+        ready = selector.select(1 if is_over else wake())
         for key, _ in ready:
             connection = key.data
             selector_socket = connection.socket
@@ -342,6 +350,8 @@ def ask(order: dict[str, Any]) -> Report:
                     continue
                 status, body = answer
                 took.append(time.monotonic() - connection.began)
+                counted = f"{connection.question.route} {status}"
+                report.counts[counted] = report.counts.get(counted, 0) + 1
                 if status == 503:
                     report.unavailable += 1
                     report.refusals = [*report.refusals, round(connection.began, 1)][:KEPT_EXAMPLES]
@@ -372,7 +382,8 @@ def ask(order: dict[str, Any]) -> Report:
                 fail(connection, f"no answer to {connection.question.bytes!r}")
                 selector.unregister(connection.socket)
                 connection.renew()
-                go_on(connection)
+                if not is_over:
+                    go_on(connection)
     report.seconds = time.monotonic() - began
     took.sort()
     report.milliseconds = {f"p{p}": round(1000 * took[int(len(took) * p / 100)], 2) for p in (50, 99, 99.9)}

@@ -13,9 +13,11 @@ from webapp.api.release import commit_of
 from webapp.lists import catalogs, fast_path, recommendations, shared_lists, trace
 from webapp.lists.catalog_cache import CatalogCache
 from webapp.lists.response_cache import ResponseCache
+from webapp.metrics import counters, endpoint
 from webapp.pages import changes, customers, formatting, reports, rules, runs, sign_in
 from webapp.postgres import health
 from webapp.postgres.connection_pool import ConnectionPool
+from webapp.postgres.freshness import published_instants
 from webapp.settings import Settings
 
 
@@ -30,6 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     pool = app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
     sign_in_cookies.install(app, settings, pool.has_ended)
     admission.install(app, settings)
+    counters.install(app, settings.metrics)
     if settings.request_log:
         request_log.install(app)
     headers.install(app)
@@ -41,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     formatting.install(app)
     cors.install(app, settings)
     operators.install(app)
+    endpoint.install(app, settings, lambda: published_instants(pool, settings.page_timeout_ms))
     for blueprint in (shared_lists.similar, shared_lists.popular, shared_lists.basket):
         app.register_blueprint(blueprint)
     for module in (

@@ -114,6 +114,12 @@ class Settings(BaseModel):
     """The same for a page, which runs several statements."""
     request_log: bool = Field(True, alias="WEBAPP_REQUEST_LOG")
     """Whether each request writes one line of JSON to stderr (never with a user id in it)."""
+    metrics: bool = Field(True, alias="WEBAPP_METRICS")
+    """Whether requests are counted and `/metrics` shows the numbers, which needs no credential."""
+    statsd_host: str = Field("", alias="STATSD_HOST")
+    """Where the numbers are sent by UDP as well; unset: nowhere."""
+    statsd_port: int = Field(8125, alias="STATSD_PORT", ge=1, le=65535)
+    """StatsD's UDP port."""
     commit: str = Field("", alias="RECJOBS_COMMIT", pattern=r"^[0-9A-Za-z._-]{0,100}$")
     """The commit that this code was built from, for /info; unset: that of the installed package or the checkout."""
     airflow_url: str | None = Field(None, alias="AIRFLOW_URL", pattern=r"^https?://")

@@ -12,7 +12,7 @@ PATHS = [
     "/v1/shop/recommendations?user_id=u0001", "/v1/shop/users/u0001/recommendations", "/v1/shop/popular",
     "/v1/shop/nothing", "/", "/?catalog=shop&user_id=u0001", "/customers?catalog=shop&user_id=u", "/docs",
     "/openapi.json", "/sign-in", "/v1", "/info", "/v1/shop/batches",
-    "/static/page.css", "/reports/shop/20240101T000000Z-1", "/nowhere", "/healthz/", "/readyz/x",
+    "/static/page.css", "/reports/shop/20240101T000000Z-1", "/nowhere", "/healthz/", "/readyz/x", "/metrics/",
 ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_a_name_that_is_not_the_web_apps_gets_nothing_at_any_address(world: Worl
 
 
 def test_a_probe_is_answered_whatever_name_the_platform_uses(world: World):
-    for path in ("/healthz", "/readyz"):
+    for path in ("/healthz", "/readyz", "/metrics"):
         assert world.client().get(path, headers={"Host": "10.42.0.17:8000"}).status_code == 200
 
 

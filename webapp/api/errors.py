@@ -22,8 +22,8 @@ from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger("webapp.errors")
 
-PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/info", "/openapi.json")
-PROBES = ("/healthz", "/readyz")
+PROGRAM_PATHS = ("/v1/", "/healthz", "/readyz", "/metrics", "/info", "/openapi.json")
+PROBES = ("/healthz", "/readyz", "/metrics")
 """Asked by a platform that knows an address and no name, as often as it likes."""
 UNLIMITED = (*PROBES, "/static/")
 """Paths that no rate limit counts: probes, and the static files of a page."""

@@ -92,7 +92,7 @@ def _parameter(parameter: Parameter, place: str) -> Part:
 
 def _responses(described: Operation, rule: Rule, credentials: list[str]) -> Part:
     answer = (
-        schema(described.answers) if described.answers else {"type": "string" if described.media == HTML else "object"}
+        schema(described.answers) if described.answers else {"type": "object" if described.media == JSON else "string"}
     )
     responses: Part = {"200": {"description": "The answer", "content": {described.media: {"schema": answer}}}}
     if described.tagged:
@@ -101,14 +101,14 @@ def _responses(described: Operation, rule: Rule, credentials: list[str]) -> Part
         responses["304"] = {"description": "The list is the one that `If-None-Match` names", "headers": tag}
     if credentials and described.media == HTML:
         responses["303"] = {"description": "To the sign-in page"}
-    refused = {"schema": {"type": "string"} if described.media == HTML else schema("Error")}
+    refused = {HTML: {"schema": {"type": "string"}}} if described.media == HTML else {JSON: {"schema": schema("Error")}}
     statuses = {*described.errors, *((401, 403) if credentials else ())}
     if is_for_programs(rule.rule) and rule.endpoint not in OPEN:
         statuses.add(401)  # a client must be ready for keys, whether or not this web app asks for one
     if not rule.rule.startswith(UNLIMITED):
         statuses.add(429)
     for status in sorted(statuses):
-        responses[str(status)] = {"description": ERRORS[status], "content": {described.media: refused}}
+        responses[str(status)] = {"description": ERRORS[status], "content": refused}
         if status in (429, 503):
             wait = {"description": "Seconds", "schema": {"type": "integer"}}
             responses[str(status)]["headers"] = {"Retry-After": wait}

@@ -21,7 +21,8 @@ from webapp.api.parameters import PATH_PARAMETERS, Parameter, Part, check_path, 
 View = Callable[..., Any]
 JSON, HTML = "application/json", "text/html"
 OPEN = {
-    "health.alive", "health.ready", "openapi.openapi", "openapi.docs", "operators.sign_in", "operators.enter", "static",
+    "health.alive", "health.ready", "metrics.metrics", "openapi.openapi", "openapi.docs", "operators.sign_in",
+    "operators.enter", "static",
 }  # fmt: skip
 """Endpoints that never need a credential: probes, the API's description, signing in, and static files."""
 

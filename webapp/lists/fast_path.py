@@ -2,7 +2,7 @@
 
 For this request Flask takes longer than all else, the lookup included (docs/decisions/0013 has the figures). It is
 recognised by its path, and admitted and answered by the functions that Flask calls for it: `Admission.admit` (host, API
-key, rate limit), its view's, and those of CORS and the request log. Any other request goes to Flask.
+key, rate limit), its view's, and those of CORS, the counters and the request log. Any other request goes to Flask.
 """
 
 import re
@@ -17,6 +17,7 @@ from webapp.api import cors, errors, headers, request_log
 from webapp.api.operations import JSON
 from webapp.api.responses import PERSONAL, cache_headers, matches
 from webapp.lists import recommendations
+from webapp.metrics.counters import Counters, route_of
 from webapp.postgres.connection_pool import ConnectionPool
 from webapp.settings import Settings
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PATH = re.compile(r"/v1/([a-z][a-z0-9_]{0,47})/recommendations")
+ROUTE = route_of(recommendations.ROUTE)
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -31,6 +33,7 @@ def install(app: Flask, settings: Settings) -> None:
     inner: WSGIApplication = app.wsgi_app
     pool: ConnectionPool = app.extensions["connection_pool"]
     admission: Admission = app.extensions["admission"]
+    counters: Counters = app.extensions["counters"]
 
     def fast_path(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()
@@ -38,9 +41,11 @@ def install(app: Flask, settings: Settings) -> None:
         if path is None or environ["REQUEST_METHOD"] != "GET":
             return inner(environ, start_response)
         status, caller = "200 OK", None
+        catalog = source = None
         try:
             caller = admission.admit(environ)
             response = recommendations.respond(pool, path[1], environ.get("QUERY_STRING", ""))
+            catalog, source = path[1], response.source
             body, sent = response.body(), cache_headers(response.tag, PERSONAL)
             if matches(response.tag, environ.get("HTTP_IF_NONE_MATCH")):
                 status, body = "304 NOT MODIFIED", b""
@@ -59,6 +64,7 @@ def install(app: Flask, settings: Settings) -> None:
             key = caller.name if caller else None
             request_log.add(request_id, started, "GET", recommendations.ROUTE, int(status[:3]), len(body), key)
             sent.append(("X-Request-ID", request_id))
+        counters.request(ROUTE, status, time.perf_counter() - started, catalog, source)
         start_response(status, sent)
         return (body,)
 

@@ -25,6 +25,7 @@ from webapp.api.responses import PERSONAL, JsonResponse
 from webapp.api.schemas import structure
 from webapp.lists import lookup
 from webapp.lists.rendering import RenderedList
+from webapp.metrics.counters import counters
 from webapp.postgres.connection_pool import ConnectionPool, connection_pool
 from webapp.settings import current_settings
 
@@ -48,7 +49,7 @@ MAX_USERS = 1000
 )
 def by_query(catalog: str, **parameters: Any) -> Response:
     """The canonical form: serves any id."""
-    return _respond(connection_pool(), catalog, **parameters).to_response(PERSONAL)
+    return _served(catalog, _respond(connection_pool(), catalog, **parameters)).to_response(PERSONAL)
 
 
 def respond(pool: ConnectionPool, catalog: str, query: str) -> RenderedList:
@@ -65,7 +66,12 @@ def respond(pool: ConnectionPool, catalog: str, query: str) -> RenderedList:
 )
 def by_path(catalog: str, **parameters: Any) -> Response:
     """The short form, for ids without `/` and dot segments."""
-    return _respond(connection_pool(), catalog, **parameters).to_response(PERSONAL)
+    return _served(catalog, _respond(connection_pool(), catalog, **parameters)).to_response(PERSONAL)
+
+
+def _served(catalog: str, response: RenderedList) -> RenderedList:
+    counters().served(catalog, response.source)
+    return response
 
 
 def _respond(
@@ -118,4 +124,4 @@ def of_many(catalog: str, body: tuple[list[str], int | None]) -> Response:
     user_ids, n = body
     with connection_pool().session(catalog, current_settings().page_timeout_ms, long=True) as session:
         lists = lookup.recommendations_of_many(session, catalog, user_ids, n)
-    return JsonResponse(b'{"answers":[%b]}' % b",".join([one.body() for one in lists]))
+    return JsonResponse(b'{"answers":[%b]}' % b",".join([_served(catalog, one).body() for one in lists]))

@@ -33,6 +33,7 @@ class RenderedList:
     def __init__(self, head: JsonObject, items: bytes) -> None:
         self._computed_at: datetime = head["computed_at"]
         self._computed = self._computed_at.timestamp()
+        self.source: str = head["source"]
         self._body = b'%b,"items":%b' % (orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1], items)
         self.size = len(self._body)
 
