@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from flask import Blueprint, Flask, Response, current_app
 
@@ -35,9 +36,8 @@ class PublishedInstants:
         """Read them, unless they are fresh or another thread is reading."""
         if time.monotonic() - self._read_at > FRESH_SECONDS and self._reading.acquire(blocking=False):
             try:
-                self._instants = self._read()
-            except Exception:  # Postgres is away
-                pass
+                with suppress(Exception):  # Postgres is away
+                    self._instants = self._read()
             finally:
                 self._read_at = time.monotonic()
                 self._reading.release()

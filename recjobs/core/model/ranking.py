@@ -80,19 +80,18 @@ def best_items(
     position = np.full(n_items, -1, np.int32)
     position[columns] = np.arange(columns.size, dtype=np.int32)
     known_users = np.asarray(user_factors.any(axis=1))
-    transposed = np.ascontiguousarray(item_factors[columns].T)
+    # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell kernels)
+    # and on the number of rows: a user's list would depend on the other users.
+    transposed = np.ascontiguousarray(item_factors[columns].T, np.float64)
     added = None if blend is None else blend.among(columns)
     unit = None if blend is None else np.zeros(n_users, np.float32)
     width = min(n, columns.size)
 
     def rank(first: int) -> None:
         last = min(first + CHUNK, n_users)
-        chunk = user_factors[first:last]
-        if last - first < CHUNK:
-            # BLAS multiplies a matrix of few rows by other routines, whose last bits differ: a user's list would
-            # depend on the other users.
-            chunk = np.vstack([chunk, np.zeros((CHUNK - len(chunk), chunk.shape[1]), chunk.dtype)])
-        values = (chunk @ transposed)[: last - first]
+        chunk = user_factors[first:last].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
+            values = (chunk @ transposed).astype(np.float32)
         known = known_users[first:last]
         if added is not None and unit is not None:
             unit[first:last] = added.add_to(values, first, last)
