@@ -81,9 +81,7 @@ def _too_many(accepted: list[Suppression], names: list[str]) -> list[str]:
     """Comments without a reason, and more suppressions than anybody reads."""
     read = {*files.dockerfiles(names), *files.yamls(names), *files.shell_scripts(names)}
     inline = list(inline_suppressions(sorted(name for name in read if not name.startswith(PLANTED))))
-    complaints = [
-        f"{f.path}:{f.line}: {f.rule} has no reason on its line" for f in inline if len(f.message.split()) < 3
-    ]
+    complaints = [f"{f.path}:{f.line}: {f.rule} has no reason" for f in inline if len(f.message.split()) < 3]
     if len(accepted) + len(inline) > MOST_SUPPRESSIONS:
         complaints.append(f"{len(accepted) + len(inline)} suppressions; at most {MOST_SUPPRESSIONS}")
     return complaints

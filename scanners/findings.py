@@ -68,13 +68,14 @@ def suppressions(path: Path) -> list[Suppression]:
 
 
 def inline_suppressions(paths: Iterable[str]) -> Iterator[Finding]:
-    """Comments that silence a scanner; as `rule` what they silence, as `message` the reason on the same line."""
+    """Comments that silence a scanner; `rule` is what, `message` the reason, on the line or above."""
     for path in paths:
-        text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
-        for number, line in enumerate(text.splitlines(), 1):
+        above = ""
+        for number, line in enumerate((ROOT / path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if found := INLINE.search(line):
                 kind, rule, reason = found.groups()
-                yield Finding("inline", path, number, f"{kind}{rule}", reason.strip(" #:-"))
+                yield Finding("inline", path, number, f"{kind}{rule}", (reason + above).strip(" #:-"))
+            above = line if line.strip().startswith("#") and not line.startswith("#!") else ""
 
 
 def sarif(findings: dict[str, list[Finding]]) -> dict[str, Any]:

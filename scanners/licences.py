@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import PackageMetadata, distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from scanners.findings import PLANTED, ROOT, Finding
@@ -13,6 +13,14 @@ ALLOWED = re.compile(
     r"|MPL|Mozilla|LGPL|Lesser General"  # used as they are, as libraries of their own
 )
 PLANTED_LICENCE = "GPL-3.0-only"
+# How the texts of licences begin to say what they grant, for packages whose metadata names none.
+TEXTS = {
+    "Permission is hereby granted, free of charge, to any person obtaining a copy": "MIT",
+    "Redistribution and use in source and binary forms": "BSD",
+    "Apache License": "Apache-2.0",
+    "GNU GENERAL PUBLIC LICENSE": "GPL",
+    "GNU AFFERO GENERAL PUBLIC LICENSE": "AGPL",
+}
 
 
 def locks(files: list[str]) -> list[str]:
@@ -41,21 +49,28 @@ def findings(paths: list[str]) -> Iterator[Finding]:
         (planted / "METADATA").write_text(
             f"Metadata-Version: 2.4\nName: planted-package\nVersion: 1.0\nLicense-Expression: {PLANTED_LICENCE}\n"
         )
-        packages = {_normal(d.metadata["Name"]): d.metadata for d in distributions(path=[folder, *site_packages])}
-    if not packages.keys() & lines.keys():
+        licences = {_normal(d.name): (licence_of(d), d) for d in distributions(path=[folder, *site_packages])}
+    if not licences.keys() & lines.keys():
         raise OSError("nothing of the lock is installed in .venv")
-    for name, metadata in packages.items():
+    for name, (licence, package) in licences.items():
         path, line = (f"{PLANTED}package", 1) if name == "planted-package" else lines.get(name, ("", 0))
-        if path and not allowed(licence_of(metadata)):
-            yield Finding("licences", path, line, licence_of(metadata), f"{metadata['Name']} {metadata['Version']}")
+        if path and not allowed(licence):
+            yield Finding("licences", path, line, licence, f"{package.name} {package.version}")
 
 
-def licence_of(metadata: PackageMetadata) -> str:
-    """Its SPDX expression; else its classifiers; else the first line of what it wrote; else UNKNOWN."""
-    fields = metadata.json
+def licence_of(package: Distribution) -> str:
+    """Its SPDX expression; else its classifiers; else what it wrote; else what its licence files say."""
+    fields = package.metadata.json
     classifiers = [c.split(" :: ")[2:] for c in fields.get("classifier", []) if c.startswith("License ::")]
     written = str(fields.get("license") or "").strip().split("\n")[0]
-    return str(fields.get("license_expression") or "; ".join(c[-1] for c in classifiers if c) or written or "UNKNOWN")
+    said = fields.get("license_expression") or "; ".join(c[-1] for c in classifiers if c) or written
+    return str(said or " AND ".join(_granted(package, fields.get("license_file", []))) or "UNKNOWN")
+
+
+def _granted(package: Distribution, names: str | list[str]) -> set[str]:
+    files = [names] if isinstance(names, str) else names
+    texts = [package.read_text(f"licenses/{name}") or package.read_text(name) or "" for name in files]
+    return {licence for text in texts for begins, licence in TEXTS.items() if begins in " ".join(text.split())}
 
 
 def _normal(name: str) -> str:

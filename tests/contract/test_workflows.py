@@ -126,6 +126,17 @@ def test_every_image_that_is_built_has_its_dockerfile_and_each_is_built() -> Non
     assert len(set(re.findall(r"ghcr\.io/recjobs/(recjobs-[\w-]+)@\$\{\{", text))) == len(built)
 
 
+def test_every_build_argument_is_one_of_its_dockerfile() -> None:
+    builds = [step["with"] for _, step in steps() if step.get("uses", "").startswith("docker/build-push-action@")]
+    assert len(builds) == 4
+    for build in builds:
+        for name in ("webapp", "jobs") if "matrix" in build["file"] else (Path(build["file"]).parent.name,):
+            dockerfile = ROOT / "docker" / name / "Dockerfile"
+            if dockerfile.exists():
+                known = set(re.findall(r"^ARG (\w+)", dockerfile.read_text(encoding="utf-8"), re.MULTILINE))
+                assert {line.split("=")[0] for line in build["build-args"].splitlines()} <= known, name
+
+
 def test_nothing_is_built_for_production() -> None:
     assert [
         step for place, step in steps() if place.startswith("release/") and "build-push" in step.get("uses", "")
