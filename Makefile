@@ -88,6 +88,15 @@ lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 images: ## build the images without a container engine: buildah and debootstrap, as root (ARGS="webapp")
 	@sh docker/build.sh $(ARGS)
 
+smoke: install ## smoke test and golden queries of a deployment (BASE_URL, CATALOG, COMMIT, BATCH, WAIT; API_KEY by environment)
+	@.venv/bin/python -m acceptance smoke $(ARGS)
+
+load: install ## load test with stages and thresholds (BASE_URL, CATALOG, USERS, PLAN; API_KEY by environment)
+	@.venv/bin/python -m acceptance load $(ARGS)
+
+traffic: install ## steady traffic, so that boards move, until Ctrl-C (BASE_URL, CATALOG, USERS, RATE, SECONDS)
+	@.venv/bin/python -m acceptance traffic $(ARGS)
+
 BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench: install ## stages of a night against floors and peers, then a whole night (SIZE=200k, 2m, 20m; BESIDE=COMMIT ROUNDS=8)

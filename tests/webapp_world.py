@@ -56,6 +56,7 @@ class Batch:
     gone: frozenset[str] = frozenset()
     top_n_served: int = 30
     top_n_stored: int = 40
+    computed_at: str = "2024-01-02T03:04:05.678Z"
 
 
 def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
@@ -176,7 +177,7 @@ class World:
         """Write a batch and move the pointer to it."""
         champion = self.sql("select model_version from champion", role="recjobs_loader", catalog=catalog)
         record = {
-            "batch_id": batch.batch_id, "as_of": batch.as_of, "attempt": 1, "computed_at": "2024-01-02T03:04:05.678Z",
+            "batch_id": batch.batch_id, "as_of": batch.as_of, "attempt": 1, "computed_at": batch.computed_at,
             "model_version": batch.model_version, "champion_version": batch.model_version, "n_users": len(batch.users),
             "n_items": len(batch.items), "n_interactions": 12345, "top_n_stored": batch.top_n_stored,
             "top_n_served": batch.top_n_served, "input_hash": "h", "checksum": batch.batch_id, "code_version": "test",

@@ -9,7 +9,7 @@ import pytest
 
 from recjobs.config import ROOT
 
-OURS = ("recjobs", "webapp", "dags", "local", "benchmarks")
+OURS = ("recjobs", "webapp", "dags", "local", "benchmarks", "acceptance")
 MODULES = sorted(path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
 QUERIES = sorted((ROOT / "sql" / "queries").rglob("*.sql"))
 MIGRATIONS = sorted((ROOT / "sql" / "migrations").rglob("*.sql"))

@@ -10,7 +10,7 @@ import pytest
 
 from recjobs.config import ROOT
 
-SHIPPED = ("recjobs", "webapp", "local", "dags")
+SHIPPED = ("recjobs", "webapp", "local", "dags", "acceptance")
 PLANTED = '''
 """A module with a fault of each kind."""
 
