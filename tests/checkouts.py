@@ -26,6 +26,18 @@ LAST_OF_MIGRATIONS_ALONE = "0015"
 """The last migration of the time when migrations held functions, views and grants too."""
 
 
+def code_of(commit: str, folder: Path, *paths: str) -> Path:
+    """The code of an earlier commit, or these paths of it, out of this repository's history; returns the folder."""
+    archive = subprocess.run(["git", "archive", commit, *paths], cwd=ROOT, capture_output=True, check=False)
+    assert not archive.returncode, (
+        f"this test needs the commit {commit[:7]}, which a shallow clone lacks (git fetch --unshallow; in a workflow "
+        f"fetch-depth: 0): {archive.stderr.decode()}"
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
 @dataclass
 class Checkout:
     """A folder `sql`, and the catalog that it is applied to."""
@@ -58,11 +70,7 @@ class Checkout:
 
     def migrate_as_of(self, commit: str) -> None:
         """Apply the migrations of an earlier commit, as its code did: without a note of their texts."""
-        archive = subprocess.run(["git", "archive", commit, "sql/migrations/catalog"], cwd=ROOT, capture_output=True)
-        assert not archive.returncode, f"this test needs the history (git fetch --unshallow): {archive.stderr.decode()}"
-        folder = self.sql.parent / commit
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-            tar.extractall(folder, filter="data")
+        folder = code_of(commit, self.sql.parent / commit, "sql/migrations/catalog")
         schema = self.world.name
         self.world.rows(f"create schema if not exists {schema} authorization recjobs_owner", role="admin")
         options = {"options": f"-c search_path={schema},pg_temp -c role=recjobs_owner"}

@@ -24,8 +24,9 @@ START_SECONDS = 60
 class Replica:
     """One web app on a port of its own; stopped and started again, it has the same port."""
 
-    def __init__(self, world: World, name: str, folder: Path, **settings: str) -> None:
-        self.name, self.port = name, free_port()
+    def __init__(self, world: World, name: str, folder: Path, *, code: Path = ROOT, **settings: str) -> None:
+        """code: the checkout that it runs from."""
+        self.name, self.port, self.code = name, free_port(), code
         self.log = folder / f"{name}.log"
         self.settings = {
             "RECJOBS_READER_URL": f"{world.url('recjobs_reader')}&application_name={name}",
@@ -38,9 +39,10 @@ class Replica:
         self.process = self._launch()
 
     def _launch(self) -> subprocess.Popen[bytes]:
+        environment = unmeasured({**self.settings, "PYTHONPATH": str(self.code)})
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "webapp"], cwd=ROOT, env=unmeasured(self.settings), stdout=log, stderr=log
+                [sys.executable, "-m", "webapp"], cwd=self.code, env=environment, stdout=log, stderr=log
             )
 
     def wait_until_ready(self) -> None:
@@ -65,9 +67,10 @@ class Replica:
                 process.kill()
             raise
 
-    def replace(self) -> None:
-        """Stop it and put a new one in its place, as a rolling update does."""
+    def replace(self, code: Path | None = None) -> None:
+        """Stop it and put a new one in its place, as a rolling update does; code: another checkout to run from."""
         assert self.stop() == 0, self.log.read_text()
+        self.code = code or self.code
         self.process = self._launch()
         self.wait_until_ready()
 

@@ -1,16 +1,14 @@
 """State that the commit before the rebuilt layout left: its nights roll back, are pruned and supply the champion."""
 
-import io
 import json
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recjobs.config import ROOT
+from tests.checkouts import code_of
 from tests.commands import environment_of
 from tests.worlds import EARLIER, MakeWorld, World
 
@@ -21,12 +19,7 @@ MAIN = "import sys; from recjobs.__main__ import main; sys.argv[0] = 'recjobs'; 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of that commit, out of this repository's history."""
-    archive = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
-    assert not archive.returncode, f"this test needs the history (git fetch --unshallow): {archive.stderr.decode()}"
-    folder = tmp_path_factory.mktemp("older")
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
+    return code_of(BEFORE, tmp_path_factory.mktemp("older"))
 
 
 def test_nights_of_the_commit_before_go_on_in_this_one(make_world: MakeWorld, older: Path) -> None:
