@@ -79,6 +79,17 @@ scan: install-dev ## scan Dockerfiles, workflows, YAML, shell and licences, with
 	@sh scanners/install.sh
 	@.venv-scan/bin/python -m scanners $(ARGS)
 
+fmt: install-dev ## format all code, and fix what the linter can fix
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+precommit: install-dev ## the quick checks that git runs at every commit, over all files
+	@.venv/bin/pre-commit run --all-files
+
+clean: ## remove caches and what was built; keeps .venv, .local and data
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* coverage.xml htmlcov build *.egg-info
+	@find . \( -path ./.venv -o -path ./.local -o -path ./data \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
 lock: ## lock the newest versions that fit into requirements*.txt (needs uv)
 	@for name in requirements $$(ls requirements-*.in | sed 's/[.]in$$//'); do \
 	    echo "locking $$name.txt ..."; \

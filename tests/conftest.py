@@ -20,6 +20,17 @@ from tests.statsd_listener import StatsdListener
 from tests.worlds import EARLIER, Goods, MakeWorld, Postgres, World, shop
 
 _numbers = itertools.count(1)
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test has the marker of its folder; what runs the whole platform or counts is slow as well."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(folder)
+        if folder == "e2e" or item.get_closest_marker("soak"):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

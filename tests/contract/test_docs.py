@@ -114,6 +114,30 @@ def test_the_users_items_and_categories_of_the_examples_are_in_the_sample() -> N
     assert asked - categories == set()
 
 
+def test_every_message_that_troubleshooting_quotes_is_one_of_a_program() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    cells = [cell for cell in re.findall(r"^\| (.+?) \|", page, re.MULTILINE) if "(from Python)" not in cell]
+    quoted = {text for cell in cells for text in re.findall(r"`([^`]+)`", cell) if not text.startswith("make ")}
+    folders = ("recjobs", "webapp", "local", "acceptance", "tests")
+    code = " ".join(
+        path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".sh") and path.name != "test_docs.py"
+    )
+    assert len(quoted) > 15
+    assert {text for text in quoted if text not in code} - {"source: popular", "begin", "CI"} == set()
+
+
+def test_the_picture_of_the_readme_can_be_drawn() -> None:
+    picture = re.search(r"^```mermaid\n(flowchart LR\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert picture
+    named = set(re.findall(r"\b([a-z]+)(?=\[|\(\[)", picture[1]))
+    ends = {name for line in picture[1].splitlines() if re.search(r"-->|-\.-|\.->|<-->", line)
+            for name in re.findall(r"(?:^\s*|[>] )([a-z]+)", line)}  # fmt: skip
+    assert ends - named == set(), "a line begins or ends at a box that has no title"
+
+
 def test_make_help_lists_every_command_a_user_may_give() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "up", "down", "status", "mlflow", "check", "install", "bench", "soak"):
