@@ -91,6 +91,14 @@ def test_every_address_it_prints_answers(demo: str, platform: Platform) -> None:
     assert len(answer["items"]) == 20
 
 
+def test_the_smoke_test_and_the_golden_queries_pass(demo: str, platform: Platform) -> None:
+    url = f"http://127.0.0.1:{platform.settings['WEBAPP_PORT']}"
+    command = [sys.executable, "-m", "acceptance", "smoke", "--base-url", url, "--catalog", "sample"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "golden sample: a customer gets a list of their own" in done.stdout
+
+
 def test_the_psql_line_it_prints_works(demo: str) -> None:
     line = re.search(r"^psql +(.*)$", demo, re.MULTILINE)
     assert line
