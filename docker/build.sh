@@ -26,7 +26,7 @@ trap 'rm -rf "$scratch"' EXIT
 in_storage() {
     command=$1
     shift
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086  # a list of words
     buildah --storage-driver "${STORAGE_DRIVER:-vfs}" ${STORAGE:+--root "$STORAGE/root" --runroot "$STORAGE/run"} "$command" "$@"
 }
 
@@ -35,7 +35,7 @@ if [ -z "${REGISTRY:-}" ]; then
     REGISTRY=localhost
     base=localhost/python:$BASE_TAG
     if ! in_storage inspect --type image "$base" >/dev/null 2>&1; then
-        # shellcheck disable=SC2016
+        # shellcheck disable=SC2016  # the inner shell's variables
         mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | grep -v security | head -1)
         [ -n "$mirror" ] || { say "error: this machine's apt knows no mirror of Debian bookworm: give REGISTRY"; exit 78; }
         say "making $base with debootstrap ..."
@@ -63,7 +63,7 @@ for name in "$@"; do
     say "building recjobs-$name:$VERSION ..."
     from="--build-arg REGISTRY=$REGISTRY --build-arg BASE_TAG=$BASE_TAG"
     [ "$name" != jobs-gpu ] || from="--build-arg REGISTRY=localhost --build-arg JOBS_TAG=$VERSION"
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086  # a list of words
     in_storage bud --quiet --format docker --layers=false --timestamp "$SOURCE_DATE_EPOCH" $volumes \
         $from --build-arg VERSION="$VERSION" --build-arg REVISION="$revision" --build-arg SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
         --tag "localhost/recjobs-$name:$VERSION" --file "docker/$name/Dockerfile" . >/dev/null

@@ -9,7 +9,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 for lock in "$@"; do
     [ -f "$lock" ] && continue
-    extras=$(find . -maxdepth 1 -name 'requirements-*.txt' | sed 's/^..requirements-//; s/[.]txt$//' | sort | grep -vx -e dev -e images -e webapp | paste -sd ' ' -)
+    extras=$(find . -maxdepth 1 -name 'requirements-*.txt' | sed 's/^..requirements-//; s/[.]txt$//' | sort | grep -vx -e dev -e images -e scan -e webapp | paste -sd ' ' -)
     say "error: there is no $lock: EXTRAS may be: $extras"
     exit 64
 done
