@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 
 from local import ports
 from recjobs import NIGHT
-from tests.commands import ROOT, Kill, environment_of
+from tests.commands import Command, Kill
 from tests.s3_server import Server, running
 from tests.worlds import EARLIER, MakeWorld, World
 
@@ -34,13 +32,11 @@ def fresh(world: World, settings: dict[str, str], folder: Path, *arguments: str)
     own = {name: str(folder / name.lower()) for name in ("HOME", "TMPDIR", "RECJOBS_STATE")}
     for place in own.values():
         Path(place).mkdir(parents=True)
-    environment = environment_of(world.settings | settings | own)
-    command = [sys.executable, "-m", "recjobs", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "" or arguments[0] == "night", done.stderr
+    done = Command(arguments, world.settings | settings | own).wait()
+    assert done.code == 0, done.err
+    assert done.err == "" or arguments[0] == "night", done.err
     shutil.rmtree(folder)
-    return done.stdout
+    return done.out
 
 
 def lists_of(world: World) -> list[dict[str, Any]]:
