@@ -42,8 +42,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     try:
         settings = cluster.urls() | {"RECJOBS_STATE": str(folder), "RECJOBS_CATALOGS": str(folder / "none")}
         command = [sys.executable, "-m", "recjobs", "migrate", "--json"]
+        postgres = Postgres(cluster)
+        postgres.do_not_wait_for_the_disk()
         subprocess.run(command, cwd=ROOT, env=environment_of(settings), check=True, capture_output=True)
-        yield Postgres(cluster)
+        yield postgres
     finally:
         cluster.stop()
 

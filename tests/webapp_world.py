@@ -21,6 +21,7 @@ from psycopg2.extras import execute_values
 from local.postgres import Cluster
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
 from recjobs.adapters.postgres import Database
+from tests.worlds import Postgres
 from webapp import create_app
 from webapp.settings import Settings
 
@@ -153,6 +154,7 @@ class World:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         cluster.start()
+        Postgres(cluster).do_not_wait_for_the_disk()
         migrate_database(Database(self.url()))
 
     def url(self, role: str = "admin") -> str:

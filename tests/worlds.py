@@ -143,6 +143,11 @@ class Postgres:
             f"RECJOBS_{role}_URL": urls[f"RECJOBS_{role}_URL"] for role in ("OWNER", "LOADER", "PUBLISHER", "READER")
         }
 
+    def do_not_wait_for_the_disk(self) -> None:
+        """Lose what is written if the machine loses its power; a process that is killed loses nothing by it."""
+        self.rows("alter system set fsync = off", role="admin")
+        self.rows("select pg_reload_conf()", role="admin")
+
     def connect(self, role: str = "recjobs_reader", catalog: str = "pg_temp") -> Any:
         """A connection in autocommit mode; the caller closes it."""
         connection = psycopg2.connect(self.cluster.url(role), options=f"-c search_path={catalog},pg_temp")
