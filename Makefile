@@ -54,9 +54,10 @@ compose-up: ## the whole platform in containers, with the sample's first night (
 compose-down: ## stop the containers; their volumes stay
 	@sh docker/compose.sh down
 
+# Files in their order, which ends with the unit tests: sorted by their number of tests, the longest tests came last.
 test: install-dev ## all tests, as many at once as there are cores, with coverage
 	@.venv/bin/coverage erase
-	@.venv/bin/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@.venv/bin/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
