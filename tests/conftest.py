@@ -1,11 +1,13 @@
 """What any test may ask for: a Postgres with its roles, worlds to run nights in, and a shop with two batches."""
 
+import contextlib
 import itertools
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import recjobs.config  # first: it gives BLAS one thread, which must be said before numpy comes  # noqa: F401
 
@@ -14,6 +16,7 @@ import pytest  # isort: skip
 from local import ports
 from local.postgres import Cluster
 from recjobs.adapters.postgres import SQL
+from tests.batches import catalog_without_batches
 from tests.checkouts import Checkout
 from tests.commands import ROOT, environment_of
 from tests.statsd_listener import StatsdListener
@@ -107,6 +110,22 @@ def statsd() -> Iterator[StatsdListener]:
     listener = StatsdListener()
     yield listener
     listener.close()
+
+
+@pytest.fixture
+def empty(make_world: MakeWorld) -> World:
+    """A catalog in which nothing is published."""
+    return catalog_without_batches(make_world)
+
+
+@pytest.fixture
+def editor(empty: World) -> Iterator[Any]:
+    """A connection of an editor, in a transaction."""
+    with contextlib.closing(empty.postgres.connect("recjobs_editor", empty.name)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("set idle_in_transaction_session_timeout = 0")  # for a busy machine
+        connection.autocommit = False
+        yield connection
 
 
 _figures = pytest.StashKey[list[str]]()

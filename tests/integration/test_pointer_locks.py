@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
@@ -12,8 +11,8 @@ from psycopg2 import sql
 from recjobs.adapters import postgres
 from recjobs.adapters.postgres import Database
 from recjobs.errors import Locked
-from tests.batches import catalog_without_batches, publish, stage
-from tests.worlds import MakeWorld, World
+from tests.batches import publish, stage
+from tests.worlds import World
 
 BLOCK = json.dumps({"kind": "block", "item_id": "i", "allow_unknown": True})
 FLIPS = {
@@ -22,22 +21,6 @@ FLIPS = {
     "roll_back": "select roll_back(null, 'a test')",
     "promote_model": "select promote_model('1', 'a test')",
 }
-
-
-@pytest.fixture
-def empty(make_world: MakeWorld) -> World:
-    """A catalog in which nothing is published."""
-    return catalog_without_batches(make_world)
-
-
-@pytest.fixture
-def editor(empty: World) -> Iterator[Any]:
-    """A connection of an editor, in a transaction."""
-    with contextlib.closing(empty.postgres.connect("recjobs_editor", empty.name)) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("set idle_in_transaction_session_timeout = 0")  # for a busy machine
-        connection.autocommit = False
-        yield connection
 
 
 def test_a_roll_back_does_not_wait_for_an_editors_transaction(empty: World, editor: Any):

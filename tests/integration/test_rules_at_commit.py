@@ -1,30 +1,10 @@
 """A rule of an open transaction applies from its commit on, to the batch that is live then."""
 
-import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from tests.batches import catalog_without_batches, publish
-from tests.worlds import MakeWorld, World
-
-
-@pytest.fixture
-def empty(make_world: MakeWorld) -> World:
-    """A catalog in which nothing is published."""
-    return catalog_without_batches(make_world)
-
-
-@pytest.fixture
-def editor(empty: World) -> Iterator[Any]:
-    """A connection of an editor, in a transaction."""
-    with contextlib.closing(empty.postgres.connect("recjobs_editor", empty.name)) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("set idle_in_transaction_session_timeout = 0")  # for a busy machine
-        connection.autocommit = False
-        yield connection
+from tests.batches import publish
+from tests.worlds import World
 
 
 def test_rules_of_an_open_transaction_hold_for_the_batch_that_becomes_live(empty: World, editor: Any):
