@@ -35,6 +35,8 @@ ODD_IDS = [
 STEPS = ["extract", "validate", "split", "train", "evaluate", "gate", "refit", "score", "inspect", "publish", "report"]
 FIRST_NIGHT, SECOND_NIGHT, RUNNING_NIGHT = (f"2024010{k}T000000Z-1" for k in (1, 2, 3))
 APPS: "weakref.WeakSet[Flask]" = weakref.WeakSet()
+PATIENT: dict[str, Any] = {"statement_timeout_ms": 4000, "request_timeout_ms": 5000, "page_timeout_ms": 5000}
+"""Settings of an app whose answers a busy machine may take long for; for tests that are not about its limits."""
 INERT_TITLE = "<img src=x onerror=alert(1)>"
 
 
@@ -255,8 +257,7 @@ class World:
 
     def client(self, **settings: Any) -> FlaskClient:
         """A client of the app on this database, with time enough for a busy machine."""
-        patient = {"statement_timeout_ms": 4000, "request_timeout_ms": 5000, "page_timeout_ms": 5000}
-        given = patient | {"request_log": False} | settings
+        given = PATIENT | {"request_log": False} | settings
         app = create_app(Settings(database_url=self.url("recjobs_reader"), **given))
         APPS.add(app)
         return app.test_client()

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from tests.batches import stage
 from tests.checkouts import Checkout
+from tests.webapp_world import PATIENT
 from tests.worlds import World
 from webapp import create_app
 from webapp.settings import Settings
@@ -75,8 +76,8 @@ def client(checkout: Checkout) -> FlaskClient:
         world.rows("select add_rule(%s)", json.dumps(rule), role="recjobs_editor")
     world.rows("update batch_records set top_n_served = 3, top_n_stored = 5", role="admin")
     assert world.value("select roll_back(null, 'a test')", role="recjobs_editor") == older
-    settings = {"statement_timeout_ms": 4000, "request_timeout_ms": 5000, "page_timeout_ms": 5000, "request_log": False}
-    return create_app(Settings(database_url=world.postgres.cluster.url("recjobs_reader"), **settings)).test_client()
+    url = world.postgres.cluster.url("recjobs_reader")
+    return create_app(Settings(database_url=url, request_log=False, **PATIENT)).test_client()
 
 
 def test_after_a_roll_back_to_a_batch_from_before_rules_nobody_is_shown_what_they_have_seen(

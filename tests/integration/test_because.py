@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tests.webapp_world import PATIENT
 from tests.worlds import World
 from webapp import create_app
 from webapp.settings import Settings
@@ -74,7 +75,7 @@ def test_what_is_kept_out_of_a_users_list_is_stored_with_the_history_by_number(p
 
 def test_the_api_names_reasons_by_title_and_by_id_where_there_is_none(published):
     url = published.postgres.settings["RECJOBS_READER_URL"]
-    client = create_app(Settings(database_url=url, request_log=False, request_timeout_ms=5000)).test_client()
+    client = create_app(Settings(database_url=url, request_log=False, **PATIENT)).test_client()
     items = published.goods.items
     title = {item: item if pd.isna(text) else text for item, text in zip(items["id"], items["title"], strict=True)}
     expected, ids, untitled = {}, {}, 0

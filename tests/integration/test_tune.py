@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.commands import ROOT, Command, Done, Kill
+from tests.webapp_world import PATIENT
 from tests.worlds import EARLIER, MakeWorld, World, shop
 from webapp import create_app
 from webapp.settings import Settings
@@ -113,7 +114,8 @@ def test_the_page_shows_the_search_and_runs_nothing(world: World, found: dict[st
 
 
 def test_the_web_app_shows_the_page(world: World, found: dict[str, Any]):
-    client = create_app(Settings(database_url=world.settings["RECJOBS_READER_URL"], request_log=False)).test_client()
+    url = world.settings["RECJOBS_READER_URL"]
+    client = create_app(Settings(database_url=url, request_log=False, **PATIENT)).test_client()
     answer = client.get(f"/reports/{world.name}/{found['study_id']}")
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
     assert "the search of" in answer.text

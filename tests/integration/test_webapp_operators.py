@@ -18,7 +18,7 @@ from tests.webapp_credentials import (
     entry,
     sign_in,
 )
-from tests.webapp_world import ODD_IDS, World, free_port
+from tests.webapp_world import ODD_IDS, PATIENT, World, free_port
 from webapp import create_app
 from webapp.access.operators import operator_name, operator_required
 from webapp.postgres import editor
@@ -222,7 +222,7 @@ def test_without_the_editors_url_an_operator_is_told_what_to_set(world: World):
 
 def test_a_signed_out_cookie_is_refused_on_every_replica_and_after_a_restart(world: World):
     settings = {"operators": OPERATORS, "secret_key": "k" * 32}
-    reads = {"database_url": world.url("recjobs_web"), "request_log": False, "page_timeout_ms": 5000}
+    reads = {"database_url": world.url("recjobs_web"), "request_log": False, **PATIENT}
 
     def replica(**more: str) -> FlaskClient:
         return create_app(Settings(**settings, **reads, **more)).test_client()
