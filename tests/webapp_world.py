@@ -6,7 +6,6 @@ sealed, published by the publisher.
 
 import json
 import random
-import socket
 import weakref
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg2.extras import execute_values
 
+from local import ports
 from local.postgres import Cluster
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
 from recjobs.adapters.postgres import Database
@@ -274,9 +274,7 @@ def close_idle_connections() -> None:
 
 def free_port() -> int:
     """A TCP port nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return ports.any_free()
 
 
 def start_world(state: Path) -> World:
