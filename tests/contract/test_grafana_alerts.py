@@ -79,7 +79,7 @@ CASES: dict[str, Case] = {
          'recjobs_drift_unknown_users{catalog="shop", step="validate"}': "0.4x10"},
     ),
     "DiskNearlyFull": ("10m", {FREE: "9x20", SIZE: "100x20"}, {FREE: "11x20", SIZE: "100x20"}),
-    "DiskFillsUp": ("60m", {FREE: "39-0.05x60", SIZE: "100x60"}, {FREE: "39-0.01x60", SIZE: "100x60"}),
+    "DiskFillsUp": ("95m", {FREE: "39-0.05x95", SIZE: "100x95"}, {FREE: "39-0.01x95", SIZE: "100x95"}),
     "PostgresAway": ("5m", {"pg_up": "0x10"}, {"pg_up": "1x10"}),
     "PostgresConnectionsHigh": (
         "10m", {'pg_stat_activity_count{state="idle"}': "60x20", 'pg_stat_activity_count{state="active"}': "21x20",

@@ -106,3 +106,19 @@ def test_provisioning_names_the_sources_that_panels_ask_and_the_folder_of_the_bo
     assert asked == set(sources.items())
     (provider,) = yaml.safe_load((folder / "dashboards" / "recjobs.yaml").read_text())["providers"]
     assert provider["options"]["path"].endswith("/dashboards")
+
+
+def test_lines_are_kept_for_thirty_days_and_no_id_makes_a_stream_of_its_own() -> None:
+    loki = yaml.safe_load((GRAFANA / "loki.yaml").read_text())
+    assert (loki["limits_config"]["retention_period"], loki["compactor"]["retention_enabled"]) == ("720h", True)
+    lines = (GRAFANA / "lines.alloy").read_text()
+    stages = dict(re.findall(r"stage\.(\w+) \{\s+values = \{ (.*) \}", lines))
+    assert set(re.findall(r"(\w+) =", stages["labels"])) == {"level", "catalog", "step"}
+    assert set(re.findall(r"(\w+) =", stages["structured_metadata"])) == {"batch_id", "request_id"}
+    for name in ("compose.alloy", "kubernetes.alloy", "lines.alloy"):
+        text = re.sub(r'"(\\.|[^"\\])*"|//.*', "", (GRAFANA / name).read_text())
+        assert text.count("{") == text.count("}"), name
+    for name in ("compose.alloy", "kubernetes.alloy"):
+        assert 'filename = "/etc/alloy/lines.alloy"' in (GRAFANA / name).read_text()
+        assert "recjobs.recjobs_lines.store.receiver" in (GRAFANA / name).read_text()
+    assert 'declare "recjobs_lines"' in lines

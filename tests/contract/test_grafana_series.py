@@ -15,7 +15,8 @@ from recjobs import NIGHT
 from tests.commands import ROOT
 from tests.prometheus_names import GRAFANA, Series, expand, mapping, selectors
 
-METRICS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "recjobs" / "metrics.yaml").read_text())
+EXPLAINED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "recjobs" / "metrics.yaml").read_text())
+METRICS = {name: metric for name, metric in EXPLAINED.items() if name != "webapp"}
 EXAMPLES = {"ndcg_at_20.*": ["ndcg_at_20.candidate", "ndcg_at_20.popularity_30d"],
             "worth.*": ["worth.live.5", "worth.live.20", "worth.popular.20", "worth.own_items.20"]}  # fmt: skip
 """What stands for `*` in a name of metrics.yaml."""
@@ -54,7 +55,6 @@ def sent() -> list[tuple[str, str]]:
     return [
         (f"recjobs.shop.{step}.{name}", metric["type"])
         for key, metric in known.items()
-        if metric["type"] in ("timing", "gauge", "counter") and not key.startswith(("http_", "webapp", "recjobs_"))
         for name in EXAMPLES.get(key, [key])
         for step in (STEPS if metric["steps"] == "all" else metric["steps"])
     ]
@@ -160,6 +160,27 @@ def test_names_with_parts_of_their_own_have_them_as_labels() -> None:
         "recjobs_model_ndcg_at_20", (("catalog", "shop"), ("model", "champion"), ("step", "evaluate"))
     )
     assert worth == Series("recjobs_worth_share", (("at", "10"), ("catalog", "shop"), ("list", "live")))
+
+
+def test_what_the_web_app_sends_gets_names_of_its_own_so_that_nothing_is_counted_twice() -> None:
+    sent_by_webapp = {
+        "webapp.requests.popular.200": "webapp_requests_total",
+        "webapp.lists.shop.als": "webapp_lists_served_total",
+        "webapp.duration.popular": "webapp_request_duration_seconds",
+        "webapp.published.shop": "webapp_live_published_timestamp_seconds",
+    }
+    for name, expected in sent_by_webapp.items():
+        series = expand(name)
+        assert series
+        assert series.name == expected
+        assert series.name not in WEBAPP
+    for shown, metric in EXPLAINED.get("webapp", {}).items():
+        histogram = [shown + suffix for suffix in ("_bucket", "_sum", "_count")]
+        assert {*histogram} <= WEBAPP if metric["type"] == "histogram" else shown in WEBAPP, shown
+        if metric["statsd"]:
+            series = expand(re.sub(r"<(\w+)>", "word", metric["statsd"]))
+            assert series, shown
+            assert {key for key, _ in series.labels} == set(metric["labels"]), shown
 
 
 def test_a_series_has_the_same_labels_from_every_name_and_one_type() -> None:
