@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperatorLink, CronTriggerTimetable, Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from night_message import NightMessage
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,13 @@ def explain_failure(context: dict[str, Any]) -> None:
     )
 
 
+STOPPED: dict[str, Any] = {
+    "on_failure_callback": [explain_failure, NightMessage("failed")],
+    "on_skipped_callback": NightMessage("skipped"),
+}
+"""For the tasks of a night: what happens when one ends it."""
+
+
 def as_of_run(catalog: Any, asked: str | None, dag_run: Any) -> str | None:
     """Return the instant that a run's night looks back from; None: whatever is newest.
 
@@ -116,7 +124,7 @@ def as_of_run(catalog: Any, asked: str | None, dag_run: Any) -> str | None:
 def begin(catalog_name: str, form: Collection[str]) -> Any:
     """Return the task that begins a night from its form; its result is the batch id."""
 
-    @task(task_id="begin", execution_timeout=timedelta(hours=1), on_failure_callback=explain_failure, **OUTSIDE)
+    @task(task_id="begin", execution_timeout=timedelta(hours=1), **STOPPED, **OUTSIDE)
     def run(catalog_name: str, params: Any, dag_run: Any) -> str:
         from recjobs.catalog.files import load_catalog
         from recjobs.night.runner import begin_night
@@ -150,7 +158,8 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         task_id=name,
         execution_timeout=timedelta(hours=hours),
         outlets=list(outlets),
-        on_failure_callback=explain_failure,
+        on_success_callback=NightMessage("success") if name == "report" else None,
+        **STOPPED,
         doc_md=f"By hand: `recjobs {name} --catalog {catalog_name} --batch-id <batch id>`",
         **options,
     )
