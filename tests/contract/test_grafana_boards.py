@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from tests.commands import ROOT
+from tests.debian_tools import needed
 from tests.prometheus_names import GRAFANA
 
 BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -122,3 +124,39 @@ def test_lines_are_kept_for_thirty_days_and_no_id_makes_a_stream_of_its_own() ->
         assert 'filename = "/etc/alloy/lines.alloy"' in (GRAFANA / name).read_text()
         assert "recjobs.recjobs_lines.store.receiver" in (GRAFANA / name).read_text()
     assert 'declare "recjobs_lines"' in lines
+
+
+BY_HAND = {
+    'container_cpu_usage_seconds_total{namespace="shop", pod="webapp-1", container="webapp", image="webapp"}': "0+9x40",
+    'container_memory_working_set_bytes{namespace="shop", pod="webapp-1", container="webapp", image="webapp"}': "90x40",
+    'kube_pod_container_status_restarts_total{namespace="shop", pod="webapp-1", container="webapp"}': "0x20 1x20",
+    'kube_pod_status_ready{namespace="shop", pod="webapp-1", condition="false"}': "0x40",
+    'DCGM_FI_DEV_GPU_UTIL{Hostname="node-1", gpu="0"}': "50x40",
+    'DCGM_FI_DEV_FB_USED{Hostname="node-1", gpu="0"}': "2000x40",
+    "recjobs_backup_finished_timestamp_seconds": "0x40",
+}
+"""What only a cluster, a GPU or a back-up has. tests/integration/test_watch.py sees all others in real ones."""
+
+
+def test_panels_of_clusters_gpus_and_back_ups_have_something_to_show(tmp_path: Path) -> None:
+    names = "|".join(re.split(r"\{", series)[0] for series in BY_HAND)
+    asked = [
+        t["expr"] for f in BOARDS for p in panels(f) for t in p["targets"] if re.search(rf"\b({names})\b", t["expr"])
+    ]
+    assert len(asked) == len(BY_HAND)
+
+    def promtool(series: dict[str, str]) -> int:
+        test = {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [
+                {"expr": f"count({e}) > bool 0", "eval_time": "35m", "exp_samples": [{"labels": "{}", "value": 1}]}
+                for e in asked
+            ],
+        }
+        (tmp_path / "tests.yaml").write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
+        return subprocess.run([needed("promtool"), "test", "rules", tmp_path / "tests.yaml"], check=False).returncode
+
+    assert promtool(BY_HAND) == 0
+    for missing in BY_HAND:
+        assert promtool({name: values for name, values in BY_HAND.items() if name != missing}) != 0, missing
