@@ -173,6 +173,8 @@ class Cluster:
         folders = '"' + str(folder).replace('"', '""') + '"'  # a list, in which a comma would end the folder
         settings = SERVER_SETTINGS | {"port": str(self.port), "unix_socket_directories": folders}
         settings["hba_file"] = str(self.hba)
+        if postgres_binaries.major_version(binaries) < 16:
+            del settings["reserved_connections"]
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         command = f"pg_ctl start -w -t {START_SECONDS}".split()
         # Relative to the folder it runs in: pg_ctl gives them to a shell, which would expand a $ or ` in a longer path.

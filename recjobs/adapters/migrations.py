@@ -3,9 +3,12 @@ function, view and role's grants whose text changed is applied: `sql/functions`,
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +23,21 @@ LOCK_SECONDS = 0.1
 """How long one try waits for locks, and readers behind it: half of what a statement of the web app may take."""
 TRIES, PAUSE_SECONDS = 20, 1.0
 
+LOWEST = 15
+"""The oldest major version of PostgreSQL that catalogs are kept in."""
+_BEFORE_16 = (
+    (r" with inherit (?:true|false)(?:, set (?:true|false))?;", ";"),
+    (r" with inherit false, set true', ", "', "),
+    (r"pg_has_role\(current_user, 'recjobs_owner', 'set'\)", "pg_has_role(current_user, 'recjobs_owner', 'member')"),
+    (r"pg_has_role\(current_user, 'pg_use_reserved_connections', '[a-z ]+'\)", "false"),
+    (r"grant pg_use_reserved_connections to [a-z_, ]+;", "null;"),
+)
+"""What migrations that have landed say as no PostgreSQL before 16 can read it, and what they say there instead.
+
+A role then inherits what its own attribute says, which is the same; whoever is a member of a role may also become it;
+and there are no reserved connections.
+"""
+
 _MISSING = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _INCOMPATIBLE = (errors.InvalidTableDefinition, errors.InvalidFunctionDefinition)
 log = logging.getLogger(__name__)
@@ -30,9 +48,14 @@ def migrate_database(database: Database) -> int:
     were applied.
 
     Who runs this has more rights than those whose objects it may meet, so it looks for names in `pg_catalog`, and for
-    yoyo's tables in `public`, in which nobody else may have code. Raises BadConfiguration if somebody has.
+    yoyo's tables in `public`, in which nobody else may have code. Raises BadConfiguration if somebody has, and for a
+    server older than LOWEST.
     """
     with database.connect() as session:
+        if session.major_version < LOWEST:
+            raise BadConfiguration(
+                f"this server is PostgreSQL {session.major_version}; the oldest that recjobs works with is {LOWEST}"
+            )
         if foreign := session.rows("foreign_code"):
             what = ", ".join(f"{row['object']} of {row['owner']}" for row in foreign)
             raise BadConfiguration(f"schema public holds {what}, which a migration could call: drop it, or move it")
@@ -91,7 +114,13 @@ def _apply(which: str, backend: Any) -> int:
             f"sql/migrations/{which}: {', '.join(changed)} was applied with another text than it has now. Put that "
             "text back; what it should change is a new migration"
         )
-    outstanding = backend.to_apply(read_migrations(str(SQL / "migrations" / which)))
+    with TemporaryDirectory() as older:
+        folder = SQL / "migrations" / which
+        if session.major_version < 16:
+            folder = _before_16(paths, Path(older))
+        outstanding = backend.to_apply(read_migrations(str(folder)))
+        for migration in outstanding:
+            migration.load()
     # One transaction for all, and for what yoyo notes of them. Its own apply_migrations commits each, and the note
     # later: a kill in between leaves tables that the next try wants to create again.
     with backend.transaction():
@@ -104,6 +133,16 @@ def _apply(which: str, backend: Any) -> int:
         if _notes_migrations(session):
             session.rows("note_migrations", hashes=hashes)
     return len(outstanding)
+
+
+def _before_16(paths: list[Path], folder: Path) -> Path:
+    """Write these migrations to a folder as a PostgreSQL before 16 can read them."""
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        for pattern, replacement in _BEFORE_16:
+            text = re.sub(pattern, replacement, text)
+        (folder / path.name).write_text(text, encoding="utf-8")
+    return folder
 
 
 def _notes_migrations(session: Session) -> bool:

@@ -64,6 +64,11 @@ class Session:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
+    @property
+    def major_version(self) -> int:
+        """The server's: 18 for PostgreSQL 18.4."""
+        return int(self._connection.server_version) // 10_000
+
     def rows(self, query: str, identifiers: dict[str, str] | None = None, **parameters: Any) -> list[dict[str, Any]]:
         """Every row of a query, by column name; identifiers fill the names in braces."""
         return self._rows(_statement(query, identifiers or {}), parameters)
