@@ -15,6 +15,7 @@ set log_min_error_statement = panic;
 set client_min_messages = warning;
 set password_encryption = 'scram-sha-256';
 
+\getenv superuser POSTGRES_PASSWORD
 \getenv migrator RECJOBS_MIGRATOR_PASSWORD
 \getenv loader RECJOBS_LOADER_PASSWORD
 \getenv publisher RECJOBS_PUBLISHER_PASSWORD
@@ -32,6 +33,7 @@ from unnest(array[
 ]) as name
 where name not in (select rolname from pg_roles) \gexec
 
+alter role current_user password :'superuser';
 alter role recjobs_migrator login password :'migrator';
 alter role recjobs_loader login password :'loader';
 alter role recjobs_publisher login password :'publisher';

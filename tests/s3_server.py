@@ -81,7 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if f"Credential={KEY}/" not in self.headers.get("Authorization", ""):
             return self._fail(403, "AccessDenied")
-        if bucket not in self.server.buckets:
+        if not bucket:
+            return self._list_buckets()
+        if bucket not in self.server.buckets and not (self.command == "PUT" and not key):
             return self._fail(404, "NoSuchBucket")
         with self.server.lock:
             return getattr(self, f"_{self.command.lower()}_{'object' if key else 'bucket'}")(body)
@@ -121,6 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fail(self, status: int, code: str) -> None:
         self._xml("Error", f"<Code>{code}</Code><Message>{code}</Message>", status)
+
+    def _list_buckets(self) -> None:
+        names = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in sorted(self.server.buckets))
+        self._xml("ListAllMyBucketsResult", f"<Buckets>{names}</Buckets>")
+
+    def _put_bucket(self, _: bytes) -> None:
+        self.server.buckets.add(self.name.rstrip("/"))
+        self._answer(200)
 
     def _head_bucket(self, _: bytes) -> None:
         self._answer(200, x_amz_bucket_region="us-east-1")

@@ -269,3 +269,47 @@ def test_without_compose_or_a_certificate_the_command_says_so(tmp_path: Path):
     assert up("prod", 0, WEBAPP_URL="http://lists.example.com")[0] == 78
     assert up("production", 0)[0] == 64
     assert not (tmp_path / "docker" / "secrets").exists()
+
+
+def test_up_migrates_then_replaces_one_replica_after_the_other_then_runs_the_first_night(tmp_path: Path):
+    script = shutil.copytree(ROOT / "docker", tmp_path / "docker") / "compose.sh"
+    (tmp_path / "bin").mkdir()
+    docker, calls = tmp_path / "bin" / "docker", tmp_path / "calls"
+    docker.write_text(f'#!/bin/sh\necho "$@" "statsd=${{STATSD_HOST-unset}}" >> "{calls}"\n')
+    docker.chmod(0o755)
+
+    def up(profile: str, **settings: str) -> tuple[list[str], str]:
+        calls.write_text("")
+        environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"} | settings
+        command = ["sh", script, "up", profile]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return calls.read_text().splitlines()[1:], done.stdout
+
+    def in_order(profile: str, statsd: str, *, pulled: bool, night: bool) -> list[str]:
+        steps = [
+            "pull --quiet" if pulled else "build --quiet",
+            "up --detach --wait postgres",
+            "exec --no-TTY postgres sh /docker-entrypoint-initdb.d/logins.sh",
+            "run --rm --no-deps migrate",
+            *(f"up --detach --wait --no-deps webapp-{n}" for n in (1, 2, 3)),
+            "up --detach --wait",
+            *(["--profile first-night run --rm --no-deps first-night"] if night else []),
+        ]
+        return [f"compose --profile {profile} {step} statsd={statsd}" for step in steps]
+
+    made, said = up("dev")
+    assert made == in_order("dev", "unset", pulled=False, night=True)
+    assert "http://127.0.0.1:16686" in said
+    drawn = (tmp_path / "docker" / "secrets" / "drawn").read_text()
+    made, said = up("test")
+    assert made == in_order("test", "", pulled=False, night=True)
+    assert "Grafana" not in said
+    (tmp_path / "docker" / "tls").mkdir()
+    for name in ("fullchain.pem", "privkey.pem"):
+        (tmp_path / "docker" / "tls" / name).touch()
+    (tmp_path / "docker" / ".env").write_text("RECJOBS_TAG=0.2.0\nWEBAPP_URL=https://lists.example.com\n")
+    made, said = up("prod")
+    assert made == in_order("prod", "unset", pulled=True, night=False)
+    assert "https://lists.example.com/v1" in said
+    assert "16686" not in said
+    assert (tmp_path / "docker" / "secrets" / "drawn").read_text() == drawn

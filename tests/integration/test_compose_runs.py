@@ -1,0 +1,216 @@
+"""docker/compose.yaml, run: each service that can be had here as a plain process, from the file's own command line,
+environment, configuration and health check, in the order of its conditions, and a night through all of them."""
+
+import json
+import os
+import re
+import subprocess
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import ports, postgres_binaries
+from tests import s3_server
+from tests.as_processes import Processes, make_cluster, program
+from tests.commands import ROOT
+from tests.compose import Service, services
+from tests.replicas import status
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif("RECJOBS_SOAK" not in os.environ, reason="Airflow and MLflow take minutes to start"),
+]
+SERVICES = services({"STATSD_HOST": "", "AIRFLOW_STATSD": "False"})
+CONFIGURED = (ROOT / "grafana" / "prometheus.yaml").exists()
+ORDER = [
+    "postgres", "migrate", "airflow-migrate", "bucket", "airflow-api-server", "airflow-scheduler",
+    "airflow-dag-processor", "mlflow", "webapp-1", "webapp-2", "webapp-3", "nginx",
+    *(["alertmanager", "prometheus"] if CONFIGURED else []),
+]  # fmt: skip
+"""Each after what it waits for."""
+
+
+@dataclass
+class Platform:
+    """The services, and what the test asks them with."""
+
+    processes: Processes
+    secrets: Path
+    ports: dict[str, int]
+    store: s3_server.Server
+
+    def settings(self, name: str) -> dict[str, str]:
+        return SERVICES[name].environment(self.secrets)
+
+    def run(self, name: str) -> str:
+        return self.processes.run(name, SERVICES[name].argv, self.settings(name), 900)
+
+    def get(self, service: str, path: str, authorization: str = "") -> Any:
+        headers = {"Authorization": authorization} if authorization else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports[service]}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def sign_in(self, line: str) -> str:
+        lines = dict(re.split(r":\s+", text) for text in (self.secrets / "sign-in").read_text().splitlines())
+        return lines[line]
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("compose")
+    folder.chmod(0o755)
+    of = {name: ports.any_free() for name in ORDER if name not in {"migrate", "airflow-migrate", "bucket"}}
+    secrets, programs = folder / "secrets", postgres_binaries.find()
+    subprocess.run(["sh", ROOT / "docker" / "draw-secrets.sh", secrets], check=True)
+    for name in ("nginx/etc", "nginx/run", "airflow", "data", "etc", "prometheus", "alertmanager"):
+        (folder / name).mkdir(parents=True)
+    with s3_server.running() as store:
+        table = {
+            # hosts and ports
+            "postgres:5432": f"127.0.0.1:{of['postgres']}",
+            "http://store:9000": store.settings["AWS_ENDPOINT_URL"],
+            "airflow-api-server:8080": f"127.0.0.1:{of['airflow-api-server']}",
+            "0.0.0.0": "127.0.0.1",
+            **{f"webapp-{n}:8000": f"127.0.0.1:{of[f'webapp-{n}']}" for n in (1, 2, 3)},
+            "listen 8080": f"listen 127.0.0.1:{of['nginx']}",
+            "127.0.0.1:8080": f"127.0.0.1:{of['nginx']}",
+            # paths
+            "/opt/airflow": str(folder / "airflow"),
+            "/app/dags": str(ROOT / "dags"),
+            "/app/catalogs": str(ROOT / "catalogs"),
+            "/data": str(folder / "data"),
+            "/setup": str(ROOT / "docker" / "setup"),
+            "/tmp/recjobs": str(folder / "state"),
+            "/etc/nginx": str(folder / "nginx" / "etc"),
+            "/run/nginx": str(folder / "nginx" / "run"),
+            "/etc/recjobs": str(folder / "etc"),
+            "--storage.tsdb.path=/prometheus": f"--storage.tsdb.path={folder / 'prometheus'}",
+            "--storage.path=/alertmanager": f"--storage.path={folder / 'alertmanager'}",
+        }
+        processes = Processes(folder, table)
+        for path in (ROOT / "docker" / "nginx.conf", *sorted((ROOT / "grafana").rglob("*.yaml"))):
+            top = folder / "nginx" / "etc" if path.name == "nginx.conf" else folder / "etc"
+            copy = top / path.relative_to(path.parent if path.name == "nginx.conf" else ROOT / "grafana")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(processes.here(path.read_text()))
+        s3 = dict(line.split("=") for line in (secrets / "s3.env").read_text().splitlines())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(s3_server, "KEY", s3["AWS_ACCESS_KEY_ID"])
+            store.buckets = set()
+            found = Platform(processes, secrets, of, store)
+            try:
+                _start(found, folder, programs)
+                yield found
+            finally:
+                processes.stop()
+
+
+def _start(platform: Platform, folder: Path, programs: Path) -> None:
+    started: set[str] = set()
+    for name in ORDER:
+        service, settings = SERVICES[name], platform.settings(name)
+        assert {n for n in service.raw.get("depends_on", {}) if n in ORDER} <= started, name
+        if service.raw["restart"] == "no":
+            platform.run(name)
+            assert name != "bucket" or platform.store.buckets == {"recjobs"}
+        else:
+            argv, prefix, extra = _argv(service, platform, programs), [], []
+            if name == "postgres":
+                options = settings["POSTGRES_INITDB_ARGS"].split()
+                prefix = [*make_cluster(programs, folder, settings["POSTGRES_PASSWORD"], options)]
+                extra = ["-D", str(folder / "postgres" / "data"), "-k", str(folder / "postgres")]
+                extra += ["-c", f"port={platform.ports['postgres']}", "-c", "listen_addresses=127.0.0.1"]
+            own = {"WEBAPP_PORT": str(platform.ports[name])} if name.startswith("webapp") else {}
+            if name == "mlflow":
+                own = {"PGHOST": "127.0.0.1", "PGPORT": str(platform.ports["postgres"])}
+                own["MLFLOW_SERVER_ALLOWED_HOSTS"] = "127.0.0.1:*"
+            platform.processes.start(name, argv, settings | own, prefix, extra)
+            _wait(platform, name, service, settings | own, programs)
+            if name == "postgres":
+                reach = {"PGHOST": "127.0.0.1", "PGPORT": str(platform.ports[name])}
+                reach |= {"PGPASSWORD": settings["POSTGRES_PASSWORD"]}
+                for _ in ("the image", "the second run"):
+                    platform.processes.run("logins", ["sh", str(ROOT / "docker" / "logins.sh")], settings | reach)
+        started.add(name)
+
+
+def _argv(service: Service, platform: Platform, programs: Path) -> list[str]:
+    """The command line, with the image's entrypoint before it and its own port in it."""
+    entry = {
+        "nginx": lambda: program("nginx", "nginx-light"),
+        "prometheus": lambda: program("prometheus", "prometheus"),
+        "alertmanager": lambda: program("prometheus-alertmanager", "prometheus-alertmanager"),
+        "postgres": lambda: str(programs / "postgres"),
+    }
+    argv = service.argv
+    if service.name in {"nginx", "postgres"}:
+        argv[0] = entry[service.name]()
+    elif service.name in entry:
+        argv = [entry[service.name](), *argv]
+    port = str(platform.ports[service.name])
+    for old in ("8080", "5000"):
+        argv = [port if word == old else word for word in argv]
+    return [re.sub(r"(listen-address=0\.0\.0\.0:)\d+$", rf"\g<1>{port}", word) for word in argv]
+
+
+def _wait(platform: Platform, name: str, service: Service, settings: dict[str, str], programs: Path) -> None:
+    test = service.raw["healthcheck"]["test"][1:]
+    port = str(platform.ports[name])
+    test = [re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", word) for word in test]
+    if name == "postgres":
+        test = [str(programs / test[0]) if (programs / test[0]).exists() else test[0], *test[1:], f"--port={port}"]
+    table, platform.processes.table = (
+        platform.processes.table,
+        {old: new for old, new in platform.processes.table.items() if not old.startswith("127.0.0.1")},
+    )
+    try:
+        platform.processes.wait_until_healthy(name, test, settings)
+    finally:
+        platform.processes.table = table
+
+
+def test_a_night_goes_through_all_of_it_to_a_list_and_again_changes_nothing(platform: Platform):
+    assert platform.run("first-night") == "the first night of sample is live\n"
+    key = f"Bearer {platform.sign_in('web app, API key')}"
+    assert status(f"http://127.0.0.1:{platform.ports['nginx']}/v1/sample/popular") == 401
+    popular = platform.get("nginx", "/v1/sample/popular?n=5", key)
+    assert len(popular["items"]) == 5
+    known = platform.get("nginx", "/v1/sample/recommendations?user_id=C1000&n=5", key)
+    assert len(known["items"]) == 5
+    assert any(name.startswith("recjobs/artifacts/sample/") for name in platform.store.objects)
+    assert any("/_mlflow/" in name for name in platform.store.objects)
+    batch = known["batch_id"]
+    for name in ("migrate", "airflow-migrate", "bucket", "first-night"):
+        platform.run(name)
+    assert platform.get("nginx", "/v1/sample/recommendations?user_id=C1000&n=5", key)["batch_id"] == batch
+
+
+def test_mlflow_has_the_model_for_who_signs_in(platform: Platform):
+    path = "/api/2.0/mlflow/registered-models/get?name=sample"
+    assert status(f"http://127.0.0.1:{platform.ports['mlflow']}{path}") == 401
+    credentials = b64encode(f"admin:{platform.sign_in('MLflow, admin')}".encode()).decode()
+    assert platform.get("mlflow", path, f"Basic {credentials}")["registered_model"]["name"] == "sample"
+
+
+def test_nginx_does_not_pass_metrics_on(platform: Platform):
+    assert status(f"http://127.0.0.1:{platform.ports['nginx']}/metrics") == 404
+
+
+@pytest.mark.skipif(not CONFIGURED, reason="there is no grafana/prometheus.yaml yet")
+def test_prometheus_finds_every_replica_and_its_alertmanager(platform: Platform):
+    targets = platform.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]
+    urls = {target["scrapeUrl"].split("/")[2] for target in targets}
+    assert {f"127.0.0.1:{platform.ports[f'webapp-{n}']}" for n in (1, 2, 3)} <= urls
+
+
+def test_every_service_that_is_not_started_is_one_that_cannot_be_had(platform: Platform):
+    left = set(SERVICES) - set(ORDER) - {"first-night"} - (set() if CONFIGURED else {"prometheus", "alertmanager"})
+    assert left == {"store", "statsd-exporter", "grafana", "node-exporter", "postgres-exporter", "jaeger", "nginx-tls"}
+    for name, process in platform.processes.running.items():
+        assert process.poll() is None, name
