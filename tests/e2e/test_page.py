@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.webapp_credentials import SECRET
-from tests.webapp_world import INERT_TITLE, Batch
+from tests.webapp_world import INERT_TITLE, RUNNING_NIGHT, Batch, World, publish_two_nights
 
 pytest_plugins = ["tests.webapp_fixtures", "tests.browser_fixtures"]
 
@@ -227,6 +227,25 @@ def test_what_changed_and_the_nights_can_be_reached_and_read(visit, nights):
     expect(plot.get_by_role("table")).to_be_hidden()
     plot.get_by_text("Numbers").click()
     expect(plot.get_by_role("row").nth(2)).to_have_text("2 Jan10,000")
+
+
+def test_the_running_night_is_looked_at_again_until_it_ends(visit, world: World):
+    world.make_catalog("running")
+    publish_two_nights(world, "running")
+    page = visit("/runs?catalog=running")
+    steps = page.locator("#latest-night .steps")
+    expect(steps.locator("[aria-current=step]")).to_contain_text("train")
+    expect(page.get_by_text("less than a minute left")).to_be_visible()
+    assert 0 < page.locator("#latest-night progress").evaluate("bar => bar.value") <= 1
+    page.evaluate("document.body.dataset.same = 'page'")
+    world.note_step("running", RUNNING_NIGHT, "train", "done")
+    world.note_step("running", RUNNING_NIGHT, "evaluate", "running")
+    expect(steps.locator("[aria-current=step]")).to_contain_text("evaluate", timeout=60_000)
+    assert page.evaluate("document.body.dataset.same") == "page", "it was not loaded again"
+    world.note_step("running", RUNNING_NIGHT, "evaluate", "failed")
+    expect(page.get_by_role("heading", name="The last night")).to_be_visible(timeout=60_000)
+    expect(page.locator("table.nights").get_by_text("Stopped").first).to_be_visible()
+    page.wait_for_function("!document.body.dataset.same")
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])

@@ -1,6 +1,6 @@
 """The page of nights: what they did, what the running one does, what is live, and rolling back."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -59,6 +59,8 @@ def _page(catalog: str, error: str | None = None) -> str:
             night["outcome"], night["label"] = outcome(night)
             night["why"] = _why(night)
         targets = [n for n in nights if n["published_at"] and not n["pruned_at"] and not n["is_live"]]
+        for night in nights:
+            night["progress"], night["left"] = _progress(night["steps"], [n["steps"] for n in nights])
         latest = max(nights, key=lambda night: _last_start(night["steps"]) or night["as_of"], default=None)
         return render_template(
             "runs.html",
@@ -112,6 +114,33 @@ def _in_order(steps: list[Record]) -> list[Record]:
     known = {step["step"]: step for step in steps}
     unknown = {"state": None, "started_at": None, "ended_at": None, "reason": None}
     return [known.get(name, {"step": name, **unknown}) for name in STEPS] if known else []
+
+
+def _progress(steps: list[Record], nights: list[list[Record]]) -> tuple[float, float | None]:
+    """How much of a night is over (0 to 1), and the seconds that are left by the latest ends of the same steps in the
+    nights, the newest first; None where no night says how long a step takes."""
+    passed, left = 0.0, 0.0
+    for step in steps:
+        took = next(
+            (took for one in nights for s in one if s["step"] == step["step"] and (took := _took(s)) is not None), None
+        )
+        if step["state"] == "running":
+            so_far = (datetime.now(UTC) - step["started_at"]).total_seconds()
+        elif step["state"] is not None:
+            passed += _took(step) or 0
+            continue
+        else:
+            so_far = 0.0
+        if took is None:
+            return 0.0, None
+        passed, left = passed + so_far, left + max(0.0, took - so_far)
+    return passed / (passed + left) if passed + left else 0.0, left
+
+
+def _took(step: Record) -> float | None:
+    """The seconds that a step which is done took."""
+    is_done = step["state"] == "done" and step["started_at"] and step["ended_at"]
+    return (step["ended_at"] - step["started_at"]).total_seconds() if is_done else None
 
 
 def _last_start(steps: list[Record]) -> datetime | None:

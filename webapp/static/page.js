@@ -1,4 +1,5 @@
-// Suggestions while typing. Without this file the form does the same after Enter.
+// Suggestions while typing, and a look at the running night every few seconds. Without this file the form does the same
+// after Enter, and the night when the page is loaded again.
 "use strict";
 
 (() => {
@@ -68,4 +69,29 @@
   document.addEventListener("click", (event) => {
     if (!field.form.contains(event.target)) close();
   });
+})();
+
+(() => {
+  const section = () => document.getElementById("latest-night");
+  if (!section()?.dataset.refresh) return;
+
+  const look = async () => {
+    const shown = section();
+    if (!document.hidden) {
+      try {
+        const response = await fetch(shown.dataset.address);
+        if (response.ok && !response.redirected) {
+          const page = new DOMParser().parseFromString(await response.text(), "text/html");
+          const next = page.getElementById("latest-night");
+          if (next) shown.replaceWith(next); // escaped by the server
+        }
+      } catch {
+        // no network: at the next look
+      }
+    }
+    // Once the night has ended the whole page tells of it, unless somebody is filling in its form.
+    if (section().dataset.refresh) setTimeout(look, 1000 * section().dataset.refresh);
+    else if (!document.querySelector("details.act[open]")) location.reload();
+  };
+  setTimeout(look, 1000 * section().dataset.refresh);
 })();
