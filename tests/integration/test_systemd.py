@@ -140,7 +140,7 @@ def test_the_commands_as_they_stand_make_a_night_and_serve_it_by_tls(tmp_path: P
                 processes.run(unit, processes.here(line).split(), settings)
             processes.start(unit, processes.here(values(unit, "ExecStart")[0]).split(), settings)
             if "webapp" in unit:
-                processes.wait_for_status(unit, f"http://127.0.0.1:{web[int(unit[-1])]}/readyz")
+                processes.wait_for_status(unit, f"http://127.0.0.1:{web[int(unit[-1])]}/healthz")
             if unit == STAY[0]:
                 processes.wait_for_status(unit, f"http://127.0.0.1:{api}/api/v2/monitor/health")
         admin = environment_of_files(secrets, ["/etc/recjobs/airflow-admin.env"])
