@@ -71,6 +71,6 @@ def _send(connection: Any, message: dict[str, str]) -> None:
     headers = {"Content-Type": "application/json"}
     if connection.password:
         headers["Authorization"] = f"Bearer {connection.password}"
-    request = urllib.request.Request(connection.host, json.dumps(message).encode(), headers)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+    request = urllib.request.Request(connection.host, json.dumps(message).encode(), headers)  # noqa: S310 - an operator's
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - connection, whose scheme they chose
         pass

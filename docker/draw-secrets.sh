@@ -35,7 +35,7 @@ for name in API_SECRET JWT_SECRET WEBAPP_SECRET MLFLOW_SECRET FERNET OPERATOR AP
     draw $name 32
 done
 # Fernet takes 32 bytes in URL-safe base64; these are 32 of the drawn digits.
-fernet=$(printf '%.32s' "$FERNET" | base64 | tr '+/' '-_')
+fernet=$(printf "%.32s" "${FERNET:?}" | base64 | tr '+/' '-_')
 hash() { printf '%s' "$1" | sha256sum | cut -d ' ' -f 1; }
 database() { printf 'postgresql://%s:%s@%s:5432/%s' "$1" "$2" "$host" "$3"; }
 driver() { printf 'postgresql+psycopg2://%s:%s@%s:5432/%s' "$1" "$2" "$host" "$3"; }

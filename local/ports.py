@@ -26,6 +26,6 @@ def require_free(port: int, setting: str) -> None:
 
 def any_free() -> int:
     """Return a port that is free now, below those that systems give to clients: none of them takes it meanwhile."""
-    while not is_free(port := random.randrange(10_000, 32_000)):
+    while not is_free(port := random.randrange(10_000, 32_000)):  # noqa: S311 - no secret
         pass
     return port

@@ -37,7 +37,8 @@ class Scanner:
 
 def _run(name: str, *arguments: str) -> str:
     """What a tool prints. Its exit code says whether it found something, or that it failed: each tool its own way."""
-    done = subprocess.run([str(BIN / name), *arguments], cwd=ROOT, capture_output=True, text=True)
+    command = [str(BIN / name), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 - of our own environment
     if done.returncode < 0 or (done.returncode and done.stderr.strip() and not done.stdout.strip()):
         raise ScannerFailed(f"{name} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout

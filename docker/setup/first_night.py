@@ -21,8 +21,8 @@ def ask(method: str, path: str, body: Any = None, token: str = "") -> Any:
     """Return Airflow's answer. Raises HTTPError for what it refuses."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{AIRFLOW}{path}", content, headers, method=method)  # noqa: S310  ours
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  Airflow
+    request = urllib.request.Request(f"{AIRFLOW}{path}", content, headers, method=method)  # noqa: S310 - ours
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - Airflow
         return json.load(answer)
 
 

@@ -19,7 +19,7 @@ def card(driver: Path = DRIVER) -> str | None:
     """
     with suppress(OSError, subprocess.SubprocessError):
         command = ["nvidia-smi", "-L"]  # where the driver puts it
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603 - fixed
         if listed.startswith("GPU "):
             return listed.splitlines()[0].partition(" (UUID")[0]
     with suppress(OSError):
