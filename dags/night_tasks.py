@@ -19,9 +19,6 @@ INSIDE: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=5)}
 """For tasks that only compute: retries if the process was killed."""
 
 
-DAG: dict[str, Any] = {"catchup": False, "max_active_runs": 1, "default_args": {"owner": "recjobs"}}
-"""What all DAGs have in common."""
-
 AS_OF = Param(
     None,
     type=["null", "string"],
@@ -55,11 +52,12 @@ def airflow_states() -> Iterator[None]:
     try:
         yield
     except InputLate as error:
-        raise AirflowSkipException(str(error)) from error
+        raise AirflowSkipException(str(error)) from None
     except RecjobsError as error:
         if error.retry:
             raise
-        raise AirflowFailException(f"{type(error).__name__} (exit code {error.exit_code}): {error}") from error
+        # expected: the message says what is wrong and what to do, and where it was raised helps nobody
+        raise AirflowFailException(f"{type(error).__name__} (exit code {error.exit_code}): {error}") from None
     except (AirflowFailException, AirflowSkipException):
         raise
     except Exception as error:
@@ -79,6 +77,38 @@ class ReportLink(BaseOperatorLink):
         return f"{load_settings().webapp_url}/reports/{catalog}/{batch_id}"
 
 
+def cause(context: dict[str, Any]) -> str:
+    """Return in one line why a task failed."""
+    error = context.get("exception")
+    kind = "" if isinstance(error, AirflowFailException) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split()).rstrip(".")
+
+
+def tell_failure(context: dict[str, Any]) -> None:
+    """Log the cause once more, as the last line, below the frames of Airflow that lead to it."""
+    log.error("%s failed: %s", context["ti"].task_id, cause(context))
+
+
+def tell_retry(context: dict[str, Any]) -> None:
+    """Log the cause of a failure that is tried again, as the last line."""
+    log.warning("%s is tried again: %s", context["ti"].task_id, cause(context))
+
+
+def name_lines(catalog: str, step: str, batch_id: str | None = None) -> None:
+    """Let every further line of this task's log have these ids, those of Airflow included."""
+    from structlog.contextvars import bind_contextvars
+
+    bind_contextvars(catalog=catalog, batch_id=batch_id, step=step)
+
+
+DAG: dict[str, Any] = {
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": {"owner": "recjobs", "on_failure_callback": tell_failure, "on_retry_callback": tell_retry},
+}
+"""What all DAGs have in common."""
+
+
 def explain_failure(context: dict[str, Any]) -> None:
     """Log what the failure means for readers, and how to continue.
 
@@ -95,10 +125,11 @@ def explain_failure(context: dict[str, Any]) -> None:
         clear, by_hand = "clear this task: the night goes on there", f"recjobs {step} --catalog {catalog}"
         by_hand += f" --batch-id {batch_id}" if batch_id else ""
     log.error(
-        "the night of %s ended in %s; the lists that were live before are still live. Once the cause is gone, %s; or "
-        "run by hand: %s",
+        "the night of %s ended in %s: %s. The lists that were live before are still live. Once the cause is gone, %s; "
+        "or run by hand: %s",
         catalog,
         step,
+        cause(context),
         clear,
         by_hand,
     )
@@ -126,13 +157,13 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
 
     @task(task_id="begin", execution_timeout=timedelta(hours=1), **STOPPED, **OUTSIDE)
     def run(catalog_name: str, params: Any, dag_run: Any) -> str:
-        from recjobs.catalog.files import load_catalog
-        from recjobs.night.runner import begin_night
+        from recjobs.night.runner import begin_night, catalog_of_night
         from recjobs.operations import deadline
 
+        name_lines(catalog_name, "begin")
         with airflow_states():
             check_names(dag_run, form)
-            catalog, as_of = load_catalog(catalog_name), params["as_of"]
+            catalog, as_of = catalog_of_night(catalog_name), params["as_of"]
             if dag_run.run_type == "scheduled" and catalog.schedule.deadline:
                 batch_id = deadline.run(catalog, dag_run.run_after)
                 raise AirflowSkipException(f"the input had come before the deadline, and began {batch_id}")
@@ -167,6 +198,7 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         from recjobs.night.catalogs import known_catalog
         from recjobs.night.runner import latest_attempt, publish_night, run_step
 
+        name_lines(catalog_name, name, batch_id)
         with airflow_states():
             catalog = known_catalog(catalog_name)
             if name == "publish":

@@ -57,6 +57,8 @@ def environment(settings: Settings, database: str) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     }
+    if settings.log == "json":
+        ours["AIRFLOW__LOGGING__JSON_LOGS"] = "True"
     if settings.statsd_host:
         ours |= {
             "AIRFLOW__METRICS__STATSD_ON": "True",

@@ -5,16 +5,20 @@ Exit codes: 0 done (a refused candidate too: a verdict is a result), 64 usage, 6
 """
 
 import errno
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from recjobs import logs
 from recjobs.cli import cli
-from recjobs.errors import RecjobsError, TryLater
+from recjobs.config import load_settings, secrets_of
+from recjobs.errors import BadConfiguration, RecjobsError, TryLater
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -25,6 +29,10 @@ def main() -> None:
     What it writes says what customers bought, so only the user who runs it may read the files.
     """
     os.umask(0o077)
+    with suppress(BadConfiguration):  # the command says which setting is wrong
+        settings = load_settings()
+        if settings.log == "json":
+            logs.configure(secrets_of(settings))
     sys.exit(_exit_code(lambda: cli(standalone_mode=False)))
 
 
@@ -37,20 +45,29 @@ def _exit_code(command: Callable[[], Any]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("recjobs: interrupted; the same command goes on where this one stopped", err=True)
+        _say("interrupted; the same command goes on where this one stopped")
         return 130
     except RecjobsError as error:
-        click.echo(f"recjobs: {error}", err=True)
+        _say(str(error), error, error.exit_code)
         return error.exit_code
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            click.echo(f"recjobs: a disk is full ({error}); make room and run the same command again", err=True)
+            _say(f"a disk is full ({error}); make room and run the same command again", error, TryLater.exit_code)
             return TryLater.exit_code
         at = traceback.extract_tb(error.__traceback__)[-1]
         defect = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
-        click.echo(f"recjobs: a defect of ours: {defect}. Please report this line", err=True)
+        _say(f"a defect of ours: {defect}. Please report this line", error, 70)
         return 70
     return 0
+
+
+def _say(message: str, error: Exception | None = None, exit_code: int = 130) -> None:
+    """Write the one message of a failure: a line on stderr, or a line of the log."""
+    if logs.is_json():
+        members = {**getattr(error, "log_ids", {}), "exit_code": exit_code}
+        logging.getLogger("recjobs").error("%s", message, extra={"members": members})
+    else:
+        click.echo(f"recjobs: {message}", err=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import errno
 import os
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import ByteSize, Field, ValidationError
@@ -32,6 +33,12 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout (or image folder) this code lies in; relative settings start here."""
 
 ROLES = ("owner", "loader", "publisher", "reader", "editor", "web")
+
+SECRETS = (
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY",
+    "MLFLOW_TRACKING_PASSWORD",
+)  # fmt: skip
+"""Settings, also those of libraries, whose whole value is secret."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -72,6 +79,8 @@ class Settings(BaseSettings):
     """Where metrics are sent by UDP; unset: nowhere."""
     statsd_port: Port = Field(default=8125, alias="STATSD_PORT")
     """StatsD's UDP port."""
+    log: Literal["text", "json"] = Field(default="text", alias="RECJOBS_LOG")
+    """How log lines are written: as text for people, or each as a JSON object."""
     threads: int = Field(default=0, ge=0, alias="RECJOBS_THREADS")
     """Threads for training and scoring; 0: one per core; 1: byte-identical lists on one kind of processor."""
     webapp_url: str = Field(default="", alias="WEBAPP_URL")
@@ -132,6 +141,20 @@ def load_settings() -> Settings:
         urls = (getattr(origin, name) for origin in (*explicit, settings) for name in names)
         defaults[f"{role}_url"] = next(filter(None, urls), "")
     return settings.model_copy(update=defaults)
+
+
+def secrets_of(settings: Settings) -> set[str]:
+    """The passwords in the URLs of the settings and of sources, and the values of `SECRETS`: never to be logged."""
+    names = [name for name in os.environ if name.startswith("RECJOBS_CONNECTION_")]
+    urls = [getattr(settings, f"{role}_url") for role in ROLES] + [os.environ[name] for name in names]
+    secrets = {os.environ.get(name, "") for name in SECRETS}
+    for url in [*urls, settings.database_url, settings.mlflow_tracking_uri]:
+        try:
+            password = urlsplit(url).password or ""
+        except ValueError:
+            continue
+        secrets |= {password, unquote(password)}
+    return secrets - {""}
 
 
 def connection_url(name: str) -> str:

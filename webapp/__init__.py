@@ -17,7 +17,7 @@ from webapp.metrics import counters, endpoint
 from webapp.pages import changes, customers, formatting, reports, rules, runs, sign_in
 from webapp.postgres import health
 from webapp.postgres.connection_pool import ConnectionPool
-from webapp.postgres.freshness import published_instants
+from webapp.postgres.freshness import live_lists
 from webapp.settings import Settings
 
 
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     admission.install(app, settings)
     counters.install(app, settings.metrics)
     if settings.request_log:
-        request_log.install(app)
+        request_log.install(app, settings.log == "json")
     headers.install(app)
     fast_path.install(app, settings)
     if settings.proxies:
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     formatting.install(app)
     cors.install(app, settings)
     operators.install(app)
-    endpoint.install(app, settings, lambda: published_instants(pool, settings.page_timeout_ms))
+    endpoint.install(app, settings, lambda: live_lists(pool, settings.page_timeout_ms))
     for blueprint in (shared_lists.similar, shared_lists.popular, shared_lists.basket):
         app.register_blueprint(blueprint)
     for module in (

@@ -16,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
+from webapp.api import logs
 from webapp.settings import Settings, SettingsError
 
 OTHER_FILES = 128
@@ -99,6 +100,7 @@ def main() -> int:
         http1_settings=HTTP1Settings(header_read_timeout=settings.idle_seconds * 1000),
         backpressure=connections,
         log_access=False,
+        log_dictconfig=logs.as_json(settings.secrets) if settings.log == "json" else None,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     )

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from flask import current_app
@@ -114,6 +114,8 @@ class Settings(BaseModel):
     """The same for a page, which runs several statements."""
     request_log: bool = Field(True, alias="WEBAPP_REQUEST_LOG")
     """Whether each request writes one line of JSON to stderr (never with a user id in it)."""
+    log: Literal["text", "json"] = Field("text", alias="RECJOBS_LOG")
+    """json: each log line is a JSON object on stdout; text: as people read them, on stderr."""
     metrics: bool = Field(True, alias="WEBAPP_METRICS")
     """Whether requests are counted and `/metrics` shows the numbers, which needs no credential."""
     statsd_host: str = Field("", alias="STATSD_HOST")
@@ -190,6 +192,12 @@ class Settings(BaseModel):
             "0.0.0.0",  # noqa: S104 - taken out, not listened on
             "::",
         }
+
+    @property
+    def secrets(self) -> set[str]:
+        """What no log line may have: the passwords in URLs, and the key that signs cookies."""
+        passwords = [urlsplit(url).password or "" for url in (self.database_url, self.editor_url or "")]
+        return {*passwords, *map(unquote, passwords), self.secret_key or ""} - {""}
 
     @property
     def most_database_connections(self) -> int:

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import logging.config
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 
 from webapp import create_app
 from webapp.access.connection_limit import ConnectionLimit
+from webapp.api import logs
 from webapp.postgres.connection_pool import ConnectionPool
 from webapp.settings import Settings
 
@@ -43,9 +45,12 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 app = create_app()
 
+settings: Settings = app.extensions["settings"]
+if settings.log == "json":
+    logging.config.dictConfig(logs.as_json(settings.secrets))
+
 pool: ConnectionPool = app.extensions["connection_pool"]
 pool.warm()
 
-settings: Settings = app.extensions["settings"]
 if settings.connections_per_address or not settings.proxies:
     ConnectionLimit(settings.port, settings.connections_per_address or settings.connections // 2).watch()

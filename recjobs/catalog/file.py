@@ -65,6 +65,13 @@ class TopN(Part):
         return self
 
 
+class Serve(Part):
+    """What is expected of the lists that are served."""
+
+    max_age_hours: Days | None = 36
+    """So long after they were published lists are too old: pages, `recjobs status` and an alert say so. null: never."""
+
+
 Input = Source | Items | Users
 
 
@@ -92,6 +99,7 @@ class Catalog(Part):
     holdout_days: Days = 30
     min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
     top_n: TopN = TopN()
+    serve: Serve = Serve()
     model: Model = Model()
     use_gpu: Literal["auto", "never", "required"] = "auto"
     """Whether implicit's CUDA solver fits what it can compute. required: exit 78 where no GPU can be used."""

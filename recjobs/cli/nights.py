@@ -5,7 +5,6 @@ import json
 import click
 
 from recjobs import STEPS
-from recjobs.catalog.files import load_catalog
 from recjobs.cli.options import (
     as_of_option,
     catalog_option,
@@ -33,8 +32,9 @@ def night(
 ) -> None:
     """Run a whole night, or resume one that was killed."""
     from recjobs.cli.progress import run_night
+    from recjobs.night.runner import catalog_of_night
 
-    catalog = load_catalog(catalog_name)
+    catalog = catalog_of_night(catalog_name)
     result = run_night(catalog, as_of=as_of, overrides=overrides_of(settings), force=force, publish=not no_publish)
     if as_json:
         click.echo(json.dumps(result, default=str))
@@ -63,9 +63,9 @@ def _step_command(name: str) -> click.Command:
 @json_option
 def begin(catalog_name: str, as_of: str | None, settings: tuple[str, ...], force: str | None, as_json: bool) -> None:
     """Begin a night: name its batch and pin its request."""
-    from recjobs.night.runner import begin_night
+    from recjobs.night.runner import begin_night, catalog_of_night
 
-    catalog = load_catalog(catalog_name)
+    catalog = catalog_of_night(catalog_name)
     show(begin_night(catalog, as_of=as_of, overrides=overrides_of(settings), force=force, publish=True), as_json)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recjobs import LISTS, NIGHT
+from recjobs import LISTS, NIGHT, logs
 from recjobs.catalog.file import Catalog
 from recjobs.night.runner import begin_night, measured, run_step, run_through
 
@@ -136,7 +136,8 @@ def run_study(
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    # as JSON the runner's log says the same
+    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=logs.is_json())
 
 
 def _progress(console: Console, *columns: Any) -> Progress:

@@ -125,7 +125,11 @@ def status(as_json: bool) -> None:
                 what += f" (popular lists; `recjobs tune --catalog {name}` searches for a model)"
         if challenger := entry.get("challenger"):
             what += f"; challenger {challenger['study_id']} {challenger['state']}"
+        if fresh := entry.get("freshness"):
+            what += f"; published {fresh['age_hours']:.1f} hours ago"
         click.echo(f"{name:15} {what}")
+        if fresh and fresh["too_old"]:
+            click.secho(f"{name:15} too old: serve.max_age_hours allows {fresh['max_age_hours']:g} hours", fg="red")
         if stopped := entry.get("stopped"):
             night = f"night {stopped['batch_id']}" if stopped["batch_id"] else "the latest night"
             why = " ".join((stopped["reason"] or "no reason is recorded").split())

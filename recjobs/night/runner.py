@@ -3,15 +3,15 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from recjobs import LISTS, NIGHT
+from recjobs import LISTS, NIGHT, logs
 from recjobs.adapters.postgres import Database
 from recjobs.adapters.statsd import Metrics
 from recjobs.catalog.file import Catalog
-from recjobs.catalog.names import Named
+from recjobs.catalog.names import CatalogName, Named
 from recjobs.config import load_settings
 from recjobs.errors import BadConfiguration, RecjobsError, Superseded
 
@@ -32,12 +32,17 @@ def begin_night(catalog: Catalog, *, run_id: str | None = None, **request: Any) 
     run_id: the run of the scheduler that asks. A run that is started again after its night was published, or is over,
     does not begin another one.
     """
-    with beginning(catalog, request.get("as_of"), run_id, request.get("publish", True)) as begun:
+    with (
+        logs.about(catalog=catalog.name, step="begin"),
+        beginning(catalog, request.get("as_of"), run_id, request.get("publish", True)) as begun,
+    ):
         if run_id and (again := _night_of_run(catalog, run_id)):
             begun["batch_id"] = again["batch_id"]
             return again
         result: dict[str, Any] = import_module("recjobs.steps.begin").run(catalog, **request)
         begun["batch_id"] = result["batch_id"]
+        with logs.about(batch_id=result["batch_id"]):
+            log.info("the night is named, and its request pinned", extra={"members": {"numbers": result}})
     return result
 
 
@@ -99,20 +104,45 @@ def run_step(name: str, catalog: Named, batch_id: str) -> dict[str, Any]:
     from recjobs.night.decision import kept_batch
     from recjobs.night.night import Night
 
-    with counted(name, catalog) as metrics:
+    with logs.about(catalog=catalog.name, batch_id=batch_id, step=name), counted(name, catalog) as metrics:
+        log.info("step %s begins", name)
         night = Night.open(catalog, batch_id)
         if name in LISTS and (kept := kept_batch(night, name)):
             note_state(night, name, "left_out")
+            log.info("step %s is left out: %s stays live", name, kept)
             return {"kept": kept}
         other = _other_kernel(night, name)
         with timed(metrics), note_status(night, name):
             result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(night)
+        if name == "gate" or (name == "refit" and night.catalog.gate.approval == "required"):
+            note_approval(night)
         if other:
             result = {**result, "kernel": other}
+        log.info("step %s is done", name, extra={"members": {"numbers": result}})
         for key, value in result.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.gauge(key, value)
     return result
+
+
+def note_approval(night: "Night") -> None:
+    """Send whether the night waits for a person's answer."""
+    from recjobs.night.decision import awaits_approval
+
+    settings = night.settings
+    metrics = Metrics(settings.statsd_host, settings.statsd_port, night.catalog.name, "gate")
+    metrics.gauge("awaits_approval", int(not night.is_done("refit") and awaits_approval(night)))
+
+
+def catalog_of_night(name: str) -> Catalog:
+    """Read the file of a catalog whose night is to begin; a failure counts as one of `begin`."""
+    from recjobs.catalog.files import catalog_names, load_catalog
+
+    with (
+        logs.about(catalog=name, step="begin"),
+        counted("begin", CatalogName(name)) if name in catalog_names() else nullcontext(),
+    ):
+        return load_catalog(name)
 
 
 def _other_kernel(night: "Night", step: str) -> str | None:

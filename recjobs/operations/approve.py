@@ -9,7 +9,7 @@ from recjobs.core.evaluation.approval import Answer, comparison, is_open
 from recjobs.errors import Misuse
 from recjobs.night.decision import awaits_approval, recipe_changes
 from recjobs.night.night import Night, database
-from recjobs.night.runner import counted
+from recjobs.night.runner import note_approval
 from recjobs.reports.night import night_page
 
 
@@ -45,8 +45,7 @@ def run(
     if stored is None or replace(stored, late=late) != answer:  # else it is stored, perhaps as one in time
         with night.writing("approve") as files:
             files.save_json("answer.json", asdict(answer))
-    with counted("gate", catalog) as metrics:
-        metrics.gauge("awaits_approval", 0)
+    note_approval(night)
     again = f"recjobs night --catalog {catalog.name}, as it was asked before"
     return {
         "batch_id": batch_id,

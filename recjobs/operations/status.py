@@ -14,8 +14,8 @@ NO_FILE = "no file in catalogs/: its lists are still served, and no command remo
 
 
 def run() -> dict[str, Any]:
-    """Return the platform's processes with port, URL and process id, and each catalog's live batch, challenger, and
-    where the latest try at a night stopped.
+    """Return the platform's processes with port, URL and process id, and each catalog's live batch, how old it is,
+    its challenger, and where the latest try at a night stopped.
 
     `file` of a catalog: why its file cannot be read, or that it has none.
     """
@@ -31,17 +31,18 @@ def _of_catalog(name: str) -> dict[str, Any]:
     try:
         with database(CatalogName(name), "publisher").connect() as session:
             row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
-        return {"live": row, "challenger": challenger, "stopped": _last_stop(name)}
+        freshness, stopped = _row(name, "freshness"), _row(name, "last_stop")
+        return {"live": row, "freshness": freshness, "challenger": challenger, "stopped": stopped}
     except BadConfiguration:
         return {"live": None}
     except RecjobsError as error:
         return {"live": None, "error": str(error)}
 
 
-def _last_stop(name: str) -> dict[str, Any] | None:
+def _row(name: str, query: str) -> dict[str, Any] | None:
     try:
         with database(CatalogName(name), "publisher").connect() as session:
-            return session.row("last_stop")
+            return session.row(query)
     except RecjobsError:  # a schema of the release before
         return None
 

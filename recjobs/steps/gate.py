@@ -7,7 +7,6 @@ import numpy as np
 from recjobs.core.evaluation.gate import NEIGHBOURS, SEGMENTS, Bounds, Shown, decide
 from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.recipe import Recipe
-from recjobs.night.decision import awaits_approval
 from recjobs.night.night import Night
 
 
@@ -42,7 +41,6 @@ def run(night: Night) -> dict[str, float | str | None]:
         "reason": verdict.reason,
         "ndcg_at_20": _rounded(verdict.candidate),
         "baseline": _rounded(verdict.baseline),
-        "awaits_approval": int(awaits_approval(night)),
     }
 
 

@@ -87,6 +87,7 @@ def _record(night: Night, version: str | None, inspection: Inspection) -> dict[s
         "n_interactions": counts["accepted"] + counts["carried"],
         "top_n_stored": top_n.stored,
         "top_n_served": top_n.served,
+        "max_age_hours": night.catalog.serve.max_age_hours,
         "input_hash": request.input["hash"],
         "checksum": inspection.checksum,
         "code_version": request.code_version,

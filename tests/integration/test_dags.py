@@ -201,19 +201,20 @@ def test_the_form_takes_what_can_be_and_refuses_the_rest_by_name(airflow_home: P
 
 
 STATES = """
-import json, sys
+import json, sys, traceback
 sys.path.append(sys.argv[1])
 from night_tasks import airflow_states
 from recjobs import errors
 def all_of(tree):
     return [tree, *(each for child in tree.__subclasses__() for each in all_of(child))]
-states = {}
+states, frames = {}, {}
 for kind in [*all_of(errors.RecjobsError), ZeroDivisionError]:
     try:
         with airflow_states():
             raise kind("because")
     except BaseException as raised:
         states[kind.__name__] = [type(raised).__name__, str(raised), getattr(kind, "retry", False)]
+        frames[kind.__name__] = "".join(traceback.format_exception(raised)).count("Traceback")
 import datetime, types
 import night_tasks
 from recjobs.catalog.files import load_catalog
@@ -234,7 +235,7 @@ for live in (False, True):
         run = types.SimpleNamespace(run_type=kind, logical_date=date)
         said.append(night_tasks.as_of_run(sample.model_copy(update={"live": live}), None, run))
 said.append(night_tasks.as_of_run(sample, "2025-01-01", types.SimpleNamespace(run_type="backfill", logical_date=date)))
-print(json.dumps({"states": states, "said": said}))
+print(json.dumps({"states": states, "said": said, "frames": frames}))
 """
 
 
@@ -245,6 +246,11 @@ def translated(airflow_home: Path) -> Any:
 
 def test_what_was_refused_or_overtaken_begins_again_and_a_backfill_is_of_its_dates(translated: Any) -> None:
     overtaken, away, *as_of = translated["said"]
+    assert overtaken.startswith(
+        "the night of sample ended in publish: Superseded (exit code 75): champion is 2 now. The lists that were live"
+    )
+    assert "ended in publish: SystemAway: S3. The" in away
+    assert "\n" not in overtaken + away
     assert "clear the whole run" in overtaken
     assert "recjobs night --catalog sample" in overtaken
     assert "clear this task" in away
@@ -262,6 +268,8 @@ def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_on
             assert "because" in message
     assert {kind for kind, (_, _, retry) in states.items() if retry} == {"SystemAway", "Locked", "DiskFull"}
     assert "exit code 65" in states["DataRefused"][1]
+    chains = translated["frames"]
+    assert {kind for kind, n in chains.items() if n > 1} == {"ZeroDivisionError"}, "only a defect shows where it arose"
     assert "a defect of recjobs: ZeroDivisionError" in states["ZeroDivisionError"][1]
 
 

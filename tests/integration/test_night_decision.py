@@ -116,7 +116,11 @@ def asking(make_world: MakeWorld) -> World:
 @pytest.fixture(scope="module")
 def unanswered(asking: World) -> Done:
     """A night whose verdict is inconclusive, and whom nobody answered."""
-    return asking.night("--as-of", LATER, *AS_GOOD)
+    heard, waits = StatsdListener(), f"recjobs.{asking.name}.gate.awaits_approval"
+    done = asking.night("--as-of", LATER, *AS_GOOD, **heard.settings)
+    assert heard.all()[waits] == "0|g", "the last word: the night went on without an answer"
+    heard.close()
+    return done
 
 
 def test_without_an_answer_the_champion_stays_and_the_command_says_how_to_approve(asking: World, unanswered: Done):
@@ -167,8 +171,10 @@ def asked_of_a_person(world: World, batch_id: str) -> str:
 
 
 def test_an_answer_before_the_refit_is_taken_by_the_night_that_goes_on(asking: World):
-    killed = asking.night("--set", "alpha=10.0002", kill=Kill("recjobs.steps.refit:run"))
+    heard, waits = StatsdListener(), f"recjobs.{asking.name}.gate.awaits_approval"
+    killed = asking.night("--set", "alpha=10.0002", kill=Kill("recjobs.steps.refit:run"), **heard.settings)
     assert killed.code == -9
+    assert heard.all()[waits] == "1|g"
     batch_id = asking.value("select max(batch_id) from inputs")
     before = in_charge(asking)
     put = asked_of_a_person(asking, batch_id)
@@ -178,8 +184,11 @@ def test_an_answer_before_the_refit_is_taken_by_the_night_that_goes_on(asking: W
     page = asking.value("select html from reports where batch_id = %s", batch_id)
     assert "<strong>awaiting approval</strong>" in page
     assert "<code>alpha=10.0002, not 10.0001</code>" in page
-    done = asking.recjobs("approve", "--batch-id", batch_id, "--reason", "not now", "--by", "bob", "--refuse")
+    done = asking.recjobs("approve", "--batch-id", batch_id, "--reason", "not now", "--by", "bob", "--refuse",
+                          **heard.settings)  # fmt: skip
     assert done.code == 0, done.err
+    assert heard.all() == {waits: "0|g"}
+    heard.close()
     resumed = asking.night("--set", "alpha=10.0002")
     assert (resumed.json["batch_id"], resumed.json["resumed"]) == (batch_id, True)
     (verdict,) = asking.rows("select * from promotions where batch_id = %s", batch_id)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.commands import ROOT
+from tests.commands import ROOT, Command
 from tests.statsd_listener import StatsdListener
 from tests.worlds import DAY_0, EARLIER, Goods, MakeWorld, World, shop
 
@@ -160,6 +160,46 @@ def test_a_live_source_with_yesterdays_bytes_is_refused_and_the_same_day_again_i
     assert first.code == 0, first.err
     again = world.night()
     assert (again.code, again.json["nothing_new"], again.json["batch_id"]) == (0, True, first.json["batch_id"])
+
+
+def test_a_night_whose_catalog_file_is_broken_counts_as_one_that_failed_in_begin(
+    make_world: MakeWorld, statsd: StatsdListener
+):
+    world = make_world()
+    world.write_catalog(world.catalog | {"holdout_days": -1})
+    for verb in ("night", "begin"):
+        assert world.recjobs(verb, **statsd.settings).code == 78
+        assert statsd.all() == {f"recjobs.{world.name}.begin.failed": "1|c"}
+    done = Command(("night", "--catalog", "nowhere"), world.settings | statsd.settings).wait()
+    assert (done.code, statsd.all()) == (64, {}), "a name that is no catalog's makes no metric"
+
+
+def test_a_batch_says_when_its_lists_are_too_old_and_the_status_tells(make_world: MakeWorld):
+    world = make_world(serve={"max_age_hours": 10})
+    world.publish("--as-of", EARLIER)
+
+    def status() -> dict[str, Any]:
+        done = Command(("status", "--json"), world.settings).wait()
+        freshness: dict[str, Any] = done.json["catalogs"][world.name]["freshness"]
+        return freshness
+
+    def age(hours: float) -> None:
+        world.rows(
+            "update batch_records set published_at = now() - make_interval(secs => %s)", hours * 3600, role="admin"
+        )
+
+    fresh = status()
+    assert (fresh["max_age_hours"], fresh["too_old"]) == (10, False)
+    assert 0 <= fresh["age_hours"] < 1
+    age(9.9)
+    assert not status()["too_old"]
+    age(10.1)
+    assert status()["too_old"]
+    shown = Command(("status",), world.settings).wait()
+    assert "published 10.1 hours ago" in shown.out
+    assert "too old: serve.max_age_hours allows 10 hours" in shown.out
+    world.rows("update batch_records set max_age_hours = null", role="admin")
+    assert not status()["too_old"]
 
 
 def test_three_increments_make_the_lists_of_one_snapshot(make_world: MakeWorld):

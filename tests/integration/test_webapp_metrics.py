@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.commands import ROOT
 from tests.load import Load, batch_of
 from tests.replicas import Nginx, Replica, status
 from tests.webapp_credentials import KEY, KEYS, OPERATORS, bearer
-from tests.webapp_world import ODD_IDS, World, start_world
+from tests.webapp_world import ODD_IDS, World, start_world, two_nights
 from tests.worlds import soak
 from webapp.api.openapi import document
 from webapp.metrics import statsd
@@ -189,7 +190,7 @@ def test_a_replica_has_fewer_than_300_series_whatever_it_answers(world: World):
         statuses.setdefault(route_of(rule.rule), set()).update(*(o["responses"] for o in operations.values()))
     requests = sum(len(of_route | {"500"}) for route, of_route in statuses.items())
     histograms = len(statuses.keys() - set(UNTIMED)) * (len(BOUNDS) + 3)
-    of_catalog = 5 + 1  # sources of a user's list, the publish instant
+    of_catalog = 5 + 2  # sources of a user's list, the publish instant, the greatest age
     assert requests + histograms + of_catalog + 1 < 300
     assert of_catalog <= 10
 
@@ -246,6 +247,36 @@ def test_the_publish_instant_of_each_catalog_is_shown_and_stays_while_postgres_i
     assert published._read_at > 0, "it has tried"
 
 
+def test_lists_that_are_too_old_are_served_and_their_pages_and_numbers_say_so(world: World):
+    world.make_catalog("old")
+    for batch in two_nights():
+        world.publish("old", batch)
+    client = world.client()
+    pages = [f"/{path}catalog=old" for path in ("?", "?user_id=anna&", "runs?", "changes?")]
+
+    def warned() -> set[bool]:
+        return {"These lists are too old" in client.get(page).text for page in pages}
+
+    def age(hours: float) -> None:
+        world.sql(
+            "update batch_records set published_at = now() - make_interval(secs => %s)", hours * 3600, catalog="old"
+        )
+
+    assert warned() == {False}
+    age(35.9)
+    assert warned() == {False}
+    age(36.1)
+    assert warned() == {True}
+    assert client.get("/v1/old/recommendations?user_id=anna").status_code == 200
+    found = series(world.client().get("/metrics").text)
+    assert found["recjobs_live_max_age_seconds", (("catalog", "old"),)] == 36 * 3600
+    world.sql("update batch_records set max_age_hours = null", catalog="old")
+    assert warned() == {False}
+    found = series(world.client().get("/metrics").text)
+    assert ("recjobs_live_max_age_seconds", (("catalog", "old"),)) not in found
+    assert time.time() - found["recjobs_live_published_timestamp_seconds", (("catalog", "old"),)] > 36 * 3600
+
+
 class Receiver:
     """A StatsD server that only listens."""
 
@@ -277,7 +308,9 @@ def receiver() -> Iterator[Receiver]:
 
 def test_statsd_gets_the_same_numbers_once_each(receiver: Receiver):
     counters, explained = Counters(), yaml.safe_load((ROOT / "recjobs" / "metrics.yaml").read_text())["webapp"]
-    sender = statsd.Sender("127.0.0.1", receiver.port, counters.totals, lambda: {"shop": 1700000000.4})
+    sender = statsd.Sender(
+        "127.0.0.1", receiver.port, counters.totals, lambda: {"shop": (1700000000.4, 129600.0), "old": (1.0, None)}
+    )
     for _ in range(7):
         counters.request("recommendations", "200 OK", 0.004, "shop", "als")
     counters.request("recommendations:batch", "503 SERVICE UNAVAILABLE", 3)
@@ -290,14 +323,15 @@ def test_statsd_gets_the_same_numbers_once_each(receiver: Receiver):
         "webapp.requests.recommendations.200:7|c", "webapp.requests.recommendations_batch.503:1|c",
         "webapp.lists.shop.als:7|c", "webapp.lists.shop.popular:1|c",
         f"webapp.duration.recommendations:5|ms|@{rate}", "webapp.duration.recommendations_batch:10000|ms",
-        "webapp.published.shop:1700000000|g",
+        "webapp.published.shop:1700000000|g", "webapp.max_age.shop:129600|g", "webapp.published.old:1|g",
     ])  # fmt: skip
     patterns = [re.sub(r"<\w+>", r"\\w+", metric["statsd"]) for metric in explained.values() if metric["statsd"]]
     assert all(sum(bool(re.fullmatch(p, line.partition(":")[0])) for p in patterns) == 1 for line in first)
     counters.request("recommendations", "200 OK", 0.004, "shop", "als")
     sender.send()
     assert sorted(receiver.lines()) == [
-        "webapp.duration.recommendations:5|ms", "webapp.lists.shop.als:1|c", "webapp.published.shop:1700000000|g",
+        "webapp.duration.recommendations:5|ms", "webapp.lists.shop.als:1|c", "webapp.max_age.shop:129600|g",
+        "webapp.published.old:1|g", "webapp.published.shop:1700000000|g",
         "webapp.requests.recommendations.200:1|c",
     ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from webapp.access.admission import Admission
-from webapp.api import cors, errors, headers, request_log
+from webapp.api import cors, errors, headers, logs, request_log
 from webapp.api.operations import JSON
 from webapp.api.responses import PERSONAL, cache_headers, matches
 from webapp.lists import recommendations
@@ -42,6 +42,9 @@ def install(app: Flask, settings: Settings) -> None:
             return inner(environ, start_response)
         status, caller = "200 OK", None
         catalog = source = None
+        if settings.request_log:
+            request_id = request_log.id_of(environ)
+            logs.REQUEST_ID.set(request_id)
         try:
             caller = admission.admit(environ)
             response = recommendations.respond(pool, path[1], environ.get("QUERY_STRING", ""))
@@ -60,9 +63,8 @@ def install(app: Flask, settings: Settings) -> None:
         if body:
             sent += [("Content-Type", JSON), ("Content-Length", str(len(body)))]
         if settings.request_log:
-            request_id = request_log.id_of(environ)
             key = caller.name if caller else None
-            request_log.add(request_id, started, "GET", recommendations.ROUTE, int(status[:3]), len(body), key)
+            request_log.add(request_id, started, "GET", recommendations.ROUTE, int(status[:3]), len(body), key, catalog)
             sent.append(("X-Request-ID", request_id))
         counters.request(ROUTE, status, time.perf_counter() - started, catalog, source)
         start_response(status, sent)

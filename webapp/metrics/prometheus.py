@@ -25,20 +25,32 @@ METRICS = {
     "recjobs_live_published_timestamp_seconds": Metric(
         "gauge", ("catalog",), "when the live lists were published, in seconds since 1970"
     ),
+    "recjobs_live_max_age_seconds": Metric(
+        "gauge", ("catalog",), "how long after that they are too old (serve.max_age_hours)"
+    ),
     "recjobs_build_info": Metric("gauge", ("version", "commit"), "1, for the release that runs"),
 }
 """All that the web app shows; recjobs/metrics.yaml explains the same."""
 
 
-def text(totals: Totals, published: Mapping[str, float], version: str, commit: str) -> str:
-    """The numbers as a page. published: by catalog, when its live lists were published."""
+Published = Mapping[str, tuple[float, float | None]]
+"""By catalog, when its live lists were published, in seconds since 1970, and how much later they are too old."""
+
+
+def text(totals: Totals, published: Published, version: str, commit: str) -> str:
+    """The numbers as a page."""
     requests = {(route, str(status)): number for (route, status), number in totals.requests.items()}
     families: dict[str, Iterable[str]] = {
         "http_requests_total": _series("http_requests_total", requests),
         "http_request_duration_seconds": _histograms("http_request_duration_seconds", totals.durations),
         "recjobs_lists_served_total": _series("recjobs_lists_served_total", totals.lists),
         "recjobs_live_published_timestamp_seconds": _series(
-            "recjobs_live_published_timestamp_seconds", {(catalog,): instant for catalog, instant in published.items()}
+            "recjobs_live_published_timestamp_seconds",
+            {(catalog,): instant for catalog, (instant, _) in published.items()},
+        ),
+        "recjobs_live_max_age_seconds": _series(
+            "recjobs_live_max_age_seconds",
+            {(catalog,): age for catalog, (_, age) in published.items() if age is not None},
         ),
         "recjobs_build_info": _series("recjobs_build_info", {(version, commit): 1}),
     }

@@ -8,6 +8,7 @@ receiver that is away, slow or unknown delays nobody; what it misses is lost.
     webapp.duration.<route>              timing     milliseconds, a bucket's upper bound for each request in it, as
                                                     `<bound>|ms|@<1 / requests>`
     webapp.published.<catalog>           gauge      when the live lists were published, in seconds since 1970
+    webapp.max_age.<catalog>             gauge      after how many seconds they are too old
 
 In names `:` is `_`, as StatsD reserves it.
 """
@@ -17,9 +18,10 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from webapp.metrics.counters import BOUNDS, Totals
+from webapp.metrics.prometheus import Published
 
 log = logging.getLogger("webapp.metrics")
 
@@ -30,13 +32,11 @@ PACKET_BYTES = 1400
 BEYOND = 10 * BOUNDS[-1]
 """What is sent for a request that took longer than the last bound, in seconds."""
 
-Published = Callable[[], Mapping[str, float]]
-
 
 class Sender:
     """Sends what was counted since the last time, every few seconds."""
 
-    def __init__(self, host: str, port: int, totals: Callable[[], Totals], published: Published) -> None:
+    def __init__(self, host: str, port: int, totals: Callable[[], Totals], published: Callable[[], Published]) -> None:
         self._host, self._port = host, port
         self._totals, self._published = totals, published
         self._sent = Totals({}, {}, {})
@@ -75,7 +75,7 @@ class Sender:
             self.send()
 
 
-def _lines(now: Totals, before: Totals, published: Mapping[str, float]) -> Iterator[str]:
+def _lines(now: Totals, before: Totals, published: Published) -> Iterator[str]:
     for key, number in now.requests.items():
         if more := number - before.requests.get(key, 0):
             yield f"webapp.requests.{_name(key)}:{more}|c"
@@ -88,8 +88,10 @@ def _lines(now: Totals, before: Totals, published: Mapping[str, float]) -> Itera
             if more := int(count - past):
                 rate = f"|@{_rate(more)}" if more > 1 else ""
                 yield f"webapp.duration.{_name((route,))}:{bound * 1000:g}|ms{rate}"
-    for catalog, instant in published.items():
+    for catalog, (instant, max_age) in published.items():
         yield f"webapp.published.{catalog}:{instant:.0f}|g"
+        if max_age is not None:
+            yield f"webapp.max_age.{catalog}:{max_age:.0f}|g"
 
 
 def _rate(number: int) -> str:

@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 BATCH = (
     "batch_id", "as_of", "computed_at", "model_version",
-    "n_users", "n_items", "n_interactions", "top_n_served", "has_report",
+    "n_users", "n_items", "n_interactions", "top_n_served", "has_report", "published_at", "too_old",
 )  # fmt: skip
 ITEM = ("item_id", "title", "categories", "price", "available", "n_users", "url")
 

@@ -4,12 +4,12 @@ from webapp.api.errors import NotFound, Unavailable
 from webapp.postgres.connection_pool import ConnectionPool
 
 
-def published_instants(pool: ConnectionPool, timeout_ms: int) -> dict[str, float]:
-    """When the live lists of each catalog were published, in seconds since 1970.
+def live_lists(pool: ConnectionPool, timeout_ms: int) -> dict[str, tuple[float, float | None]]:
+    """When the live lists of each catalog were published, in seconds since 1970, and after how many they are too old.
 
     Raises `Unavailable` if Postgres is away; a catalog that is not migrated for this release is left out.
     """
-    instants = {}
+    live: dict[str, tuple[float, float | None]] = {}
     for catalog in pool.catalogs(timeout_ms):
         try:
             with pool.session(catalog, timeout_ms) as session:
@@ -22,5 +22,5 @@ def published_instants(pool: ConnectionPool, timeout_ms: int) -> dict[str, float
                 raise
             continue
         if row is not None:
-            instants[catalog] = row[0].timestamp()
-    return instants
+            live[catalog] = row[0].timestamp(), None if row[1] is None else row[1] * 3600
+    return live

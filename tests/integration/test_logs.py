@@ -1,0 +1,186 @@
+"""With RECJOBS_LOG=json every line of a night, of requests and of a failed task is an object with its ids, and no line
+has a secret."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import psycopg2
+import pytest
+
+from recjobs import NIGHT
+from recjobs.config import ROOT
+from tests.commands import Command
+from tests.replicas import Replica, status, wait_for
+from tests.webapp_world import World as WebWorld
+from tests.worlds import EARLIER, MakeWorld
+
+pytest_plugins = ["tests.webapp_fixtures"]
+
+JSON = {"RECJOBS_LOG": "json"}
+MEMBERS = {"time", "level", "logger", "message", "catalog", "batch_id", "step", "request_id"}
+CANARY = "c4n4ry-{}-0f9e8d7c6b5a4938271605f4e3d2c1b0"
+SECRETS = [
+    *(f"RECJOBS_{role}_URL" for role in ("DATABASE", "OWNER", "LOADER", "PUBLISHER", "READER", "EDITOR", "WEB")),
+    "RECJOBS_CONNECTION_SHOP", "MLFLOW_TRACKING_URI", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY",
+]  # fmt: skip
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    """The lines of a log; each must be an object with all members."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line for line in lines if not line.keys() >= MEMBERS] == []
+    return lines
+
+
+def test_each_line_of_a_night_names_its_catalog_batch_and_step(make_world: MakeWorld):
+    world = make_world()
+    done = world.night("--as-of", EARLIER, **JSON)
+    assert done.code == 0, done.err
+    lines = lines_of(done.err)
+    batch_id = done.json["batch_id"]
+    assert {line["catalog"] for line in lines} == {world.name}
+    named = [line for line in lines if line["batch_id"]]
+    assert {line["batch_id"] for line in named} == {batch_id}
+    assert [line["step"] for line in lines if " is done" in line["message"]] == list(NIGHT)
+    assert lines[0]["step"] == "begin"
+    validated = next(line for line in lines if line["message"] == "step validate is done")
+    assert validated["numbers"] == done.json["steps"]["validate"]
+
+    refused = world.night("--set", "limits.min_interactions=1000000", **JSON)
+    assert refused.code == 65
+    last = lines_of(refused.err)[-1]
+    assert (last["level"], last["catalog"], last["step"], last["exit_code"]) == ("error", world.name, "validate", 65)
+    assert last["batch_id"] != batch_id
+    assert "Traceback" not in refused.err
+    assert world.night("--as-of", "nonsense", **JSON).code == 64
+
+
+def test_each_line_of_the_web_app_is_an_object_and_a_requests_lines_have_its_id(world: WebWorld, tmp_path: Path):
+    replica = Replica(world, "json", tmp_path, WEBAPP_REQUEST_LOG="true", WEBAPP_STATEMENT_TIMEOUT_MS="300",
+                      WEBAPP_REQUEST_TIMEOUT_MS="9000", **JSON)  # fmt: skip
+    try:
+        replica.wait_until_ready()
+        root = f"http://127.0.0.1:{replica.port}"
+        ask = Request(f"{root}/v1/shop/recommendations?user_id=u0001", headers={"X-Request-ID": "0123456789abcdef"})
+        assert urlopen(ask, timeout=30).status == 200
+        assert status(f"{root}/v1/shop/similar?item_id=item5") == 200
+        assert status(f"{root}/v1/u0001/recommendations?user_id=u0001") == 404
+        blocker = psycopg2.connect(world.url())
+        with blocker, blocker.cursor() as cursor:
+            cursor.execute("lock table shop.batch_records in access exclusive mode")
+            slow = Request(
+                f"{root}/v1/shop/recommendations?user_id=u0002", headers={"X-Request-ID": "fedcba9876543210"}
+            )
+            with pytest.raises(OSError, match="503"):
+                urlopen(slow, timeout=30)
+        blocker.close()
+        wait_for(lambda: '"status":503' in replica.log.read_text())
+    finally:
+        assert replica.stop() == 0
+    text = replica.log.read_text()
+    lines = lines_of(text)
+    requests = [
+        line for line in lines if line["logger"] == "webapp.requests" and line["route"] and "v1" in line["route"]
+    ]
+    assert [(line["status"], line["catalog"]) for line in requests] == [
+        (200, "shop"),
+        (200, "shop"),
+        (404, None),
+        (503, None),
+    ]
+    assert requests[0]["request_id"] == requests[0]["id"] == "0123456789abcdef"
+    of_slow = [line for line in lines if line["request_id"] == "fedcba9876543210"]
+    assert {line["logger"] for line in of_slow} == {"webapp.postgres", "webapp.requests"}
+    assert "u0001" not in text
+    assert "u0002" not in text
+
+
+def with_canaries(settings: dict[str, str], port: int) -> dict[str, str]:
+    """Settings in which each secret is one of its own, and nothing answers."""
+    planted = {}
+    for name in SECRETS:
+        secret = CANARY.format(name.lower())
+        is_url = name.endswith("_URL") or name in ("RECJOBS_CONNECTION_SHOP", "MLFLOW_TRACKING_URI")
+        planted[name] = f"postgresql://somebody:{secret}@127.0.0.1:{port}/nowhere" if is_url else secret
+    return settings | planted
+
+
+def test_no_line_has_a_secret_whatever_fails(make_world: MakeWorld, tmp_path: Path):
+    from tests.webapp_world import free_port
+
+    world = make_world()
+    source = {"connection": "shop", "query": "select 1", "columns": world.catalog["sources"][0]["columns"]}
+    settings = with_canaries(world.settings, free_port())
+    texts = []
+    for kind in ("text", "json"):
+        for verb, more in (
+            ("night", ()), ("begin", ()), ("publish", ("--batch-id", "20250101T000000Z-1")), ("prune", ()),
+        ):  # fmt: skip
+            done = Command((verb, "--catalog", world.name, *more), settings | {"RECJOBS_LOG": kind}).wait()
+            assert done.code != 0
+            texts.append(done.out + done.err)
+        for verb in ("status", "migrate"):
+            done = Command((verb,), settings | {"RECJOBS_LOG": kind}).wait()
+            texts.append(done.out + done.err)
+    world.write_catalog(world.catalog | {"sources": [source]})
+    texts.append(Command(("night", "--catalog", world.name), settings | JSON).wait().err)
+    for name in ("WEBAPP_SECRET_KEY", "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", ""):
+        away = {key: value for key, value in settings.items() if key not in SECRETS[-3:] or key == name}
+        environment = {**os.environ, **away, "WEBAPP_PORT": str(free_port()), **JSON}
+        code = "import webapp.wsgi as w; c = w.app.test_client(); c.get('/v1/shop/popular'); c.get('/?catalog=shop')"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+        texts.append(done.stdout + done.stderr)
+    assert all(texts)
+    assert "127.0.0.1" in "".join(texts), "what failed is said"
+    assert re.findall(r"c4n4ry-\S+", "".join(texts)) == []
+
+
+def test_a_secret_in_a_message_is_hidden():
+    code = (
+        "import logging; from recjobs import logs; from recjobs.config import load_settings, secrets_of; "
+        "logs.configure(secrets_of(load_settings())); "
+        "logging.getLogger('recjobs').error('password %s', 'p\"w/1'); "
+        "logging.getLogger('other').warning('key %s', 'aws-key-1234')"
+    )
+    environment = {
+        **os.environ,
+        "RECJOBS_OWNER_URL": "postgresql://o:p%22w%2F1@h/d",
+        "AWS_SECRET_ACCESS_KEY": "aws-key-1234",
+    }
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert [line["message"] for line in lines_of(done.stderr)] == ["password ***", "key ***"]
+
+
+RUN = """
+import sys
+from airflow.dag_processing.dagbag import BundleDagBag
+from pathlib import Path
+folder = Path(sys.argv[1])
+BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder").dags[sys.argv[2]].test()
+"""
+
+
+def test_the_log_of_a_failed_airflow_task_ends_with_the_cause_in_one_line(make_world: MakeWorld, tmp_path: Path):
+    world = make_world()
+    (world.data / "rows").rename(world.data / "away")
+    environment = world.settings | {
+        "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__LOGGING__JSON_LOGS": "True",
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
+    command = [sys.executable, "-W", "ignore", "-c", RUN, str(ROOT / "dags"), f"nightly_{world.name}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    text = done.stdout + done.stderr
+    ends = [line for line in text.splitlines() if "ended in begin" in line]
+    assert len(ends) == 1, text[-3000:]
+    assert "DataRefused (exit code 65)" in ends[0]
+    assert world.name in ends[0]
