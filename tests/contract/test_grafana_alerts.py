@@ -23,6 +23,7 @@ FREE = 'node_filesystem_avail_bytes{mountpoint="/", fstype="ext4"}'
 SIZE = 'node_filesystem_size_bytes{mountpoint="/", fstype="ext4"}'
 RUNS = 'airflow_dagrun_duration_seconds_count{dag_id="nightly_shop", state="%s"}'
 BACKUP = "recjobs_backup_finished_timestamp_seconds"
+MAX_AGE = 'recjobs_live_max_age_seconds{catalog="shop", job="webapp"}'
 BEAT = "airflow_scheduler_heartbeat_total"
 
 Series = dict[str, str]
@@ -131,6 +132,9 @@ MORE: list[tuple[str, str, Series, bool]] = [
                                      REQUESTS % 200: "0+1x80"}, False),
     ("SchedulerSilent", "70m", {BEAT: "0+12x10"}, True),
     ("WebAppAway", "5m", {}, True),
+    # serve.max_age_hours of the catalog, one way and the other.
+    ("ListsStale", "10m", {PUBLISHED: f"-{30 * HOUR}x20", MAX_AGE: f"{24 * HOUR}x20"}, True),
+    ("ListsStale", "10m", {PUBLISHED: f"-{40 * HOUR}x20", MAX_AGE: f"{72 * HOUR}x20"}, False),
     ("InputDrifts", "5m", {'recjobs_drift_unknown_users{catalog="shop", step="validate"}': "0.6x10",
                            'recjobs_drift_kinds{catalog="shop", step="validate"}': "0.6x10"}, True),
 ]  # fmt: skip

@@ -25,7 +25,7 @@ STEPS = ("begin", *NIGHT, "tune", "prune")
 WEBAPP = {
     "http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_seconds_sum",
     "http_request_duration_seconds_count", "recjobs_lists_served_total", "recjobs_live_published_timestamp_seconds",
-    "recjobs_build_info",
+    "recjobs_build_info", "recjobs_live_max_age_seconds",
 }  # fmt: skip
 EXPORTERS = {
     "Prometheus": {"up", "ALERTS", "process_start_time_seconds"},
@@ -168,6 +168,7 @@ def test_what_the_web_app_sends_gets_names_of_its_own_so_that_nothing_is_counted
         "webapp.lists.shop.als": "webapp_lists_served_total",
         "webapp.duration.popular": "webapp_request_duration_seconds",
         "webapp.published.shop": "webapp_live_published_timestamp_seconds",
+        "webapp.max_age.shop": "webapp_live_max_age_seconds",
     }
     for name, expected in sent_by_webapp.items():
         series = expand(name)
