@@ -9,6 +9,7 @@ ARGS ?=
 SIZE ?=
 BESIDE ?=
 ROUNDS ?=
+PROMETHEUS ?=
 STARTED := $(shell date +%s)
 export PYTHON
 # A night starts a dozen processes: each would compile all that it imports.
@@ -108,6 +109,12 @@ load: install ## load test with stages and thresholds (BASE_URL, CATALOG, USERS,
 
 traffic: install ## steady traffic, so that boards move, until Ctrl-C (BASE_URL, CATALOG, USERS, RATE, SECONDS)
 	@.venv/bin/python -m acceptance traffic $(ARGS)
+
+canary-check: install ## may the canary be promoted? 0 or 1, by the queries of its analysis (PROMETHEUS=http://...)
+	@.venv/bin/python k8s/canary_check.py $(PROMETHEUS) $(ARGS)
+
+prometheus-rules: install ## write k8s/ objects of grafana's rules and dashboards
+	@.venv/bin/python k8s/from_grafana.py
 
 BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 

@@ -19,6 +19,18 @@ INSIDE: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=5)}
 """For tasks that only compute: retries if the process was killed."""
 
 
+STEP_CLASSES = {
+    **dict.fromkeys(("extract", "validate", "split", "inspect", "publish"), "data"),
+    **dict.fromkeys(("train", "evaluate", "refit", "score", "trial"), "compute"),
+}
+"""The size of a step's pod on Kubernetes, where it is not `small`; k8s/airflow/values.yaml says how large each is."""
+
+
+def pod(task: str) -> dict[str, str]:
+    """Return the executor_config of a task: the template of its pod, which executors without pods ignore."""
+    return {"pod_template_file": f"/opt/airflow/step_classes/{STEP_CLASSES.get(task, 'small')}.yaml"}
+
+
 AS_OF = Param(
     None,
     type=["null", "string"],
@@ -191,6 +203,7 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         outlets=list(outlets),
         on_success_callback=NightMessage("success") if name == "report" else None,
         **STOPPED,
+        executor_config=pod(name),
         doc_md=f"By hand: `recjobs {name} --catalog {catalog_name} --batch-id <batch id>`",
         **options,
     )

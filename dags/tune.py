@@ -30,7 +30,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, ReportLink, airflow_states, check_names, cron
+from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, ReportLink, airflow_states, check_names, cron, pod
 
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.files import read_catalogs
@@ -63,6 +63,7 @@ def begin(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> list[int]:
     execution_timeout=timedelta(hours=4),
     max_active_tis_per_dagrun=CONCURRENT,
     map_index_template="{{ trial_was }}",
+    executor_config=pod("trial"),
     **INSIDE,
 )
 def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[str, Any]:

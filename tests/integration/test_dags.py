@@ -28,6 +28,7 @@ look = lambda dag: {
             "hours": task.execution_timeout.total_seconds() / 3600 if task.execution_timeout else None,
             "links": [link.name for link in task.operator_extra_links],
             "outlets": [outlet.uri for outlet in task.outlets],
+            "pod": (task.executor_config or {}).get("pod_template_file"),
             "rule": getattr(task.trigger_rule, "value", task.trigger_rule),
             "waits": task.response_timeout.total_seconds() / 3600 if hasattr(task, "response_timeout") else None,
             "answers": [task.options, task.defaults] if hasattr(task, "options") else None,
@@ -92,6 +93,19 @@ def test_a_night_runs_its_steps_in_their_order(parsed: Any) -> None:
     assert set(tasks) == {"begin", *NIGHT}
     for before, step in zip(("begin", *NIGHT), NIGHT, strict=False):
         assert tasks[step]["after"] == sorted({"begin", before})
+
+
+def test_a_step_names_the_template_of_its_pod(parsed: Any) -> None:
+    pods = {name: task["pod"] for name, task in parsed["dags"]["nightly_sample"]["tasks"].items()}
+    pods["trial"] = parsed["dags"]["tune_sample"]["tasks"]["trial"]["pod"]
+    size = {name: Path(pod).stem if pod else None for name, pod in pods.items()}
+    assert size == {
+        "begin": None, "extract": "data", "validate": "data", "split": "data", "train": "compute",
+        "evaluate": "compute", "gate": "small", "refit": "compute", "score": "compute", "inspect": "data",
+        "publish": "data", "report": "small", "trial": "compute",
+    }  # fmt: skip
+    text = (ROOT / "k8s" / "airflow" / "values.yaml").read_text()
+    assert all(f'"{name}"' in text for name in size.values() if name)
 
 
 def test_every_task_ends_within_a_limit_and_is_tried_again_where_that_is_safe(parsed: Any) -> None:
