@@ -207,7 +207,7 @@ def test_every_setting_in_the_manifests_is_one_that_a_program_reads(production: 
     theirs = {
         "RECJOBS_LOG", "AWS_REGION", "AWS_SHARED_CREDENTIALS_FILE", "HOME", "MLFLOW_BACKEND_STORE_URI", "LOKI_URL",
         "MLFLOW_ARTIFACTS_DESTINATION", "MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
-        "MLFLOW_DISABLE_TELEMETRY",
+        "MLFLOW_DISABLE_TELEMETRY", "USER",
     }  # fmt: skip
     said = {key for t in of_kind(production, "ConfigMap") for key in t["data"] if re.fullmatch(r"[A-Z_]+", key)}
     said |= {

@@ -1,0 +1,111 @@
+"""Deployment and Job as processes: command, environment, secret, probes and uid are read from the rendered manifest."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import ROOT
+from tests.kubernetes import Object, named, of_kind, overlay, pod_template
+from tests.load import batch_of
+from tests.replicas import START_SECONDS, status, unmeasured
+from tests.webapp_world import World, free_port, start_world
+
+BATCH = "20240101T000000Z-1"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = start_world(tmp_path_factory.mktemp("world"))
+    world.make_catalog("shop", "A shop")
+    world.publish("shop", batch_of(BATCH, 1))
+    yield world
+    world.cluster.stop()
+
+
+@pytest.fixture
+def mounted() -> Iterator[Path]:
+    """Where the secret is mounted: a folder that another user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="recjobs-mounted-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def tcp(world: World, role: str) -> str:
+    """A URL without the socket, whose folder belongs to another user."""
+    password = world.url(role).split(":")[2].split("@")[0]
+    return f"postgresql://{role}:{password}@127.0.0.1:{world.cluster.port}/recjobs"
+
+
+def container_of(objects: list[Object], kind: str, name: str) -> tuple[Any, Any]:
+    spec = pod_template(named(objects, kind, name))["spec"]
+    return spec, spec["containers"][0]
+
+
+def environment_of_container(objects: list[Object], container: Any) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        [found] = [t for t in of_kind(objects, "ConfigMap") if t["metadata"]["name"] == source["configMapRef"]["name"]]
+        settings |= found["data"]
+    return settings | {each["name"]: each["value"] for each in container.get("env", [])}
+
+
+def start(spec: Any, container: Any, settings: dict[str, str], secret: str, mounted: Path) -> subprocess.Popen[bytes]:
+    """The container as a process of its user; where it is mounted and where its program lies are substituted."""
+    [mount] = [each for each in container["volumeMounts"] if each["name"] == "settings"]
+    assert settings["RECJOBS_STATE"] == mount["mountPath"]
+    (mounted / "env").write_text(secret)
+    (mounted / "env").chmod(0o440)
+    program, *arguments = container["command"]
+    found = sys.executable if program == "python" else str(Path(sys.executable).parent / program)
+    user = spec["securityContext"]
+    # A user namespace: the interpreter may lie where only its owner may go.
+    as_user = ["unshare", "--user", f"--map-user={user['runAsUser']}", f"--map-group={user['runAsGroup']}"]
+    environment = unmeasured(settings | {"RECJOBS_STATE": str(mounted), "PYTHONDONTWRITEBYTECODE": "1"})
+    return subprocess.Popen([*as_user, found, *arguments], cwd=ROOT, env=environment)
+
+
+def test_the_web_app_runs_as_its_deployment_says_and_the_migration_beside_it(world: World, mounted: Path):
+    objects = overlay("production")
+    spec, container = container_of(objects, "Deployment", "webapp")
+    assert container["ports"] == [{"containerPort": 8000, "name": "http"}]
+    port = free_port()
+    settings = environment_of_container(objects, container) | {"WEBAPP_PORT": str(port)}
+    secret = f"RECJOBS_WEB_URL={tcp(world, 'recjobs_web')}\nRECJOBS_API_KEYS=shop:{'0' * 64}\n"
+    process = start(spec, container, settings, secret, mounted)
+    job_folder = mounted / "job"
+    job_folder.mkdir(mode=0o755)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        probes = ("startupProbe", "readinessProbe", "livenessProbe")
+        paths = {probe: container[probe]["httpGet"]["path"] for probe in probes}
+        give_up = time.monotonic() + START_SECONDS
+        for path in paths.values():
+            while status(url + path) != 200:
+                assert process.poll() is None
+                assert time.monotonic() < give_up, path
+                time.sleep(0.1)
+        assert status(f"{url}/v1/shop/popular") == 401, "the secret has API keys"
+        users = Path(f"/proc/{process.pid}/uid_map").read_text().split()
+        assert users == [str(spec["securityContext"]["runAsUser"]), str(os.geteuid()), "1"]
+
+        job_spec, job = container_of(objects, "Job", "migration")
+        admin = f"RECJOBS_DATABASE_URL={tcp(world, 'admin')}\n"
+        done = start(job_spec, job, environment_of_container(objects, job), admin, job_folder)
+        assert done.wait(120) == 0
+        assert status(f"{url}{paths['readinessProbe']}") == 200
+        process.terminate()
+        pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert process.wait(spec["terminationGracePeriodSeconds"] - pause) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
