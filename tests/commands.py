@@ -103,7 +103,7 @@ class Command:
         """`kill -9`, now."""
         self._process.kill()
 
-    def wait(self, seconds: float = 120) -> Done:
+    def wait(self, seconds: float = 400) -> Done:
         """Wait until it ends; it must within `seconds`."""
         self._process.join(seconds)
         if self._process.exitcode is None:

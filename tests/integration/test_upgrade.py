@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 
 from tests.checkouts import code_of
-from tests.commands import environment_of
+from tests.replicas import unmeasured
 from tests.worlds import EARLIER, MakeWorld, World
 
 BEFORE = "457a3fa59d0f62d10e132d39f6ed5afe649fff04"
-MAIN = "import sys; from recjobs.__main__ import main; sys.argv[0] = 'recjobs'; main()"
+MAIN = """
+import json, sys
+from recjobs.__main__ import main
+
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["recjobs", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +36,18 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_nights_of_the_commit_before_go_on_in_this_one(make_world: MakeWorld, older: Path) -> None:
     world: World = make_world()
 
-    def of_before(*arguments: str) -> dict[str, Any]:
-        command = [sys.executable, "-c", MAIN, *arguments, "--catalog", world.name, "--json"]
+    def of_before(*commands: tuple[str, ...]) -> list[dict[str, Any]]:
+        """What each of some commands said in the end; one process runs them, since it imports for seconds."""
+        given = json.dumps([[*command, "--catalog", world.name, "--json"] for command in commands])
         done = subprocess.run(
-            command, cwd=older, env=environment_of(world.settings), capture_output=True, text=True, check=False
-        )
+            [sys.executable, "-c", MAIN, given],
+            cwd=older, env=unmeasured(world.settings), capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return last
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
-    finished = of_before("night", "--as-of", EARLIER)["batch_id"]
-    unfinished = of_before("begin")["batch_id"]
-    for step in ("extract", "validate", "split"):
-        of_before(step, "--batch-id", unfinished)
+    finished, unfinished = (said["batch_id"] for said in of_before(("night", "--as-of", EARLIER), ("begin",)))
+    of_before(*((step, "--batch-id", unfinished) for step in ("extract", "validate", "split")))
     assert world.live() == finished
     lists = world.rows("select user_id, item_id, rank from recommendations order by 1, 3")
     champion = world.value("select model_version from batches where is_live")
