@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -114,10 +114,10 @@ def _apply(which: str, backend: Any) -> int:
             f"sql/migrations/{which}: {', '.join(changed)} was applied with another text than it has now. Put that "
             "text back; what it should change is a new migration"
         )
-    with TemporaryDirectory() as older:
+    with ExitStack() as older:
         folder = SQL / "migrations" / which
         if session.major_version < 16:
-            folder = _before_16(paths, Path(older))
+            folder = _before_16(paths, Path(older.enter_context(TemporaryDirectory())))
         outstanding = backend.to_apply(read_migrations(str(folder)))
         for migration in outstanding:
             migration.load()
