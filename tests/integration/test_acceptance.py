@@ -201,7 +201,9 @@ def test_no_key_no_catalog_and_nobody_there(replica: Replica, golden: Path):
     found = failures(url_of(replica), golden, key=None)
     assert "is 401: " in found["release"]
     found = failures(url_of(replica), golden, catalog="nowhere")
-    assert found == {"catalogs": "there is no catalog nowhere, only empty, shop, sound, stale"}
+    assert found.keys() == {"catalogs"}
+    others = found["catalogs"].removeprefix("there is no catalog nowhere, only ").split(", ")
+    assert {"empty", "shop", "sound", "stale"} <= set(others)  # and those of other tests
     found = failures(url_of(replica), golden, catalog="empty", batch=None)
     assert found["batch of empty"] == "nothing is published"
     found = failures(f"http://127.0.0.1:{free_port()}", golden)
@@ -331,7 +333,10 @@ def test_nothing_is_sent_to_a_shop_without_lists_or_a_catalog_that_is_not_named(
         done = acceptance("load", "--catalog", catalog, url=url_of(replica))
         assert isinstance(done.exception, NoVisitors)
         assert message in str(done.exception)
-    with Deployment(url_of(replica), KEY) as deployment, pytest.raises(NoVisitors, match="give CATALOG: shop, sound, "):
+    with (
+        Deployment(url_of(replica), KEY) as deployment,
+        pytest.raises(NoVisitors, match=r"give CATALOG: .*shop, sound, "),
+    ):
         catalog_of(deployment, None)
     (tmp_path / "nobody").write_text("\n")
     with pytest.raises(NoVisitors, match="names no user"):

@@ -117,7 +117,10 @@ def test_with_too_few_new_users_the_champions_recipe_is_fit_again_before_the_las
     assert cutoff["rule"] == "holdout_days"
     assert cutoff["at"] == (as_of - timedelta(days=30)).isoformat()
     assert world.step(batch_id, "train", "champion_recipe.npz").exists()
-    models = {row["model"] for row in world.rows("select model from evaluations where batch_id = %s", batch_id)}
+    models = {
+        row["model"]
+        for row in world.rows("select model from evaluations where batch_id = %s and metric = 'ndcg_at_20'", batch_id)
+    }
     assert models == {"candidate", "champion", "neighbours", "popularity_30d", "popularity_all"}
     assert world.value("select verdict from promotions where batch_id = %s", batch_id) == "refused"
 

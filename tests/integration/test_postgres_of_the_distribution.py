@@ -46,10 +46,8 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         cluster.stop()
 
 
-def test_a_night_on_it_serves_what_one_on_the_newest_does(
-    older: Postgres, published: World, mlflow_uri: str, tmp_path: Path
-):
-    world = World(tmp_path, published.name, older, mlflow_uri).write(shop())
+def test_a_night_on_it_serves_what_one_on_the_newest_does(older: Postgres, published: World, tmp_path: Path):
+    world = World(tmp_path, published.name, older, f"sqlite:///{tmp_path}/mlflow.db").write(shop())
     world.publish()
     lists = "select user_id, item_ids, source from served_lists order by user_id"
     on_newest = published.rows(lists)

@@ -70,7 +70,7 @@ def test_every_setting_is_one_that_is_read():
     text = (ROOT / "systemd" / "settings.env").read_text()
     named = set(re.findall(r"^(\w+)=", text, re.MULTILINE))
     known = {str(field.alias) for model in (Settings, WebSettings) for field in model.model_fields.values()}
-    assert {n for n in named - known if not n.startswith("AIRFLOW__")} == {"PATH", "AIRFLOW_HOME", "RECJOBS_LOG"}
+    assert {n for n in named - known if not n.startswith("AIRFLOW__")} == {"PATH", "AIRFLOW_HOME"}
     files = {Path(file).name for unit in UNITS.values() for file in re.findall(r"^EnvironmentFile=(.*)$", unit, re.M)}
     script = (ROOT / "docker" / "draw-secrets.sh").read_text()
     assert [name for name in sorted(files) if name != "settings.env" and f"write {name} <<" not in script] == []

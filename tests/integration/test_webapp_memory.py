@@ -72,5 +72,5 @@ def test_what_is_kept_in_place_of_another_counts_once():
 
 
 def test_a_short_answer_of_a_long_row_counts_as_long():
-    response = RenderedList({"computed_at": datetime.now(UTC)}, b"[]")
+    response = RenderedList({"computed_at": datetime.now(UTC), "source": "als"}, b"[]")
     assert CachedList(("x" * 10_000, None, 3), None, response).size > 10_000

@@ -158,7 +158,7 @@ def test_thirty_nights_of_a_real_shop_are_measured_right(make_world: MakeWorld):
     live: tuple[str, datetime] | None = None
     for k in range(30):
         as_of = datetime(2011, 4, 4, tzinfo=UTC) + timedelta(days=7 * k)
-        done = world.night("--as-of", as_of.isoformat(), **settings)
+        done = world.start("night", "--json", "--as-of", as_of.isoformat(), **settings).wait(1200)
         assert done.code == 0, done.err
         batch = done.json["batch_id"]
         for view in ("discovery", "repeats") if live else ():
