@@ -10,7 +10,7 @@ from recjobs.catalog.names import CatalogName
 from recjobs.errors import Superseded
 from recjobs.night.runner import begin_night, latest_attempt, publish_night
 from tests.commands import Command, Kill
-from tests.worlds import MakeWorld, World, by_chance
+from tests.worlds import EARLIER, MakeWorld, World, by_chance
 
 
 def stopped(world: World) -> dict[str, str] | None:
@@ -73,20 +73,23 @@ def test_a_run_that_is_cleared_after_its_night_was_published_makes_no_other_batc
 
 
 def test_a_night_that_was_overtaken_begins_again_by_itself_and_is_published(
-    rolling: World, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    first = rolling.value("select model_version from batches order by as_of limit 1")
-    killed = rolling.night("--set", "alpha=10.5", kill=Kill("recjobs.steps.publish:run"))
+    overtaking = make_world()  # other tests count the batches of theirs
+    overtaking.publish("--as-of", EARLIER)
+    overtaking.publish()
+    first = overtaking.value("select model_version from batches order by as_of limit 1")
+    killed = overtaking.night("--set", "alpha=10.5", kill=Kill("recjobs.steps.publish:run"))
     assert killed.code == -9
-    assert rolling.recjobs("promote", "--model-version", first, "--reason", "it overtakes the night").code == 0
-    overtaken = max(path.name for path in (rolling.artifacts / rolling.name).glob("2*"))
-    for name, value in rolling.settings.items():
+    assert overtaking.recjobs("promote", "--model-version", first, "--reason", "it overtakes the night").code == 0
+    overtaken = max(path.name for path in (overtaking.artifacts / overtaking.name).glob("2*"))
+    for name, value in overtaking.settings.items():
         monkeypatch.setenv(name, value)
-    catalog = CatalogName(rolling.name)
+    catalog = CatalogName(overtaking.name)
     published = publish_night(catalog, overtaken)
     assert published["moved"]
-    assert published["batch_id"] == rolling.live() == latest_attempt(catalog, overtaken) > overtaken
+    assert published["batch_id"] == overtaking.live() == latest_attempt(catalog, overtaken) > overtaken
     assert not publish_night(catalog, overtaken)["moved"], "a task that is tried again changes nothing"
-    assert rolling.recjobs("roll-back", "--reason", "it was right before").code == 0
+    assert overtaking.recjobs("roll-back", "--reason", "it was right before").code == 0
     with pytest.raises(Superseded, match="was rolled back"):
         publish_night(catalog, overtaken)
