@@ -37,7 +37,7 @@ OF_OTHERS = {
 """What the images of others read, by their documentation: none of them can be asked here."""
 LIBRARIES = {
     "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED",
-    "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "AIRFLOW_HOME", "HOME", "RECJOBS_LOG",
+    "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "AIRFLOW_HOME", "HOME",
 }  # fmt: skip
 
 

@@ -26,11 +26,9 @@ pytestmark = [
     pytest.mark.skipif("RECJOBS_SOAK" not in os.environ, reason="Airflow and MLflow take minutes to start"),
 ]
 SERVICES = services({"STATSD_HOST": "", "AIRFLOW_STATSD": "False"})
-CONFIGURED = (ROOT / "grafana" / "prometheus.yaml").exists()
 ORDER = [
     "postgres", "migrate", "airflow-migrate", "bucket", "airflow-api-server", "airflow-scheduler",
-    "airflow-dag-processor", "mlflow", "webapp-1", "webapp-2", "webapp-3", "nginx",
-    *(["alertmanager", "prometheus"] if CONFIGURED else []),
+    "airflow-dag-processor", "mlflow", "webapp-1", "webapp-2", "webapp-3", "nginx", "alertmanager", "prometheus",
 ]  # fmt: skip
 """Each after what it waits for."""
 
@@ -202,7 +200,6 @@ def test_nginx_does_not_pass_metrics_on(platform: Platform):
     assert status(f"http://127.0.0.1:{platform.ports['nginx']}/metrics") == 404
 
 
-@pytest.mark.skipif(not CONFIGURED, reason="there is no grafana/prometheus.yaml yet")
 def test_prometheus_finds_every_replica_and_its_alertmanager(platform: Platform):
     targets = platform.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]
     urls = {target["scrapeUrl"].split("/")[2] for target in targets}
@@ -210,7 +207,7 @@ def test_prometheus_finds_every_replica_and_its_alertmanager(platform: Platform)
 
 
 def test_every_service_that_is_not_started_is_one_that_cannot_be_had(platform: Platform):
-    left = set(SERVICES) - set(ORDER) - {"first-night"} - (set() if CONFIGURED else {"prometheus", "alertmanager"})
+    left = set(SERVICES) - set(ORDER) - {"first-night"}
     assert left == {"store", "statsd-exporter", "grafana", "node-exporter", "postgres-exporter", "jaeger", "nginx-tls"}
     for name, process in platform.processes.running.items():
         assert process.poll() is None, name
