@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from recjobs.catalog.files import load_catalog
 from recjobs.cli.options import (
     Duration,
     as_of_option,
     catalog_option,
     json_option,
     known_catalog,
+    load_catalog,
     overrides_of,
     set_option,
     show,

@@ -1,4 +1,7 @@
-"""Options that several verbs have, and how results are printed."""
+"""Options that several verbs have, and how results are printed.
+
+Help is printed from this package alone: what a verb needs it imports when it runs (docs/decisions/0051).
+"""
 
 import json
 import re
@@ -9,6 +12,7 @@ import click
 from recjobs.errors import Misuse
 
 if TYPE_CHECKING:
+    from recjobs.catalog.file import Catalog
     from recjobs.catalog.names import CatalogName
 
 catalog_option = click.option(
@@ -33,6 +37,13 @@ def known_catalog(name: str) -> "CatalogName":
     from recjobs.night import catalogs
 
     return catalogs.known_catalog(name)
+
+
+def load_catalog(name: str) -> "Catalog":
+    """Return the catalog of `--catalog`, read from its file. Raises Misuse for an unknown one."""
+    from recjobs.catalog import files
+
+    return files.load_catalog(name)
 
 
 def overrides_of(settings: tuple[str, ...]) -> dict[str, Any]:

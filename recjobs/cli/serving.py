@@ -7,8 +7,7 @@ from datetime import UTC
 
 import click
 
-from recjobs.catalog.files import load_catalog
-from recjobs.cli.options import catalog_option, json_option, known_catalog, show, show_tree
+from recjobs.cli.options import catalog_option, json_option, known_catalog, load_catalog, show, show_tree
 
 
 @click.command("roll-back", epilog='Example: recjobs roll-back --catalog online_retail --reason "prices were wrong"')

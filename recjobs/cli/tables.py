@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from recjobs.core.lists.popularity import DEFAULT_WINDOW
-
 
 def of_comparison(result: dict[str, Any]) -> Iterator[str]:
     """What `recjobs compare` prints, line by line."""
@@ -24,6 +22,8 @@ def of_comparison(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _compared(what: str, users: str, of: dict[str, Any]) -> str:
+    from recjobs.core.lists.popularity import DEFAULT_WINDOW
+
     means = "".join(_number(of[name], 9, 4) for name in ("a", "b", DEFAULT_WINDOW, "neighbours"))
     bounds = [("no bound" if v is None else f"{v:+.1%}") for v in (of["difference"] or {}).values()]
     interval = f"{bounds[0]} ({bounds[1]} to {bounds[2]})" if bounds else "nobody asked"

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.mlflow_registry import Registry
-from recjobs.adapters.postgres import Database, Session
+from recjobs.adapters.postgres import Session
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import Named
 from recjobs.config import ROOT, Settings, load_settings
@@ -19,6 +19,7 @@ from recjobs.core.evaluation.approval import decided, is_open
 from recjobs.core.evaluation.verdict import Verdict
 from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import Misuse, ModelRefused, SystemAway
+from recjobs.night.database import database as database
 from recjobs.night.handovers import Handovers
 from recjobs.night.request import ChampionPin, Request
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from recjobs.core.model.als import Factors
     from recjobs.core.model.engine import Engine
     from recjobs.core.model.stored import StoredModel
-
-Role = Literal["owner", "loader", "publisher", "reader", "editor"]
 
 
 @dataclass(frozen=True)
@@ -170,11 +169,6 @@ def registered_version(publisher: Session, pin: ChampionPin) -> str:
         model_recipe=pin.recipe,
     )
     return version
-
-
-def database(catalog: Named, role: Role) -> Database:
-    """Postgres as one role, with a catalog's schema as the search path."""
-    return Database(load_settings().url_of(role), catalog.name)
 
 
 def registry(catalog: Named) -> Registry:

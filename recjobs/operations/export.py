@@ -13,7 +13,7 @@ import pyarrow.parquet
 from recjobs.adapters.whole_file import whole_file
 from recjobs.catalog.file import Catalog
 from recjobs.errors import ListsRefused, Misuse
-from recjobs.night.night import database
+from recjobs.night.database import database
 
 CHUNK_ROWS = 20_000
 COLUMNS = {

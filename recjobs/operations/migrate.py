@@ -10,7 +10,7 @@ from recjobs.catalog.names import CatalogName
 from recjobs.config import load_settings
 from recjobs.errors import RecjobsError, SystemAway
 from recjobs.night.catalogs import schemas
-from recjobs.night.night import database
+from recjobs.night.database import database
 
 log = logging.getLogger(__name__)
 

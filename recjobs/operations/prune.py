@@ -11,7 +11,7 @@ from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.core.retention import ALL
 from recjobs.errors import Locked
-from recjobs.night.night import database
+from recjobs.night.database import database
 from recjobs.night.runner import measured
 from recjobs.operations.garbage_collection import Garbage, find_garbage, needed_by_database
 

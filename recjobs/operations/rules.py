@@ -3,7 +3,7 @@
 from typing import Any
 
 from recjobs.catalog.names import Named
-from recjobs.night.night import database
+from recjobs.night.database import database
 
 MAX_LISTS = 2_000
 """Lists that `try_rule` examines, about half a millisecond each, before and after."""

@@ -8,7 +8,7 @@ from recjobs.catalog.names import CatalogName
 from recjobs.config import Settings, load_settings
 from recjobs.errors import BadConfiguration, RecjobsError
 from recjobs.night.catalogs import schemas
-from recjobs.night.night import database
+from recjobs.night.database import database
 
 NO_FILE = "no file in catalogs/: its lists are still served, and no command removes a catalog yet"
 

@@ -1,6 +1,8 @@
 """Nights that stop, or do not begin: what is recorded of them, and what happens when they are started again."""
 
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import CatalogName
 from recjobs.errors import Superseded
 from recjobs.night.runner import begin_night, latest_attempt, publish_night
-from tests.commands import Command, Kill
+from tests.commands import ROOT, Command, Kill, environment_of
 from tests.worlds import EARLIER, MakeWorld, World, by_chance
 
 
@@ -48,6 +50,16 @@ def test_why_a_night_did_not_begin_or_stopped_is_in_the_status_and_rejected_show
     assert world.recjobs("rejected", "--json").json["batch_id"] == found["batch_id"]
     later = world.recjobs("begin", "--as-of", "2001-02-01", "--json").json["batch_id"]
     assert f"night {later} began later" in world.recjobs("rejected").err
+
+
+def test_the_status_of_a_live_batch_imports_no_computing(rolling: World):
+    command = [sys.executable, "-X", "importtime", "-m", "recjobs", "status", "--json"]
+    environment = environment_of(rolling.settings)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert rolling.live() in done.stdout
+    names = {line.split("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if line.count("|") == 2}
+    assert "psycopg2" in names
+    assert names & {"numpy", "pandas", "pyarrow", "scipy", "implicit", "mlflow", "sqlalchemy", "boto3"} == set()
 
 
 def test_a_run_that_is_cleared_after_its_night_was_published_makes_no_other_batch(

@@ -1,0 +1,14 @@
+"""Postgres as a night sees it: one role, one catalog's schema. Imported by what must answer at once, as `status`."""
+
+from typing import Literal
+
+from recjobs.adapters.postgres import Database
+from recjobs.catalog.names import Named
+from recjobs.config import load_settings
+
+Role = Literal["owner", "loader", "publisher", "reader", "editor"]
+
+
+def database(catalog: Named, role: Role) -> Database:
+    """Postgres as one role, with a catalog's schema as the search path."""
+    return Database(load_settings().url_of(role), catalog.name)
