@@ -55,6 +55,18 @@ def test_a_value_that_is_nan_does_not_count():
     assert (other.low, other.high) == (5, 5)
 
 
+def test_models_that_share_segments_are_each_counted_over_their_own_users():
+    rng = np.random.default_rng(6)
+    columns = rng.integers(0, 9, (90, 7)).astype(float)  # sums of whole numbers are exact in any order
+    light, heavy = np.arange(90) % 3 == 0, np.arange(90) % 3 == 1
+    for column, users in ((1, light), (2, heavy), (3, light), (5, heavy), (6, light & heavy)):
+        columns[~users, column] = np.nan
+    drawn = np.random.default_rng(8).integers(0, 90, (40, 90), dtype=np.int32)
+    with np.errstate(invalid="ignore"):
+        expected = np.nansum(columns[drawn], axis=1) / np.isfinite(columns[drawn]).sum(axis=1)
+    assert np.array_equal(resampled_means(columns, 8, 40), expected, equal_nan=True)
+
+
 def test_a_model_does_not_differ_from_itself_by_the_last_bit():
     scores = np.random.default_rng(8).random(70) / 3
     assert relative_difference(scores, scores.copy(), 1) == bootstrap.Interval(0, 0, 0)

@@ -31,16 +31,20 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
     n_users, m = columns.shape
     present = np.isfinite(columns)
     partial = np.flatnonzero(~present.all(axis=0))  # only these need their own count of users drawn
-    values = np.concatenate([np.where(present, columns, 0), present[:, partial]], axis=1)
+    masks = [present[:, column].tobytes() for column in partial]
+    distinct = list(dict.fromkeys(masks))  # models share their segments
+    counted = np.frombuffer(b"".join(distinct), bool).reshape(len(distinct), n_users).T
+    values = np.concatenate([np.where(present, columns, 0), counted], axis=1)
     sums = np.empty((resamples, values.shape[1]))
     block = max(1, 2_000_000 // max(1, n_users))
+    counts = np.empty((min(block, resamples), n_users))
     for first in range(0, resamples, block):
         rows = min(block, resamples - first)
-        drawn = rng.integers(0, n_users, (rows, n_users), dtype=np.int32)
-        counts = np.stack([np.bincount(row, minlength=n_users) for row in drawn])
-        sums[first : first + rows] = counts.astype(np.float64) @ values
+        for count, row in zip(counts, rng.integers(0, n_users, (rows, n_users), dtype=np.int32), strict=False):
+            count[:] = np.bincount(row, minlength=n_users)
+        sums[first : first + rows] = counts[:rows] @ values
     drawn_users = np.full((resamples, m), float(n_users))
-    drawn_users[:, partial] = sums[:, m:]
+    drawn_users[:, partial] = sums[:, [m + distinct.index(mask) for mask in masks]]
     with np.errstate(invalid="ignore"):
         return np.asarray(sums[:, :m] / drawn_users)
 
