@@ -67,6 +67,16 @@ class ArtifactStore:
         self._remove(self._system.delete_file, f"{STUDIES}/{name}/request.json")
         self._remove(self._system.delete_dir, f"{STUDIES}/{name}")
 
+    def size(self) -> tuple[int, int]:
+        """How many files the folder holds, and their bytes."""
+        sizes = [info.size for info in self._listing if info.type == fs.FileType.File]
+        return len(sizes), sum(sizes)
+
+    def remove_all(self) -> None:
+        """Remove the folder itself."""
+        with suppress(FileNotFoundError):
+            self._system.delete_dir(self.place)
+
     def remove_input(self, name: str) -> None:
         """Remove the stored result of a query."""
         self._remove(self._system.delete_file, f"{INPUTS}/{name}")

@@ -1,11 +1,12 @@
 """MLflow: one run a night, model versions under the catalog's name, and the aliases candidate and champion."""
 
+import io
 import logging
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from recjobs.errors import SystemAway
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Without it MLflow's page of an experiment opens on traces, of which there are none, instead of the runs."""
+_ACTIVE, _ALL = 1, 3
+"""MLflow's ViewType, whose import takes seconds."""
 _NOT_SERVED = (
     "`predict` ranks all items by the factors of the fit. These are not the lists that are served: those leave out "
     "what a user has seen, know the interactions since the fit, and contain item neighbours, new and popular items. "
@@ -177,6 +180,48 @@ class Registry:
             elif previous is not None:
                 client.delete_registered_model_alias(self._catalog, "champion")
             return previous
+
+    def contents(self) -> dict[str, int]:
+        """How many experiments (one, and those whose folder was moved), runs and model versions the catalog has."""
+        with self._client() as client:
+            experiments = self._experiments(client)
+            runs = [
+                run
+                for each in experiments
+                for run in client.search_runs([each.experiment_id], run_view_type=_ALL, max_results=50_000)
+            ]
+            versions = client.search_model_versions(f"name = '{self._catalog}'", max_results=10_000)
+            models = client.search_registered_models(f"name = '{self._catalog}'")
+            counts = {"experiments": experiments, "runs": runs, "models": models, "versions": versions}
+            return {name: len(each) for name, each in counts.items()}
+
+    def remove(self) -> bool:
+        """Remove the catalog's model, its experiments and their runs. Returns whether `mlflow gc` must still be run on
+        MLflow's server: through a server they can only be marked as deleted, under a name that is free again."""
+        with self._client() as client:
+            if client.search_registered_models(f"name = '{self._catalog}'"):
+                client.delete_registered_model(self._catalog)
+            experiments = self._experiments(client)
+            by_server = self._uri.startswith(("http:", "https:"))
+            for each in experiments:
+                if each.lifecycle_stage == "active":
+                    if by_server:  # else nobody could have an experiment of this name again
+                        client.rename_experiment(each.experiment_id, f"{each.name}, removed {each.experiment_id}")
+                    client.delete_experiment(each.experiment_id)
+            if experiments and not by_server:
+                from mlflow.cli import gc
+
+                ids = ",".join(each.experiment_id for each in experiments)
+                with redirect_stdout(io.StringIO()):
+                    gc.main(["--backend-store-uri", self._uri, "--experiment-ids", ids], standalone_mode=False)
+            return bool(experiments) and by_server
+
+    def _experiments(self, client: Any) -> list[Any]:
+        view = _ALL if not self._uri.startswith(("http:", "https:")) else _ACTIVE
+        experiments = client.search_experiments(view_type=view, filter_string=f"name LIKE '{self._catalog}%'")
+        return [
+            each for each in experiments if each.name == self._catalog or each.name.startswith(f"{self._catalog}, ")
+        ]
 
     def attach(self, run_id: str, name: str, text: str) -> None:
         """Keep a text file with the run."""

@@ -11,6 +11,11 @@ from recjobs.errors import BadConfiguration
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
+def is_name(text: str) -> bool:
+    """Whether a catalog can be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def known_catalog(name: str) -> CatalogName:
     """A catalog that has a file, readable or not, or else a schema. Raises Misuse for any other name."""
     settings = load_settings()

@@ -10,7 +10,7 @@ from recjobs.errors import BadConfiguration, RecjobsError
 from recjobs.night.catalogs import schemas
 from recjobs.night.database import database
 
-NO_FILE = "no file in catalogs/: its lists are still served, and no command removes a catalog yet"
+NO_FILE = "no file in catalogs/: its lists are still served, until `recjobs catalog remove`"
 
 
 def run() -> dict[str, Any]:

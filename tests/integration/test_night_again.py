@@ -218,7 +218,7 @@ def test_a_catalog_whose_file_is_broken_or_gone_is_rolled_back_promoted_and_in_t
         assert rolling.value(in_charge, role="recjobs_publisher") == newest
         assert rolling.recjobs("roll-back", "--batch-id", second, "--reason", "forward").code == 0
         lines = Command(("status",), rolling.settings).wait().out.splitlines()
-        assert any(line.startswith(f"{rolling.name} ") and "no command removes a catalog yet" in line for line in lines)
+        assert any(line.startswith(f"{rolling.name} ") and "until `recjobs catalog remove`" in line for line in lines)
         assert rolling.recjobs("trace", "--user", "007", "--item", "007").code == 0
         unknown = Command(("roll-back", "--catalog", "world"), rolling.settings).wait()
         assert (unknown.code, "there is no catalog 'world'" in unknown.message) == (64, True)
