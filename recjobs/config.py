@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     the embedded Postgres' disk decides; that of another server is not known."""
     mlflow_tracking_uri: str = Field(default="", alias="MLFLOW_TRACKING_URI")
     """MLflow's store; unset: the local platform's."""
+    airflow_database_url: str = Field(default="", alias="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    """Airflow's database, for back-ups; unset: `airflow` beside RECJOBS_DATABASE_URL's, if there is one."""
     statsd_host: str = Field(default="", alias="STATSD_HOST")
     """Where metrics are sent by UDP; unset: nowhere."""
     statsd_port: Port = Field(default=8125, alias="STATSD_PORT")

@@ -181,6 +181,13 @@ class NightFiles:
             raise ModelRefused(f"{path} names {unknown!r}, which no step writes: run the {step!r} step again")
         return manifest
 
+    def stored_manifest(self, step: str) -> dict[str, Any]:
+        """The content of a finished step's manifest, as of files that lie in the step's own folder."""
+        files = self.manifest(step)
+        with self.system.open_input_stream(self.where(step, "manifest.json")) as file:
+            stored = dict(json.loads(file.read()))
+        return {key: value for key, value in stored.items() if key != "within"} | {"files": files}
+
     def kernel(self, step: str) -> str | None:
         """The kernel that a finished step ran on; None of a step that is not finished, or of an older version."""
         try:

@@ -2,8 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from recjobs.errors import BadConfiguration, RecjobsError, SystemAway
 
+CHUNK = 1 << 20
 _AWAY = ("NETWORK_CONNECTION", "curlCode", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "TIMEOUT", "INTERNAL_FAILURE")
 _ACCESS_REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "MISSING_AUTH", "TOKEN")
 
@@ -33,22 +34,22 @@ def s3_error(location: str, text: str) -> RecjobsError | None:
     return None
 
 
-def file_system(root: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a root (a path or s3://bucket/folder) and the path inside it."""
+def file_system(root: str, setting: str = "RECJOBS_ARTIFACTS=") -> tuple[fs.FileSystem, str]:
+    """The file system of a root (a path or s3://bucket/folder) and the path inside it. setting: for messages."""
     try:
         if "://" in root:
             system, path = fs.FileSystem.from_uri(root)
             return system, path
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadConfiguration(f"RECJOBS_ARTIFACTS={root}: {error}") from None
+        raise BadConfiguration(f"{setting}{root}: {error}") from None
     return fs.LocalFileSystem(), str(root)
 
 
 class Store:
     """A file system that raises SystemAway and BadConfiguration; a missing file stays a FileNotFoundError."""
 
-    def __init__(self, system: fs.FileSystem, root: str) -> None:
-        self._system, self._root = system, root
+    def __init__(self, system: fs.FileSystem, root: str, setting: str = "RECJOBS_ARTIFACTS=") -> None:
+        self._system, self._root = system, f"{setting}{root}"
         self.is_local = isinstance(system, fs.LocalFileSystem)
 
     def __getattr__(self, name: str) -> Any:
@@ -66,7 +67,7 @@ class Store:
         try:
             yield
         except (OSError, pa.ArrowInvalid) as error:
-            if translation := s3_error(f"RECJOBS_ARTIFACTS={self._root}", str(error)):
+            if translation := s3_error(self._root, str(error)):
                 raise translation from error
             raise
 
@@ -77,6 +78,37 @@ class Store:
         with self.open_output_stream(part) as file:
             file.write(content)
         self.move(part, path)
+
+
+def folder_files(root: str, folder: str) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield every file below a folder of a root: its path from there, and its bytes. One that vanishes is left out."""
+    system, path = file_system(root)
+    store, within = Store(system, root), f"{path.rstrip('/')}/{folder}/"
+    infos = store.get_file_info(fs.FileSelector(within.rstrip("/"), allow_not_found=True, recursive=True))
+    for info in infos:
+        if info.type == fs.FileType.File:
+            with suppress(FileNotFoundError), store.open_input_stream(info.path) as file:
+                yield info.path.removeprefix(within), iter(lambda file=file: file.read(CHUNK), b"")  # type: ignore[misc]
+
+
+def write_files(root: str, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+    """Write files below a root, each atomically, in the order given. The manifest of a folder that one is written to is
+    removed first: what it names is being replaced."""
+    system, path = file_system(root)
+    store, begun = Store(system, root), set[str]()
+    for name, chunks in files:
+        whole = f"{path.rstrip('/')}/{name}"
+        folder = whole.rpartition("/")[0]
+        if folder not in begun:
+            begun.add(folder)
+            store.create_dir(folder, recursive=True)
+            with suppress(FileNotFoundError):
+                store.delete_file(f"{folder}/manifest.json")
+        part = f"{whole}.{uuid4().hex}"
+        with store.open_output_stream(part) as file:
+            for chunk in chunks:
+                file.write(chunk)
+        store.move(part, whole)
 
 
 class HashingSink(io.RawIOBase):

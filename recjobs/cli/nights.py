@@ -10,7 +10,6 @@ from recjobs.cli.options import (
     catalog_option,
     json_option,
     known_catalog,
-    load_catalog,
     overrides_of,
     set_option,
     show,

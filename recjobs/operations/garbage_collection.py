@@ -9,6 +9,7 @@ from recjobs.adapters.artifact_store import INPUTS, STUDIES, ArtifactStore
 from recjobs.adapters.postgres import Session
 from recjobs.adapters.records import Records
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.names import Named
 from recjobs.config import Settings
 from recjobs.core.retention import ALL, Folder, Removal, removals
 from recjobs.errors import ModelRefused
@@ -56,7 +57,7 @@ def find_garbage(session: Session, settings: Settings, catalog: Catalog, also_pr
     needed: dict[str, set[str]] = {}
     for batch_id, parts in (
         *needed_by_database(session, also_pruned),
-        *_needed_by_studies(settings, catalog, kept_studies),
+        *needed_by_studies(settings, catalog, kept_studies),
         *_needed_by_unfinished(store, [n for n in nights if n.name not in pruned and n.newest and n.newest >= oldest]),
         *_needed_by_increment(store, nights),
     ):
@@ -64,7 +65,7 @@ def find_garbage(session: Session, settings: Settings, catalog: Catalog, also_pr
     old_nights = list(removals(nights, needed, pruned, oldest))
 
     begun = {night.name for night in nights} - {night.name for night in old_nights if "begin" in night.parts}
-    requests = [_request_of(Handovers(store.night(batch_id))) for batch_id in begun]
+    requests = [request_of(Handovers(store.night(batch_id))) for batch_id in begun]
     files = [file for request in requests for file in request.get("input", {}).get("files", [])]
     inputs = {file["path"].rpartition("/")[2]: ALL for file in files}
     # A night that is beginning may have chosen an existing one just now.
@@ -78,7 +79,8 @@ def needed_by_database(session: Session, also_pruned: set[str]) -> Iterator[tupl
         yield row["batch_id"], {row["part"]}
 
 
-def _needed_by_studies(settings: Settings, catalog: Catalog, studies: set[str]) -> Iterator[tuple[str, set[str]]]:
+def needed_by_studies(settings: Settings, catalog: Named, studies: set[str]) -> Iterator[tuple[str, set[str]]]:
+    """Yield (night, parts): the input of the nights that these searches are made on."""
     for study in studies:
         if request := Records(settings.artifacts, f"{catalog.name}/{STUDIES}/{study}").load("request.json"):
             yield request["batch_id"], set(_INPUT)
@@ -87,7 +89,7 @@ def _needed_by_studies(settings: Settings, catalog: Catalog, studies: set[str]) 
 def _needed_by_unfinished(store: ArtifactStore, folders: list[Folder]) -> Iterator[tuple[str, set[str]]]:
     for folder in folders:
         night = Handovers(store.night(folder.name))
-        request = {} if night.is_done("report") else _request_of(night)
+        request = {} if night.is_done("report") else request_of(night)
         if champion := request.get("champion"):
             yield champion["batch_id"], {"refit"}
         if live := request.get("live_batch"):
@@ -105,8 +107,8 @@ def _needed_by_increment(store: ArtifactStore, folders: list[Folder]) -> Iterato
             return
 
 
-def _request_of(night: Handovers) -> dict[str, Any]:
-    """The request of a night; empty if it has not begun or cannot be read."""
+def request_of(night: Handovers) -> dict[str, Any]:
+    """Return the request of a night; empty if it has not begun or cannot be read."""
     try:
         return night.stored_request()
     except ModelRefused:

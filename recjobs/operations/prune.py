@@ -30,7 +30,7 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
     owner = database(catalog, "owner")
     with measured("prune", catalog) as metrics:
         migrations.migrate_catalog(owner, catalog.description)  # as `begin` does: before a first night nothing is there
-        with nullcontext() if dry_run else _alone(owner), owner.connect() as session:
+        with nullcontext() if dry_run else alone(owner), owner.connect() as session:
             session.rows("become_owner")
             batches = [row["batch_id"] for row in session.rows("prunable_batches", keep=KEEP)]
             if not dry_run:
@@ -60,7 +60,8 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(owner: Database) -> Iterator[None]:
+def alone(owner: Database) -> Iterator[None]:
+    """Let nobody prune this catalog in the block. Raises Locked if another process does."""
     with owner.connect() as turn, turn.transaction():
         turn.rows("become_owner")
         turn.rows("keep_turn")

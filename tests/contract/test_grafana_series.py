@@ -44,7 +44,6 @@ EXPORTERS = {
         "kube_pod_container_status_restarts_total", "kube_pod_container_resource_limits", "kube_pod_status_ready",
     },
     "dcgm-exporter": {"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED"},
-    "back-ups": {"recjobs_backup_finished_timestamp_seconds"},
 }  # fmt: skip
 """The names of others; tests/integration/test_watch.py finds those of the first five in real ones."""
 
