@@ -214,7 +214,7 @@ def _base(
 def _files(catalog: Catalog, settings: Settings, key: str, place: Input) -> list[SourceFile]:
     """Return the files of a place; of a query, the file with its result."""
     if place.path is not None:
-        return sources.find(data_folder(settings), place.path, place.format, place.delimiter)
+        return sources.find(data_folder(settings), place.path, place.format, place.delimiter, place.dialect)
     sql, connection, folder = str(place.sql), str(place.connection), f"{settings.artifacts}/{catalog.name}/_inputs"
     return [query.pin(sql, connection, key, connection_url(connection), folder, catalog.mapping(place))]
 

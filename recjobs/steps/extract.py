@@ -38,7 +38,7 @@ def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
     if place.path is None:
         files = [query.pinned(path) for path in pinned]
     else:
-        files = sources.find(data_folder(night.settings), place.path, place.format, place.delimiter)
+        files = sources.find(data_folder(night.settings), place.path, place.format, place.delimiter, place.dialect)
     for file in files:
         if pinned.pop(file.path, None) != file.sha256:
             raise DataRefused(f"{file.path}: changed while the night was running; begin the night again")

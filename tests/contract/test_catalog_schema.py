@@ -60,8 +60,16 @@ def test_a_catalog_is_named_by_its_file():
     assert problems(changed("name", "shop")) == [": Additional properties are not allowed ('name' was unexpected)"]
 
 
+COLUMNS = {"user_id": "u", "item_id": "i", "occurred_at": "t"}
 GOOD_KEYS: list[tuple[str, Any]] = [
     ("sources.0.delimiter", "\t"),
+    ("sources.0", {"path": "u", "columns": COLUMNS, "header": False, "names": ["u", "i", "t"]}),
+    ("sources.0.skip_lines", 3),
+    ("sources.0.comment", "#"),
+    ("sources.0.quote", "none"),
+    ("sources.0.escape", "\\"),
+    ("sources.0.encoding", "cp1252"),
+    ("sources.0.decimal", ","),
     ("sources.0.rating_to_weight", {"3": 1, "5": 2.5}),
     ("use_gpu", "required"),
     ("kinds", {"purchase": 5, "return": -2.5}),
@@ -79,6 +87,14 @@ WRONG_KEYS: list[tuple[str, Any]] = [
     ("sources.0.format", "xlsx"),
     ("sources.0.delimiter", "::"),
     ("sources.0.delimiter", '"'),
+    ("sources.0.header", False),
+    ("sources.0.names", ["u", "i", "t"]),
+    ("sources.0.skip_lines", -1),
+    ("sources.0.comment", "##"),
+    ("sources.0.quote", "off"),
+    ("sources.0.escape", "e"),
+    ("sources.0.encoding", "utf-7"),
+    ("sources.0.decimal", ";"),
     ("sources.0.sql", "select 1"),
     ("sources.0.connection", "shop"),
     ("sources.0.time", {"unit": "ns"}),

@@ -69,7 +69,7 @@ SOURCE = SMALLEST["sources"][0]
         ),
         (
             {"sources": [SOURCE | {"wher": {}}]},
-            "sources.0.wher: unknown key. Did you mean where? Allowed: path, format, delimiter, sql, connection, where",
+            "sources.0.wher: unknown key. Did you mean where? Allowed: path, format, delimiter, header, names, ",
         ),
         (
             {"sources": [SOURCE | {"where": {"mine": {"column": "x", "match": "y"}}}]},

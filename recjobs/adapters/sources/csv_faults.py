@@ -1,74 +1,149 @@
-"""Diagnose a CSV file that the fast parser cannot read: what is wrong, and in which line."""
+"""Diagnose a CSV file that the fast parser cannot read: what is wrong, in which line, and which setting reads it."""
 
 import csv
-import gzip
-import io
-import re
 import sys
-import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from recjobs.adapters.sources.places import SourceFile, open_file
+from recjobs.adapters.sources.places import SourceFile
+from recjobs.adapters.sources.text_lines import Fault, quoted_sign, text_lines, without_excels_line
 from recjobs.errors import DataRefused
 
-_MARKS = {b"\xff\xfe": "FF FE", b"\xfe\xff": "FE FF"}
-_UNDECODABLE = re.compile("[\udc80-\udcff]+")
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_COMMENTS = ("#", "--", "//", "%")
+_PREAMBLE_LINES = 50
 
 
-class _Fault(Exception):
-    """An error in a CSV file; the message begins with the line."""
+def settled(file: SourceFile) -> SourceFile:
+    """The file with what its first line says of its dialect, see `without_excels_line`."""
+    try:
+        return without_excels_line(file)
+    except Fault as fault:
+        raise DataRefused(f"{file.path}: {fault}") from None
 
 
 def header(file: SourceFile) -> list[str]:
-    """The column names in the first line that is not blank. Raises DataRefused if there is none."""
+    """The column names: the catalog's, or those in the first line that is not blank. Raises DataRefused if there is
+    none, or if the first row has another number of fields than the catalog has names."""
     try:
-        with _lines(file) as lines:
-            names = next((row for row in csv.reader(lines, delimiter=file.delimiter) if row), [])
-    except (_Fault, csv.Error) as fault:
+        with text_lines(file) as lines:
+            first: list[str] = next((row for row in _reader(file, lines) if row), [])
+    except (Fault, csv.Error) as fault:
         raise DataRefused(f"{file.path}: {fault}") from None
-    if not names:
+    if not first:
         raise DataRefused(f"{file.path}: has blank lines only; see why its export wrote nothing")
-    if any("\0" in name for name in names):
+    if any("\0" in name for name in first):
         raise DataRefused(
-            f"{file.path}: line 1: the header holds NUL bytes: this is no CSV in UTF-8; export it again as that"
+            f"{file.path}: line 1: the header holds NUL bytes: this is no CSV in UTF-8; export it again as that, or "
+            "say `encoding: utf-16` in the catalog if it is that"
         )
-    return names
+    names = list(file.dialect.names)
+    if names and len(first) != len(names):
+        other = _likely(first, file.delimiter)
+        hint = f"; its fields seem to be separated by {_DELIMITERS[other]}: {_setting(other)}" if other else ""
+        n = "1 field" if len(first) == 1 else f"{len(first)} fields"
+        raise DataRefused(
+            f"{file.path}: the first row has {n}, {_shown(first, file)}, where `names` has {len(names)}{hint}. "
+            "`names` needs one for each field, in their order"
+        )
+    return names or first
 
 
 def first_fault(file: SourceFile, n_columns: int) -> str | None:
-    """The first error of the file as CSV in UTF-8 with `n_columns` fields in every row, or None."""
+    """The first error of the file as CSV with `n_columns` fields in every row, or None."""
     limit = csv.field_size_limit(sys.maxsize)
     began, end = 1, 0
+    expected = f"`names` has {n_columns}" if file.dialect.names else f"the header has {n_columns}"
     try:
-        with _lines(file) as lines:
-            reader = csv.reader(lines, delimiter=file.delimiter, strict=True)
+        with text_lines(file) as lines:
+            reader = _reader(file, lines, strict=True)
             for row in reader:
                 began, end = end + 1, reader.line_num
                 if row and len(row) != n_columns:
                     fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
                     location = f"line {began}" if began == end else f"lines {began} to {end} (a quote joins them)"
-                    return f"{location}: {fields} where the header has {n_columns}; fix its export"
+                    return f"{location}: {fields} where {expected}; fix its export"
     except csv.Error as error:
         began = end + 1
+        hint = "say `quote: none` in the catalog if quotes in this file are signs like others"
         if "unexpected end of data" in str(error):
-            return f"line {began}: a quote that opens in this row is never closed; fix its export"
+            return f"line {began}: a quote that opens in this row is never closed; fix its export, or {hint}"
+        if file.dialect.escape is None and _has_backslash(file, began):
+            hint = "say `escape: '\\'` in the catalog if a backslash stands before quotes in this file"
         return (
             f"line {reader.line_num}: text behind a closing quote, in the row that begins in line {began}; "
-            "a quote inside a quoted field is written twice"
+            f"a quote inside a quoted field is written twice; {hint}"
         )
-    except _Fault as fault:
+    except Fault as fault:
         return str(fault)
     finally:
         csv.field_size_limit(limit)
     return None
 
 
+def why_missing(file: SourceFile, missing: list[str]) -> str:
+    """What the first lines say about columns that are not in the header: a sentence with the setting, or nothing."""
+    if file.dialect.names:
+        return ""
+    rows: list[tuple[int, list[str]]] = []
+    with suppress(Fault, csv.Error), text_lines(file) as lines:  # said elsewhere
+        reader = _reader(file, islice(lines, _PREAMBLE_LINES))
+        rows += ((reader.line_num, row) for row in reader if row)
+    first = rows[0][1]
+    shown = f"Line {rows[0][0]}, {_shown(first, file)}, "
+    for sign in _COMMENTS:
+        if first[0].startswith(sign):
+            setting = f"`comment: '{sign}'`" if len(sign) == 1 else "`skip_lines:` with the number of such lines"
+            return f". {shown}looks like a comment: say {setting} in the catalog"
+    for n, row in rows[1:]:
+        if set(missing) <= set(row):
+            return f". {shown}stands before the header in line {n}: say `skip_lines: {n - 1}` in the catalog"
+    if first[0].startswith("{"):
+        return f". {shown}begins as JSON does; convert the file to CSV or Parquet"
+    if any(_is_value(field) for field in first):
+        return f". {shown}looks like data: say `header: false` and `names: [...]` in the catalog"
+    return ""
+
+
+def _is_value(field: str) -> bool:
+    """Whether a field is a number, and so hardly the name of a column."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return field.strip().lower() not in ("nan", "inf", "infinity")
+
+
+def _shown(row: list[str], file: SourceFile) -> str:
+    text = file.delimiter.join(row)
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")
+
+
+def _has_backslash(file: SourceFile, n: int) -> bool:
+    with text_lines(file) as lines:
+        return any('\\"' in line for line in islice(lines, n - 1, n))
+
+
+def _reader(file: SourceFile, lines: Iterator[str], *, strict: bool = False) -> Any:
+    dialect = file.dialect
+    return csv.reader(
+        lines,
+        delimiter=file.delimiter,
+        quotechar=dialect.quote or '"',
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        escapechar=dialect.escape,
+        strict=strict,
+    )
+
+
 def delimiter_of(file: SourceFile) -> str:
     """The delimiter of a CSV file: the catalog's, unless the header is one column with it and several with another."""
-    return (file.format == "csv" and _likely(header(file), file.delimiter)) or file.delimiter
+    if file.format != "csv":
+        return file.delimiter
+    file = settled(file)
+    return _likely(header(file), file.delimiter) or file.delimiter
 
 
 def _likely(names: list[str], delimiter: str) -> str | None:
@@ -78,62 +153,14 @@ def _likely(names: list[str], delimiter: str) -> str | None:
 
 def wrong_delimiter(file: SourceFile, names: list[str]) -> str | None:
     """The message for a header that is one column because of a wrong delimiter, else None."""
-    other = _likely(names, file.delimiter)
+    other = None if file.dialect.names else _likely(names, file.delimiter)
     if other is None:
         return None
     return (
         f"{file.path}: line 1: the header is one column, {names[0]!r}; its names seem to be separated by "
-        f"{_DELIMITERS[other]}: say `delimiter: {other!r}` in the catalog".replace(r"'\t'", r'"\t"')
+        f"{_DELIMITERS[other]}: {_setting(other)}"
     )
 
 
-@contextmanager
-def _lines(file: SourceFile) -> Iterator[Iterator[str]]:
-    with ExitStack() as stack:
-        raw: Any = stack.enter_context(open_file(file.path))
-        if file.path.endswith(".gz"):
-            raw = stack.enter_context(gzip.open(raw))
-        yield _decoded(raw)
-
-
-class _UpToTheFault(io.RawIOBase):
-    """A stream that ends at the first decompression error, which it keeps as `fault`."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.fault: Exception | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self.fault:
-            return 0
-        try:
-            data = self._stream.read1(min(len(buffer), 1 << 16))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            self.fault, data = error, b""
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _decoded(stream: Any) -> Iterator[str]:
-    raw = _UpToTheFault(stream)
-    buffered = io.BufferedReader(raw, 1 << 16)
-    mark = buffered.peek(2)[:2]
-    if mark in _MARKS:
-        raise _Fault(f"line 1: is UTF-16 (it begins with the bytes {_MARKS[mark]}); export it as UTF-8")
-    n = 0
-    for line in io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline=""):
-        if raw.fault and not line.endswith(("\r", "\n")):
-            break
-        n += 1
-        if not line.isascii() and (match := _UNDECODABLE.search(line)):
-            around = line[max(0, match.start() - 10) : match.end() + 10].encode("utf-8", "surrogateescape")
-            raise _Fault(f"line {n}: the bytes {around!r} are no UTF-8 text; export the file as UTF-8")
-        yield line
-    if raw.fault:
-        is_cut = isinstance(raw.fault, EOFError)
-        why = "the compressed file ends in the middle" if is_cut else f"no sound gzip ({raw.fault})"
-        where = f"behind line {n}" if n else "at its beginning"
-        raise _Fault(f"{where}: {why}; the file is damaged or of another format, fetch or export it again")
+def _setting(delimiter: str) -> str:
+    return f"say `delimiter: {quoted_sign(delimiter)}` in the catalog"

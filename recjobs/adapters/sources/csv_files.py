@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +11,10 @@ import pyarrow.csv as pa_csv
 
 from recjobs.adapters.sources import csv_faults
 from recjobs.adapters.sources.places import SourceFile, open_file
+from recjobs.adapters.sources.text_lines import Fault, text_lines
 from recjobs.errors import DataRefused
 
 BLOCK_BYTES = 16 << 20
-_QUOTE = ord('"')
 
 
 def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -26,32 +28,67 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
         column_types=dict.fromkeys(names, pa.string()),
         include_columns=columns,
     )
-    blocks = pa_csv.ReadOptions(block_size=BLOCK_BYTES)
-    parse = pa_csv.ParseOptions(newlines_in_values=True, delimiter=file.delimiter)
-    raw = open_file(file.path)
-    watched = _Watched(pa.CompressedInputStream(raw, "gzip") if file.path.endswith(".gz") else raw, file.delimiter)
-    try:
-        with pa_csv.open_csv(pa.PythonFile(watched, mode="r"), blocks, parse, convert) as reader:
-            yield from reader
-    except (pa.ArrowException, OSError) as error:
-        if "AWS Error" not in str(error) and (fault := csv_faults.first_fault(file, len(names))):
-            raise DataRefused(f"{file.path}: {fault}") from None
-        raise
+    dialect = file.dialect
+    blocks = pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=names if dialect.names else None)
+    parse = pa_csv.ParseOptions(
+        newlines_in_values=True,
+        delimiter=file.delimiter,
+        quote_char=dialect.quote or False,
+        escape_char=dialect.escape or False,
+    )
+    with ExitStack() as stack:
+        if dialect.is_plain:
+            raw = open_file(file.path)
+            stream: Any = pa.CompressedInputStream(raw, "gzip") if file.path.endswith(".gz") else raw
+        else:
+            stream = _Joined(stack.enter_context(text_lines(file)))
+        watched = _Watched(stream, file.delimiter, dialect.quote)
+        try:
+            with pa_csv.open_csv(pa.PythonFile(watched, mode="r"), blocks, parse, convert) as reader:
+                yield from reader
+        except Fault as of_the_text:
+            raise DataRefused(f"{file.path}: {of_the_text}") from None
+        except (pa.ArrowException, OSError) as error:
+            if "AWS Error" not in str(error) and (fault := csv_faults.first_fault(file, len(names))):
+                raise DataRefused(f"{file.path}: {fault}") from None
+            raise
     # Arrow reads on where a quote is never closed, or closed by the one that opens a later field: rows would be lost.
-    if watched.is_odd and (fault := csv_faults.first_fault(file, len(names))):
+    # An escaped quote is beyond the quick look.
+    if (watched.is_odd or dialect.escape) and (fault := csv_faults.first_fault(file, len(names))):
         raise DataRefused(f"{file.path}: {fault}")
+
+
+class _Joined:
+    """Lines of text as a stream of UTF-8, of no more bytes than are asked for: Arrow has no room for more."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._rest = b""
+
+    def read(self, size: int | None) -> bytes:
+        parts, n = [self._rest], len(self._rest)
+        while size is None or n < size:
+            line = next(self._lines, "").encode()
+            if not line:
+                break
+            parts.append(line)
+            n += len(line)
+        data = b"".join(parts)
+        self._rest = b"" if size is None else data[size:]
+        return data if size is None else data[:size]
 
 
 class _Watched(io.RawIOBase):
     """Bytes on their way to the parser. `is_odd` once a quote stands neither where a field begins or ends nor beside
     another; there may be a reason for it, such as 5" in a field without quotes, so that only a slower look decides."""
 
-    def __init__(self, stream: pa.NativeFile, delimiter: str) -> None:
+    def __init__(self, stream: Any, delimiter: str, quote: str | None = '"') -> None:
         self._stream = stream
         self._window = b"\n"  # the byte before the next to be looked at, and that one
         self._is_quoted = self._has_begun = False
         self._borders = np.zeros(256, bool)
-        self._borders[[_QUOTE, ord("\n"), ord("\r"), ord(delimiter)]] = True
+        self._quote = ord(quote) if quote else None
+        self._borders[[ord(quote or delimiter), ord("\n"), ord("\r"), ord(delimiter)]] = True
         self.is_odd = False
 
     def readable(self) -> bool:
@@ -59,7 +96,7 @@ class _Watched(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         data = bytes(self._stream.read(size if size >= 0 else None))
-        if not self.is_odd:
+        if self._quote is not None and not self.is_odd:
             self._look(data)
         return data
 
@@ -68,7 +105,7 @@ class _Watched(io.RawIOBase):
             self._has_begun, data = True, data.removeprefix(b"\xef\xbb\xbf")
         self._window += data or b"\n"
         window = np.frombuffer(self._window, np.uint8)
-        quotes = np.flatnonzero(window[1:-1] == _QUOTE) + 1
+        quotes = np.flatnonzero(window[1:-1] == self._quote) + 1
         opens = (np.arange(quotes.size) + self._is_quoted) % 2 == 0
         beside = window[np.where(opens, quotes - 1, quotes + 1)]
         self._is_quoted ^= bool(quotes.size % 2)

@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from recjobs.adapters import sample_shop
 from recjobs.adapters.object_store import s3_error
-from recjobs.core.source_formats import IN_A_CATALOG, TITLES, USUAL, format_of_suffix
+from recjobs.core.source_formats import IN_A_CATALOG, PLAIN, TITLES, USUAL, Dialect, format_of_suffix
 from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20
@@ -30,9 +30,12 @@ class SourceFile:
     sha256: str
     n_bytes: int
     delimiter: str = ","
+    dialect: Dialect = PLAIN
 
 
-def find(data: Path, path: str, format: str | None = None, delimiter: str = ",") -> list[SourceFile]:
+def find(
+    data: Path, path: str, format: str | None = None, delimiter: str = ",", dialect: Dialect | None = None
+) -> list[SourceFile]:
     """The files of a path relative to `data`, in order of name, with the hash of their bytes.
 
     Of a folder all Parquet and CSV files, recursively, except names that begin with `.` or `_`, which writers use for
@@ -60,7 +63,7 @@ def find(data: Path, path: str, format: str | None = None, delimiter: str = ",")
         raise BadConfiguration(
             f"{shown}: {mixture}; say {IN_A_CATALOG} in the catalog, or name the files by a pattern such as *.parquet"
         )
-    return [_identify(name, formats[name], delimiter) for name in names]
+    return [_identify(name, formats[name], delimiter, dialect or PLAIN) for name in names]
 
 
 def _on_disk(data: Path, path: str) -> tuple[list[str], bool]:
@@ -121,7 +124,7 @@ def _format_of(name: str) -> str:
     raise BadConfiguration(f"{name}: neither {USUAL}; say {IN_A_CATALOG} in the catalog")
 
 
-def _identify(name: str, file_format: str, delimiter: str) -> SourceFile:
+def _identify(name: str, file_format: str, delimiter: str, dialect: Dialect) -> SourceFile:
     digest, n_bytes = hashlib.sha256(), 0
     with _answered(name), open_file(name) as file:
         while chunk := file.read(_READ_BYTES):
@@ -129,7 +132,7 @@ def _identify(name: str, file_format: str, delimiter: str) -> SourceFile:
             n_bytes += len(chunk)
     if n_bytes == 0:
         raise DataRefused(f"{name}: the file is empty (0 bytes); see why its export wrote nothing")
-    return SourceFile(name, file_format, digest.hexdigest(), n_bytes, delimiter)
+    return SourceFile(name, file_format, digest.hexdigest(), n_bytes, delimiter, dialect)
 
 
 def file_system(path: str) -> tuple[fs.FileSystem, str]:

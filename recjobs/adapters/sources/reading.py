@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recjobs.adapters import sample_shop
@@ -32,6 +33,7 @@ def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
                 yield _plain(batch)
         else:
+            file = csv_faults.settled(file)
             names = csv_faults.header(file)
             if (wrong := csv_faults.wrong_delimiter(file, names)) and columns != names:
                 raise DataRefused(wrong)
@@ -71,13 +73,17 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
     fit its column.
     """
     needed = list(dict.fromkeys([*mapping.values(), *(condition.column for condition in where.values())]))
+    has_comma = file.format == "csv" and file.dialect.decimal == ","
     first = 1
     for batch in read(file, needed):
         keep = np.ones(batch.num_rows, bool)
         excluded = {}
         for name, condition in where.items():
             try:
-                matches = meets(batch.column(condition.column), condition).to_numpy(zero_copy_only=False) & keep
+                values = batch.column(condition.column)
+                is_numeric = condition.at_least is not None or condition.at_most is not None
+                values = _with_dot(values) if has_comma and is_numeric else values
+                matches = meets(values, condition).to_numpy(zero_copy_only=False) & keep
             except (pa.ArrowException, DataRefused) as error:
                 column = f"column {condition.column!r} in {file.path}"
                 raise BadConfiguration(f"where.{name}: cannot be asked of {column}: {error}") from None
@@ -85,6 +91,8 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
             keep &= ~matches
         filtered = batch.filter(pa.array(keep)) if not keep.all() else batch
         columns = {name: filtered.column(column) for name, column in mapping.items()}
+        if has_comma:
+            columns |= {name: _with_dot(columns[name]) for name in _NUMBERS if name in columns}
         yield Rows(columns, np.flatnonzero(keep) + first, batch.num_rows, excluded)
         first += batch.num_rows
 
@@ -102,6 +110,16 @@ def _as_string(values: pa.Array) -> pa.Array:
     return values.cast(pa.string()) if is_text else values
 
 
+_NUMBERS = ("weight", "price")
+_WITH_COMMA = r"^\s*[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?\s*$"
+
+
+def _with_dot(values: pa.Array) -> pa.Array:
+    """Text such as 1.234,50 as 1234.50; what is no number with a decimal comma stays as it is."""
+    number = pc.match_substring_regex(values, _WITH_COMMA)
+    return pc.if_else(number, pc.replace_substring(pc.replace_substring(values, ".", ""), ",", "."), values)
+
+
 def _require(file: SourceFile, columns: list[str] | None, names: list[str]) -> None:
     if duplicate := next((c for c in columns or [] if names.count(c) > 1), None):
         raise DataRefused(f"{file.path}: has more than one column {duplicate!r}; rename them in the file's export")
@@ -109,4 +127,5 @@ def _require(file: SourceFile, columns: list[str] | None, names: list[str]) -> N
         raise DataRefused(
             f"{file.path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}. "
             "Fix the file, or `columns:` and `where:` in the catalog"
+            + (csv_faults.why_missing(file, missing) if file.format == "csv" else "")
         )
