@@ -227,3 +227,51 @@ def test_what_cannot_be_read_is_shown_with_the_setting_that_reads_it(refused, co
 def test_a_setting_that_cannot_be_is_refused_in_words(settings, said):
     with pytest.raises(ValidationError, match=said):
         Location(path="x.csv", **settings)
+
+
+# --- rows that a quote swallows
+
+
+ORDERS = "".join(f"u{n},{n},pipe,2024-05-{n % 28 + 1:02d}\n" for n in range(40))
+
+
+def _orders(*lines, header="user,item,title,at\n", delimiter=","):
+    return (header + ORDERS + "".join(lines) + ORDERS).replace(",", delimiter).encode()
+
+
+SWALLOWED = [
+    ('u1,7,"Hello,2024-05-01\n', 'u2,8,World",2024-05-02\n'),
+    ('u1,7,"Hello,2024-05-01\n', "u2,8,pipe,2024-05-02\n", "u2,9,pipe,2024-05-02\n", 'u3,8,5",2024-05-02\n'),
+    ('"u1,7,pipe,2024-05-01\n', 'u2",8,pipe,2024-05-02\n'),
+    ('u1,7,"Hello,2024-05-01\r\n', 'u2,8,World",2024-05-02\r\n'),
+]
+
+
+@pytest.mark.parametrize("lines", SWALLOWED)
+@pytest.mark.parametrize(
+    "settings", [{}, {"delimiter": ";"}, {"header": False, "names": ["user", "item", "title", "at"]}]
+)
+def test_rows_between_two_stray_quotes_are_refused_and_read_by_a_setting(rows, refused, lines, settings):
+    header = "" if "names" in settings else "user,item,title,at\n"
+    content = _orders(*lines, header=header, delimiter=settings.get("delimiter", ","))
+    first = 42 if header else 41
+    said = refused(content, columns=["user"], **settings)
+    assert (
+        f"lines {first} to {first + len(lines) - 1}: a quote in the first joins what looks like {len(lines)} rows"
+        in said
+    )
+    assert len(rows(content, columns=["user"], quote="none", **settings)) == 80 + len(lines)
+
+
+def test_rows_are_missed_in_a_small_file_too(refused):
+    assert "looks like 3 rows" in refused(b'a,b,c\n1,"foo,2\n2,bar,3\n3,baz",4\n')
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["two\nlines", "Foo, bar\nbaz, qux", "a\n,\n,,\n", "1,\n2,", "1. one, a\n2. two, b\n3. three, c", "\n\n\n"],
+)
+def test_a_text_of_several_lines_is_one_field(rows, field):
+    lines = [f'u1,7,"{field}",2024-05-01\n']
+    assert len(rows(_orders(*lines), columns=["user"])) == 81
+    assert (field,) in rows(_orders(*lines), columns=["title"])

@@ -29,7 +29,7 @@ def header(file: SourceFile) -> list[str]:
     none, or if the first row has another number of fields than the catalog has names."""
     try:
         with text_lines(file) as lines:
-            first: list[str] = next((row for row in _reader(file, lines) if row), [])
+            first: list[str] = next((row for row in reader(file, lines) if row), [])
     except (Fault, csv.Error) as fault:
         raise DataRefused(f"{file.path}: {fault}") from None
     if not first:
@@ -58,9 +58,9 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
     expected = f"`names` has {n_columns}" if file.dialect.names else f"the header has {n_columns}"
     try:
         with text_lines(file) as lines:
-            reader = _reader(file, lines, strict=True)
-            for row in reader:
-                began, end = end + 1, reader.line_num
+            rows = reader(file, lines, strict=True)
+            for row in rows:
+                began, end = end + 1, rows.line_num
                 if row and len(row) != n_columns:
                     fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
                     location = f"line {began}" if began == end else f"lines {began} to {end} (a quote joins them)"
@@ -73,7 +73,7 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
         if file.dialect.escape is None and _has_backslash(file, began):
             hint = "say `escape: '\\'` in the catalog if a backslash stands before quotes in this file"
         return (
-            f"line {reader.line_num}: text behind a closing quote, in the row that begins in line {began}; "
+            f"line {rows.line_num}: text behind a closing quote, in the row that begins in line {began}; "
             f"a quote inside a quoted field is written twice; {hint}"
         )
     except Fault as fault:
@@ -89,8 +89,8 @@ def why_missing(file: SourceFile, missing: list[str]) -> str:
         return ""
     rows: list[tuple[int, list[str]]] = []
     with suppress(Fault, csv.Error), text_lines(file) as lines:  # said elsewhere
-        reader = _reader(file, islice(lines, _PREAMBLE_LINES))
-        rows += ((reader.line_num, row) for row in reader if row)
+        parsed = reader(file, islice(lines, _PREAMBLE_LINES))
+        rows += ((parsed.line_num, row) for row in parsed if row)
     first = rows[0][1]
     shown = f"Line {rows[0][0]}, {_shown(first, file)}, "
     for sign in _COMMENTS:
@@ -126,7 +126,8 @@ def _has_backslash(file: SourceFile, n: int) -> bool:
         return any('\\"' in line for line in islice(lines, n - 1, n))
 
 
-def _reader(file: SourceFile, lines: Iterator[str], *, strict: bool = False) -> Any:
+def reader(file: SourceFile, lines: Iterator[str], *, strict: bool = False) -> Any:
+    """Python's parser of these lines, in the file's dialect."""
     dialect = file.dialect
     return csv.reader(
         lines,

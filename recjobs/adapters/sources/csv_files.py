@@ -11,6 +11,7 @@ import pyarrow.csv as pa_csv
 
 from recjobs.adapters.sources import csv_faults
 from recjobs.adapters.sources.places import SourceFile, open_file
+from recjobs.adapters.sources.swallowed_rows import swallowed_rows
 from recjobs.adapters.sources.text_lines import Fault, text_lines
 from recjobs.errors import DataRefused
 
@@ -36,6 +37,7 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
         quote_char=dialect.quote or False,
         escape_char=dialect.escape or False,
     )
+    n_rows = 0 if dialect.names else 1
     with ExitStack() as stack:
         if dialect.is_plain:
             raw = open_file(file.path)
@@ -45,7 +47,9 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
         watched = _Watched(stream, file.delimiter, dialect.quote)
         try:
             with pa_csv.open_csv(pa.PythonFile(watched, mode="r"), blocks, parse, convert) as reader:
-                yield from reader
+                for batch in reader:
+                    n_rows += batch.num_rows
+                    yield batch
         except Fault as of_the_text:
             raise DataRefused(f"{file.path}: {of_the_text}") from None
         except (pa.ArrowException, OSError) as error:
@@ -55,6 +59,8 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
     # Arrow reads on where a quote is never closed, or closed by the one that opens a later field: rows would be lost.
     # An escaped quote is beyond the quick look.
     if (watched.is_odd or dialect.escape) and (fault := csv_faults.first_fault(file, len(names))):
+        raise DataRefused(f"{file.path}: {fault}")
+    if watched.n_lines > n_rows and (fault := swallowed_rows(file, len(names))):
         raise DataRefused(f"{file.path}: {fault}")
 
 
@@ -90,15 +96,23 @@ class _Watched(io.RawIOBase):
         self._quote = ord(quote) if quote else None
         self._borders[[ord(quote or delimiter), ord("\n"), ord("\r"), ord(delimiter)]] = True
         self.is_odd = False
+        self._ends = {b"\n": 0, b"\r": 0}
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         data = bytes(self._stream.read(size if size >= 0 else None))
+        for end in self._ends:
+            self._ends[end] += data.count(end)
         if self._quote is not None and not self.is_odd:
             self._look(data)
         return data
+
+    @property
+    def n_lines(self) -> int:
+        """How many lines have ended: by LF, by CRLF, or by CR."""
+        return max(self._ends.values())
 
     def _look(self, data: bytes) -> None:
         if not self._has_begun:
