@@ -17,7 +17,6 @@ import click
 
 from recjobs import logs
 from recjobs.cli import cli
-from recjobs.config import load_settings, secrets_of
 from recjobs.errors import BadConfiguration, RecjobsError, TryLater
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -29,11 +28,18 @@ def main() -> None:
     What it writes says what customers bought, so only the user who runs it may read the files.
     """
     os.umask(0o077)
+    if not {"-h", "--help", "--version"} & set(sys.argv[1:]):  # they log nothing, and settings take a while to import
+        _configure_logs()
+    sys.exit(_exit_code(lambda: cli(standalone_mode=False)))
+
+
+def _configure_logs() -> None:
+    from recjobs.config import load_settings, secrets_of
+
     with suppress(BadConfiguration):  # the command says which setting is wrong
         settings = load_settings()
         if settings.log == "json":
             logs.configure(secrets_of(settings))
-    sys.exit(_exit_code(lambda: cli(standalone_mode=False)))
 
 
 def _exit_code(command: Callable[[], Any]) -> int:
