@@ -24,6 +24,9 @@ class Caller(NamedTuple):
     is_operator: bool
 
 
+MOST_REMEMBERED = 1000
+
+
 class Callers:
     """Finds the caller in the WSGI environment, which is all that the fast path has of a request."""
 
@@ -31,6 +34,8 @@ class Callers:
         self._keys, self._operators = by_digest(settings.api_keys), by_digest(settings.operators)
         self._cookies = cookies
         self._wrong = Throttle(WRONG_CREDENTIALS)
+        self._remembered: dict[str, tuple[Credential, Caller]] = {}
+        """By header, the keys that programs sent; hashing the same one anew is a third of what a check costs."""
 
     def of(self, environ: "WSGIEnvironment") -> Caller | None:
         """Return the caller, or None without a credential. Raises `Unauthorized` for a wrong one."""
@@ -38,14 +43,24 @@ class Callers:
         if authorization is None:
             operator = self._cookies.operator(environ) if self._operators else None
             return Caller(operator.name, True) if operator else None
+        remembered = self._remembered.get(authorization)
+        if remembered is not None and remembered[0].valid():
+            return remembered[1]
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() == "bearer" and secret.strip():
             if key := find(self._keys, secret.strip()):
-                return Caller(key.name, False)
+                return self._remember(authorization, key)
             if operator := self.operator(secret.strip()):
                 return Caller(operator.name, True)
         self.count_wrong(environ)
         raise Unauthorized("bad_credential", "This key is not, or no longer, valid; send `Authorization: Bearer <key>`")
+
+    def _remember(self, authorization: str, key: Credential) -> Caller:
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered = {}
+        caller = Caller(key.name, False)
+        self._remembered[authorization] = (key, caller)
+        return caller
 
     def operator(self, secret: str) -> Credential | None:
         """Return the operator whose secret this is."""
