@@ -7,7 +7,7 @@ applies the shop's rules to it. These views are all that the web app shares with
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp.access import admission, operators, sign_in_cookies
+from webapp.access import admission, operators
 from webapp.api import cors, errors, headers, openapi, request_bodies, request_log
 from webapp.api.release import commit_of
 from webapp.lists import catalogs, fast_path, recommendations, shared_lists, trace
@@ -30,8 +30,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["commit"] = settings.commit or commit_of()
     responses = ResponseCache(settings.keep_mb * 1_000_000)
     pool = app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
-    sign_in_cookies.install(app, settings, pool.has_ended)
-    admission.install(app, settings)
+    admission.install(app, settings, pool.has_ended)
     counters.install(app, settings.metrics)
     if settings.request_log:
         request_log.install(app, settings.log == "json")

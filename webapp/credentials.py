@@ -1,8 +1,8 @@
 """Credentials: API keys and operators' secrets, of which only the hash is stored.
 
-An entry is `NAME:SHA256[:LAST_DAY]`, as `recjobs api-key new` and `recjobs operator new` print it. Plain SHA-256 is
-enough because a secret is random, never chosen: 256 random bits cannot be guessed however fast one hashes, and the slow
-hash that a chosen password needs would hold a thread for a tenth of a second at every request.
+An entry is `NAME:SHA256[:[LAST_DAY][:CATALOG+CATALOG]]`, as `recjobs api-key new` and `recjobs operator new` print it.
+Plain SHA-256 is enough because a secret is random, never chosen: 256 random bits cannot be guessed however fast one
+hashes, and the slow hash that a chosen password needs would hold a thread for a tenth of a second at every request.
 """
 
 import re
@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
 
-ENTRY = re.compile(r"([a-z0-9][a-z0-9_.-]{0,47}):([0-9a-f]{64})(?::(\d{4}-\d\d-\d\d))?")
+CATALOG = "[a-z][a-z0-9_]{0,47}"
+ENTRY = re.compile(
+    rf"([a-z0-9][a-z0-9_.-]{{0,47}}):([0-9a-f]{{64}})(?::(\d{{4}}-\d\d-\d\d)?(?::({CATALOG}(?:\+{CATALOG})*)?)?)?"
+)
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A named secret's hash, and the last day (UTC) on which it is valid; None: no end."""
+    """A named secret's hash, the last day (UTC) on which it is valid (None: no end), its catalogs (none: all)."""
 
     name: str
     digest: str
     last_day: date | None = None
+    catalogs: frozenset[str] = frozenset()
 
     def valid(self) -> bool:
         """Whether it has not expired."""
@@ -38,13 +42,19 @@ def parse_credentials(text: str) -> tuple[Credential, ...]:
         match = ENTRY.fullmatch(word)
         if match is None:
             raise ValueError(
-                f"entry {place} is not NAME:SHA256 or NAME:SHA256:YYYY-MM-DD; the command prints such a line"
+                f"entry {place} is not NAME:SHA256, NAME:SHA256:YYYY-MM-DD or "
+                "NAME:SHA256:[YYYY-MM-DD]:CATALOG+CATALOG; the command prints such a line"
             )
         try:
             last_day = date.fromisoformat(match[3]) if match[3] else None
         except ValueError:
             raise ValueError(f"entry {place}: there is no day {match[3]}") from None
-        credentials.append(Credential(match[1], match[2], last_day))
+        catalogs = frozenset(match[4].split("+")) if match[4] else frozenset()
+        credentials.append(Credential(match[1], match[2], last_day, catalogs))
+    scopes = {one.digest: one.catalogs for one in credentials}
+    for place, one in enumerate(credentials, 1):
+        if one.catalogs != scopes[one.digest]:
+            raise ValueError(f"entry {place}: another entry lets the same secret ask for other catalogs")
     return tuple(credentials)
 
 

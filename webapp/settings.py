@@ -59,11 +59,23 @@ def _hosts(value: object) -> object:
     return words
 
 
-def _credentials(value: object) -> object:
+def _credentials(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not (credentials := parse_credentials(value)):
         raise ValueError("has no entry; the command prints one, and without any the setting must not be there")
+    return credentials
+
+
+def read_credentials(setting: str, path: Path) -> tuple[Credential, ...]:
+    """Read the file of a setting. Raises OSError, or ValueError for a text that is not one or has no entry."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeError as error:
+        raise ValueError(f"cannot be read ({type(error).__name__})") from None
+    credentials: tuple[Credential, ...] = _credentials(text)
+    if setting == "WEBAPP_OPERATORS" and any(one.catalogs for one in credentials):
+        raise ValueError("an operator is limited to catalogs, which only API keys can be")
     return credentials
 
 
@@ -135,10 +147,14 @@ class Settings(BaseModel):
     """Hashes of the keys that may read; none: everybody who reaches this address may (WEBAPP_OPEN)."""
     api_keys_file: Path | None = Field(None, alias="RECJOBS_API_KEYS_FILE")
     """A file with more of them, one a line."""
+    own_api_keys: Credentials = Field((), repr=False)
+    """Those of them that no file has."""
     operators: Credentials = Field((), alias="WEBAPP_OPERATORS", repr=False)
     """Hashes of what operators sign in with; none: nothing can be changed from here."""
     operators_file: Path | None = Field(None, alias="WEBAPP_OPERATORS_FILE")
     """A file with more of them, one a line."""
+    own_operators: Credentials = Field((), repr=False)
+    """Those of them that no file has."""
     secret_key: str | None = Field(None, alias="WEBAPP_SECRET_KEY", min_length=32, repr=False)
     """Signs the cookies of operators. Unset: random, so a sign-in is valid in one process until it ends."""
     editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
@@ -154,17 +170,23 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS"):
+        for name, own in (("RECJOBS_API_KEYS", "own_api_keys"), ("WEBAPP_OPERATORS", "own_operators")):
             if path := values.get(f"{name}_FILE"):
                 try:
-                    text = Path(path).read_text(encoding="utf-8")
-                    _credentials(text)
-                except (OSError, UnicodeError) as error:
+                    of_file = read_credentials(name, Path(path))
+                except OSError as error:
                     raise ValueError(f"{name}_FILE={path}: cannot be read ({type(error).__name__})") from None
                 except ValueError as error:
                     raise ValueError(f"{name}_FILE={path}: {error}") from None
-                values = values | {name: f"{values.get(name, '')}\n{text}"}
+                given = parse_credentials(values.get(name, ""))
+                values = values | {name: (*given, *of_file), own: given}
         return values
+
+    @model_validator(mode="after")
+    def _check_operators(self) -> Self:
+        if scoped := next((one for one in self.operators if one.catalogs), None):
+            raise ValueError(f"WEBAPP_OPERATORS: {scoped.name} is limited to catalogs, which only API keys can be")
+        return self
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:

@@ -21,13 +21,18 @@ def api_key() -> None:
     """Make keys for programs that read recommendations."""
 
 
-@api_key.command("new", epilog="Example: recjobs api-key new newsletter --expires 2027-06-30")
+@api_key.command("new", epilog="Example: recjobs api-key new newsletter --expires 2027-06-30 --catalog shop")
 @click.argument("name")
 @expires_option
+@click.option(
+    "--catalog", "catalogs", multiple=True, metavar="NAME", help="The only catalog it may ask for; may be repeated."
+)
 @json_option
-def new_key(name: str, expires: str | None, as_json: bool) -> None:
+def new_key(name: str, expires: str | None, catalogs: tuple[str, ...], as_json: bool) -> None:
     """Draw a key for NAME, print it once, and the entry that lets it in."""
-    _show("RECJOBS_API_KEYS", "key", name, f"recjobs_key_{secrets.token_urlsafe(32)}", expires, as_json)
+    if wrong := next((each for each in catalogs if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", each)), None):
+        raise Misuse(f"--catalog {wrong}: no catalog has such a name")
+    _show("RECJOBS_API_KEYS", "key", name, f"recjobs_key_{secrets.token_urlsafe(32)}", expires, as_json, catalogs)
 
 
 @click.group(epilog="Example: recjobs operator new alice")
@@ -44,12 +49,22 @@ def new_operator(name: str, expires: str | None, as_json: bool) -> None:
     _show("WEBAPP_OPERATORS", "secret", name, f"recjobs_operator_{secrets.token_urlsafe(32)}", expires, as_json)
 
 
-def _show(setting: str, what: str, name: str, secret: str, expires: str | None, as_json: bool) -> None:
+def _show(
+    setting: str,
+    what: str,
+    name: str,
+    secret: str,
+    expires: str | None,
+    as_json: bool,
+    catalogs: tuple[str, ...] = (),
+) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,47}", name):
         raise Misuse(f"{name!r} is no name: up to 48 small letters, digits, `_`, `.` and `-`, a letter or digit first")
     entry = f"{name}:{hashlib.sha256(secret.encode()).hexdigest()}"
     if expires is not None:
         entry += f":{_day(expires)}"
+    if catalogs:
+        entry += (":" if expires is None else "") + ":" + "+".join(catalogs)
     if as_json:
         click.echo(json.dumps({"name": name, what: secret, "setting": setting, "entry": entry}))
         return

@@ -7,6 +7,7 @@ import pytest
 
 from webapp import credentials
 from webapp.access.callers import MOST_REMEMBERED, Callers
+from webapp.access.credential_store import of_keys, of_operators
 from webapp.access.sign_in_cookies import SignInCookies
 from webapp.api.errors import TooMany, Unauthorized
 from webapp.credentials import Credential
@@ -17,7 +18,8 @@ TODAY = datetime.now(UTC)
 
 def callers_with(*keys: Credential) -> Callers:
     settings = Settings(database_url="postgresql://localhost/none", api_keys=keys)
-    return Callers(settings, SignInCookies(settings, lambda sign_in: False))
+    operators = of_operators(settings)
+    return Callers(of_keys(settings), operators, SignInCookies(settings, operators, lambda sign_in: False))
 
 
 def key(secret: str, last_day=None) -> Credential:
@@ -56,4 +58,4 @@ def test_what_is_remembered_is_bounded_however_a_client_writes_its_key():
     callers = callers_with(key("secret"))
     for n in range(MOST_REMEMBERED * 2 + 1):
         assert callers.of(sent(" " * n + "secret")).name == "shop"
-    assert len(callers._remembered) <= MOST_REMEMBERED
+    assert len(callers._remembered[1]) <= MOST_REMEMBERED + 1

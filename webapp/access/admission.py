@@ -7,6 +7,7 @@ Once there are keys, all endpoints but `OPEN` need a credential. Without keys on
 `WEBAPP_OPEN` is set, everybody.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.access import credential_store, sign_in_cookies
 from webapp.access.callers import Caller, Callers
+from webapp.access.credential_store import CredentialStore
 from webapp.access.hosts import Hosts
 from webapp.access.sign_in_cookies import SignInCookies
 from webapp.access.throttle import Throttle, address
@@ -31,8 +34,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 class Admission:
     """Admits requests by the settings."""
 
-    def __init__(self, settings: Settings, cookies: SignInCookies) -> None:
-        self.callers = Callers(settings, cookies)
+    def __init__(
+        self, settings: Settings, keys: CredentialStore, operators: CredentialStore, cookies: SignInCookies
+    ) -> None:
+        self.callers = Callers(keys, operators, cookies)
         self.has_keys = bool(settings.api_keys)
         self._hosts = Hosts(settings)
         self._is_local = not (settings.api_keys or settings.open)
@@ -71,9 +76,12 @@ def is_of_this_machine(peer: str | None) -> bool:
     return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Admit each request before anything else of it is looked at."""
-    admission = Admission(settings, app.extensions["sign_in_cookies"])
+def install(app: Flask, settings: Settings, has_ended: Callable[[str], bool]) -> None:
+    """Admit each request before anything else of it is looked at. has_ended: see `SignInCookies`."""
+    operators = credential_store.of_operators(settings)
+    sign_in_cookies.install(app, settings, operators, has_ended)
+    cookies = app.extensions["sign_in_cookies"]
+    admission = Admission(settings, credential_store.of_keys(settings), operators, cookies)
     app.extensions["admission"] = admission
 
     @app.before_request
@@ -86,6 +94,9 @@ def install(app: Flask, settings: Settings) -> None:
             return None
         g.caller = None  # for the error page of a refused request
         g.caller = admission.admit(request.environ)
+        catalog = (request.view_args or {}).get("catalog")
+        if g.caller and catalog is not None:
+            g.caller.check(catalog)
         if not is_for_programs(request.path) and not (g.caller and g.caller.is_operator):
             return redirect_to_sign_in(settings)
         return None

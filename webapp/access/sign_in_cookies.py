@@ -15,6 +15,7 @@ from flask import Flask, Response, current_app, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.http import parse_cookie
 
+from webapp.access.credential_store import CredentialStore
 from webapp.credentials import Credential
 from webapp.settings import Settings
 
@@ -30,8 +31,8 @@ class SignInCookies:
     has_ended: whether a sign-in, by its id, ended by signing out; raises `Unavailable` if that cannot be known.
     """
 
-    def __init__(self, settings: Settings, has_ended: Callable[[str], bool]) -> None:
-        self._operators = settings.operators
+    def __init__(self, settings: Settings, operators: CredentialStore, has_ended: Callable[[str], bool]) -> None:
+        self._operators = operators
         self._secure = settings.url.startswith("https://")
         self.cookie = "__Host-recjobs_operator" if self._secure else "recjobs_operator"
         key = settings.secret_key or secrets.token_hex(32)
@@ -69,7 +70,8 @@ class SignInCookies:
             name, proof, number = self._cookies.loads(value, max_age=MAX_AGE_SECONDS)
         except (KeyError, BadData, ValueError, TypeError):
             return None
-        operator = next((each for each in self._operators if (each.name, _proof(each)) == (name, proof)), None)
+        known = self._operators.current().values()
+        operator = next((each for each in known if (each.name, _proof(each)) == (name, proof)), None)
         return None if operator is None else (operator, _digest(number))
 
     def form_token(self) -> str:
@@ -95,9 +97,9 @@ def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def install(app: Flask, settings: Settings, has_ended: Callable[[str], bool]) -> None:
+def install(app: Flask, settings: Settings, operators: CredentialStore, has_ended: Callable[[str], bool]) -> None:
     """Add the cookies to the app."""
-    app.extensions["sign_in_cookies"] = SignInCookies(settings, has_ended)
+    app.extensions["sign_in_cookies"] = SignInCookies(settings, operators, has_ended)
 
 
 def sign_in_cookies() -> SignInCookies:

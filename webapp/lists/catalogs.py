@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 
 from webapp.api.errors import NotFound
 from webapp.api.operations import Operation
@@ -25,9 +25,14 @@ WHOLE = tuple(BATCH_COLUMNS["Batch"])
 @blueprint.get("/v1")
 @Operation("All catalogs, published or not", answers="Catalogs", errors=(400, 503), tagged=True)
 def catalogs() -> Response:
-    """Name and description of each."""
+    """Name and description of each that the caller may ask for."""
     known = connection_pool().catalogs(current_settings().page_timeout_ms)
-    named = [{"catalog": catalog, "description": description} for catalog, description in known.items()]
+    asking = g.get("caller")
+    named = [
+        {"catalog": name, "description": description}
+        for name, description in known.items()
+        if asking is None or asking.may_ask(name)
+    ]
     return as_shared_json({"catalogs": named})
 
 

@@ -47,6 +47,8 @@ def install(app: Flask, settings: Settings) -> None:
             logs.REQUEST_ID.set(request_id)
         try:
             caller = admission.admit(environ)
+            if caller is not None:
+                caller.check(path[1])
             response = recommendations.respond(pool, path[1], environ.get("QUERY_STRING", ""))
             catalog, source = path[1], response.source
             body, sent = response.body(), cache_headers(response.tag, PERSONAL)

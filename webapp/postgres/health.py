@@ -1,6 +1,6 @@
 """The probes: whether the process is alive, whether it can answer; and what runs and is live."""
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, g
 
 from webapp.api.errors import NotFound, Unavailable
 from webapp.api.operations import Operation
@@ -55,10 +55,16 @@ def ready() -> Response:
 @blueprint.get("/info")
 @Operation("What runs here, and which batches are live?", answers="Info", errors=(400, 503))
 def info() -> Response:
-    """The release, and the live batch of each catalog; null where nothing is published or migrated for this release."""
+    """The release, and the live batch of each catalog that the caller may ask for.
+
+    Null where nothing is published or migrated for this release.
+    """
     pool, timeout_ms = connection_pool(), current_settings().page_timeout_ms
     live: dict[str, str | None] = {}
+    caller = g.get("caller")
     for catalog in pool.catalogs(timeout_ms):
+        if caller is not None and not caller.may_ask(catalog):
+            continue
         try:
             with pool.session(catalog, timeout_ms) as session:
                 session.is_spare = True
