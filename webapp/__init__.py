@@ -31,6 +31,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     responses = ResponseCache(settings.keep_mb * 1_000_000)
     pool = app.extensions["connection_pool"] = ConnectionPool(settings, lambda: CatalogCache(responses))
     admission.install(app, settings, pool.has_ended)
+    if settings.oidc_issuer:
+        from webapp.access import identity_provider  # 18 MB of libraries that others do without
+
+        identity_provider.install(app, settings)
+    pool.check_catalog = admission.check_catalog
     counters.install(app, settings.metrics)
     if settings.request_log:
         request_log.install(app, settings.log == "json")

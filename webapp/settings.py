@@ -8,81 +8,33 @@ this order. `RECJOBS_EDITOR_URL` counts unless a place before its own names `REC
 
 import errno
 import os
-import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from flask import current_app
-from limits import RateLimitItem, parse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from webapp.credentials import Credential, parse_credentials
+from webapp.credentials import parse_credentials
+from webapp.setting_types import Credentials, Hosts, Limit, Origins, Roles, SecretKeys, read_credentials
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY", "RECJOBS_EDITOR_URL")
+SECRETS = (
+    "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY", "WEBAPP_OIDC_CLIENT_SECRET", "RECJOBS_EDITOR_URL"
+)  # fmt: skip
 """Settings whose value must not appear in a message."""
 
 NEVER_EMPTY = (
     "RECJOBS_API_KEYS", "RECJOBS_API_KEYS_FILE", "WEBAPP_OPERATORS", "WEBAPP_OPERATORS_FILE", "WEBAPP_SECRET_KEY",
-    "WEBAPP_RATE_LIMIT",
+    "WEBAPP_RATE_LIMIT", "WEBAPP_OIDC_ISSUER", "WEBAPP_ROLES",
 )  # fmt: skip
 """Settings that keep somebody out: set but empty, as a variable that is not filled in, they must not count as unset."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def _limit(value: object) -> object:
-    try:
-        return parse(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError("is no limit such as 600/minute or 20/second") from None
-
-
-def _origins(value: object) -> object:
-    words = value.replace(",", " ").split() if isinstance(value, str) else value
-    for word in words if isinstance(words, list) else ():
-        if not re.fullmatch(r"https?://[a-z0-9.\[\]:-]+", word):
-            raise ValueError(f"{word!r} is no origin such as https://shop.example (small letters, no path, no *)")
-    return words
-
-
-def _hosts(value: object) -> object:
-    words = value.lower().replace(",", " ").split() if isinstance(value, str) else value
-    for word in words if isinstance(words, list) else ():
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:]*:[0-9a-f:.]+", word):
-            raise ValueError(f"{word!r} is no host such as lists.example.com (no scheme, no port, no *)")
-    return words
-
-
-def _credentials(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if not (credentials := parse_credentials(value)):
-        raise ValueError("has no entry; the command prints one, and without any the setting must not be there")
-    return credentials
-
-
-def read_credentials(setting: str, path: Path) -> tuple[Credential, ...]:
-    """Read the file of a setting. Raises OSError, or ValueError for a text that is not one or has no entry."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeError as error:
-        raise ValueError(f"cannot be read ({type(error).__name__})") from None
-    credentials: tuple[Credential, ...] = _credentials(text)
-    if setting == "WEBAPP_OPERATORS" and any(one.catalogs for one in credentials):
-        raise ValueError("an operator is limited to catalogs, which only API keys can be")
-    return credentials
-
-
-Limit = Annotated[InstanceOf[RateLimitItem], BeforeValidator(_limit)]
-Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
-Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
-Credentials = Annotated[tuple[Credential, ...], BeforeValidator(_credentials)]
 
 
 class SettingsError(Exception):
@@ -155,8 +107,21 @@ class Settings(BaseModel):
     """A file with more of them, one a line."""
     own_operators: Credentials = Field((), repr=False)
     """Those of them that no file has."""
-    secret_key: str | None = Field(None, alias="WEBAPP_SECRET_KEY", min_length=32, repr=False)
-    """Signs the cookies of operators. Unset: random, so a sign-in is valid in one process until it ends."""
+    secret_key: SecretKeys = Field((), alias="WEBAPP_SECRET_KEY", repr=False)
+    """The first signs the cookies of sign-ins; cookies of the others are valid as well, so that it can be rotated.
+    Unset: random, so a sign-in is valid in one process until it ends."""
+    oidc_issuer: str | None = Field(None, alias="WEBAPP_OIDC_ISSUER", pattern=r"^https?://[^\s?#]+$")
+    """The identity provider by which people sign in (OpenID Connect); pages and API then need a credential."""
+    oidc_client_id: str = Field("", alias="WEBAPP_OIDC_CLIENT_ID")
+    """Our client at the provider."""
+    oidc_client_secret: str | None = Field(None, alias="WEBAPP_OIDC_CLIENT_SECRET", repr=False)
+    """Its secret; unset: a public client, by PKCE alone."""
+    oidc_scope: str = Field("openid profile email", alias="WEBAPP_OIDC_SCOPE", pattern=r"\bopenid\b")
+    """The scopes that are asked for; some providers have one for groups."""
+    oidc_claim: str = Field("groups", alias="WEBAPP_OIDC_CLAIM", min_length=1)
+    """The claim of an ID token that has somebody's groups: a list, or one text such as an e-mail address."""
+    roles: Roles = Field((), alias="WEBAPP_ROLES")
+    """Which group has which role where: GROUP=viewer, editor or operator, with :CATALOG+CATALOG for some only."""
     editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
     """How to reach Postgres as recjobs_editor, for rules and rolling back; unset: neither is offered."""
 
@@ -199,12 +164,32 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check_reach(self) -> Self:
-        if not (self.api_keys or self.open or is_loopback(self.host)):
+        if not (self.needs_credential or self.open or is_loopback(self.host)):
             raise ValueError(
                 f"WEBAPP_HOST={self.host}: without API keys whoever reaches this address reads what any customer "
                 "bought; set RECJOBS_API_KEYS to what `recjobs api-key new NAME` prints, or allow it: WEBAPP_OPEN=true"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_provider(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("WEBAPP_OIDC_ISSUER needs WEBAPP_OIDC_CLIENT_ID, our client at the provider")
+        if self.oidc_issuer and not self.roles:
+            raise ValueError("WEBAPP_OIDC_ISSUER needs WEBAPP_ROLES, such as shop-team=editor:shop admins=operator")
+        if self.oidc_issuer and self.oidc_issuer.startswith("http://") and not is_loopback(_host_of(self.oidc_issuer)):
+            raise ValueError("WEBAPP_OIDC_ISSUER must be https, but on this machine")
+        return self
+
+    @property
+    def needs_credential(self) -> bool:
+        """Whether what is read needs a key or somebody who has signed in."""
+        return bool(self.api_keys or self.oidc_issuer)
+
+    @property
+    def people_sign_in(self) -> bool:
+        """Whether anybody can sign in."""
+        return bool(self.operators or self.oidc_issuer)
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
@@ -219,7 +204,7 @@ class Settings(BaseModel):
     def secrets(self) -> set[str]:
         """What no log line may have: the passwords in URLs, and the key that signs cookies."""
         passwords = [urlsplit(url).password or "" for url in (self.database_url, self.editor_url or "")]
-        return {*passwords, *map(unquote, passwords), self.secret_key or ""} - {""}
+        return {*passwords, *map(unquote, passwords), *self.secret_key, self.oidc_client_secret or ""} - {""}
 
     @property
     def most_database_connections(self) -> int:
@@ -268,6 +253,10 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"])
             shown = f"{name}: " if name in SECRETS else f"{name}={first['input']}: " if name else ""
             raise SettingsError(f"{shown}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def is_loopback(address: str) -> bool:

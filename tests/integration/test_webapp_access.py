@@ -65,7 +65,7 @@ def test_a_key_lets_a_program_read_and_nothing_else_does(keyed: FlaskClient):
 def test_every_route_asks_for_a_credential_but_those_that_are_named(keyed: FlaskClient):
     app = keyed.application
     open_ones = {"health.alive", "health.ready", "metrics.metrics", "openapi.openapi", "openapi.docs"} | {
-        "operators.sign_in", "operators.enter", "static"
+        "operators.sign_in", "operators.enter", "operators.to_provider", "operators.callback", "static"
     }  # fmt: skip
     assert open_ones == OPEN
     for rule in app.url_map.iter_rules():

@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask import Flask, Response, current_app, g, has_request_context, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.access import credential_store, sign_in_cookies
@@ -37,10 +37,10 @@ class Admission:
     def __init__(
         self, settings: Settings, keys: CredentialStore, operators: CredentialStore, cookies: SignInCookies
     ) -> None:
-        self.callers = Callers(keys, operators, cookies)
-        self.has_keys = bool(settings.api_keys)
+        self.callers = Callers(settings, keys, operators, cookies)
+        self.needs_credential = settings.needs_credential
         self._hosts = Hosts(settings)
-        self._is_local = not (settings.api_keys or settings.open)
+        self._is_local = not (settings.needs_credential or settings.open)
         self._requests = Throttle(settings.rate_limit) if settings.rate_limit is not None else None
         self._limit = f"At most {settings.rate_limit}"
 
@@ -55,7 +55,7 @@ class Admission:
             raise Forbidden(
                 "not_open", "Without API keys only this machine may ask; set RECJOBS_API_KEYS or WEBAPP_OPEN"
             )
-        needs_credential = self.has_keys and not is_open
+        needs_credential = self.needs_credential and not is_open
         caller = self.callers.of(environ) if needs_credential else None
         path = environ["PATH_INFO"]
         if self._requests is not None and not path.startswith(UNLIMITED):
@@ -89,17 +89,27 @@ def install(app: Flask, settings: Settings, has_ended: Callable[[str], bool]) ->
         if request.environ["PATH_INFO"] in PROBES:
             return None
         is_open = request.endpoint in OPEN or (request.method == "OPTIONS" and request.url_rule is not None)
-        if is_open or not admission.has_keys:
+        if is_open or not admission.needs_credential:
             admission.admit(request.environ, is_open)
             return None
         g.caller = None  # for the error page of a refused request
         g.caller = admission.admit(request.environ)
         catalog = (request.view_args or {}).get("catalog")
-        if g.caller and catalog is not None:
-            g.caller.check(catalog)
-        if not is_for_programs(request.path) and not (g.caller and g.caller.is_operator):
+        if catalog is not None:
+            check_catalog(catalog)
+        if not is_for_programs(request.path) and not (g.caller and g.caller.grants):
             return redirect_to_sign_in(settings)
         return None
+
+
+def check_catalog(catalog: str) -> None:
+    """Raise `Forbidden` where the caller of Flask's request may not do what its view does in a catalog.
+
+    Called whenever a view opens a session on one, so that none is forgotten. The fast path, which is not Flask's,
+    checks for itself.
+    """
+    if has_request_context() and (known := g.get("caller")) is not None:
+        known.check(catalog, g.get("role"))
 
 
 def callers() -> Callers:
@@ -119,7 +129,7 @@ def caller() -> Caller | None:
 
 def redirect_to_sign_in(settings: Settings) -> Response:
     """Send a person to the sign-in page and back afterwards; raises `Forbidden` where nobody can sign in."""
-    if not settings.operators:
+    if not settings.people_sign_in:
         raise Forbidden(
             "no_operators", "These pages are for operators, and there are none: set WEBAPP_OPERATORS to what "
             "`recjobs operator new NAME` prints"

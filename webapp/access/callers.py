@@ -13,27 +13,40 @@ from webapp.access.sign_in_cookies import SignInCookies
 from webapp.access.throttle import WRONG_CREDENTIALS, Throttle, address
 from webapp.api.errors import Forbidden, Unauthorized
 from webapp.credentials import Credential, find
+from webapp.roles import EVERYTHING, Grant
+from webapp.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
 class Caller(NamedTuple):
-    """The owner of the request's credential."""
+    """The owner of the request's credential: a program with a key, or a person, who has grants."""
 
     name: str
-    is_operator: bool
+    grants: tuple[Grant, ...] = ()
+    """What a person is granted; a program has none."""
     catalogs: frozenset[str] = frozenset()
-    """The catalogs that it may ask for; none: all."""
+    """The catalogs that a program may ask for; none: all."""
+
+    def may(self, role: str, catalog: str | None = None) -> bool:
+        """Whether it is a person who has at least this role in a catalog; None: in any."""
+        return any(grant.allows(role, catalog) for grant in self.grants)
 
     def may_ask(self, catalog: str) -> bool:
         """Whether it may be told of a catalog."""
-        return not self.catalogs or catalog in self.catalogs
+        return self.may("viewer", catalog) if self.grants else not self.catalogs or catalog in self.catalogs
 
-    def check(self, catalog: str) -> None:
-        """Raise `Forbidden` for a catalog that it may not ask for, whether there is one of this name or not."""
+    def check(self, catalog: str, role: str | None = None) -> None:
+        """Raise `Forbidden` for a catalog that it may not ask for, whether there is one of this name or not.
+
+        role: what a person must be there, if more than a viewer.
+        """
         if not self.may_ask(catalog):
-            raise Forbidden("other_catalog", "This key is for other catalogs")
+            whose = "You have no role in this catalog" if self.grants else "This key is for other catalogs"
+            raise Forbidden("other_catalog", whose)
+        if role is not None and not self.may(role, catalog):
+            raise Forbidden("no_role", f"This takes the role {role} in this catalog")
 
 
 Remembered = dict[str, tuple[Credential, Caller]]
@@ -43,9 +56,11 @@ MOST_REMEMBERED = 1000
 class Callers:
     """Finds the caller in the WSGI environment, which is all that the fast path has of a request."""
 
-    def __init__(self, keys: CredentialStore, operators: CredentialStore, cookies: SignInCookies) -> None:
+    def __init__(
+        self, settings: Settings, keys: CredentialStore, operators: CredentialStore, cookies: SignInCookies
+    ) -> None:
         self._keys, self._operators = keys, operators
-        self._cookies = cookies
+        self._cookies, self._people_sign_in = cookies, settings.people_sign_in
         self._wrong = Throttle(WRONG_CREDENTIALS)
         self._remembered: tuple[Mapping[str, Credential], Remembered] = ({}, {})
         """The keys of this moment, and who sent which header with one: to hash it anew is a third of what a check
@@ -55,8 +70,8 @@ class Callers:
         """Return the caller, or None without a credential. Raises `Unauthorized` for a wrong one."""
         authorization = environ.get("HTTP_AUTHORIZATION")
         if authorization is None:
-            operator = self._cookies.operator(environ) if self._operators.current() else None
-            return Caller(operator.name, True) if operator else None
+            person = self._cookies.person(environ) if self._people_sign_in else None
+            return Caller(person.name, person.grants) if person else None
         keys = self._keys.current()
         known, remembered = self._remembered
         if known is not keys or len(remembered) > MOST_REMEMBERED:
@@ -67,11 +82,11 @@ class Callers:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() == "bearer" and secret.strip():
             if key := find(keys, secret.strip()):
-                caller = Caller(key.name, False, key.catalogs)
+                caller = Caller(key.name, catalogs=key.catalogs)
                 remembered[authorization] = (key, caller)
                 return caller
             if operator := self.operator(secret.strip()):
-                return Caller(operator.name, True)
+                return Caller(operator.name, (EVERYTHING,))
         self.count_wrong(environ)
         raise Unauthorized("bad_credential", "This key is not, or no longer, valid; send `Authorization: Bearer <key>`")
 

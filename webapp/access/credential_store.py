@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from webapp.credentials import Credential, by_digest
-from webapp.settings import Settings, read_credentials
+from webapp.setting_types import read_credentials
+from webapp.settings import Settings
 
 CHECK_SECONDS = 1.0
 

@@ -74,7 +74,7 @@ def _credentials(app: Flask, rule: Rule) -> list[str]:
     if getattr(app.view_functions[rule.endpoint], "for_operators", False):
         return ["operator"]
     settings = app.extensions["settings"]
-    if not settings.api_keys or rule.endpoint in OPEN:
+    if not settings.needs_credential or rule.endpoint in OPEN:
         return []
     return ["key", "operator"] if is_for_programs(rule.rule) else ["operator"]
 

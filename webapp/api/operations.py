@@ -22,7 +22,7 @@ View = Callable[..., Any]
 JSON, HTML = "application/json", "text/html"
 OPEN = {
     "health.alive", "health.ready", "metrics.metrics", "openapi.openapi", "openapi.docs", "operators.sign_in",
-    "operators.enter", "static",
+    "operators.enter", "operators.to_provider", "operators.callback", "static",
 }  # fmt: skip
 """Endpoints that never need a credential: probes, the API's description, signing in, and static files."""
 

@@ -58,7 +58,7 @@ class Readers:
         n = max(1, settings.threads // 2)
         self._all = threading.BoundedSemaphore(n)
         self._without_credential = threading.BoundedSemaphore(max(1, n - 1))
-        self._has_credentials = bool(settings.api_keys or settings.operators)
+        self._has_credentials = settings.needs_credential or settings.people_sign_in
         self._port = settings.port
         self._reads: dict[object, Read] = {}
         self._reading = threading.Event()

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from webapp.access.operators import operator_required
+from webapp.access.operators import viewer_required
 from webapp.api.operations import Operation
 from webapp.api.parameters import ITEM_ID, USER_ID
 from webapp.api.responses import as_json
@@ -16,7 +16,7 @@ REQUIRED = ("batch_id", "model_version", "computed_at", "title", "is_known_user"
 
 
 @blueprint.get("/v1/<catalog>/trace")
-@operator_required
+@viewer_required
 @Operation("Why an item is in a user's list, or why not", query=(USER_ID, ITEM_ID), answers="Trace")
 def trace(catalog: str, user_id: str, item_id: str) -> Response:
     """One answer of six, with the members that belong to it."""

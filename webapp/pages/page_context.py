@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flask import g
+
 from webapp.api.errors import NotFound
 from webapp.postgres.connection_pool import connection_pool
 from webapp.postgres.read_session import ReadSession
@@ -20,8 +22,10 @@ ITEM = ("item_id", "title", "categories", "price", "available", "n_users", "url"
 
 def site_context() -> Record:
     """The context of a page that belongs to no catalog."""
-    settings = current_settings()
-    return {"catalogs": connection_pool().catalogs(settings.page_timeout_ms), "airflow_url": settings.airflow_url}
+    settings, asking = current_settings(), g.get("caller")
+    catalogs = connection_pool().catalogs(settings.page_timeout_ms)
+    allowed = {name: about for name, about in catalogs.items() if asking is None or asking.may_ask(name)}
+    return {"catalogs": allowed, "airflow_url": settings.airflow_url}
 
 
 @contextmanager
@@ -31,8 +35,11 @@ def catalog_page(
     """A session on a catalog, and the context of a page of it; `page` is its name in the navigation.
 
     long: a statement looks at a whole batch or at many nights, and may take longer than one for a list.
-    Raises `NotFound` for an unknown catalog. The context's batch is None while nothing is published.
+    Raises `NotFound` for an unknown catalog, `Forbidden` for one that the caller may not see. The context's batch is
+    None while nothing is published.
     """
+    if catalog is not None and (asking := g.get("caller")) is not None:
+        asking.check(catalog, g.get("role"))
     if catalog is None or catalog not in context["catalogs"]:
         raise NotFound("unknown_catalog", "There is no such catalog")
     with connection_pool().session(catalog, current_settings().page_timeout_ms, long=long) as session:

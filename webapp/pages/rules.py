@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from webapp.access.operators import operator_name, operator_required
+from webapp.access.operators import editor_required, operator_name
 from webapp.api.errors import Refused
 from webapp.api.parameters import query, read_id
 from webapp.pages.page_context import catalog_page, item_details, records, site_context
@@ -49,7 +49,7 @@ TIMES = ("starts_at", "ends_at")
 
 
 @blueprint.get("/rules")
-@operator_required
+@editor_required
 def rules() -> str:
     """The rules of a catalog, and a form for a new one; the address may fill in an item or a category."""
     values = query("catalog", "item_id", "category")
@@ -58,7 +58,7 @@ def rules() -> str:
 
 
 @blueprint.post("/rules")
-@operator_required
+@editor_required
 def add() -> Response | str:
     """Preview the rule of the form, or add it; an error is shown above the form, which keeps its content."""
     query()
@@ -75,7 +75,7 @@ def add() -> Response | str:
 
 
 @blueprint.post("/rules/undo")
-@operator_required
+@editor_required
 def undo() -> Response:
     """Remove a rule; it stays in the list and can be restored."""
     query()
@@ -84,7 +84,7 @@ def undo() -> Response:
 
 
 @blueprint.post("/rules/restore")
-@operator_required
+@editor_required
 def restore() -> Response:
     """Restore a removed rule."""
     query()

@@ -1,17 +1,21 @@
 """The sign-in page of operators."""
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, redirect, render_template, request
+from flask import Blueprint, Response, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.access.admission import callers
 from webapp.access.operators import HOW_TO_ENABLE, check_form, check_site, operator_name
 from webapp.access.sign_in_cookies import sign_in_cookies
-from webapp.api.errors import Forbidden
+from webapp.api.errors import Forbidden, NotFound
 from webapp.api.parameters import query
 from webapp.postgres import editor
 from webapp.settings import current_settings
+
+if TYPE_CHECKING:
+    from webapp.access.identity_provider import IdentityProvider
 
 blueprint = Blueprint("operators", __name__)
 
@@ -20,7 +24,7 @@ blueprint = Blueprint("operators", __name__)
 def sign_in() -> str:
     """The form; without operators, how to enable signing in."""
     back = _local_address(query("back").get("back", "/"))
-    return render_template("sign_in.html", back=back, enabled=bool(current_settings().operators), wrong=False)
+    return _form(back)
 
 
 @blueprint.post("/sign-in")
@@ -34,11 +38,54 @@ def enter() -> AnyResponse:
     operator = callers().operator(request.form.get("secret", "").strip())
     if operator is None or operator.name != request.form.get("name", "").strip():
         callers().count_wrong(request.environ)
-        page = render_template("sign_in.html", back=back, enabled=True, wrong=True)
+        page = _form(back, wrong=True)
         return Response(page, status=401, headers={"WWW-Authenticate": 'Form realm="recjobs"'})
     response: Response = redirect(back, 303)  # type: ignore[assignment]
     sign_in_cookies().set(response, operator)
     return response
+
+
+@blueprint.get("/sign-in/provider")
+def to_provider() -> AnyResponse:
+    """Send a person to the identity provider."""
+    back = _local_address(query("back").get("back", "/"))
+    return _provider().begin(back)
+
+
+@blueprint.get("/sign-in/callback")
+def callback() -> AnyResponse:
+    """Sign in whom the identity provider vouches for, then go back to the page that asked for it.
+
+    By a page instead of a redirect: that would still count as coming from the provider's site, and the browser would
+    not send the cookie along.
+    """
+    person, back = _provider().end()
+    response = Response(render_template("signed_in.html", back=_local_address(back)))
+    sign_in_cookies().set_person(response, person)
+    return response
+
+
+def _form(back: str, wrong: bool = False) -> str:
+    settings, provider = current_settings(), _known_provider()
+    return render_template(
+        "sign_in.html",
+        back=back,
+        enabled=settings.people_sign_in,
+        provider=provider and provider.name,
+        has_operators=bool(settings.operators),
+        wrong=wrong,
+    )
+
+
+def _known_provider() -> "IdentityProvider | None":
+    provider: IdentityProvider | None = current_app.extensions.get("identity_provider")
+    return provider
+
+
+def _provider() -> "IdentityProvider":
+    if (provider := _known_provider()) is None:
+        raise NotFound("no_provider", "There is no identity provider; WEBAPP_OIDC_ISSUER names one")
+    return provider
 
 
 @blueprint.post("/sign-out")

@@ -38,6 +38,8 @@ class ConnectionPool:
         self.statements = {path.stem: Statement.of_file(path) for path in (ROOT / "sql/queries/webapp").glob("*.sql")}
         self.breaker = CircuitBreaker()
         self.has_been_ready = False
+        self.check_catalog: Callable[[str], None] | None = None
+        """Raises where whoever asks may not ask for a catalog."""
         self._new_cache = new_cache
         self._shared = SharedConnections(self._connect, settings.most_database_connections)
         self._checked: set[str] = set()
@@ -49,6 +51,8 @@ class ConnectionPool:
 
         long: a single statement may run until the deadline, instead of for as long as the settings allow.
         """
+        if catalog and self.check_catalog is not None:
+            self.check_catalog(catalog)
         deadline = time.monotonic() + (timeout_ms or self.settings.request_timeout_ms) / 1000
         pool = self._catalogs.get(catalog)
         if pool is None:

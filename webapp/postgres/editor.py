@@ -28,7 +28,7 @@ def can_edit() -> bool:
 
 
 def call(catalog: str, function: str, *arguments: object, timeout_ms: int = 0) -> Any:
-    """Call an SQL function and return its value; the view must be `operator_required`.
+    """Call an SQL function and return its value; the view must be `editor_required` or `operator_required`.
 
     timeout_ms: how long it may take, if longer than a page usually does.
 
