@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.model.ranking import CHUNK, best_items, first_unseen
+from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.ranking import CHUNK, Ranking, best_items, first_unseen
 from tests.unit.worlds import sets
 
 # Three users, four items, two factors: scores are 3 2 1 0 / 0 1 2 3 / 0 0 0 0 by eye.
@@ -81,6 +82,34 @@ def test_many_users_equal_a_plain_sort_of_all_scores(threads):
         allowed = [i for i in range(n_items) if eligible[i] and i not in seen[user]]
         expected = sorted(allowed, key=lambda i: -scores[user, i])[:n]
         assert ranked.item_idx[user][ranked.item_idx[user] >= 0].tolist() == expected
+
+
+@pytest.mark.parametrize("distinct", [3, 40, 10_000])
+def test_of_a_wide_catalogue_too_with_many_equal_scores_or_few(distinct):
+    rng = np.random.default_rng(6)
+    n_users, n_items, n = 70, 2_003, 25
+    items = rng.integers(0, distinct, (n_items, 1)).astype(np.float32)
+    seen = [rng.choice(n_items, n_items - rng.integers(0, 60), replace=False) for _ in range(n_users // 2)]
+    seen += [rng.choice(n_items, 300, replace=False) for _ in range(n_users // 2)]
+    ranked = best_items(
+        np.ones((n_users, 1), np.float32), items, n, sets(*seen, n_items=n_items), np.ones(n_items, bool)
+    )
+    for user in range(n_users):
+        allowed = np.setdiff1d(np.arange(n_items), seen[user])
+        expected = allowed[np.argsort(-items[allowed, 0], kind="stable")][:n]
+        assert ranked.item_idx[user][ranked.item_idx[user] >= 0].tolist() == expected.tolist()
+
+
+def test_a_list_is_the_same_to_the_bit_whoever_else_is_asked_for():
+    rng = np.random.default_rng(7)
+    users, items = (rng.normal(size=(n, 64)).astype(np.float32) for n in (CHUNK + 30, 1_500))
+    rows = sets(*(rng.choice(1_500, 9, replace=False) for _ in range(len(users))), n_items=1_500)
+    ranking = Ranking(items, np.ones(1_500, bool), Blend(rows, similarity_of(rows, 20, 1), 0.3))
+    whole = ranking.best(users, 40, rows, 2, rows)
+    for some in ([0], [CHUNK + 29, 3, 5], [*range(10, 77)]):
+        part = ranking.best(users[some], 40, rows[some], 1, rows[some])
+        np.testing.assert_array_equal(part.item_idx, whole.item_idx[some])
+        np.testing.assert_array_equal(part.scores, whole.scores[some])
 
 
 def test_the_first_unseen_of_an_order():

@@ -192,16 +192,16 @@ class ListMaker:
         usable = self.known.eligible & known_rows(item_factors)
         replaced = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
         parts, explained = [], []
-        rows = confidence[users]
+        rows, ranking = confidence[users], engine.ranking(item_factors, usable, blend)
         for block in blocks(rows, 0, users.size, item_factors.shape[1]):
             some = users[block]
             vectors, shares = fold_in.of(rows[block]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
-            added = None if blend is None else blend.of(some)
-            part = engine.rank(vectors, item_factors, n, self._seen_by(some), usable, added)
+            part = ranking.best(vectors, n, self._seen_by(some), engine.threads, rows[block])
             if replaced is not None:
                 part = part.without(replaced[block])
             parts.append(part)
             if reasons:
+                added = None if blend is None else blend.of(some)
                 explained.append(because(part, reasons, item_factors, shares, engine.threads, added))
         return Ranked.joined(parts, n), joined(explained) if explained else None
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from recjobs.core.model import als, cuda
 from recjobs.core.model.fold_in import FoldIn
 from recjobs.core.model.neighbours import Blend
-from recjobs.core.model.ranking import Ranked, best_items
+from recjobs.core.model.ranking import Ranking
 from recjobs.core.recipe import Recipe
 
 
@@ -50,14 +50,6 @@ class Engine:
         """One exact solve a user, see `FoldIn`."""
         return FoldIn(item_factors, recipe, self.threads)
 
-    def rank(
-        self,
-        user_factors: np.ndarray,
-        item_factors: np.ndarray,
-        n: int,
-        seen: csr_matrix | None,
-        eligible: np.ndarray,
-        blend: Blend | None = None,
-    ) -> Ranked:
-        """Inner products in chunks of users, see `best_items`."""
-        return best_items(user_factors, item_factors, n, seen, eligible, self.threads, blend)
+    def ranking(self, item_factors: np.ndarray, eligible: np.ndarray, blend: Blend | None = None) -> Ranking:
+        """Inner products in chunks of users, see `Ranking`."""
+        return Ranking(item_factors, eligible, blend)

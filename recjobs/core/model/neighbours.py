@@ -1,6 +1,7 @@
 """Item neighbours: items that the same users took, by the cosine of their TF-IDF rows (implicit's TFIDFRecommender)."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from implicit.utils import ParameterWarning
 from scipy.sparse import csr_matrix
 
 PAIRS = 4_000_000
+_ROWS = 8
 SAME = 1e-5
 """Scores that spread by less of the largest one are equal."""
 
@@ -30,7 +32,9 @@ class Blend:
         return Blend(self.rows[users], self.similarity, self.weight)
 
     def among(self, columns: np.ndarray) -> "Blend":
-        """The same for some of the items."""
+        """The same for some of the items, in ascending order."""
+        if columns.size == self.similarity.shape[1]:
+            return self
         return Blend(self.rows, self.similarity[:, columns].tocsr(), self.weight)
 
     def add_to(self, values: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -40,15 +44,24 @@ class Blend:
         of 0 changes nothing; at weight 1 the result is the neighbour scores alone. Returns the factor that each user's
         neighbour scores were multiplied by, (last - first,); 0 where they are all equal.
         """
-        scores = (self.rows[first:last] @ self.similarity).toarray()  # nearly dense for active users
+        product = self.rows[first:last] @ self.similarity
+        factor = np.zeros(last - first, np.float32)
+        for here in row_blocks(last - first):
+            scores = product[here].toarray()  # nearly dense for active users
+            factor[here] = self._add(values[here], scores)
+        return factor
+
+    def _add(self, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
         if self.weight == 1:
             values[:] = scores
             return np.asarray(scores.any(axis=1), np.float32)
-        spread = scores.std(axis=1)
+        mean = scores.mean(axis=1, keepdims=True)
+        spread = scores.std(axis=1, mean=mean)
         unit = self.weight / (1 - self.weight) * values.std(axis=1)
+        largest = np.maximum(scores.max(axis=1), -scores.min(axis=1))
         # Equal scores spread by what rounding adds, which nothing must be made of.
-        factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > SAME * np.abs(scores).max(axis=1))
-        scores -= scores.mean(axis=1, keepdims=True)
+        factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > SAME * largest)
+        scores -= mean
         scores *= factor[:, None]
         values += scores
         return np.asarray(factor)
@@ -75,6 +88,11 @@ class Blend:
         weight = (unit[:, None] * confidence)[user[row], position[row]]
         result[user[row], listed_at[hit] - 1, position[row]] = weight * similar.data[hit]
         return result
+
+
+def row_blocks(n: int) -> Iterator[slice]:
+    """Neighbouring rows of n, so few that their scores stay in the cache of one core."""
+    return (slice(first, min(first + _ROWS, n)) for first in range(0, n, _ROWS))
 
 
 def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:

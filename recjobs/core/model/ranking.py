@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.neighbours import Blend
+from recjobs.core.model.neighbours import Blend, row_blocks
 
 CHUNK = 64
-"""Users scored at a time: a chunk's scores stay in the cache of one core."""
+"""Users multiplied at a time."""
+_COLUMNS = 4096
+"""Items multiplied at a time: their products in double precision stay in the cache of one core."""
 BITS = 16
 """Bits that a list's highest score keeps; all others are rounded to multiples of its last one."""
 _In = TypeVar("_In")
@@ -55,6 +58,72 @@ class Ranked:
         )
 
 
+class Ranking:
+    """Ranks the eligible items (a mask) of item_factors (n_items, factors) for any users, in calls of any size.
+
+    blend: item neighbours, added to the inner products.
+    """
+
+    def __init__(self, item_factors: np.ndarray, eligible: np.ndarray, blend: Blend | None = None) -> None:
+        self.n_items, self.columns = len(item_factors), np.flatnonzero(eligible).astype(np.int32)
+        self._position = np.full(self.n_items, -1, np.int32)
+        self._position[self.columns] = np.arange(self.columns.size, dtype=np.int32)
+        # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell
+        # kernels) and on the number of rows: a user's list would depend on the other users.
+        self._transposed = np.ascontiguousarray(item_factors[self.columns].T, np.float64)
+        self._blend = None if blend is None else blend.among(self.columns)
+
+    def best(
+        self,
+        user_factors: np.ndarray,
+        n: int,
+        seen: csr_matrix | None,
+        threads: int = 1,
+        rows: csr_matrix | None = None,
+    ) -> Ranked:
+        """The n items with the highest inner product for each user, see `best_items`. rows: the users' confidence,
+        (n_users, n_items), for the blend."""
+        n_users, width = len(user_factors), min(n, self.columns.size)
+        item_idx = np.full((n_users, n), -1, np.int32)
+        scores = np.full((n_users, n), np.nan, np.float32)
+        if width == 0 or n_users == 0:
+            return Ranked(item_idx, scores)
+        known_users = np.asarray(user_factors.any(axis=1))
+        added = None if self._blend is None or rows is None else replace(self._blend, rows=rows)
+        unit = None if added is None else np.zeros(n_users, np.float32)
+
+        def rank(first: int) -> None:
+            last = min(first + CHUNK, n_users)
+            values = self._products(user_factors[first:last].astype(np.float64))
+            known = known_users[first:last]
+            if added is not None and unit is not None:
+                unit[first:last] = added.add_to(values, first, last)
+                known = unit[first:last] > 0 if added.weight == 1 else known
+            if seen is not None:
+                begin, end = seen.indptr[first], seen.indptr[last]
+                row = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
+                places = self._position[seen.indices[begin:end]]
+                values[row[places >= 0], places[places >= 0]] = -np.inf
+            for here in row_blocks(last - first):
+                top, picked = _highest(values[here], width)
+                kept = np.isfinite(picked) & known[here, None]
+                some = slice(first + here.start, first + here.stop)
+                item_idx[some, :width] = np.where(kept, self.columns[top], -1)
+                scores[some, :width] = np.where(kept, picked, np.nan)
+
+        in_threads(rank, range(0, n_users, CHUNK), threads)
+        return Ranked(item_idx, scores, unit)
+
+    def _products(self, users: np.ndarray) -> np.ndarray:
+        """The inner products of some users, float32."""
+        values = np.empty((len(users), self.columns.size), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
+            for first in range(0, self.columns.size, _COLUMNS):
+                here = slice(first, first + _COLUMNS)
+                values[:, here] = users @ self._transposed[:, here]
+        return values
+
+
 def best_items(
     user_factors: np.ndarray,
     item_factors: np.ndarray,
@@ -71,43 +140,8 @@ def best_items(
     the inner products. A user whose factors are all zero gets an empty list. Lists hold fewer than n where fewer items
     remain: a filtered item never comes back.
     """
-    n_users, n_items = len(user_factors), len(item_factors)
-    item_idx = np.full((n_users, n), -1, np.int32)
-    scores = np.full((n_users, n), np.nan, np.float32)
-    columns = np.flatnonzero(eligible).astype(np.int32)
-    if columns.size == 0 or n_users == 0:
-        return Ranked(item_idx, scores)
-    position = np.full(n_items, -1, np.int32)
-    position[columns] = np.arange(columns.size, dtype=np.int32)
-    known_users = np.asarray(user_factors.any(axis=1))
-    # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell kernels)
-    # and on the number of rows: a user's list would depend on the other users.
-    transposed = np.ascontiguousarray(item_factors[columns].T, np.float64)
-    added = None if blend is None else blend.among(columns)
-    unit = None if blend is None else np.zeros(n_users, np.float32)
-    width = min(n, columns.size)
-
-    def rank(first: int) -> None:
-        last = min(first + CHUNK, n_users)
-        chunk = user_factors[first:last].astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
-            values = (chunk @ transposed).astype(np.float32)
-        known = known_users[first:last]
-        if added is not None and unit is not None:
-            unit[first:last] = added.add_to(values, first, last)
-            known = unit[first:last] > 0 if added.weight == 1 else known
-        if seen is not None:
-            begin, end = seen.indptr[first], seen.indptr[last]
-            rows = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
-            places = position[seen.indices[begin:end]]
-            values[rows[places >= 0], places[places >= 0]] = -np.inf
-        top, picked = _highest(values, width)
-        kept = np.isfinite(picked) & known[:, None]
-        item_idx[first:last, :width] = np.where(kept, columns[top], -1)
-        scores[first:last, :width] = np.where(kept, picked, np.nan)
-
-    in_threads(rank, range(0, n_users, CHUNK), threads)
-    return Ranked(item_idx, scores, unit)
+    rows = None if blend is None else blend.rows
+    return Ranking(item_factors, eligible, blend).best(user_factors, n, seen, threads, rows)
 
 
 def step_of(highest: np.ndarray) -> np.ndarray:
@@ -125,14 +159,14 @@ def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         values = np.where(np.isfinite(values), values, np.float32(-np.inf))
         highest = values.max(axis=1)
     step = step_of(highest)
-    least = np.rint(np.partition(values, n_columns - n, axis=1)[:, n_columns - n] / step)
+    least = np.rint(_nth_highest(values, n) / step)
     lowest = np.maximum((least - np.float32(0.5)) * step, np.finfo(np.float32).min)  # -inf: filtered
-    near = values >= lowest[:, None]
-    for each in np.flatnonzero(np.count_nonzero(near, axis=1) > 4 * n):
+    row, column = np.divmod(np.flatnonzero(values >= lowest[:, None]), n_columns)
+    for each in np.flatnonzero(np.bincount(row, minlength=n_rows) > 4 * n):
         # Most items may score the same, 0 by neighbours for example: so many places would take too much memory.
-        equal = np.flatnonzero(np.rint(values[each] / step[each]) == least[each])
-        near[each, equal[n:]] = False
-    row, column = np.nonzero(near)
+        own = row == each
+        equal = np.flatnonzero(own)[np.rint(values[each, column[own]] / step[each]) == least[each]]
+        row, column = (np.delete(index, equal[n:]) for index in (row, column))
     units = np.rint(values[row, column] / step[row])
     # All above the least one are in; of those equal to it, which may be any number, the first.
     above, equal = units > least[row], units == least[row]
@@ -146,6 +180,28 @@ def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     columns[row, place], scores[row, place] = column, units * step[row]
     order = np.argsort(-scores, axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def _nth_highest(values: np.ndarray, n: int) -> np.ndarray:
+    """The nth highest value of each row."""
+    n_rows, n_columns = values.shape
+    depth = n_columns // (4 * n)
+    if depth >= 4:
+        # n groups of columns have a value as high as the nth highest of the groups' maxima: the rest is below it.
+        width = n_columns // depth
+        steps = (values.strides[0], width * values.itemsize, values.itemsize)
+        highest = as_strided(values, (n_rows, depth, width), steps, writeable=False).max(axis=1)
+        row, column = np.divmod(np.flatnonzero(values >= _nth_of_all(highest, n)[:, None]), n_columns)
+        counts = np.bincount(row, minlength=n_rows)
+        if counts.max() <= 8 * n:
+            candidates = np.full((n_rows, counts.max()), -np.inf, np.float32)
+            candidates[row, np.arange(row.size) - (np.cumsum(counts) - counts)[row]] = values[row, column]
+            return _nth_of_all(candidates, n)
+    return _nth_of_all(values, n)
+
+
+def _nth_of_all(values: np.ndarray, n: int) -> np.ndarray:
+    return np.asarray(np.partition(values, values.shape[1] - n, axis=1)[:, values.shape[1] - n])
 
 
 def in_threads(function: Callable[[_In], _Out], values: Iterable[_In], threads: int) -> list[_Out]:
