@@ -1,6 +1,6 @@
 """Read a source's file in record batches, values unchanged, without the rows that its filters exclude."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from recjobs.adapters import sample_shop
 from recjobs.adapters.sources import csv_faults, csv_files
+from recjobs.adapters.sources.column_types import Unreadable, is_list, plain
 from recjobs.adapters.sources.places import SourceFile, file_system, open_file, translated
 from recjobs.core.rows.row_filter import Condition, meets
 from recjobs.errors import BadConfiguration, DataRefused
@@ -17,8 +18,10 @@ from recjobs.errors import BadConfiguration, DataRefused
 BATCH_ROWS = 1 << 20
 
 
-def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+def read(file: SourceFile, columns: list[str] | None, ids: Collection[str] = ()) -> Iterator[pa.RecordBatch]:
     """The named columns, batch by batch, rows in the file's order. CSV columns are text, and `NA` is text too.
+
+    ids: the columns that hold ids, for messages.
 
     Raises DataRefused, with the place, when the file is damaged or lacks a column.
     """
@@ -28,10 +31,11 @@ def read(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch
                 _require(file, columns, batch.schema.names)
                 yield batch.select(columns or batch.schema.names)
         elif file.format == "parquet":
-            parquet = pq.ParquetFile(_seekable(file.path))
+            # INT96 counts nanoseconds: as such, years behind 2262 would wrap into earlier ones.
+            parquet = pq.ParquetFile(_seekable(file.path), coerce_int96_timestamp_unit="us")
             _require(file, columns, parquet.schema_arrow.names)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
-                yield _plain(batch)
+                yield _plain(file, batch, ids)
         else:
             file = csv_faults.settled(file)
             names = csv_faults.header(file)
@@ -75,7 +79,8 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
     needed = list(dict.fromkeys([*mapping.values(), *(condition.column for condition in where.values())]))
     has_comma = file.format == "csv" and file.dialect.decimal == ","
     first = 1
-    for batch in read(file, needed):
+    ids = [column for name, column in mapping.items() if name in ("user_id", "item_id")]
+    for batch in read(file, needed, ids):
         keep = np.ones(batch.num_rows, bool)
         excluded = {}
         for name, condition in where.items():
@@ -91,23 +96,25 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
             keep &= ~matches
         filtered = batch.filter(pa.array(keep)) if not keep.all() else batch
         columns = {name: filtered.column(column) for name, column in mapping.items()}
+        for name, values in columns.items():
+            _require_attribute(file, mapping[name], name, values.type)
         if has_comma:
             columns |= {name: _with_dot(columns[name]) for name in _NUMBERS if name in columns}
         yield Rows(columns, np.flatnonzero(keep) + first, batch.num_rows, excluded)
         first += batch.num_rows
 
 
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with every kind of text as string, checked to be UTF-8, which Parquet readers do not."""
+def _plain(file: SourceFile, batch: pa.RecordBatch, ids: Collection[str]) -> pa.RecordBatch:
+    """The batch in the types of `column_types`, text checked to be UTF-8, which Parquet readers do not."""
     batch.validate(full=True)
-    return pa.RecordBatch.from_arrays([_as_string(column) for column in batch.columns], batch.schema.names)
-
-
-def _as_string(values: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    is_text = pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type)
-    return values.cast(pa.string()) if is_text else values
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            columns.append(plain(column))
+        except Unreadable as error:
+            what = "ids" if name in ids else "bytes"
+            raise DataRefused(f"{file.path}: column {name!r} holds {what} {error}") from None
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 _NUMBERS = ("weight", "price")
@@ -118,6 +125,17 @@ def _with_dot(values: pa.Array) -> pa.Array:
     """Text such as 1.234,50 as 1234.50; what is no number with a decimal comma stays as it is."""
     number = pc.match_substring_regex(values, _WITH_COMMA)
     return pc.if_else(number, pc.replace_substring(pc.replace_substring(values, ".", ""), ",", "."), values)
+
+
+_SEVERAL = ("categories", "prefers")
+_SINGLE = ("title", "price", "url", "image", "available", "segment")
+
+
+def _require_attribute(file: SourceFile, column: str, name: str, kind: pa.DataType) -> None:
+    """Raise DataRefused for an attribute whose type holds parts, apart from lists of categories."""
+    inner = kind.value_type if is_list(kind) and name in _SEVERAL else kind
+    if name in _SINGLE + _SEVERAL and pa.types.is_nested(inner):
+        raise DataRefused(f"{file.path}: column {column!r} has type {kind}, which holds no {name}: export it as text")
 
 
 def _require(file: SourceFile, columns: list[str] | None, names: list[str]) -> None:
