@@ -110,6 +110,8 @@ class Settings(BaseModel):
     secret_key: SecretKeys = Field((), alias="WEBAPP_SECRET_KEY", repr=False)
     """The first signs the cookies of sign-ins; cookies of the others are valid as well, so that it can be rotated.
     Unset: random, so a sign-in is valid in one process until it ends."""
+    sign_in_idle_minutes: int = Field(60, alias="WEBAPP_SIGN_IN_IDLE_MINUTES", ge=1, le=720)
+    """A sign-in ends that is not used for this long."""
     oidc_issuer: str | None = Field(None, alias="WEBAPP_OIDC_ISSUER", pattern=r"^https?://[^\s?#]+$")
     """The identity provider by which people sign in (OpenID Connect); pages and API then need a credential."""
     oidc_client_id: str = Field("", alias="WEBAPP_OIDC_CLIENT_ID")
