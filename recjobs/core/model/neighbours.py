@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from implicit.nearest_neighbours import TFIDFRecommender
 from implicit.utils import ParameterWarning
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 PAIRS = 4_000_000
 _ROWS = 8
@@ -44,12 +44,23 @@ class Blend:
         of 0 changes nothing; at weight 1 the result is the neighbour scores alone. Returns the factor that each user's
         neighbour scores were multiplied by, (last - first,); 0 where they are all equal.
         """
-        product = self.rows[first:last] @ self.similarity
         factor = np.zeros(last - first, np.float32)
         for here in row_blocks(last - first):
-            scores = product[here].toarray()  # nearly dense for active users
-            factor[here] = self._add(values[here], scores)
+            factor[here] = self._add(values[here], self._scores(first + here.start, first + here.stop))
         return factor
+
+    def _scores(self, first: int, last: int) -> np.ndarray:
+        """The sums of users' neighbours, (last - first, n_items): nearly dense for active users, so that a product of
+        sparse matrices takes twice as long."""
+        ends, n_items = self.rows.indptr[first : last + 1], self.similarity.shape[1]
+        own = slice(ends[0], ends[-1])
+        similar = self.similarity[self.rows.indices[own]]
+        of_users = np.diff(similar.indptr[ends - ends[0]])
+        place = similar.indices + np.repeat(np.arange(last - first, dtype=np.int32) * np.int32(n_items), of_users)
+        placed = csc_matrix(
+            (similar.data, place, similar.indptr), shape=((last - first) * n_items, own.stop - own.start)
+        )
+        return np.asarray(placed @ self.rows.data[own]).reshape(last - first, n_items)
 
     def _add(self, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
         if self.weight == 1:
@@ -77,16 +88,16 @@ class Blend:
         np.put_along_axis(place, listed.astype(np.int64), places, axis=1)
         user, position = np.nonzero(item_idx >= 0)
         similar = self.similarity[item_idx[user, position]]
-        listed_at = np.empty(similar.nnz, np.int16)
+        position_of = np.repeat(position.astype(np.int32), np.diff(similar.indptr))
         ends = similar.indptr[np.searchsorted(user, np.arange(len(listed) + 1))]
+        result = np.zeros((*listed.shape, item_idx.shape[1]), np.float32)
+        weight = unit[:, None] * confidence
         for each in range(len(listed)):  # a row of places stays in the cache: twice as fast as all at once
             own = slice(ends[each], ends[each + 1])
-            np.take(place[each], similar.indices[own], out=listed_at[own], mode="clip")
-        hit = np.flatnonzero(listed_at)
-        row = np.searchsorted(similar.indptr, hit, side="right") - 1
-        result = np.zeros((*listed.shape, item_idx.shape[1]), np.float32)
-        weight = (unit[:, None] * confidence)[user[row], position[row]]
-        result[user[row], listed_at[hit] - 1, position[row]] = weight * similar.data[hit]
+            listed_at = np.take(place[each], similar.indices[own], mode="clip")
+            hit = np.flatnonzero(listed_at != 0)
+            column = position_of[own][hit]
+            result[each, listed_at[hit] - 1, column] = weight[each, column] * similar.data[own][hit]
         return result
 
 
