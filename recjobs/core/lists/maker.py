@@ -79,7 +79,7 @@ class Past:
     def __init__(self, interactions: Interactions, now: int, engine: Engine) -> None:
         self.interactions, self.now, self.engine = interactions, now, engine
         self._confidence: dict[Recipe, csr_matrix] = {}
-        self._blend: dict[Recipe, Blend | None] = {}
+        self._similarity: dict[tuple[Recipe, int], csr_matrix] = {}
         self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
 
     @cached_property
@@ -89,17 +89,19 @@ class Past:
 
     def confidence(self, recipe: Recipe) -> csr_matrix:
         """user_items by a recipe, see `Interactions.confidence`."""
-        if recipe not in self._confidence:
-            self._confidence[recipe] = self.interactions.confidence(recipe, self.now)
-        return self._confidence[recipe]
+        key = _of_data(recipe)
+        if key not in self._confidence:
+            self._confidence[key] = self.interactions.confidence(recipe, self.now)
+        return self._confidence[key]
 
     def blend(self, recipe: Recipe) -> Blend | None:
         """Every user's blend with item neighbours; None where the recipe has none."""
-        if recipe not in self._blend:
-            rows = self.confidence(recipe)
-            similarity = similarity_of(rows, recipe.neighbours, self.engine.threads) if recipe.blend else None
-            self._blend[recipe] = None if similarity is None else Blend(rows, similarity, recipe.blend)
-        return self._blend[recipe]
+        if not recipe.blend:
+            return None
+        rows, key = self.confidence(recipe), (_of_data(recipe), recipe.neighbours)
+        if key not in self._similarity:
+            self._similarity[key] = similarity_of(rows, recipe.neighbours, self.engine.threads)
+        return Blend(rows, self._similarity[key], recipe.blend)
 
     def ladder(self, known: Knowledge, window: str) -> Ladder:
         """What lists are filled from, by the popularity of one window."""
@@ -116,6 +118,12 @@ class Past:
             n_users = self.interactions.n_users
             self._ladders[key] = Ladder.of(overall, categories, known.segments, known.prefers, among, n_users)
         return self._ladders[key]
+
+
+def _of_data(recipe: Recipe) -> Recipe:
+    """The part of a recipe that confidence depends on, of a model or of neighbours alone."""
+    names = ("half_life_days", "weight_scale", "weight_cap", "kinds")
+    return Recipe(**{name: getattr(recipe, name) for name in names})
 
 
 class ListMaker:
