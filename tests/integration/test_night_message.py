@@ -12,6 +12,7 @@ import pytest
 
 from recjobs.core.lists.popularity import title
 from tests.commands import ROOT, environment_of
+from tests.mail_server import MailServer
 from tests.monitoring import Webhook
 from tests.worlds import World
 
@@ -81,6 +82,29 @@ def test_a_night_is_told_of_in_one_screen_to_whom_the_connection_names(
     assert skipped["title"] == f"{published.name}: the night was skipped in begin"
     assert "the file was late" in skipped["text"]
     assert "a token for a test" not in log
+
+
+def test_by_mail_it_is_the_same_text(published: World, tmp_path: Path):
+    live, server = published.live(), MailServer()
+    extra = {"to": "nights@example.com", "from_email": "recjobs@example.com", "disable_ssl": True, "disable_tls": True}
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": server.port, "extra": extra}
+    finished = {"catalog": published.name, "batch_id": live, "task": "report", "state": "success"}
+    failed = {"catalog": published.name, "batch_id": live, "task": "gate", "state": "failed"}
+    try:
+        log = notify(published, tmp_path, connection, finished, failed)
+    finally:
+        server.close()
+    assert len(server.mails) == 2, log
+    assert server.recipients == ["nights@example.com"] * 2
+    told, stopped = server.mails
+    assert told["Subject"] == f"{published.name}: the night published {live}"
+    assert told["From"] == "recjobs@example.com"
+    body = told.get_body()
+    assert body is not None
+    text = body.get_content()
+    assert "NDCG@20 of the candidate" in text
+    assert f"https://lists.example.com/reports/{published.name}/{live}" in text
+    assert "gate" in stopped["Subject"]
 
 
 def test_without_the_connection_nothing_is_sent_and_where_nobody_listens_no_task_fails(
