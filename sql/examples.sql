@@ -140,3 +140,10 @@ select r.reason as broke, r.source, r."row", r.user_id, r.item_id, r.occurred_at
 from rejected as r
 where r.batch_id = (select i.batch_id from inputs as i order by i.as_of desc, i.batch_id desc limit 1)
 order by r.reason, r.source, r."row";
+
+-- What did the live batch and the one before recommend to a user, as their nights made the lists?
+select k.rank, k.item_id, k.score, k.source, k.batch_id
+from kept_recommendations as k
+where k.batch_id in ((select b.batch_id from batches as b where b.is_live), (select p.batch_id from previous_batch as p))
+    and k.user_id = (select u.user_id from user_history as u order by u.user_id limit 1) and k.rank <= 10
+order by k.batch_id desc, k.rank;

@@ -47,6 +47,34 @@ def test_the_previous_batch_is_the_one_that_was_live_before(published: World):
     connection.close()
 
 
+def test_the_lists_of_a_kept_batch_are_read_by_its_name_as_its_night_made_them(published: World):
+    first, second = [row["batch_id"] for row in published.rows("select batch_id from batches order by as_of")]
+    for batch_id in (first, second):
+        lists = published.rows(
+            "select user_id, array_agg(item_id order by rank) as item_ids from kept_recommendations"
+            " where batch_id = %s group by user_id order by user_id", batch_id,
+        )  # fmt: skip
+        made = (
+            "select user_id, item_ids[1:10] as item_ids from top_n where batch_id = %s and item_ids <> '{}'"
+            " order by user_id"
+        )
+        assert lists == published.rows(made, batch_id, role="admin")
+        assert len(lists) > 100
+    live = "select user_id, rank, item_id, score, source from recommendations order by user_id, rank"
+    kept = "select user_id, rank, item_id, score, source from kept_recommendations where batch_id = %s order by 1, 2"
+    assert published.rows(live) == published.rows(kept, published.live()), "there are no rules"
+    assert published.rows("select * from kept_recommendations where batch_id = 'none'") == []
+
+    connection = published.postgres.connect("admin", published.name)
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute("update batch_records set pruned_at = now() where batch_id = %s", (first,))
+        cursor.execute("select distinct batch_id from kept_recommendations")
+        assert cursor.fetchall() == [(second,)]
+    connection.rollback()
+    connection.close()
+
+
 def test_segments_are_those_of_the_popular_lists(published: World):
     segments = "select segment, count(*) as n_items from popular_items group by segment order by segment"
     assert published.rows("select segment, n_items from segments order by segment") == published.rows(segments)

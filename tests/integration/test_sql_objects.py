@@ -51,6 +51,7 @@ CONTRACT = {
     "exposure": "batch_id item_id n_lists n_top10",
     "previous_batch": "batch_id as_of computed_at model_version n_users top_n_served ended_by ended_at",
     "previous_lists": "user_id item_ids batch_id",
+    "kept_recommendations": "batch_id user_id rank item_id score source",
     "previous_items": "item_id title categories batch_id",
     "segments": "segment n_items batch_id",
     "publish_log": "at action batch_id previous_batch_id reason actor",
