@@ -152,6 +152,9 @@ def _running(command: list[str], **options: Any) -> Iterator[Any]:
                 raise
         except BaseException:
             process.kill()
+            if process.stdin:
+                with suppress(BrokenPipeError):  # what it still holds goes nowhere
+                    process.stdin.close()
             raise
         if code := process.wait():
             said.seek(0)
