@@ -17,6 +17,28 @@ setting() {
     printf '%s' "${value:-$2}"
 }
 
+# Without a Compose that can read the file, and an engine that answers, nothing is begun.
+check_docker() {
+    instead="without containers: \`make demo\` to try it, docs/deploying.md for production"
+    command -v docker >/dev/null 2>&1 || {
+        echo "docker is not installed: install Docker with Compose 2.24 or newer; or $instead" >&2
+        exit 69
+    }
+    version=$(docker compose version --short 2>/dev/null) || {
+        echo "docker has no \`compose\`: install Docker Compose 2.24 or newer; or $instead" >&2
+        exit 69
+    }
+    version=${version#v}
+    if [ -n "$version" ] && [ "$(printf '%s\n' 2.24 "$version" | sort -V | head -n 1)" != 2.24 ]; then
+        echo "docker has Compose $version: install 2.24 or newer" >&2
+        exit 69
+    fi
+    said=$(docker info 2>&1 >/dev/null) || {
+        echo "no Docker engine answers (\`docker info\`: $said): start it, or ask for the right to use it; or $instead" >&2
+        exit 69
+    }
+}
+
 case $profile in
 dev | test | prod) ;;
 *) echo "$profile is no profile: dev, test or prod" >&2 && exit 64 ;;
@@ -24,10 +46,7 @@ esac
 
 case $verb in
 up)
-    docker compose version >/dev/null 2>&1 || {
-        echo "docker has no \`compose\`: install Docker Compose 2.24 or newer" >&2
-        exit 69
-    }
+    check_docker
     if [ "$profile" = prod ]; then
         tls=$(setting RECJOBS_TLS ./tls)
         for file in fullchain.pem privkey.pem; do
@@ -85,6 +104,7 @@ EOT
     echo "  sign in   with what is in docker/secrets/sign-in"
     ;;
 down)
+    check_docker
     docker compose --profile '*' down
     ;;
 *)

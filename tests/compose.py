@@ -41,15 +41,25 @@ class Service:
         return found | {name: str(value) for name, value in self.raw.get("environment", {}).items()}
 
 
-def filled(text: str, variables: Mapping[str, str] | None = None) -> str:
-    """Return a text with `${NAME}`, `${NAME-default}` and `${NAME:-default}` replaced."""
+def aliases_of(service: Service) -> list[str]:
+    """By what names, beside its own, others reach it."""
+    networks = service.raw.get("networks", {})
+    return list(networks["default"].get("aliases", [])) if isinstance(networks, dict) else []
+
+
+def filled(found: Any, variables: Mapping[str, str] | None = None) -> Any:
+    """Return what YAML read with `${NAME}`, `${NAME-default}` and `${NAME:-default}` replaced in every text."""
+    if isinstance(found, dict):
+        return {name: filled(value, variables) for name, value in found.items()}
+    if isinstance(found, list):
+        return [filled(value, variables) for value in found]
 
     def value(match: re.Match[str]) -> str:
         name, sign, default = match.groups()
         given = (variables or {}).get(name)
         return default or "" if given is None or (given == "" and sign == ":-") else given
 
-    return _VARIABLE.sub(value, text)
+    return _VARIABLE.sub(value, found) if isinstance(found, str) else found
 
 
 def variables() -> set[str]:
@@ -59,7 +69,7 @@ def variables() -> set[str]:
 
 def document(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The file, with variables filled in and merge keys applied."""
-    found: dict[str, Any] = yaml.safe_load(filled(FILE.read_text(), variables))
+    found: dict[str, Any] = filled(yaml.safe_load(FILE.read_text()), variables)
     return found
 
 

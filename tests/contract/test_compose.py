@@ -13,10 +13,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from recjobs.cli import cli
 from recjobs.config import ROOT, Settings
-from tests.compose import FILE, document, services, variables
+from tests.compose import FILE, aliases_of, document, services, variables
 from webapp.settings import Settings as WebSettings
 
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "compose-spec" / "compose-spec.json").read_text())
@@ -239,6 +240,21 @@ def test_the_proxy_knows_each_replica_by_the_address_that_it_has():
     assert set(named) <= set(WebSettings(database_url="x", WEBAPP_HOSTS=" ".join(hosts)).allowed_hosts)
 
 
+def test_prometheus_finds_what_compose_starts_by_names_that_there_are():
+    config = yaml.safe_load((ROOT / "grafana" / "prometheus.yaml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    names = {name for job in jobs.values() for each in job.get("dns_sd_configs", []) for name in each["names"]}
+    known = {
+        alias: {n for n, s in SERVICES.items() if alias in {n, *aliases_of(s)}}
+        for alias in {each for name, service in SERVICES.items() for each in (name, *aliases_of(service))}
+    }
+    assert known["webapp"] == {name for name in SERVICES if name.startswith("webapp-")}
+    assert names - known.keys() == {"cadvisor", "kube-state-metrics", "dcgm-exporter"}, "what a cluster has"
+    [alertmanager] = config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    [exporter] = jobs["statsd-exporter"]["static_configs"][0]["targets"]
+    assert {alertmanager.split(":")[0], exporter.split(":")[0]} <= known.keys()
+
+
 def test_every_variable_of_the_file_is_explained():
     page = (ROOT / "docs" / "deploying.md").read_text()
     assert [name for name in sorted(variables()) if f"`{name}`" not in page] == []
@@ -250,16 +266,31 @@ def test_without_compose_or_a_certificate_the_command_says_so(tmp_path: Path):
     docker = tmp_path / "bin" / "docker"
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
 
-    def up(profile: str, answer: int, **settings: str) -> tuple[int, str]:
-        docker.write_text(f"#!/bin/sh\nexit {answer}\n")
+    def up(profile: str, answer: int, verb: str = "up", says: str = "", **settings: str) -> tuple[int, str]:
+        docker.write_text(f"#!/bin/sh\n{says}\nexit {answer}\n")
         docker.chmod(0o755)
         environment = {"PATH": path} | settings
         done = subprocess.run(
-            ["sh", script, "up", profile], env=environment, capture_output=True, text=True, check=False
+            ["sh", script, verb, profile], env=environment, capture_output=True, text=True, check=False
         )
         return done.returncode, done.stderr
 
-    assert up("dev", 1)[0] == 69
+    for verb in ("up", "down"):
+        code, message = up("dev", 1, verb)
+        assert (code, "docker has no `compose`" in message) == (69, True)
+        code, message = up("dev", 0, verb, "[ $1 != info ] || { echo Cannot connect >&2; exit 1; }")
+        assert (code, "no Docker engine answers (`docker info`: Cannot connect)" in message) == (69, True)
+        assert "`make demo`" in message
+        code, message = up("dev", 0, verb, "echo v2.9.0")
+        assert (code, message) == (69, "docker has Compose 2.9.0: install 2.24 or newer\n")
+        assert up("prod", 0, "down", "echo 2.24.0")[0] == up("prod", 0, "down", "echo v5.1.0")[0] == 0
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "dirname"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    command = [tools / "sh", script, "up"]
+    done = subprocess.run(command, env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
+    assert (done.returncode, "docker is not installed" in done.stderr) == (69, True)
     code, message = up("prod", 0)
     assert (code, "fullchain.pem is not there" in message) == (78, True)
     tls = tmp_path / "docker" / "tls"
@@ -283,7 +314,7 @@ def test_up_migrates_then_replaces_one_replica_after_the_other_then_runs_the_fir
         environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"} | settings
         command = ["sh", script, "up", profile]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return calls.read_text().splitlines()[1:], done.stdout
+        return calls.read_text().splitlines()[2:], done.stdout
 
     def in_order(profile: str, statsd: str, *, pulled: bool, night: bool) -> list[str]:
         steps = [

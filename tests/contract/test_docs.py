@@ -116,9 +116,9 @@ def test_the_users_items_and_categories_of_the_examples_are_in_the_sample() -> N
 
 def test_every_message_that_troubleshooting_quotes_is_one_of_a_program() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    cells = [cell for cell in re.findall(r"^\| (.+?) \|", page, re.MULTILINE) if "(from Python)" not in cell]
+    cells = [cell for cell in re.findall(r"^\| (.+?) \|", page, re.MULTILINE) if "(from " not in cell]
     quoted = {text for cell in cells for text in re.findall(r"`([^`]+)`", cell) if not text.startswith("make ")}
-    folders = ("recjobs", "webapp", "local", "acceptance", "tests")
+    folders = ("recjobs", "webapp", "local", "acceptance", "docker", "tests")
     code = " ".join(
         path.read_text(encoding="utf-8")
         for folder in folders

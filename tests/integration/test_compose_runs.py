@@ -19,6 +19,7 @@ from tests import s3_server
 from tests.as_processes import Processes, make_cluster, program
 from tests.commands import ROOT
 from tests.compose import Service, services
+from tests.monitoring import wait_for
 from tests.replicas import status
 
 pytestmark = [
@@ -76,6 +77,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             "airflow-api-server:8080": f"127.0.0.1:{of['airflow-api-server']}",
             "0.0.0.0": "127.0.0.1",
             **{f"webapp-{n}:8000": f"127.0.0.1:{of[f'webapp-{n}']}" for n in (1, 2, 3)},
+            "alertmanager:9093": f"127.0.0.1:{of['alertmanager']}",
+            "localhost:9090": f"127.0.0.1:{of['prometheus']}",
+            _by_name("webapp", 8000): _by_address([of[f"webapp-{n}"] for n in (1, 2, 3)]),
             "listen 8080": f"listen 127.0.0.1:{of['nginx']}",
             "127.0.0.1:8080": f"127.0.0.1:{of['nginx']}",
             # paths
@@ -107,6 +111,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                 yield found
             finally:
                 processes.stop()
+
+
+def _by_name(name: str, port: int) -> str:
+    """How grafana/prometheus.yaml asks the containers' network for a name; this machine's knows none of them."""
+    return f"dns_sd_configs:\n      - names: [{name}]\n        type: A\n        port: {port}\n"
+
+
+def _by_address(numbers: list[int]) -> str:
+    return f"static_configs:\n      - targets: {[f'127.0.0.1:{number}' for number in numbers]}\n"
 
 
 def _start(platform: Platform, folder: Path, programs: Path) -> None:
@@ -201,9 +214,17 @@ def test_nginx_does_not_pass_metrics_on(platform: Platform):
 
 
 def test_prometheus_finds_every_replica_and_its_alertmanager(platform: Platform):
-    targets = platform.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]
-    urls = {target["scrapeUrl"].split("/")[2] for target in targets}
-    assert {f"127.0.0.1:{platform.ports[f'webapp-{n}']}" for n in (1, 2, 3)} <= urls
+    wanted = {f"127.0.0.1:{platform.ports[name]}" for name in ("webapp-1", "webapp-2", "webapp-3", "alertmanager")}
+
+    def answered() -> bool:
+        targets = platform.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]
+        return wanted <= {target["scrapeUrl"].split("/")[2] for target in targets if target["health"] == "up"}
+
+    wait_for(answered, "an answer of each replica to Prometheus")
+    active = platform.get("prometheus", "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert [each["url"].split("/")[2] for each in active] == [f"127.0.0.1:{platform.ports['alertmanager']}"]
+    build = platform.get("prometheus", "/api/v1/query?query=recjobs_live_published_timestamp_seconds")
+    assert {series["metric"]["catalog"] for series in build["data"]["result"]} == {"sample"}
 
 
 def test_every_service_that_is_not_started_is_one_that_cannot_be_had(platform: Platform):
