@@ -1,6 +1,7 @@
 """The workflows: pinned, with few rights, without secrets for a fork, and held against the Makefile and the page."""
 
 import json
+import os
 import re
 import subprocess
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -109,6 +110,27 @@ def test_every_make_target_and_script_that_a_workflow_calls_exists() -> None:
     files = set(re.findall(r"(?<![\w/])(\.(?:ci|github)/[\w./-]+)", scripts))
     assert files == {".ci/run", ".github/deploy.sh", ".github/notify.sh"}
     assert [file for file in files if not (ROOT / file).stat().st_mode & 0o100] == []
+
+
+@pytest.mark.parametrize("job", [key for name, key, job in jobs() if "container" in job])
+def test_root_of_a_container_may_ask_git_about_the_checkout_of_the_runner(job: str, tmp_path: Path) -> None:
+    first, second, *_ = loaded("ci")["jobs"][job]["steps"]
+    assert second["uses"].startswith("actions/checkout@")
+    clone = tmp_path / "clone"
+    environment = {"HOME": str(tmp_path), "GITHUB_WORKSPACE": str(clone), "PATH": os.environ["PATH"]}
+    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+
+    def asked() -> str:
+        done = subprocess.run(
+            ["git", "ls-files"], cwd=clone, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stderr
+
+    assert "dubious ownership" in asked()
+    (line,) = (line for line in first["run"].splitlines() if line.startswith("git "))
+    subprocess.run(["sh", "-ec", line], env=environment, check=True)
+    assert asked() == ""
 
 
 def test_every_image_that_is_built_has_its_dockerfile_and_each_is_built() -> None:
