@@ -6,6 +6,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -64,6 +65,28 @@ def test_the_units_are_valid_and_a_mistake_in_one_is_found(tmp_path: Path):
         assert old in webapp
         broken = UNITS | {"recjobs-webapp@.service": webapp.replace(old, new)}
         assert found in verified(tmp_path / str(n), broken)
+
+
+def test_recjobs_reads_the_catalogs_beside_the_secrets_and_no_secret():
+    if os.geteuid() or not shutil.which("setpriv"):
+        pytest.skip("makes files of another user, as root")
+    page = (ROOT / "docs" / "deploying.md").read_text().split("## One machine, without containers")[1]
+    wanted = ("install --directory", "sh docker/draw-secrets.sh", "cp systemd/settings.env")
+    lines = [line.strip() for line in page.splitlines() if line.strip().startswith(wanted)]
+    assert len(lines) == len(wanted)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "etc"
+        Path(name).chmod(0o755)
+        script = "\n".join(lines).replace("/etc/recjobs", str(folder)).replace("--group recjobs", "--group nogroup")
+        subprocess.run(["sh", "-euc", f"umask 022\n{script}"], cwd=ROOT, check=True)
+
+        def reads(file: str) -> bool:
+            command = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "cat", folder / file]
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+        assert reads("catalogs/sample.yaml")
+        assert [path.name for path in folder.glob("*.env") if reads(path.name)] == ["settings.env"]
+        assert not reads("sign-in")
 
 
 def test_every_setting_is_one_that_is_read():
