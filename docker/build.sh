@@ -24,10 +24,8 @@ export BUILDAH_ISOLATION=chroot
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 in_storage() {
-    command=$1
-    shift
-    # shellcheck disable=SC2086  # a list of words
-    buildah --storage-driver "${STORAGE_DRIVER:-vfs}" ${STORAGE:+--root "$STORAGE/root" --runroot "$STORAGE/run"} "$command" "$@"
+    [ -z "${STORAGE:-}" ] || set -- --root "$STORAGE/root" --runroot "$STORAGE/run" "$@"
+    buildah --storage-driver "${STORAGE_DRIVER:-vfs}" "$@"
 }
 
 BASE_TAG=${BASE_TAG:-$(sed -n 's/^ARG BASE_TAG=//p' docker/webapp/Dockerfile)}
@@ -35,8 +33,7 @@ if [ -z "${REGISTRY:-}" ]; then
     REGISTRY=localhost
     base=localhost/python:$BASE_TAG
     if ! in_storage inspect --type image "$base" >/dev/null 2>&1; then
-        # shellcheck disable=SC2016  # the inner shell's variables
-        mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | grep -v security | head -1)
+        mirror=$(apt-get indextargets --format "\$(SITE)" 'Created-By: Packages' 'Codename: bookworm' | grep -v security | head -1)
         [ -n "$mirror" ] || { say "error: this machine's apt knows no mirror of Debian bookworm: give REGISTRY"; exit 78; }
         say "making $base with debootstrap ..."
         debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv bookworm "$scratch/base" "$mirror" >"$scratch/log" 2>&1 \

@@ -2,7 +2,11 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
+
+import yaml
 
 from scanners.findings import PLANTED, ROOT
 
@@ -30,6 +34,19 @@ def dockerfiles(files: list[str]) -> list[str]:
 def workflows(files: list[str]) -> list[str]:
     """Of GitHub Actions."""
     return matching(files, ".github/workflows/*.yaml", ".github/workflows/*.yml")
+
+
+def kustomizations(files: list[str]) -> list[str]:
+    """Of Kubernetes, those that no other one includes: the overlays, and components that are not in them."""
+    found = {(ROOT / name).parent: name for name in matching(files, "k8s/*/kustomization.yaml")}
+    included = {folder for each in found for folder in _included(each)}
+    return [name for folder, name in found.items() if folder not in included]
+
+
+def _included(folder: Path) -> Iterator[Path]:
+    content = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    for name in [*content.get("resources", []), *content.get("components", [])]:
+        yield (folder / name).resolve()
 
 
 def yamls(files: list[str]) -> list[str]:

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLANTED = "scanners/planted/"
 MOST_SUPPRESSIONS = 10
 INLINE = re.compile(
-    r"#\s*(shellcheck disable=|hadolint (?:global )?ignore=|checkov:skip=|zizmor: ignore|yamllint disable)(\S*)(.*)"
+    r"(?:#\s*(shellcheck disable=|hadolint (?:global )?ignore=|checkov:skip=|zizmor: ignore|yamllint disable)"
+    r"|(checkov\.io/skip)\d*:\s*)([^\s=]*)(.*)"
 )
 
 
@@ -73,8 +74,8 @@ def inline_suppressions(paths: Iterable[str]) -> Iterator[Finding]:
         above = ""
         for number, line in enumerate((ROOT / path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if found := INLINE.search(line):
-                kind, rule, reason = found.groups()
-                yield Finding("inline", path, number, f"{kind}{rule}", (reason + above).strip(" #:-"))
+                comment, annotation, rule, reason = found.groups()
+                yield Finding("inline", path, number, f"{comment or annotation}{rule}", (reason + above).strip(" #:=-"))
             above = line if line.strip().startswith("#") and not line.startswith("#!") else ""
 
 

@@ -17,6 +17,8 @@ from scanners import files, licences
 from scanners.findings import ROOT, Finding
 
 BIN = Path(sys.prefix) / "bin"
+KUBECTL = str(ROOT / ".venv" / "bin" / "kubectl")
+"""That of requirements-dev.txt, which the tests render the manifests with."""
 
 
 class ScannerFailed(Exception):
@@ -59,20 +61,30 @@ def hadolint(paths: list[str]) -> Iterator[Finding]:
 
 
 def checkov(paths: list[str]) -> Iterator[Finding]:
-    """Dockerfiles and workflows, by its rules for security."""
-    frameworks = ["dockerfile", "github_actions"]
-    # An odd line in a workflow ends checkov before it has written a report: nothing printed is a failure, too.
-    printed = _run(
-        "checkov", "--skip-download", "--compact", "--quiet", "--output", "json", "--framework", *frameworks,
-        "--file", *paths,
-    )  # fmt: skip
+    """Dockerfiles, workflows and what kustomize makes of the manifests, by its rules for security."""
+    frameworks = ["dockerfile", "github_actions", "kubernetes"]
+    kustomizations = files.kustomizations(paths)
+    with tempfile.TemporaryDirectory() as folder:
+        made = {}
+        for number, path in enumerate(kustomizations):
+            file = Path(folder).resolve() / f"{number}.yaml"
+            file.write_text(_run(KUBECTL, "kustomize", str((ROOT / path).parent)), encoding="utf-8")
+            made[str(file)] = path
+        # An odd line in a workflow ends checkov before it has written a report: nothing printed is a failure, too.
+        printed = _run(
+            "checkov", "--skip-download", "--compact", "--quiet", "--output", "json", "--framework", *frameworks,
+            "--file", *(path for path in paths if path not in kustomizations), *made,
+        )  # fmt: skip
     reports = _parsed("checkov", printed)
     for report in reports if isinstance(reports, list) else [reports]:
         if report.get("summary", {}).get("parsing_errors"):
             raise ScannerFailed(f"checkov could not read {report['results']['parsing_errors']}")
         for found in report.get("results", {}).get("failed_checks", []):
-            path = found["repo_file_path"].lstrip("/")
-            yield Finding("checkov", path, max(1, found["file_line_range"][0]), found["check_id"], found["check_name"])
+            line, message = max(1, found["file_line_range"][0]), found["check_name"]
+            path = made.get(found["file_abs_path"], "")
+            if path:  # a line of what was made says nothing
+                line, message = 1, f"{found['resource']}: {message}"
+            yield Finding("checkov", path or found["repo_file_path"].lstrip("/"), line, found["check_id"], message)
 
 
 def zizmor(paths: list[str]) -> Iterator[Finding]:
@@ -168,5 +180,10 @@ SCANNERS = (
     Scanner("actionlint", files.workflows, actionlint),
     Scanner("zizmor", lambda names: files.workflows(names) + files.matching(names, ".github/dependabot.yml"), zizmor),
     Scanner("licences", licences.locks, licences.findings),
-    Scanner("checkov", lambda names: files.dockerfiles(names) + files.workflows(names), checkov, slow=True),
+    Scanner(
+        "checkov",
+        lambda names: files.dockerfiles(names) + files.workflows(names) + files.kustomizations(names),
+        checkov,
+        slow=True,
+    ),
 )
