@@ -6,8 +6,10 @@ machine's. Environment, folder and command are those of the image's configuratio
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,24 @@ class Storage:
 
     folder: Path
 
+    @cached_property
+    def driver(self) -> str:
+        """overlay where this machine can do that; vfs works everywhere, with a copy of all files at every step."""
+        if given := os.environ.get("STORAGE_DRIVER"):
+            return given
+        place = ["--storage-driver", "overlay", "--root", f"{self.folder}/try", "--runroot", f"{self.folder}/try-run"]
+        steps = ['c=$("$@" from scratch)', '"$@" mount "$c"', '"$@" rm "$c"']
+        tried = subprocess.run(
+            ["sh", "-ec", "; ".join(steps), "sh", "buildah", *place], capture_output=True, check=False
+        ).returncode
+        for name in ("try", "try-run"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        return "vfs" if tried else "overlay"
+
     def buildah(self, command: str, *arguments: str) -> str:
         """Run buildah, and return what it prints."""
         place = [
-            "--storage-driver", os.environ.get("STORAGE_DRIVER", "vfs"),
+            "--storage-driver", self.driver,
             "--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run",
         ]  # fmt: skip
         done = subprocess.run(["buildah", *place, command, *arguments], capture_output=True, text=True, check=False)
@@ -47,7 +63,7 @@ class Storage:
 
     def build(self, *names: str, **settings: str) -> None:
         """Build images as `make images` does."""
-        environment = {**os.environ, "STORAGE": str(self.folder), **settings}
+        environment = {**os.environ, "STORAGE": str(self.folder), "STORAGE_DRIVER": self.driver, **settings}
         done = subprocess.run(
             ["sh", "docker/build.sh", *names], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )

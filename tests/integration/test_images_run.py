@@ -1,6 +1,7 @@
 """The images built for real and run as they are meant to be: as nobody, on a root that cannot be written.
 
-Takes about a quarter of an hour and 10 GB, so only `make soak` does it. STORAGE=/a/folder keeps what was built.
+Takes about a quarter of an hour and 10 GB, so only `make soak` does it; each image is built when a test first needs it
+(`-k second_build` builds the web app's alone). STORAGE=/a/folder keeps what was built.
 """
 
 import json
@@ -10,6 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,6 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
         pytest.skip(reason)
     kept = os.environ.get("STORAGE")
     storage = Storage(Path(kept) if kept else tmp_path_factory.mktemp("images"))
-    storage.build(*NAMES)
     yield storage
     if not kept:
         storage.buildah("rmi", "--all", "--force")
@@ -56,6 +57,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
 
 
 def unpacked(storage: Storage, name: str) -> Iterator[Image]:
+    storage.build(name)
     image = Image(storage, image_name(name))
     yield image
     image.remove()
@@ -72,7 +74,8 @@ def jobs(storage: Storage) -> Iterator[Image]:
 
 
 @pytest.fixture(scope="module")
-def jobs_gpu(storage: Storage) -> Iterator[Image]:
+def jobs_gpu(storage: Storage, jobs: Image) -> Iterator[Image]:
+    assert jobs, "which it is built on"
     yield from unpacked(storage, "jobs-gpu")
 
 
@@ -117,6 +120,7 @@ def answer(url: str) -> Any:
         return json.loads(response.read())
 
 
+@pytest.mark.usefixtures("webapp", "jobs", "jobs_gpu")
 def test_sizes(storage: Storage, figure: Callable[[str], None]):
     sizes = storage.sizes()
     base = sizes[BASE]
@@ -224,7 +228,8 @@ def test_the_gpu_image_loads_implicits_cuda_solver_as_far_as_that_goes_without_a
 
 def test_a_second_build_gives_the_same_layers(storage: Storage, webapp: Image):
     before = webapp.layers
-    storage.build("webapp", VERSION=f"{VERSION}-again")
+    time_of_commit = str(int(datetime.fromisoformat(webapp.docker["created"][:19] + "+00:00").timestamp()))
+    storage.build("webapp", VERSION=f"{VERSION}-again", SOURCE_DATE_EPOCH=time_of_commit)  # who builds may commit
     again = Image(storage, f"localhost/recjobs-webapp:{VERSION}-again")
     assert again.layers == before
     again.remove()
