@@ -68,7 +68,8 @@ up)
     if [ -n "$(setting RECJOBS_TAG '')" ]; then
         compose pull --quiet
     else
-        compose build --quiet
+        # What /info and the images' labels call the commit.
+        RECJOBS_COMMIT=${RECJOBS_COMMIT:-$(git rev-parse HEAD 2>/dev/null || true)} compose build --quiet
     fi
     # Passwords and roles that are new in this release: Postgres' image makes them for a new volume only.
     compose up --detach --wait postgres

@@ -146,6 +146,8 @@ def test_every_command_and_every_file_that_it_names_exists():
         if build := service.raw.get("build"):
             assert build["context"] == ".."
             assert re.fullmatch(r"docker/[\w-]+/Dockerfile", build["dockerfile"]), name
+            known = re.findall(r"^ARG (\w+)", (ROOT / build["dockerfile"]).read_text(), re.MULTILINE)
+            assert set(build["args"]) == {"REVISION"} <= set(known), name
 
 
 def test_there_is_no_default_password(secrets: Path):
@@ -306,7 +308,10 @@ def test_up_migrates_then_replaces_one_replica_after_the_other_then_runs_the_fir
     script = shutil.copytree(ROOT / "docker", tmp_path / "docker") / "compose.sh"
     (tmp_path / "bin").mkdir()
     docker, calls = tmp_path / "bin" / "docker", tmp_path / "calls"
-    docker.write_text(f'#!/bin/sh\necho "$@" "statsd=${{STATSD_HOST-unset}}" >> "{calls}"\n')
+    docker.write_text(
+        f'#!/bin/sh\necho "$@" "statsd=${{STATSD_HOST-unset}}" >> "{calls}"\n'
+        f'case "$*" in *" build "*) echo "$RECJOBS_COMMIT" > "{tmp_path / "commit"}" ;; esac\n'
+    )
     docker.chmod(0o755)
 
     def up(profile: str, **settings: str) -> tuple[list[str], str]:
@@ -328,7 +333,8 @@ def test_up_migrates_then_replaces_one_replica_after_the_other_then_runs_the_fir
         ]
         return [f"compose --profile {profile} {step} statsd={statsd}" for step in steps]
 
-    made, said = up("dev")
+    made, said = up("dev", RECJOBS_COMMIT="c0ffee")
+    assert (tmp_path / "commit").read_text() == "c0ffee\n"
     assert made == in_order("dev", "unset", pulled=False, night=True)
     assert "http://127.0.0.1:16686" in said
     drawn = (tmp_path / "docker" / "secrets" / "drawn").read_text()
