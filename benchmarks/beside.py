@@ -3,6 +3,7 @@
 Nothing of the other build is imported, as its layout may differ: it is only started by its command line.
 """
 
+import math
 import shutil
 import statistics
 import subprocess
@@ -105,26 +106,45 @@ class Comparison:
         return [a / b for a, b in zip(self.this, self.other, strict=True)]
 
     def summary(self) -> dict[str, Any]:
-        """Medians, and the ratios of the rounds with their median and extremes."""
+        """Medians, and the ratios of the rounds with their median, its interval (95%) and their extremes."""
         ratios = self.ratios
+        low, high = median_interval(ratios)
         return {
             "this": statistics.median(self.this),
             "other": statistics.median(self.other),
             "ratio": statistics.median(ratios),
+            "ratio_low": low,
+            "ratio_high": high,
             "ratio_min": min(ratios),
             "ratio_max": max(ratios),
             "ratios": ratios,
         }
 
 
+def median_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[float, float]:
+    """The narrowest pair of these values, as far from either end, that holds the true median so often.
+
+    It supposes nothing of their distribution: each lies above the median with probability 1/2. Fewer than six values do
+    not reach 95%: then it is their extremes.
+    """
+    ordered, n = sorted(values), len(values)
+    outside, rank = 0.0, 0
+    while rank < n // 2 and outside + (more := 2 * math.comb(n, rank) / 2**n) <= 1 - coverage:
+        outside, rank = outside + more, rank + 1
+    rank = max(1, rank)
+    return ordered[rank - 1], ordered[n - rank]
+
+
 def table(pair: Sequence[Build], comparisons: Mapping[str, Comparison]) -> Iterator[str]:
-    """A line for each figure: both medians, the median of the ratios and its extremes, then the ratio of each round."""
+    """A line for each figure: both medians, the median of the ratios, its interval (95%) and their extremes, then the
+    ratio of each round."""
     names = [build.name for build in pair]
-    yield f"{'':<33}{names[0]:>12}{names[1]:>14}{'ratio':>8}{'min':>7}{'max':>7}   each round"
+    yield f"{'':<33}{names[0]:>12}{names[1]:>14}{'ratio':>8}{'95%':>7}{'':>7}{'min':>7}{'max':>7}   each round"
     for figure, comparison in comparisons.items():
         s = comparison.summary()
         rounds = " ".join(f"{ratio:.2f}" for ratio in s["ratios"])
         yield (
             f"{figure:<33}{s['this']:>12,.2f}{s['other']:>14,.2f}"
-            f"{s['ratio']:>8.3f}{s['ratio_min']:>7.2f}{s['ratio_max']:>7.2f}   {rounds}"
+            f"{s['ratio']:>8.3f}{s['ratio_low']:>7.3f}{s['ratio_high']:>7.3f}"
+            f"{s['ratio_min']:>7.2f}{s['ratio_max']:>7.2f}   {rounds}"
         )

@@ -1,10 +1,11 @@
 """How two builds are measured beside each other, and how a night's steps are timed."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from benchmarks import kernels
-from benchmarks.beside import Build, Comparison, turns
+from benchmarks.beside import Build, Comparison, median_interval, table, turns
 from benchmarks.night import BEGIN, step_seconds
 from recjobs.config import ROOT
 
@@ -21,6 +22,20 @@ def test_a_ratio_is_taken_within_each_round_and_their_median_counts() -> None:
     assert summary["ratios"] == [1.0, 2.0, 3.0]
     assert (summary["this"], summary["other"]) == (4.0, 2.0)
     assert (summary["ratio"], summary["ratio_min"], summary["ratio_max"]) == (2.0, 1.0, 3.0)
+
+
+def test_the_interval_of_a_median_holds_it_in_95_of_100_series_and_is_printed() -> None:
+    # the 4th and 13th of 16: P(fewer than 4 of 16 on one side) is twice 697 / 65,536
+    assert median_interval(range(16, 0, -1)) == (4, 13)
+    assert median_interval(range(1, 7)) == (1, 6)
+    assert median_interval([2.0, 1.0, 3.0]) == (1.0, 3.0)
+    rng = np.random.default_rng(5)
+    held = [low <= 0 <= high for low, high in (median_interval(rng.normal(size=16).tolist()) for _ in range(2000))]
+    assert 0.96 < np.mean(held) < 0.99
+    ratios = [1 + k / 100 for k in range(16)]
+    head, line = table([Build("a", ROOT), Build("b", ROOT)], {"requests": Comparison(ratios, [1.0] * 16)})
+    assert "95%" in head
+    assert line.split()[3:8] == ["1.075", "1.030", "1.120", "1.00", "1.15"]
 
 
 def test_a_step_takes_from_the_end_of_the_step_before_whatever_else_is_printed_meanwhile() -> None:
