@@ -110,7 +110,10 @@ def name_lines(catalog: str, step: str, batch_id: str | None = None) -> None:
     """Let every further line of this task's log have these ids, those of Airflow included."""
     from structlog.contextvars import bind_contextvars
 
-    bind_contextvars(catalog=catalog, batch_id=batch_id, step=step)
+    from recjobs.night.runner import trace_ids
+
+    traced = trace_ids(catalog, batch_id) if batch_id else {}
+    bind_contextvars(catalog=catalog, batch_id=batch_id, step=step, **traced)
 
 
 DAG: dict[str, Any] = {

@@ -63,6 +63,10 @@ up)
     if [ "$profile" = test ]; then
         export STATSD_HOST='' AIRFLOW_STATSD=False
     fi
+    if [ "$profile" = dev ]; then
+        OTEL_TRACES_EXPORTER=$(setting OTEL_TRACES_EXPORTER otlp) # to Jaeger, which only this profile has
+        export OTEL_TRACES_EXPORTER
+    fi
     sh draw-secrets.sh secrets
     mkdir -p "$(setting RECJOBS_DATA ../data)"
     if [ -n "$(setting RECJOBS_TAG '')" ]; then

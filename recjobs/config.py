@@ -36,7 +36,7 @@ ROLES = ("owner", "loader", "publisher", "reader", "editor", "web")
 
 SECRETS = (
     "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY",
-    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_PASSWORD", "OTEL_EXPORTER_OTLP_HEADERS",
 )  # fmt: skip
 """Settings, also those of libraries, whose whole value is secret."""
 
@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     """StatsD's UDP port."""
     log: Literal["text", "json"] = Field(default="text", alias="RECJOBS_LOG")
     """How log lines are written: as text for people, or each as a JSON object."""
+    traces: Literal["none", "otlp"] = Field(default="none", alias="OTEL_TRACES_EXPORTER")
+    """otlp: each night is an OpenTelemetry trace and each step a span of it, sent by OTLP over HTTP."""
+    traces_endpoint: str = Field(default="", alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^(https?://.+)?$")
+    """Where the collector is; unset: what OpenTelemetry's other variables say, else http://localhost:4318."""
     threads: int = Field(default=0, ge=0, alias="RECJOBS_THREADS")
     """Threads for training and scoring; 0: one per core; 1: byte-identical lists on one kind of processor."""
     webapp_url: str = Field(default="", alias="WEBAPP_URL")

@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.access import admission, operators
-from webapp.api import cors, errors, headers, openapi, request_bodies, request_log
+from webapp.api import cors, errors, headers, openapi, request_bodies, request_log, tracing
 from webapp.api.release import commit_of
 from webapp.lists import catalogs, fast_path, recommendations, shared_lists, trace
 from webapp.lists.catalog_cache import CatalogCache
@@ -18,6 +18,7 @@ from webapp.pages import changes, customers, formatting, reports, rules, runs, s
 from webapp.postgres import health
 from webapp.postgres.connection_pool import ConnectionPool
 from webapp.postgres.freshness import live_lists
+from webapp.postgres.traced_session import TracedSession
 from webapp.settings import Settings
 
 
@@ -43,6 +44,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     fast_path.install(app, settings)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=1)  # type: ignore[method-assign]
+    if settings.traces == "otlp":
+        pool.session_type = TracedSession
+        tracing.install(app, settings, recommendations.ROUTE)
     errors.install(app)
     request_bodies.install(app, settings)
     formatting.install(app)

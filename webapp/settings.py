@@ -86,6 +86,10 @@ class Settings(BaseModel):
     """Where the numbers are sent by UDP as well; unset: nowhere."""
     statsd_port: int = Field(8125, alias="STATSD_PORT", ge=1, le=65535)
     """StatsD's UDP port."""
+    traces: Literal["none", "otlp"] = Field("none", alias="OTEL_TRACES_EXPORTER")
+    """otlp: each request is an OpenTelemetry span, sent by OTLP over HTTP; needs requirements-tracing.txt."""
+    traces_endpoint: str = Field("", alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^(https?://.+)?$")
+    """Where the collector is; unset: what OpenTelemetry's other variables say, else http://localhost:4318."""
     commit: str = Field("", alias="RECJOBS_COMMIT", pattern=r"^[0-9A-Za-z._-]{0,100}$")
     """The commit that this code was built from, for /info; unset: that of the installed package or the checkout."""
     airflow_url: str | None = Field(None, alias="AIRFLOW_URL", pattern=r"^https?://")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recjobs import LISTS, NIGHT, logs
 from recjobs.adapters.postgres import Database
 from recjobs.adapters.statsd import Metrics
+from recjobs.adapters.tracing import Tracing
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import CatalogName, Named
 from recjobs.config import load_settings
@@ -41,25 +42,26 @@ def begin_night(catalog: Catalog, *, run_id: str | None = None, **request: Any) 
             return again
         result: dict[str, Any] = import_module("recjobs.steps.begin").run(catalog, **request)
         begun["batch_id"] = result["batch_id"]
-        with logs.about(batch_id=result["batch_id"]):
+        begun["is_first"] = not (result["resumed"] or result["nothing_new"])
+        with logs.about(batch_id=result["batch_id"], **trace_ids(catalog.name, result["batch_id"])):
             log.info("the night is named, and its request pinned", extra={"members": {"numbers": result}})
     return result
 
 
 @contextmanager
-def beginning(
-    catalog: Named, as_of: str | None, run_id: str | None, publish: bool = True
-) -> Iterator[dict[str, str | None]]:
-    """Measure a block that begins a night and records how it ended; the block fills in `batch_id`."""
-    begun: dict[str, str | None] = {"batch_id": None}
-    state, why = "done", None
+def beginning(catalog: Named, as_of: str | None, run_id: str | None, publish: bool = True) -> Iterator[dict[str, Any]]:
+    """Measure a block that begins a night and records how it ended; the block fills in `batch_id`, and `is_first` if it
+    made that batch."""
+    begun: dict[str, Any] = {"batch_id": None, "is_first": False}
+    state, why, at, raised = "done", None, time.time_ns(), None
     try:
         with measured("begin", catalog):
             yield begun
     except Exception as error:
-        state, why = getattr(error, "outcome", "failed"), _reason(error)
+        state, why, raised = getattr(error, "outcome", "failed"), _reason(error), error
         raise
     finally:
+        tracing(catalog.name).begun(at, begun["batch_id"], raised, begun["is_first"])
         if publish:
             attempt = {"its_state": state, "why": why, "asked": as_of, "batch": begun["batch_id"], "run": run_id}
             _note(catalog, "note_begin", **attempt)
@@ -104,7 +106,12 @@ def run_step(name: str, catalog: Named, batch_id: str) -> dict[str, Any]:
     from recjobs.night.decision import kept_batch
     from recjobs.night.night import Night
 
-    with logs.about(catalog=catalog.name, batch_id=batch_id, step=name), counted(name, catalog) as metrics:
+    traces = tracing(catalog.name)
+    with (
+        logs.about(catalog=catalog.name, batch_id=batch_id, step=name, **traces.ids(batch_id)),
+        traces.step(name, batch_id),
+        counted(name, catalog) as metrics,
+    ):
         log.info("step %s begins", name)
         night = Night.open(catalog, batch_id)
         if name in LISTS and (kept := kept_batch(night, name)):
@@ -123,6 +130,17 @@ def run_step(name: str, catalog: Named, batch_id: str) -> dict[str, Any]:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 metrics.gauge(key, value)
     return result
+
+
+def tracing(catalog: str) -> Tracing:
+    """Return what sends the spans of a catalog's nights, as the settings have it."""
+    settings = load_settings()
+    return Tracing(settings.traces == "otlp", settings.traces_endpoint, catalog)
+
+
+def trace_ids(catalog: str, batch_id: str) -> dict[str, str]:
+    """Return what the log lines of a batch have besides its id."""
+    return tracing(catalog).ids(batch_id)
 
 
 def note_approval(night: "Night") -> None:

@@ -201,8 +201,13 @@ def test_airflow_reads_the_dags_of_the_jobs_image(jobs: Image, tmp_path: Path):
     assert version.split()[-1] in pins("requirements")["apache-airflow"]
 
 
-@pytest.mark.parametrize(("name", "lock"), [("webapp", "requirements-webapp"), ("jobs", "requirements")])
-def test_the_bill_of_materials_names_what_the_lock_installs(name: str, lock: str, request: pytest.FixtureRequest):
+@pytest.mark.parametrize(
+    ("name", "locks"),
+    [("webapp", ("requirements-webapp", "requirements-tracing")), ("jobs", ("requirements",))],
+)
+def test_the_bill_of_materials_names_what_the_locks_install(
+    name: str, locks: tuple[str, ...], request: pytest.FixtureRequest
+):
     image = request.getfixturevalue(name)
     bill = json.loads((image.root / f"usr/local/share/sbom/recjobs-{name}.cdx.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"
@@ -210,7 +215,7 @@ def test_the_bill_of_materials_names_what_the_lock_installs(name: str, lock: str
     assert bill["metadata"]["timestamp"][:19] == image.docker["created"][:19]
     named = {part["name"].lower().replace("_", "-").replace(".", "-"): part["version"] for part in bill["components"]}
     assert named.pop("recjobs") == VERSION
-    locked = {package.replace(".", "-"): versions for package, versions in pins(lock).items()}
+    locked = {package.replace(".", "-"): versions for lock in locks for package, versions in pins(lock).items()}
     assert {package: version for package, version in named.items() if version not in locked.get(package, set())} == {}
     assert len(named) > 0.9 * len(locked)
 

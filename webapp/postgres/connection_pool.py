@@ -40,6 +40,7 @@ class ConnectionPool:
         self.has_been_ready = False
         self.check_catalog: Callable[[str], None] | None = None
         """Raises where whoever asks may not ask for a catalog."""
+        self.session_type = ReadSession
         self._new_cache = new_cache
         self._shared = SharedConnections(self._connect, settings.most_database_connections)
         self._checked: set[str] = set()
@@ -59,7 +60,7 @@ class ConnectionPool:
             if not CATALOG_NAME.fullmatch(catalog) or catalog not in self.catalogs(timeout_ms):
                 raise unknown_catalog()
             pool = self._add(catalog)
-        return ReadSession(self.breaker, pool, deadline, lambda: self.missing(catalog), long)
+        return self.session_type(self.breaker, pool, deadline, lambda: self.missing(catalog), long)
 
     def missing(self, catalog: str) -> ApiError:
         """The error where a catalog lacks a view, column, function or grant: `NotFound` only if all of it is gone."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 
+from webapp.api import tracing
 from webapp.api.errors import Forbidden, Refused
 from webapp.postgres.circuit_breaker import away
 from webapp.postgres.connection import Connection, DeadlinePassed, Statement, first_ready
@@ -60,7 +61,8 @@ def _call(url: str, catalog: str, function: str, arguments: tuple[object, ...], 
     connection = None
     try:
         connection = Connection(url, statement_ms, catalog, {function: statement})
-        [[value]] = first_ready([connection], deadline).rows(function, arguments, deadline)
+        with tracing.statement(function, catalog):
+            [[value]] = first_ready([connection], deadline).rows(function, arguments, deadline)
         return value
     except NOT_MIGRATED as error:
         log.warning("%s failed: %s %s", function, type(error).__name__, error.pgcode)
