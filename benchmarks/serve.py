@@ -9,34 +9,29 @@ The web app is measured as it is deployed, with API keys, a rate limit and the r
 `open`, without any of them.
 
 `make bench-serve BESIDE=COMMIT` measures two web apps instead, this checkout's and that commit's, with the same lists.
+`make bench-serve ARGS=--extremes` measures what else a web app has to bear (`serve_extremes`).
 """
 
 import argparse
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
-from hashlib import sha256
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import orjson
 
-from benchmarks import beside, serve_rules, serve_world
+from benchmarks import beside, serve_extremes, serve_rules, serve_world
 from benchmarks.__main__ import machine
-from benchmarks.beside import THIS, Build, Comparison, failure, turns
+from benchmarks.beside import THIS, Build, Comparison, turns
+from benchmarks.serve_programs import GUARDED, KEY, OPEN, Served, apart, asked, running
 from benchmarks.serve_report import Taken, report
 from benchmarks.serve_world import CATALOG, World
-from local import ports, postgres_binaries
-from local.environment import inherited, without_write_access
-from local.postgres import Cluster
+from local import postgres_binaries
 from recjobs.config import ROOT
 from webapp.postgres.connection import session_options
 from webapp.settings import Settings
@@ -49,25 +44,6 @@ PGBENCH = """\\set rank random_zipfian(1, {n_visitors}, {exponent})
 """
 RATE = 500
 """Requests a second of the open loop."""
-KEY = secrets.token_urlsafe(32)
-N_KEYS = 20
-GUARDED = {
-    "RECJOBS_API_KEYS": " ".join(
-        f"{name}:{sha256(key.encode()).hexdigest()}"
-        for name, key in [("bench", KEY), *((f"other-{n}", secrets.token_urlsafe(32)) for n in range(N_KEYS - 1))]
-    ),
-    "WEBAPP_RATE_LIMIT": "1000000000/minute",  # counts every request, and refuses none
-    "WEBAPP_REQUEST_LOG": "true",
-}
-OPEN = {"WEBAPP_REQUEST_LOG": "false"}
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running web app: its port, and the key that it asks for."""
-
-    port: int
-    key: str | None = None
 
 
 class Bench:
@@ -92,12 +68,7 @@ class Bench:
 
     def client(self, server: Served, connections: int, rate: float | None = None) -> Taken:
         """The lean client, in a process of its own."""
-        command = [sys.executable, "-m", "benchmarks.serve_client", "--ids", str(self.ids), "--path", PATH]
-        command += ["--port", str(server.port), "--connections", str(connections), "--seconds", str(self.seconds)]
-        command += ["--rate", str(rate)] if rate else []
-        command += ["--key", server.key] if server.key else []
-        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        return Taken(np.array(result["latencies"]) * 1000, result["rate"], result["failed"])
+        return asked(server, PATH, self.ids, self.seconds, connections, rate)
 
     def under(self, rules: list[serve_rules.Rule], server: Served) -> Taken:
         """One connection while these rules are in force, as they are for days.
@@ -122,50 +93,6 @@ class Bench:
         subprocess.run(command, check=True, capture_output=True, cwd=self.folder, env=os.environ | of_libpq)
         rows = np.concatenate([np.loadtxt(log, usecols=2) for log in self.folder.glob("pgbench_log.*")])
         return Taken(np.sort(rows) / 1000, rows.size / self.seconds)
-
-
-@contextmanager
-def running(
-    folder: Path, command: list[str], n_cores: int = 1, build: Build = THIS, environment: dict[str, str] | None = None
-) -> Iterator[int]:
-    """A server of a build, on a port of its own, from when it listens until the end of the block.
-
-    It keeps to the first n_cores, as one would have it with `taskset`; Postgres has the others (`apart`).
-    """
-    port = str(ports.any_free())
-    variables = without_write_access(inherited()) | (environment or {}) | {"WEBAPP_PORT": port}
-    with (folder / f"{command[0]}-{build.name}-{port}.log").open("wb") as log:
-        arguments = [port if word == "PORT" else word for word in command]
-        server = subprocess.Popen(
-            build.command("python", "-m", *arguments),
-            cwd=build.root,
-            env=variables,
-            stdout=log,
-            stderr=log,
-            preexec_fn=partial(_keep_to, 0, slice(n_cores)),
-        )
-        try:
-            for _ in range(600):
-                if not ports.is_free(int(port)):
-                    break
-                if server.poll() is not None:
-                    raise failure(arguments, build.root, server.returncode, Path(log.name).read_text())
-                time.sleep(0.1)
-            yield int(port)
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def apart(cluster: Cluster) -> None:
-    """Keep Postgres off the first core, where the web app computes: on one core they push each other's data out."""
-    for process in cluster.processes():
-        _keep_to(process.pid, slice(1, None))
-
-
-def _keep_to(pid: int, cores: slice) -> None:
-    if hasattr(os, "sched_setaffinity") and (kept := sorted(os.sched_getaffinity(pid))[cores]):
-        os.sched_setaffinity(pid, kept)
 
 
 PEER = "uvicorn benchmarks.peer_fastapi:app --loop uvloop --http httptools --no-access-log --port PORT --workers"
@@ -239,18 +166,22 @@ def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, Served]) -> d
 def main() -> None:
     """Build the world, start the servers, measure, print."""
     parser = argparse.ArgumentParser(prog="make bench-serve", description=__doc__)
-    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, help=f"a million, or {serve_extremes.N_USERS:,} with --extremes")
     parser.add_argument("--beside", metavar="COMMIT", help="measure this commit's web app in turn with ours")
+    parser.add_argument("--extremes", action="store_true", help=serve_extremes.__doc__)
     parser.add_argument("--rounds", type=int, help="8 beside another commit, else 5")
     parser.add_argument("--seconds", type=float, default=2, help="of each measuring")
-    parser.add_argument("--state", type=Path, default=ROOT / ".local/bench-serve", help="where the lists are kept")
+    parser.add_argument("--state", type=Path, help="where the lists are kept; .local/bench-serve or beside it")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="beside another commit: write every round here as well"
     )
     arguments = parser.parse_args()
+    if arguments.extremes:
+        serve_extremes.run(arguments.state, arguments.users, arguments.rounds, arguments.seconds)
+        return
     builds = beside.builds(arguments.beside)
     rounds = arguments.rounds or (8 if arguments.beside else 5)
-    world = serve_world.build(arguments.state, arguments.users)
+    world = serve_world.build(arguments.state or ROOT / ".local/bench-serve", arguments.users or 1_000_000)
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -264,7 +195,7 @@ def main() -> None:
 
             webapps = {build: webapp(build, KEY) for build in builds}
             print(
-                f"{arguments.users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
+                f"{world.n_users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
                 flush=True,
             )
             if arguments.beside:

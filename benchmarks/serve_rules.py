@@ -29,6 +29,16 @@ def mixed() -> list[Rule]:
     ]
 
 
+def by_category(n_categories: int) -> list[Rule]:
+    """200 rules on 200 of the categories: gone, put first, or shown twice at most."""
+    some = [category_of(k, n_categories) for k in range(200)]
+    return [
+        *({"kind": "block", "category": name} for name in some[:60]),
+        *({"kind": "boost", "category": name, "factor": 2} for name in some[60:130]),
+        *({"kind": "cap", "category": name, "at_most": 2} for name in some[130:]),
+    ]
+
+
 def _by_item(kind: str, n: int, first: int = 0) -> list[Rule]:
     ids = item_ids().to_pylist()
     return [{"kind": kind, "item_id": ids[(first + 131 * k) % N_ITEMS]} for k in range(n)]
