@@ -4,6 +4,7 @@ The platform of the commit before the images has its state made by its own code.
 web app comes up beside the old one behind nginx, both serve, and the old one leaves; no request may fail meanwhile.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -97,8 +98,10 @@ def test_both_releases_serve_while_one_takes_the_others_place(
         migrate_database(Database(world.url()))
         world.make_catalog("shop", "A shop")
 
-    # `make soak` keeps the deadlines of production. Beside other tests a machine may be too busy for these.
-    patience = {} if SOAKING else {"WEBAPP_STATEMENT_TIMEOUT_MS": "4000", "WEBAPP_REQUEST_TIMEOUT_MS": "4500"}
+    # `make soak` keeps the deadlines of production. Beside other tests, or others' work, a machine may be too busy for
+    # these: it would answer 503 for the sake of its load and not of the upgrade.
+    calm = SOAKING and os.getloadavg()[0] <= 1.5 * (os.cpu_count() or 1)
+    patience = {} if calm else {"WEBAPP_STATEMENT_TIMEOUT_MS": "4000", "WEBAPP_REQUEST_TIMEOUT_MS": "4500"}
     old, other = (Replica(world, name, tmp_path, code=before.code, **patience) for name in ("old", "other"))
     replicas = [old, other]
     try:
@@ -135,6 +138,7 @@ def test_both_releases_serve_while_one_takes_the_others_place(
         assert {replica.port for replica in replicas} <= {int(port) for port in answered}
         figure(
             f"upgrade: {report.requests} requests, {report.failed} failed, {report.unavailable} 503, {report.torn} torn"
+            f"; deadlines {'of production' if calm else 'longer, for the load of this machine'}"
         )
     finally:
         for replica in replicas:
