@@ -118,7 +118,7 @@ def test_root_of_a_container_may_ask_git_about_the_checkout_of_the_runner(job: s
     assert second["uses"].startswith("actions/checkout@")
     clone = tmp_path / "clone"
     environment = {"HOME": str(tmp_path), "GITHUB_WORKSPACE": str(clone), "PATH": os.environ["PATH"]}
-    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    environment |= {"GIT_CONFIG_SYSTEM": str(tmp_path / "gitconfig"), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
     subprocess.run(["git", "init", "--quiet", clone], check=True)
 
     def asked() -> str:
