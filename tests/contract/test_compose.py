@@ -304,12 +304,21 @@ def test_without_compose_or_a_certificate_the_command_says_so(tmp_path: Path):
     assert not (tmp_path / "docker" / "secrets").exists()
 
 
+def test_traces_go_to_jaeger_where_they_are_on(secrets: Path):
+    for name in ("webapp-1", "airflow-scheduler"):
+        assert SERVICES[name].environment(secrets)["OTEL_TRACES_EXPORTER"] == "none"
+        on = services({"OTEL_TRACES_EXPORTER": "otlp"})[name].environment(secrets)
+        assert on["OTEL_TRACES_EXPORTER"] == "otlp"
+        assert on["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://jaeger:4318"
+    assert SERVICES["jaeger"].profiles == {"dev"}
+
+
 def test_up_migrates_then_replaces_one_replica_after_the_other_then_runs_the_first_night(tmp_path: Path):
     script = shutil.copytree(ROOT / "docker", tmp_path / "docker") / "compose.sh"
     (tmp_path / "bin").mkdir()
     docker, calls = tmp_path / "bin" / "docker", tmp_path / "calls"
     docker.write_text(
-        f'#!/bin/sh\necho "$@" "statsd=${{STATSD_HOST-unset}}" >> "{calls}"\n'
+        f'#!/bin/sh\necho "$@" "statsd=${{STATSD_HOST-unset}}" "traces=${{OTEL_TRACES_EXPORTER-unset}}" >> "{calls}"\n'
         f'case "$*" in *" build "*) echo "$RECJOBS_COMMIT" > "{tmp_path / "commit"}" ;; esac\n'
     )
     docker.chmod(0o755)
@@ -331,7 +340,8 @@ def test_up_migrates_then_replaces_one_replica_after_the_other_then_runs_the_fir
             "up --detach --wait",
             *(["--profile first-night run --rm --no-deps first-night"] if night else []),
         ]
-        return [f"compose --profile {profile} {step} statsd={statsd}" for step in steps]
+        traces = "otlp" if profile == "dev" else "unset"
+        return [f"compose --profile {profile} {step} statsd={statsd} traces={traces}" for step in steps]
 
     made, said = up("dev", RECJOBS_COMMIT="c0ffee")
     assert (tmp_path / "commit").read_text() == "c0ffee\n"

@@ -1,13 +1,17 @@
 """With RECJOBS_LOG=json every line of a night, of requests and of a failed task is an object with its ids, and no line
 has a secret."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psycopg2
@@ -100,6 +104,39 @@ def test_each_line_of_the_web_app_is_an_object_and_a_requests_lines_have_its_id(
     assert {line["logger"] for line in of_slow} == {"webapp.postgres", "webapp.requests"}
     assert "u0001" not in text
     assert "u0002" not in text
+
+
+def test_sigterm_loses_no_line_not_even_that_of_the_request_that_is_being_answered(world: WebWorld, tmp_path: Path):
+    replica = Replica(world, "last", tmp_path, WEBAPP_REQUEST_LOG="true", WEBAPP_STATEMENT_TIMEOUT_MS="20000",
+                      WEBAPP_REQUEST_TIMEOUT_MS="25000", WEBAPP_KEEP_MB="0", **JSON)  # fmt: skip
+    address = f"http://127.0.0.1:{replica.port}/v1/shop/recommendations?user_id=u0001"
+    ids = [f"{k:016x}" for k in range(1, 42)]
+    answered: list[int] = []
+
+    def ask(request_id: str) -> None:
+        try:
+            answered.append(urlopen(Request(address, headers={"X-Request-ID": request_id}), timeout=60).status)
+        except HTTPError as error:  # of the last one, should a busy machine let it wait for too long
+            answered.append(error.code)
+
+    replica.wait_until_ready()
+    for request_id in ids[:-1]:
+        ask(request_id)
+    with contextlib.closing(psycopg2.connect(world.url())) as blocker, blocker.cursor() as cursor:
+        cursor.execute("lock table shop.batch_records, shop.live_batch in access exclusive mode")
+        last = threading.Thread(target=ask, args=(ids[-1],))
+        last.start()
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'last'"
+        wait_for(lambda: world.sql(waits) == [(1,)])
+        replica.process.terminate()
+        time.sleep(0.5)
+        blocker.rollback()
+    last.join()
+    assert replica.wait() == 0, replica.log.read_text()
+    assert answered[:-1] == [200] * 40
+    assert len(answered) == 41
+    lines = lines_of(replica.log.read_text())
+    assert [line["request_id"] for line in lines if line["message"] == "request" and line["catalog"]] == ids
 
 
 def with_canaries(settings: dict[str, str], port: int) -> dict[str, str]:
