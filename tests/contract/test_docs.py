@@ -215,3 +215,19 @@ def test_every_dependency_is_in_a_decision_record(file: str) -> None:
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     packages = [re.split(r"[=<>\s]", line.lower())[0] for line in lines if not line.startswith("-c")]
     assert [p for p in packages if not {p, p.removesuffix("-binary")} & named] == []
+
+
+def test_each_trouble_of_the_drills_names_alerts_of_the_runbook_and_a_test_that_plants_it() -> None:
+    page = (ROOT / "docs" / "drills.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 10
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    entries = set(re.findall(r"^### (\w+)$", runbook, re.MULTILINE))
+    named = {alert for row in rows for alert in re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", row[1])}
+    assert len(named) >= 10
+    assert named - entries == set()
+    planted = ""
+    for row in rows:
+        planted = row[4] if "::" in row[4] else planted
+        path, _, test = planted.split("`")[1].partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), planted
