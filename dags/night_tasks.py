@@ -214,8 +214,8 @@ def step(name: str, catalog_name: str, batch_id: Any, *, hours: float, outlets: 
         from recjobs.night.catalogs import known_catalog
         from recjobs.night.runner import latest_attempt, publish_night, run_step
 
-        name_lines(catalog_name, name, batch_id)
         with airflow_states():
+            name_lines(catalog_name, name, batch_id)
             catalog = known_catalog(catalog_name)
             if name == "publish":
                 result = publish_night(catalog, batch_id)
