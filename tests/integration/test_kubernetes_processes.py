@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.commands import ROOT
-from tests.kubernetes import Object, named, of_kind, overlay, pod_template
+from tests.kubernetes import overlay
 from tests.load import batch_of
+from tests.pods import argv_of, container_of, environment_of_container, mount, tcp
 from tests.replicas import START_SECONDS, status, unmeasured
 from tests.webapp_world import World, free_port, start_world
 
@@ -39,38 +39,13 @@ def mounted() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def tcp(world: World, role: str) -> str:
-    """A URL without the socket, whose folder belongs to another user."""
-    password = world.url(role).split(":")[2].split("@")[0]
-    return f"postgresql://{role}:{password}@127.0.0.1:{world.cluster.port}/recjobs"
-
-
-def container_of(objects: list[Object], kind: str, name: str) -> tuple[Any, Any]:
-    spec = pod_template(named(objects, kind, name))["spec"]
-    return spec, spec["containers"][0]
-
-
-def environment_of_container(objects: list[Object], container: Any) -> dict[str, str]:
-    settings: dict[str, str] = {}
-    for source in container.get("envFrom", []):
-        [found] = [t for t in of_kind(objects, "ConfigMap") if t["metadata"]["name"] == source["configMapRef"]["name"]]
-        settings |= found["data"]
-    return settings | {each["name"]: each["value"] for each in container.get("env", [])}
-
-
 def start(spec: Any, container: Any, settings: dict[str, str], secret: str, mounted: Path) -> subprocess.Popen[bytes]:
     """The container as a process of its user; where it is mounted and where its program lies are substituted."""
-    [mount] = [each for each in container["volumeMounts"] if each["name"] == "settings"]
-    assert settings["RECJOBS_STATE"] == mount["mountPath"]
-    (mounted / "env").write_text(secret)
-    (mounted / "env").chmod(0o440)
-    program, *arguments = container["command"]
-    found = sys.executable if program == "python" else str(Path(sys.executable).parent / program)
+    settings = mount(container, settings, secret, mounted)
     user = spec["securityContext"]
     # A user namespace: the interpreter may lie where only its owner may go.
     as_user = ["unshare", "--user", f"--map-user={user['runAsUser']}", f"--map-group={user['runAsGroup']}"]
-    environment = unmeasured(settings | {"RECJOBS_STATE": str(mounted), "PYTHONDONTWRITEBYTECODE": "1"})
-    return subprocess.Popen([*as_user, found, *arguments], cwd=ROOT, env=environment)
+    return subprocess.Popen([*as_user, *argv_of(container)], cwd=ROOT, env=unmeasured(settings))
 
 
 def test_the_web_app_runs_as_its_deployment_says_and_the_migration_beside_it(world: World, mounted: Path):

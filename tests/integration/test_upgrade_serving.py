@@ -1,7 +1,8 @@
 """Expand and contract: the release before and this one serve side by side on one database, before and after migrating.
 
-The platform of the commit before the images has its state made by its own code. Then this code migrates under load, its
-web app comes up beside the old one behind nginx, both serve, and the old one leaves; no request may fail meanwhile.
+The platform of the commit before the images has its state made by its own code. Then the Job `migration` of this code
+runs under load, by the rendered manifest; its web app comes up beside the old one behind nginx, both serve, and the old
+one leaves. No request may fail meanwhile, and no list be wrong.
 """
 
 import os
@@ -15,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from local.postgres import Cluster
-from recjobs.adapters.migrations import migrate_database
-from recjobs.adapters.postgres import Database
 from tests.checkouts import code_of
 from tests.commands import ROOT
+from tests.kubernetes import overlay
 from tests.load import Load, batch_of
+from tests.pods import run_migration, tcp
 from tests.replicas import Nginx, Replica, status, unmeasured
 from tests.webapp_world import World, free_port
 from tests.worlds import soak
@@ -94,10 +95,6 @@ def test_both_releases_serve_while_one_takes_the_others_place(
     world = World.__new__(World)  # on a server that this code has not migrated
     world.cluster = cluster
 
-    def migrate() -> None:
-        migrate_database(Database(world.url()))
-        world.make_catalog("shop", "A shop")
-
     # `make soak` keeps the deadlines of production. Beside other tests, or others' work, a machine may be too busy for
     # these: it would answer 503 for the sake of its load and not of the upgrade.
     calm = SOAKING and os.getloadavg()[0] <= 1.5 * (os.cpu_count() or 1)
@@ -111,7 +108,7 @@ def test_both_releases_serve_while_one_takes_the_others_place(
         replicas.append(beside)  # the new release: not ready until the schema is its own
         nginx = Nginx([replica.port for replica in replicas], tmp_path / "nginx")
         happenings = [
-            migrate,
+            partial(run_migration, overlay("production"), tcp(world, "admin"), tmp_path / "migration"),
             beside.wait_until_ready,
             partial(before.publish, SECOND),  # a night of the release before, on the new schema
             partial(old.replace, ROOT),
