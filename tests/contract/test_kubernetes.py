@@ -202,6 +202,14 @@ def test_every_secret_that_is_named_is_documented_and_comes_from_the_store(produ
     assert {(name, key) for _, name, key in wanted if key} <= keys
 
 
+def test_the_secrets_of_postgres_in_the_cluster_are_documented(tmp_path: Path):
+    spec = named(component_on_base("cloudnative-pg", tmp_path), "Cluster", "postgres")["spec"]
+    names = {role["passwordSecret"]["name"] for role in spec["managed"]["roles"]}
+    names.add(spec["bootstrap"]["initdb"]["secret"]["name"])
+    text = KUBERNETES_DOC.read_text(encoding="utf-8")
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
 def test_every_setting_in_the_manifests_is_one_that_a_program_reads(production: list[Object]):
     ours = {f.alias for f in (*Settings.model_fields.values(), *WebSettings.model_fields.values())}
     theirs = {
@@ -417,6 +425,15 @@ def test_the_pods_of_steps_are_valid_restricted_and_fit_their_namespace(producti
     assert values["securityContexts"]["containers"]["readOnlyRootFilesystem"] is True
 
 
+def test_the_ingress_of_airflow_in_the_page_is_what_the_chart_takes():
+    text = KUBERNETES_DOC.read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    own = yaml.safe_load(block)
+    assert chart_faults(airflow_values() | own) == []
+    assert own["config"]["api"]["base_url"] == f"https://{own['ingress']['apiServer']['hosts'][0]['name']}"
+    assert chart_faults(airflow_values() | {"ingress": {"apiServer": {"hostname": "airflow.example.com"}}}) != []
+
+
 def test_every_policy_in_the_page_on_clouds_names_its_actions_and_resources():
     text = (ROOT / "docs" / "clouds.md").read_text(encoding="utf-8")
     policies = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
@@ -448,6 +465,8 @@ def test_argo_cd_applies_what_is_here(environment: str):
         assert "CreateNamespace=true" in policy["syncOptions"]
         assert thing["spec"]["destination"] in project["destinations"]
         assert {source["repoURL"] for source in sources} <= set(project["sourceRepos"])
+        ours = {source["targetRevision"] for source in sources if "chart" not in source}
+        assert ours == {f"deploy/{environment}"}, "the branch that only .github/deploy.sh moves"
         paths = [ROOT / source["path"] for source in sources if "path" in source]
         files = [f for source in sources for f in source.get("helm", {}).get("valueFiles", [])]
         assert all(path.exists() for path in [*paths, *(ROOT / f.removeprefix("$values/") for f in files)])
