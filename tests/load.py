@@ -76,12 +76,22 @@ def batch_of(batch_id: str, seed: int) -> Batch:
 class Load:
     """`connections` clients that ask until `stop`, for `requests` answers at least; none is left after the block."""
 
-    def __init__(self, port: int, seeds: dict[str, int], requests: int, connections: int = 16, **mix: float) -> None:
+    def __init__(
+        self,
+        port: int,
+        seeds: dict[str, int],
+        requests: int,
+        connections: int = 16,
+        pause: float | None = None,
+        **mix: float,
+    ) -> None:
         """`seeds`: of each batch that may be named in an answer. `mix`: shares of what is asked for; see Mix.
 
-        In `make soak` everybody asks again at once; in `make test`, where others test as well, after a moment.
+        `pause`: seconds until a client asks again. Unless it is given: none in `make soak`, a moment in `make test`,
+        where others test as well.
         """
-        pause = 0 if os.environ.get("RECJOBS_SOAK") else 0.01
+        if pause is None:
+            pause = 0 if os.environ.get("RECJOBS_SOAK") else 0.01
         order = {"port": port, "seeds": seeds, "requests": requests, "connections": connections, "mix": mix}
         order["pause"] = pause
         self.answered = 0
