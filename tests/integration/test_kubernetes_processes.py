@@ -1,5 +1,6 @@
 """Deployment and Job as processes: command, environment, secret, probes and uid are read from the rendered manifest."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.commands import ROOT
 from tests.kubernetes import overlay
 from tests.load import batch_of
+from tests.network_flows import SERVING, Sockets
 from tests.pods import argv_of, container_of, environment_of_container, mount, tcp
 from tests.replicas import START_SECONDS, status, unmeasured
 from tests.webapp_world import World, free_port, start_world
@@ -58,7 +61,15 @@ def test_the_web_app_runs_as_its_deployment_says_and_the_migration_beside_it(wor
     process = start(spec, container, settings, secret, mounted)
     job_folder = mounted / "job"
     job_folder.mkdir(mode=0o755)
-    try:
+    roles = {process.pid: "webapp"}
+
+    def role(of: psutil.Process) -> str | None:
+        return next((roles[each.pid] for each in (of, *of.parents()) if each.pid in roles), None)
+
+    sockets = Sockets(role, {world.cluster.port: "postgres", port: "webapp"})
+    with contextlib.ExitStack() as stack:
+        stack.callback(end, process)
+        stack.enter_context(sockets)
         url = f"http://127.0.0.1:{port}"
         probes = ("startupProbe", "readinessProbe", "livenessProbe")
         paths = {probe: container[probe]["httpGet"]["path"] for probe in probes}
@@ -75,12 +86,17 @@ def test_the_web_app_runs_as_its_deployment_says_and_the_migration_beside_it(wor
         job_spec, job = container_of(objects, "Job", "migration")
         admin = f"RECJOBS_DATABASE_URL={tcp(world, 'admin')}\n"
         done = start(job_spec, job, environment_of_container(objects, job), admin, job_folder)
+        roles[done.pid] = "migration"
         assert done.wait(120) == 0
         assert status(f"{url}{paths['readinessProbe']}") == 200
         process.terminate()
         pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         assert process.wait(spec["terminationGracePeriodSeconds"] - pause) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    assert sockets.flows == SERVING, "what the NetworkPolicies of the namespace are held to"
+    assert sockets.strangers == set()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
