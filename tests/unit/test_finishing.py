@@ -106,6 +106,23 @@ def test_items_of_one_instant_come_in_order_of_index():
     assert latest(interactions([(0, 3, 1), (0, 1, 1), (0, 2, 1)]), 2)[1].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("n_users", [1, 2, 2_500])
+def test_the_latest_of_many_users_equal_a_plain_loop_in_whatever_order_rows_come(n_users):
+    rng = np.random.default_rng(n_users)
+    rows = [(int(rng.integers(n_users)), int(rng.integers(9)), int(rng.integers(20))) for _ in range(3 * n_users + 40)]
+    newest: list[dict[int, int]] = [{} for _ in range(n_users)]
+    for user, item, age in rows:
+        newest[user][item] = min(age, newest[user].get(item, age))
+    expected = [
+        (user, item, NOW - age * DAY)
+        for user, ages in enumerate(newest)
+        for age, item in sorted((age, item) for item, age in ages.items())[:3]
+    ]
+    for given_rows in (rows, sorted(rows)):
+        found = latest(interactions(given_rows, n_users=n_users), 3)
+        assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
+
+
 def test_lists_in_arrow_end_where_they_end():
     ids, scores = as_lists(ranked([2, 0], [], [1], n=2), pa.array(["a", "NA", "ü"]))
     assert ids.to_pylist() == [["ü", "a"], [], ["NA"]]

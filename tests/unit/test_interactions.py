@@ -61,6 +61,24 @@ def test_pairs_count_how_often():
     assert interactions([(0, 1, 1), (0, 1, 2), (1, 0, 3)]).pairs().toarray().tolist() == [[0, 2], [1, 0]]
 
 
+def test_rows_in_order_or_not_make_the_same_matrices():
+    rng = np.random.default_rng(2)
+    rows = sorted((int(rng.integers(30)), int(rng.integers(12)), int(rng.integers(300))) for _ in range(900))
+    given, recipe = interactions(rows, n_users=33), Recipe(half_life_days=40)
+    shuffled = given.where(rng.permutation(len(given)))
+    before = given.item_idx.copy()
+    for one, other in (
+        (given.pairs(), shuffled.pairs()),
+        (given.confidence(recipe, NOW), shuffled.confidence(recipe, NOW)),
+    ):
+        assert one.has_sorted_indices
+        assert (one.indptr.dtype, one.indices.dtype, one.dtype) == (np.int32, np.int32, np.float32)
+        np.testing.assert_array_equal(one.indptr, other.indptr)
+        np.testing.assert_array_equal(one.indices, other.indices)
+        np.testing.assert_allclose(one.data, other.data, rtol=1e-6)
+    np.testing.assert_array_equal(given.item_idx, before)
+
+
 def test_making_a_confidence_changes_no_interaction():
     given = interactions([(0, 0, 3, 7.0)])
     given.confidence(Recipe(weight_scale="linear", half_life_days=1, weight_cap=1), NOW)

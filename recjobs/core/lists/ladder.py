@@ -11,6 +11,9 @@ from scipy.sparse import csr_matrix, identity
 from recjobs.core.model.ranking import Ranked, best_items, first_unseen
 from recjobs.core.rows.interactions import Interactions
 
+_SORTED = 1024
+"""Users whose interactions are sorted at a time."""
+
 
 @dataclass(frozen=True)
 class PopularList:
@@ -155,17 +158,22 @@ def similar(
 def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each user's n latest distinct liked items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
     interactions = interactions.liked()
-    user, item, at = interactions.user_idx, interactions.item_idx, interactions.occurred_at
-    by_pair = np.lexsort((at, item, user))
-    user, item, at = user[by_pair], item[by_pair], at[by_pair]
-    newest = np.ones(user.size, bool)
-    newest[:-1] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
-    user, item, at = user[newest], item[newest], at[newest]
-    by_time = np.lexsort((item, -at, user))
-    user, item, at = user[by_time], item[by_time], at[by_time]
-    first = np.searchsorted(user, user)  # where each row's user begins
-    kept = np.arange(user.size) - first < n
-    return user[kept], item[kept], at[kept]
+    at, pair = interactions.occurred_at, interactions.user_idx.astype(np.int64) * interactions.n_items
+    pair += interactions.item_idx
+    if (pair[1:] < pair[:-1]).any():  # rows from `validate` are sorted already
+        order = np.argsort(pair, kind="stable")
+        pair, at = pair[order], at[order]
+    begins = np.flatnonzero(np.diff(pair, prepend=-1))
+    user, item = np.divmod(pair[begins], max(1, interactions.n_items))
+    at = np.maximum.reduceat(at, begins) if begins.size else at
+    ends = np.searchsorted(user, np.arange(interactions.n_users + 1))
+    kept = [np.zeros(0, np.int64)]
+    for first in range(0, interactions.n_users, _SORTED):  # a block of users stays in the cache
+        some = slice(ends[first], ends[min(first + _SORTED, interactions.n_users)])
+        by_time = some.start + np.lexsort((-at[some], user[some]))  # of one instant in order of item_idx, as they come
+        kept.append(by_time[np.arange(some.start, some.stop) - ends[user[some]] < n])
+    rows = np.concatenate(kept)
+    return user[rows].astype(np.int32), item[rows].astype(np.int32), at[rows]
 
 
 def as_lists(ranked: Ranked, ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:

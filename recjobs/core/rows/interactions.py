@@ -147,6 +147,17 @@ class Interactions:
         return matrix
 
     def _summed(self, value: np.ndarray) -> csr_matrix:
-        matrix = coo_matrix((value, (self.user_idx, self.item_idx)), shape=(self.n_users, self.n_items)).tocsr()
+        user, item, shape = self.user_idx, self.item_idx, (self.n_users, self.n_items)
+        if not self._are_in_order():
+            matrix = coo_matrix((value, (user, item)), shape=shape).tocsr()
+        else:  # rows from `validate` and their parts: a tenth of the time
+            ends = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=self.n_users))])
+            matrix = csr_matrix((value.copy(), item.copy(), ends), shape=shape)
         matrix.sum_duplicates()
         return matrix
+
+    def _are_in_order(self) -> bool:
+        """Whether rows are sorted by user, those of a user by item."""
+        user, item = self.user_idx, self.item_idx
+        later = user[1:] > user[:-1]
+        return bool((later | ((user[1:] == user[:-1]) & (item[1:] >= item[:-1]))).all())
