@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-SourceFormat = Literal["parquet", "csv"]
-SUFFIXES: dict[SourceFormat, tuple[str, ...]] = {"parquet": (".parquet", ".pq"), "csv": (".csv", ".txt")}
-"""How files of each format are called, each also with .gz behind it; the first is the usual one."""
-TITLES: dict[str, str] = {"parquet": "Parquet", "csv": "CSV"}
+SourceFormat = Literal["parquet", "csv", "jsonl"]
+SUFFIXES: dict[SourceFormat, tuple[str, ...]] = {
+    "parquet": (".parquet", ".pq"),
+    "csv": (".csv", ".txt", ".tsv"),
+    "jsonl": (".jsonl", ".ndjson"),
+}
+"""How files of each format are called, each also with .gz or .zip behind it; the first is the usual one."""
+TITLES: dict[str, str] = {"parquet": "Parquet", "csv": "CSV", "jsonl": "JSON Lines"}
 
 USUAL = " nor ".join(SUFFIXES[name][0] for name in get_args(SourceFormat))
 IN_A_CATALOG = " or ".join(f"`format: {name}`" for name in get_args(SourceFormat))

@@ -71,6 +71,7 @@ GOOD_KEYS: list[tuple[str, Any]] = [
     ("sources.0.encoding", "cp1252"),
     ("sources.0.decimal", ","),
     ("sources.0.rating_to_weight", {"3": 1, "5": 2.5}),
+    ("sources.0.format", "jsonl"),
     ("use_gpu", "required"),
     ("kinds", {"purchase": 5, "return": -2.5}),
     ("sources.0.where", {"cancelled": {"column": "c", "is_empty": True}}),

@@ -115,7 +115,7 @@ OUTCOMES: dict[str, Outcome] = {
     "schemas.id_as_decimal": refuse(65, "'user' has type decimal128", "export it as text"),
     "schemas.id_as_bytes": accept(),
     "schemas.id_as_bytes_that_are_no_text": refuse(65, "'user' holds ids that are not UTF-8 text"),
-    "schemas.id_as_bytes_of_one_length": refuse(65, "'user' has type fixed_size_binary", "export it as text"),
+    "schemas.id_as_bytes_of_one_length": accept(),
     "schemas.id_as_text_that_is_none": refuse(65, "rows.parquet: cannot be read as parquet", "UTF8"),
     "schemas.id_as_dictionary": accept(),
     "schemas.id_as_large_text": accept(),

@@ -22,7 +22,7 @@ _INT64_DIGITS = 18
 
 
 class Unreadable(Exception):
-    """Values cannot be read as what they are; the message goes behind "column ... holds ids", or "bytes"."""
+    """Bytes are no text; the message is an example and the way out."""
 
 
 def plain(values: pa.Array) -> pa.Array:
@@ -67,7 +67,7 @@ def _text(values: pa.Array) -> pa.Array:
         example = next(value for value in values.to_pylist() if value is not None and not _is_text(value))
         shown = example if len(example) <= 20 else example[:20] + b"..."
         what = "; 16 bytes may be a UUID, which is text of 36 characters" if len(example) == 16 else ""
-        raise Unreadable(f"that are not UTF-8 text, such as {shown!r}{what}: export it as text") from None
+        raise Unreadable(f"{shown!r}{what}: export it as text") from None
 
 
 def _is_text(value: bytes) -> bool:

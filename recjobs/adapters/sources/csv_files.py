@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from recjobs.adapters.sources import csv_faults
+from recjobs.adapters.sources.compression import is_gzip, is_zip
 from recjobs.adapters.sources.places import SourceFile, open_file
 from recjobs.adapters.sources.swallowed_rows import swallowed_rows
 from recjobs.adapters.sources.text_lines import Fault, text_lines
@@ -39,9 +40,9 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
     )
     n_rows = 0 if dialect.names else 1
     with ExitStack() as stack:
-        if dialect.is_plain:
+        if dialect.is_plain and not is_zip(file.path):
             raw = open_file(file.path)
-            stream: Any = pa.CompressedInputStream(raw, "gzip") if file.path.endswith(".gz") else raw
+            stream: Any = pa.CompressedInputStream(raw, "gzip") if is_gzip(file.path) else raw
         else:
             stream = _Joined(stack.enter_context(text_lines(file)))
         watched = _Watched(stream, file.delimiter, dialect.quote)

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import fs
 
 from recjobs.adapters import sample_shop
 from recjobs.adapters.object_store import s3_error
+from recjobs.adapters.sources import compression, other_formats
 from recjobs.core.source_formats import IN_A_CATALOG, PLAIN, TITLES, USUAL, Dialect, format_of_suffix
 from recjobs.errors import BadConfiguration, DataRefused
 
@@ -31,6 +33,8 @@ class SourceFile:
     n_bytes: int
     delimiter: str = ","
     dialect: Dialect = PLAIN
+    partition: tuple[tuple[str, str | None], ...] = ()
+    """The keys of the folders it lies in and their values, see `partition_of`."""
 
 
 def find(
@@ -38,9 +42,10 @@ def find(
 ) -> list[SourceFile]:
     """The files of a path relative to `data`, in order of name, with the hash of their bytes.
 
-    Of a folder all Parquet and CSV files, recursively, except names that begin with `.` or `_`, which writers use for
-    unfinished files. Raises DataRefused if there is none or one cannot be read, BadConfiguration if the format is
-    unknown or differs between files, SystemAway if the object store does not answer.
+    Of a folder, also one that a glob meets, all files of known formats, recursively, except names that begin with `.`
+    or `_`, which writers use for unfinished files; with a format also files without a suffix. Raises DataRefused if
+    there is none or one cannot be read, or if a folder holds tables that are not read; BadConfiguration if the format
+    is unknown or differs between files; SystemAway if the object store does not answer.
     """
     if path.startswith(sample_shop.SCHEME):
         content = sample_shop.identity(path)
@@ -49,11 +54,10 @@ def find(
         raise BadConfiguration(f"{path}: rows are read from a disk or from s3://; copy them there first")
     shown = path if path.startswith("s3://") else str(data / path)
     with _answered(shown):
-        names, is_folder = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
-    if is_folder:
-        names = [name for name in names if format in (None, known_format(name)) and known_format(name)]
+        names, inside = _in_s3(path) if path.startswith("s3://") else _on_disk(data, path)
+    names = sorted(names + (_tables(shown, inside, format) if inside is not None else []))
     if not names:
-        what = f"no {USUAL.replace(' nor ', ' or ')} file in this folder" if is_folder else "there is no such file"
+        what = "there is no such file" if inside is None else _none_inside(inside)
         hint = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
         raise DataRefused(f"{shown}: {what}. Put it there{hint}")
     formats = {name: format or _format_of(name) for name in names}
@@ -66,33 +70,86 @@ def find(
     return [_identify(name, formats[name], delimiter, dialect or PLAIN) for name in names]
 
 
-def _on_disk(data: Path, path: str) -> tuple[list[str], bool]:
-    """(files, whether the path is a folder)"""
+_Found = tuple[list[str], dict[str, str] | None]
+"""The files that the path names, and those in folders that it names with their paths there; None without a folder."""
+
+
+def _on_disk(data: Path, path: str) -> _Found:
     # A file may be called sales[1].csv: a path that exists is not a pattern.
     if (data / path).is_file():
-        return [str(data / path)], False
+        return [str(data / path)], None
     if (data / path).is_dir():
-        files = (file for file in (data / path).rglob("*") if file.is_file())
-        return sorted(str(file) for file in files if _is_finished(file.relative_to(data / path))), True
-    return [str(data / name) for name in sorted(glob.glob(path, root_dir=data)) if (data / name).is_file()], False
+        return [], _in_folder(data / path)
+    files: list[str] = []
+    inside: dict[str, str] | None = None
+    for name in glob.glob(path, root_dir=data):
+        if (data / name).is_dir():
+            inside = (inside or {}) | _in_folder(data / name)
+        elif (data / name).is_file() and not other_formats.is_marker(name):
+            files.append(str(data / name))
+    return files, inside
 
 
-def _in_s3(path: str) -> tuple[list[str], bool]:
-    """(files, whether the path is a folder)"""
+def _in_folder(folder: Path) -> dict[str, str]:
+    return {str(file): str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+def _in_s3(path: str) -> _Found:
     system, place = file_system(path)
     info = system.get_file_info(place.rstrip("/"))
     if info.type == fs.FileType.File:
-        return [path], False
+        return [path], None
     if info.type == fs.FileType.Directory:
-        inside = _files_below(system, place.rstrip("/"))
-        return [f"s3://{name}" for name in inside if _is_finished(PurePosixPath(name).relative_to(place))], True
+        below = _files_below(system, place.rstrip("/"))
+        return [], {f"s3://{name}": str(PurePosixPath(name).relative_to(place)) for name in below}
     parts = place.split("/")
     fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), 0)
     if not fixed:  # no pattern, or one in the bucket's name, and buckets cannot be listed
-        return [], False
+        return [], None
     pattern = PurePosixPath(place).parts
-    inside = _files_below(system, "/".join(parts[:fixed]))
-    return [f"s3://{name}" for name in inside if _matches(PurePosixPath(name).parts, pattern)], False
+    files: list[str] = []
+    inside: dict[str, str] = {}
+    for name in _files_below(system, "/".join(parts[:fixed])):
+        own = PurePosixPath(name).parts
+        if _matches(own[: len(pattern)], pattern):
+            if len(own) > len(pattern):
+                inside[f"s3://{name}"] = "/".join(own[len(pattern) :])
+            elif not other_formats.is_marker(name):
+                files.append(f"s3://{name}")
+    return files, inside or None
+
+
+def _tables(shown: str, inside: dict[str, str], format: str | None) -> list[str]:
+    """The files in folders that hold rows. Raises DataRefused where a part of them would be left out unsaid."""
+    if table_format := other_formats.table_format(inside.values()):
+        raise DataRefused(
+            f"{shown}: is a table of {table_format}: its files also hold rows that were deleted or replaced. Write its "
+            "rows as Parquet into another folder, and name that"
+        )
+    finished = [name for name, relative in inside.items() if _is_finished(PurePosixPath(relative))]
+    known = [name for name in finished if (found := known_format(name)) and format in (None, found)]
+    unloaded = [name for name in finished if other_formats.is_unloaded(name)]
+    if format:
+        return known + unloaded
+    for name in finished:
+        if known and (what := other_formats.by_suffix(name, beside_tables=True)):
+            raise DataRefused(f"{name}: {what}. Or say in the catalog which `format` the folder is read in")
+    if known and unloaded:
+        raise DataRefused(
+            f"{unloaded[0]}: has no suffix, beside files such as {known[0]}; say {IN_A_CATALOG} in the catalog, which "
+            "reads it too, or name the files by a pattern"
+        )
+    return known
+
+
+def _none_inside(inside: dict[str, str]) -> str:
+    what = "no .parquet or .csv file in this folder (nor .jsonl)"
+    finished = sorted(name for name, relative in inside.items() if _is_finished(PurePosixPath(relative)))
+    if unloaded := next(filter(other_formats.is_unloaded, finished), None):
+        return f"{what}; it has {PurePosixPath(unloaded).name}, without a suffix: say {IN_A_CATALOG} in the catalog"
+    if other := next((name for name in finished if other_formats.by_suffix(name)), None):
+        return f"{what}; {PurePosixPath(other).name} {other_formats.by_suffix(other)}"
+    return what
 
 
 def _files_below(system: fs.FileSystem, folder: str) -> list[str]:
@@ -114,13 +171,28 @@ def _is_finished(relative: PurePosixPath | Path) -> bool:
 
 def known_format(name: str) -> str | None:
     """The format by a file's suffix, or None."""
-    suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() != ".gz"]
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() not in (".gz", ".zip")]
     return format_of_suffix(suffixes[-1]) if suffixes else None
 
 
+def partition_of(name: str) -> tuple[tuple[str, str | None], ...]:
+    """Keys and values of folders such as day=2025-03-01, as Hive and Spark write them; None where they write null."""
+    pairs = (part.partition("=") for part in PurePosixPath(name).parent.parts)
+    return tuple(
+        (unquote(key), None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value))
+        for key, sign, value in pairs
+        if key and sign
+    )
+
+
 def _format_of(name: str) -> str:
-    if file_format := known_format(name):
+    file_format = known_format(name)
+    if file_format is None and compression.is_zip(name):
+        file_format = known_format(compression.name_inside(name, file_system))
+    if file_format:
         return file_format
+    if what := other_formats.by_suffix(name):
+        raise BadConfiguration(f"{name}: {what}")
     raise BadConfiguration(f"{name}: neither {USUAL}; say {IN_A_CATALOG} in the catalog")
 
 
@@ -128,11 +200,13 @@ def _identify(name: str, file_format: str, delimiter: str, dialect: Dialect) -> 
     digest, n_bytes = hashlib.sha256(), 0
     with _answered(name), open_file(name) as file:
         while chunk := file.read(_READ_BYTES):
+            if not n_bytes and (what := other_formats.by_content(name, chunk[:64])):
+                raise DataRefused(f"{name}: {what}")
             digest.update(chunk)
             n_bytes += len(chunk)
     if n_bytes == 0:
         raise DataRefused(f"{name}: the file is empty (0 bytes); see why its export wrote nothing")
-    return SourceFile(name, file_format, digest.hexdigest(), n_bytes, delimiter, dialect)
+    return SourceFile(name, file_format, digest.hexdigest(), n_bytes, delimiter, dialect, partition_of(name))
 
 
 def file_system(path: str) -> tuple[fs.FileSystem, str]:

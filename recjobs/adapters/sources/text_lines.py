@@ -6,13 +6,15 @@ A line that is skipped leaves a blank one, which parsers pass over, so that line
 import gzip
 import io
 import re
+import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from recjobs.adapters.sources.places import SourceFile, open_file
+from recjobs.adapters.sources import compression
+from recjobs.adapters.sources.places import SourceFile, file_system
 
 _MARKS = {b"\xff\xfe": "FF FE", b"\xfe\xff": "FE FF"}
 _UNDECODABLE = re.compile("[\udc80-\udcff]+")
@@ -33,11 +35,8 @@ def text_lines(file: SourceFile) -> Iterator[Iterator[str]]:
 @contextmanager
 def opened(file: SourceFile) -> Iterator[Any]:
     """The bytes of a file, decompressed."""
-    with ExitStack() as stack:
-        raw: Any = stack.enter_context(open_file(file.path))
-        if file.path.endswith(".gz"):
-            raw = stack.enter_context(gzip.open(raw))
-        yield raw
+    with compression.opened(file.path, file_system) as stream:
+        yield stream
 
 
 def without_excels_line(file: SourceFile) -> SourceFile:
@@ -72,7 +71,7 @@ class _UpToTheFault(io.RawIOBase):
             return 0
         try:
             data = self._stream.read1(min(len(buffer), 1 << 16))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
             self.fault, data = error, b""
         buffer[: len(data)] = data
         return len(data)
@@ -110,7 +109,8 @@ def _decoded(stream: Any, encoding: str) -> Iterator[str]:
         yield line
     if raw.fault:
         is_cut = isinstance(raw.fault, EOFError)
-        why = "the compressed file ends in the middle" if is_cut else f"no sound gzip ({raw.fault})"
+        kind = "zip" if isinstance(raw.fault, zipfile.BadZipFile) else "gzip"
+        why = "the compressed file ends in the middle" if is_cut else f"no sound {kind} ({raw.fault})"
         where = f"behind line {n}" if n else "at its beginning"
         raise Fault(f"{where}: {why}; the file is damaged or of another format, fetch or export it again")
 

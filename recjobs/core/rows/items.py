@@ -1,5 +1,9 @@
 """Item attributes, from the rows of interactions or from the items' own source."""
 
+import ast
+import json
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -116,11 +120,28 @@ def _converted(value: object, name: str) -> object:
 
 
 def names_of(value: object) -> list[str]:
-    """The names in a list, or in text with | between them; empty for a missing value."""
+    """The names in a list, in text with | between them, or in text that is a list of JSON or Python.
+
+    Empty for a missing value."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return []
+    if isinstance(value, str) and (listed := _list_in(value)) is not None:
+        value = listed
     parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split("|")
     return [name for part in parts if part is not None and (name := str(part).replace("\0", "").strip())]
+
+
+def _list_in(text: str) -> list[object] | None:
+    """The list that a text such as ['Home', "Light"] writes, or None."""
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            value = parse(text)
+            if isinstance(value, list) and not any(isinstance(part, list | dict | tuple | set) for part in value):
+                return value
+    return None
 
 
 def carried_over(attributes: pd.DataFrame, before: pa.Table) -> pd.DataFrame:
