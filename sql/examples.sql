@@ -51,7 +51,7 @@ order by p.decided_at desc;
 
 -- How did NDCG go from batch to batch, for each model, baseline and segment (a chart's lines, with their bands)?
 select
-    e.batch_id, p.as_of, e.model, e.segment, e.view, e.model like 'popularity%' or e.model = 'neighbours' as is_baseline,
+    e.batch_id, p.as_of, e.model, e.segment, e.view, e.model like 'popularity%' or e.model in ('neighbours', 'own_frequency') as is_baseline,
     e.value as ndcg_at_20, e.low, e.high
 from evaluations as e
 join promotions as p using (batch_id)

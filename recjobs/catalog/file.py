@@ -34,6 +34,10 @@ class Model(Part):
     """Share of item neighbours in the score; 0: ALS alone."""
     neighbours: Annotated[int, Field(ge=1, le=1000), Number] = 200
     """Similar items of each item that the blend knows."""
+    own_frequency: Annotated[float, Field(ge=0, lt=1), Number] = 0.0
+    """Share of the user's own items, by decayed frequency, in the score; for `seen: allow` and `after_days`."""
+    own_half_life_days: Positive = 90.0
+    """There an interaction this many days old counts half."""
 
 
 class Recency(Part):

@@ -49,8 +49,10 @@ def run_night(
             numbers = "  ".join(f"{k}={v}" for k, v in result.items())
             console.print(f"  [green]{step:9}[/green] {time.monotonic() - since:6.1f} s  [dim]{numbers}[/dim]")
             if step == "refit" and result["lists_from"] == "none":
+                own = night.verdict().list_choice("none").instead
+                lists = "their own items by frequency, then popular ones" if own else "popular lists"
                 console.print(
-                    "no model is in charge: everybody gets popular lists. A search for a recipe that beats them: "
+                    f"no model is in charge: everybody gets {lists}. A search for a recipe that beats them: "
                     f"recjobs tune --catalog {catalog.name}"
                 )
             if step == "gate" and publish and awaits_approval(night):

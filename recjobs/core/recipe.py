@@ -19,6 +19,8 @@ class Recipe:
     kinds: weight of each kind of interaction; empty: kinds do not matter.
     blend: share of item neighbours in the score, 0 (ALS alone) to 1 (neighbours alone).
     neighbours: how many similar items of each item the blend knows.
+    own_frequency: share of the user's own items, by decayed frequency, in the score, 0 to below 1.
+    own_half_life_days: there an interaction this old counts half.
     """
 
     factors: int = 64
@@ -32,6 +34,8 @@ class Recipe:
     frequency_scaling: float = 0.0
     blend: float = 0.0
     neighbours: int = 200
+    own_frequency: float = 0.0
+    own_half_life_days: float = 90.0
 
     def one_line(self) -> str:
         """The recipe in one line, without empty values."""

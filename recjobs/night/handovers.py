@@ -47,7 +47,7 @@ class Evaluation(_Stored):
     metrics: list[dict[str, Any]]
     users: dict[str, int]
     lists: dict[str, Any] = {}
-    """The `ListChoice` of candidate and champion."""
+    """The `ListChoice` of candidate and champion, and without a model."""
 
 
 class ChosenModel(_Stored):

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recjobs.core.lists.choice import NO_MODEL
 from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.als import aligned
@@ -33,7 +34,7 @@ class NightLists:
         )
         source = night.chosen_model().source
         seen = kept_out_of(self.past.interactions, night.catalog.view, self.past.now, night.catalog.after_days)
-        choice = night.verdict().list_choice("champion" if source == "champion" else "candidate")
+        choice = night.verdict().list_choice({"champion": "champion", "none": NO_MODEL}.get(source, "candidate"))
         self.maker = ListMaker(self.past, known, self._model(source), seen, choice)
 
     def _model(self, source: str) -> Model | None:
@@ -51,8 +52,9 @@ class NightLists:
         return self.maker.lists(users, n, min(n, self.night.catalog.top_n.served + SPARE))
 
     def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
-        """The source of each list: `als`, `foldin` (the user came after the fit) or `popular`."""
-        if self.maker.model is None:
-            return pa.array(np.full(users.size, "popular"))
-        known = np.where(self._in_fit[users], "als", "foldin")
+        """The source of each list: `als`, `foldin` (the user came after the fit), `again` (own items) or `popular`."""
+        known = np.full(users.size, "popular")
+        if self.maker.model is not None:
+            known = np.where(self._in_fit[users], "als", "foldin")
+        known = np.where(lists.again, "again", known)
         return pa.array(np.where(lists.n_model > 0, known, "popular"))

@@ -98,9 +98,12 @@ class Study:
 
     @property
     def planned(self) -> list[Recipe]:
-        """The recipes of the first trials: the known ones, then the file's with a blend, which is often good."""
+        """The recipes of the first trials: the known ones, then the file's with a blend, which is often good, and with
+        own items where lists may hold them."""
         in_file = self.request.catalog.recipe
         starts = [replace(in_file, blend=0.3), replace(in_file, blend=0.3, frequency_scaling=0.5)]
+        if self.request.catalog.view != "discovery":
+            starts = [replace(in_file, own_frequency=0.5), replace(in_file, blend=0.3, own_frequency=0.5), *starts]
         return list(dict.fromkeys([*self.known, *starts]))
 
     @cached_property

@@ -71,7 +71,7 @@ def _pin(catalog: Catalog, batch_id: str, publish: bool) -> dict[str, Any]:
         champion=champion,
         input_hash=night.request.input["hash"],
         seed=catalog.seed,
-        space=space_of(past, recipes).to_json(),
+        space=space_of(past, recipes, repeats=catalog.view != "discovery").to_json(),
         code_version=code_version(),
         catalog=catalog,
     ).named()

@@ -15,6 +15,7 @@ CHECKS = {
     "answers": "users the model answers",
     "popularity": "popular lists",
     "neighbours": "item neighbours",
+    "own_frequency": "own items, by frequency",
     "coverage": "coverage",
     "gini": "Gini",
     "better": "better than the champion",

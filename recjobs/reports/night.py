@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from recjobs.core.lists.bands import BANDS
+from recjobs.core.lists.choice import OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS, title
 from recjobs.night.decision import awaits_approval, final_verdict, kept_batch, recipe_changes
 from recjobs.night.night import Night
@@ -13,7 +14,8 @@ from recjobs.reports import comparison, plots, worth
 from recjobs.reports.page import page
 
 N_EXAMPLES = 12
-NAMES = {"neighbours": "item neighbours"} | {window: title(window) for window in WINDOWS}
+NAMES = {"neighbours": "item neighbours", OWN_FREQUENCY: "own items, by frequency"}
+NAMES |= {window: title(window) for window in WINDOWS}
 """Names of models on the page, if they differ from those in the tables."""
 VIEWS = {
     "discovery": "Discovery: items a user has interacted with are neither shown nor counted",

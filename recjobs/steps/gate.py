@@ -5,6 +5,7 @@ from dataclasses import fields
 import numpy as np
 
 from recjobs.core.evaluation.gate import NEIGHBOURS, SEGMENTS, Bounds, Shown, decide
+from recjobs.core.lists.choice import OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
@@ -22,10 +23,11 @@ def run(night: Night) -> dict[str, float | str | None]:
         return Shown(each[f"{model}.ndcg"].to_numpy(), *(of_lists.get(m, 0.0) for m in ("coverage", "gini", "novelty")))
 
     bounds = night.catalog.gate.model_dump() | {"min_holdout_users": night.catalog.min_holdout_users}
+    baselines = (*WINDOWS, NEIGHBOURS, OWN_FREQUENCY)
     verdict = decide(
         contestant("candidate"),
         contestant("champion") if champion else None,
-        {n: each[f"{n}.ndcg"].to_numpy() for n in (*WINDOWS, NEIGHBOURS) if f"{n}.ndcg" in each.column_names},
+        {name: each[f"{name}.ndcg"].to_numpy() for name in baselines if f"{name}.ndcg" in each.column_names},
         same_recipe=champion is not None and Recipe.from_json(champion.recipe) == night.catalog.recipe,
         segments={name: each[f"is_{name}"].to_numpy().astype(bool) for name in SEGMENTS},
         defect=night.candidate_defect(),

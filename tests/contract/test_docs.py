@@ -15,6 +15,7 @@ from recjobs.adapters import sample_shop
 from recjobs.catalog.gate import Gate
 from recjobs.config import Settings
 from recjobs.core.evaluation.gate import NEIGHBOURS, SEGMENTS, Bounds, Shown, decide
+from recjobs.core.lists.choice import OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.rows.reason_codes import as_markdown
 from webapp.settings import Settings as WebSettings
@@ -183,7 +184,7 @@ def test_the_table_of_the_gates_checks_names_all_of_them_in_their_order_with_the
     found: dict[str, float | None] = {}
     for same_recipe in (False, True):
         verdict = decide(
-            shown, shown, dict.fromkeys((*WINDOWS, NEIGHBOURS), users / 2), same_recipe=same_recipe,
+            shown, shown, dict.fromkeys((*WINDOWS, NEIGHBOURS, OWN_FREQUENCY), users / 2), same_recipe=same_recipe,
             segments=dict.fromkeys(SEGMENTS, users > 0), defect=None, bounds=Bounds(**asked), seed=1,
         )  # fmt: skip
         found |= {check.name: check.bound for check in verdict.checks}

@@ -121,7 +121,7 @@ def test_with_too_few_new_users_the_champions_recipe_is_fit_again_before_the_las
         row["model"]
         for row in world.rows("select model from evaluations where batch_id = %s and metric = 'ndcg_at_20'", batch_id)
     }
-    assert models == {"candidate", "champion", "neighbours", "popularity_30d", "popularity_all"}
+    assert models == {"candidate", "champion", "neighbours", "own_frequency", "popularity_30d", "popularity_all"}
     assert world.value("select verdict from promotions where batch_id = %s", batch_id) == "refused"
 
 

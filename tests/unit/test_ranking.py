@@ -104,10 +104,11 @@ def test_a_list_is_the_same_to_the_bit_whoever_else_is_asked_for():
     rng = np.random.default_rng(7)
     users, items = (rng.normal(size=(n, 64)).astype(np.float32) for n in (CHUNK + 30, 1_500))
     rows = sets(*(rng.choice(1_500, 9, replace=False) for _ in range(len(users))), n_items=1_500)
-    ranking = Ranking(items, np.ones(1_500, bool), Blend(rows, similarity_of(rows, 20, 1), 0.3))
-    whole = ranking.best(users, 40, rows, 2, rows)
+    blend = Blend(rows, similarity_of(rows, 20, 1), 0.3)
+    ranking = Ranking(items, np.ones(1_500, bool), blend)
+    whole = ranking.best(users, 40, rows, 2, blend)
     for some in ([0], [CHUNK + 29, 3, 5], [*range(10, 77)]):
-        part = ranking.best(users[some], 40, rows[some], 1, rows[some])
+        part = ranking.best(users[some], 40, rows[some], 1, blend.of(np.array(some)))
         np.testing.assert_array_equal(part.item_idx, whole.item_idx[some])
         np.testing.assert_array_equal(part.scores, whole.scores[some])
 

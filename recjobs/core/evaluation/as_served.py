@@ -7,7 +7,7 @@ import numpy as np
 
 from recjobs.core.evaluation.bootstrap import DECIMALS, relative_difference
 from recjobs.core.evaluation.exam import Answer, Exam, K, answer
-from recjobs.core.lists.choice import UNKNOWN, ListChoice
+from recjobs.core.lists.choice import GROUPS, NO_MODEL, OWN_FREQUENCY, UNKNOWN, ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
 
@@ -17,7 +17,7 @@ MIN_USERS = 50
 
 @dataclass(frozen=True)
 class Contest:
-    """The answers of all contenders in one exam, and the list choice of each model."""
+    """The answers of all contenders in one exam, and the list choice of each model, and without one (NO_MODEL)."""
 
     answers: dict[str, Answer]
     choices: dict[str, ListChoice]
@@ -32,7 +32,8 @@ def contest(
     seed: int,
     choices: Mapping[str, ListChoice] | None = None,
 ) -> Contest:
-    """Ask models as they would be served, baselines as they are, and the popular list of every window.
+    """Ask models as they would be served, baselines as they are, the popular list of every window, and where lists may
+    hold items that the user had before, their own by frequency.
 
     choices: from another view of the same holdout; None: chosen here. All are filled from the same ladder.
     """
@@ -45,22 +46,49 @@ def contest(
     activity, deciding = past.activity[users], deciding_half(users.size, seed)
     base = ListChoice.from_activity(activity, best_window(ndcg, activity == 0, deciding, seed))
     answers, chosen = dict[str, Answer](), dict[str, ListChoice]()
+    own = _own_frequency(past, known, questions, next(iter((choices or {}).values()), base))
+    simple = ndcg | {name: one.per_user["ndcg"] for name, one in own.items()}
     for name, model in models.items():
         maker = ListMaker(past, known, model, questions.kept_out, base)
         ranked, _ = maker.rank(users, K)
         answers[name] = Answer.of(name, maker.finish(ranked, users), questions)
         chosen[name] = (
-            choices[name] if choices else choose(base, answers[name].per_user["ndcg"], ndcg, activity, deciding, seed)
+            choices[name] if choices else choose(base, answers[name].per_user["ndcg"], simple, activity, deciding, seed)
         )
         if chosen[name] != base:
             maker = ListMaker(past, known, model, questions.kept_out, chosen[name])
             served = ranked.without(chosen[name].replaced(activity))
             answers[name] = Answer.of(name, maker.finish(served, users), questions)
     base = next(iter(chosen.values()), base)
+    without = choices.get(NO_MODEL) if choices else _without_model(base, ndcg, own, activity, deciding, seed)
+    chosen |= {NO_MODEL: without} if without else {}
     for name, model in baselines.items():
         maker = ListMaker(past, known, model, questions.kept_out, ListChoice(base.popular))
         answers[name] = answer(name, maker, questions)
-    return Contest(answers | popular, chosen)
+    return Contest(answers | own | popular, chosen)
+
+
+def _own_frequency(past: Past, known: Knowledge, questions: Exam, base: ListChoice) -> dict[str, Answer]:
+    """The answer of the users' own items, filled from the same ladder; nothing where all of them are kept out."""
+    everybody = replace(base, instead=dict.fromkeys(GROUPS, OWN_FREQUENCY))
+    one = ListMaker(past, known, None, questions.kept_out, everybody).lists(questions.users, K)
+    return {OWN_FREQUENCY: Answer.of(OWN_FREQUENCY, one, questions)} if one.n_model.any() else {}
+
+
+def _without_model(
+    base: ListChoice,
+    popular: Mapping[str, np.ndarray],
+    own: Mapping[str, Answer],
+    activity: np.ndarray,
+    deciding: np.ndarray,
+    seed: int,
+) -> ListChoice:
+    """The choice where no model is in charge: all known users get their own items if those are better beyond doubt."""
+    asked = (activity > 0) & deciding
+    better = bool(own) and asked.sum() >= MIN_USERS
+    better = better and _is_better(own[OWN_FREQUENCY].per_user["ndcg"], popular[base.popular], asked, seed)
+    instead = {group: OWN_FREQUENCY for group in GROUPS if group != UNKNOWN} if better else {}
+    return replace(base, instead=instead)
 
 
 def deciding_half(n_users: int, seed: int) -> np.ndarray:
@@ -92,7 +120,7 @@ def choose(
     deciding: np.ndarray,
     seed: int,
 ) -> ListChoice:
-    """The choice in which a group gets its best popular list (of the choosing half) in place of the model's, where that
+    """The choice in which a group gets its best simple list (of the choosing half) in place of the model's, where that
     is significantly better (in the deciding half, on at least MIN_USERS). model, popular: NDCG of each user."""
     instead = {}
     for group, mask in base.groups(activity).items():

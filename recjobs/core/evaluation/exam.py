@@ -88,7 +88,8 @@ class Answer:
     def of(cls, name: str, lists: Lists, questions: Exam) -> "Answer":
         """The answer with these lists for the users of an exam."""
         item_idx = lists.ranked.item_idx
-        return cls(name, item_idx, lists.n_model, metrics.per_user(item_idx, questions.holdout, K))
+        n_model = np.where(lists.again, 0, lists.n_model)
+        return cls(name, item_idx, n_model, metrics.per_user(item_idx, questions.holdout, K))
 
     @property
     def fallback_share(self) -> float:

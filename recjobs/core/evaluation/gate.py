@@ -7,11 +7,14 @@ import numpy as np
 
 from recjobs.core.evaluation.bootstrap import DECIMALS, Interval, relative_difference, relative_differences
 from recjobs.core.evaluation.verdict import METRIC, Check, Part, Verdict
+from recjobs.core.lists.choice import OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS
 
 SEGMENTS = ("light", "medium", "heavy")
 NEIGHBOURS = "neighbours"
 """The baseline that a candidate need not beat, but must not be significantly and much worse than."""
+_NOT_WORSE = {NEIGHBOURS: ("neighbours", "than item neighbours"), OWN_FREQUENCY: (OWN_FREQUENCY, "than own frequency")}
+"""Baselines that a candidate must not be worse than: the name of the check, and how its sentence calls them."""
 ROUNDING = 1e-9
 """What a value may be beyond its bound: as much as rounding can add."""
 SEEN = 1.43
@@ -59,7 +62,8 @@ def decide(
 ) -> Verdict:
     """Decide by the deciding metric of each holdout user; all arrays are over the same users.
 
-    champion: None on a first night. baselines: those of `popularity.WINDOWS`, and NEIGHBOURS if it was evaluated.
+    champion: None on a first night. baselines: those of `popularity.WINDOWS`, and of NEIGHBOURS and OWN_FREQUENCY those
+    that were evaluated.
     segments: masks over the users. defect: of the candidate's factors. answered: a mask of the users who are served the
     model's list (None: all), on whom it is compared with the baselines: the others have a popular list on either side.
     lists: kept in the verdict. The reason of a refusal is the first check that fails; a check without its data (no
@@ -90,12 +94,14 @@ def decide(
         nobody = "the model answers nobody in the holdout: to each user it gives nothing, or less than a popular list"
         checks.append(_enough("answers", n_answered, f"the model answers {n_answered:,} users of the holdout", nobody))
     if all(check.passed for check in checks):
-        simple = [baselines[name] for name in (baseline, NEIGHBOURS) if name in baselines]
-        lift, *others = relative_differences(candidate.ndcg[by_model], [one[by_model] for one in simple], seed)
+        others = [name for name in _NOT_WORSE if name in baselines]
+        simple = [baselines[name][by_model] for name in (baseline, *others)]
+        lift, *behind = relative_differences(candidate.ndcg[by_model], simple, seed)
         diff = relative_difference(candidate.ndcg, champion.ndcg, seed) if champion else lift
         checks.append(_better("popularity", baseline, lift, "not better than", who))
-        for one in others:
-            checks.append(_not_much_worse("neighbours", "than item neighbours", one, bounds.max_neighbours_drop))
+        for name, one in zip(others, behind, strict=True):
+            allowed = bounds.max_neighbours_drop if name == NEIGHBOURS else 0.0
+            checks.append(_not_much_worse(*_NOT_WORSE[name], one, allowed))
         checks += _guardrails(candidate, bounds)
         if champion:
             checks += _against_champion(diff, same_recipe, n_users, bounds)

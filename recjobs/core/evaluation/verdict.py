@@ -42,7 +42,7 @@ class Verdict:
     diff: relative difference of candidate and champion (lift where there is no champion), with its 95% interval; lift:
     that of candidate and baseline, over the users whom the model answers for. smallest_drop, smallest_rise: the
     smallest relative change that this holdout detects with a power of 80%. inconclusive: refused only for an interval
-    with 0 inside. lists: `ListChoice` of candidate and champion as JSON, which `score` follows.
+    with 0 inside. lists: `ListChoice` of candidate, champion and no model as JSON, which `score` follows.
     approval: `approved`, `refused` or `timed out` where a person was asked, with who answered, when (ISO) and why.
     """
 
@@ -91,7 +91,8 @@ class Verdict:
         return cls(**_known(cls, stored) | {"checks": checks, **parts})
 
     def list_choice(self, model: str) -> ListChoice:
-        """Which lists are served with a model, `candidate` or `champion`; without one, the candidate's popular list."""
+        """Which lists are served with a model, `candidate` or `champion`, or `none`: without one. The candidate's in a
+        verdict that does not have it."""
         return ListChoice.from_json(self.lists.get(model, self.lists.get("candidate")))
 
 

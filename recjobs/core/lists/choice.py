@@ -1,4 +1,4 @@
-"""The list that each group of users is served: the model's, or a popular one that did better in the evaluation."""
+"""The list that each group of users is served: the model's, or a simple one that did better in the evaluation."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,10 @@ from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
 UNKNOWN = "unknown"
 GROUPS = (UNKNOWN, "light", "medium", "heavy")
 """Users by how many interactions they have: none, and thirds of the others."""
+OWN_FREQUENCY = "own_frequency"
+"""The list of a user's own items by decayed frequency, in `instead` and among the baselines."""
+NO_MODEL = "none"
+"""Whose choice is followed where no model is in charge."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class ListChoice:
 
     popular: the window (of `popularity.WINDOWS`) of the list that users unknown to the model get, and that short lists
     are filled from. light, medium: the most interactions of a user in the group; heavy users have more. instead:
-    group -> window, for the groups that are served a popular list in place of the model's.
+    group -> window or OWN_FREQUENCY, for the groups that are served that list in place of the model's.
     """
 
     popular: str = DEFAULT_WINDOW
@@ -36,7 +40,9 @@ class ListChoice:
     @classmethod
     def from_json(cls, stored: dict[str, Any] | None) -> "ListChoice":
         """The choice in a verdict; the default for a verdict without one, or with a window that is no longer known."""
-        if stored is None or not {stored["popular"], *stored["instead"].values()} <= set(WINDOWS):
+        if stored is None or stored["popular"] not in WINDOWS:
+            return cls()
+        if not set(stored["instead"].values()) <= {*WINDOWS, OWN_FREQUENCY}:
             return cls()
         return cls(**stored)
 
@@ -47,14 +53,21 @@ class ListChoice:
         return dict(zip(GROUPS, (activity == 0, light, medium, ~((activity == 0) | light | medium)), strict=True))
 
     def replaced(self, activity: np.ndarray) -> np.ndarray:
-        """Whether each user is served a popular list in place of the model's."""
+        """Whether each user is served another list in place of the model's."""
         masks = self.groups(activity)
         return np.asarray(sum((masks[group] for group in self.instead), np.zeros(activity.size, bool)))
+
+    def by_own_frequency(self, activity: np.ndarray) -> np.ndarray:
+        """Whether each user is served their own items by decayed frequency."""
+        masks = self.groups(activity)
+        groups = [group for group, name in self.instead.items() if name == OWN_FREQUENCY]
+        return np.asarray(sum((masks[group] for group in groups), np.zeros(activity.size, bool)))
 
     def windows(self, activity: np.ndarray) -> dict[str, np.ndarray]:
         """window -> mask of the users whose lists are filled from it."""
         masks = self.groups(activity)
         result = {self.popular: ~self.replaced(activity)}
-        for group, window in self.instead.items():
+        for group, name in self.instead.items():
+            window = self.popular if name == OWN_FREQUENCY else name
             result[window] = result.get(window, np.zeros(activity.size, bool)) | masks[group]
         return result

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.ladder import Ladder, PopularList, fill_up
+from recjobs.core.lists.own_items import HALF_LIFE_DAYS, own_frequency, own_lists
 from recjobs.core.lists.popularity import WINDOWS, popular_order
 from recjobs.core.lists.reasons import Because, because, joined
 from recjobs.core.model.als import known_rows
@@ -20,6 +21,7 @@ from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.fold_in import blocks
 from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.own_part import BlendWithOwn
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
@@ -65,11 +67,13 @@ class Knowledge:
 @dataclass(frozen=True)
 class Lists:
     """Some users' lists. ranked: filled down the ladder, of which the first n_model items of each are the model's and
-    the next n_category come from categories. because: reasons of the model's items, None if not requested."""
+    the next n_category come from categories. again: (n_users,), whether the first n_model are the user's own by
+    frequency, in place of the model's. because: reasons of the model's items, None if not requested."""
 
     ranked: Ranked
     n_model: np.ndarray
     n_category: np.ndarray
+    again: np.ndarray
     because: Because | None = None
 
 
@@ -80,6 +84,7 @@ class Past:
         self.interactions, self.now, self.engine = interactions, now, engine
         self._confidence: dict[Recipe, csr_matrix] = {}
         self._similarity: dict[tuple[Recipe, int], csr_matrix] = {}
+        self._own: dict[float, csr_matrix] = {}
         self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
 
     @cached_property
@@ -95,13 +100,22 @@ class Past:
         return self._confidence[key]
 
     def blend(self, recipe: Recipe) -> Blend | None:
-        """Every user's blend with item neighbours; None where the recipe has none."""
-        if not recipe.blend:
-            return None
-        rows, key = self.confidence(recipe), (_of_data(recipe), recipe.neighbours)
-        if key not in self._similarity:
-            self._similarity[key] = similarity_of(rows, recipe.neighbours, self.engine.threads)
-        return Blend(rows, self._similarity[key], recipe.blend)
+        """Every user's blend with item neighbours and own items; None where the recipe has neither."""
+        rows, key, similarity = self.confidence(recipe), (_of_data(recipe), recipe.neighbours), None
+        if recipe.blend:
+            if key not in self._similarity:
+                self._similarity[key] = similarity_of(rows, recipe.neighbours, self.engine.threads)
+            similarity = self._similarity[key]
+        if recipe.own_frequency:
+            own = self.own_frequency(recipe.own_half_life_days)
+            return BlendWithOwn.of_all(rows, similarity, recipe.blend, own, recipe.own_frequency)
+        return None if similarity is None else Blend(rows, similarity, recipe.blend)
+
+    def own_frequency(self, half_life_days: float) -> csr_matrix:
+        """user_items: how often each user took each item, see `own_items.own_frequency`."""
+        if half_life_days not in self._own:
+            self._own[half_life_days] = own_frequency(self.interactions, self.now, half_life_days)
+        return self._own[half_life_days]
 
     def ladder(self, known: Knowledge, window: str) -> Ladder:
         """What lists are filled from, by the popularity of one window."""
@@ -130,7 +144,7 @@ class ListMaker:
     """Makes lists of a model (None: of the ladder alone) from past interactions and knowledge.
 
     seen: (n_users, n_items), items kept out of each user's list; None: none. choice: the groups that are served a
-    popular list in place of the model's.
+    simple list in place of the model's.
     """
 
     def __init__(
@@ -144,7 +158,7 @@ class ListMaker:
         self.past, self.known, self.seen = past, known, seen
         self.choice = choice or ListChoice()
         if model is not None and model.item_factors is None:
-            model = replace(model, recipe=replace(model.recipe, blend=1.0))
+            model = replace(model, recipe=replace(model.recipe, blend=1.0, own_frequency=0.0))
         self.model = model
 
     @property
@@ -190,7 +204,7 @@ class ListMaker:
         return replace(self.finish(ranked, users), because=explained)
 
     def rank(self, users: np.ndarray, n: int, reasons: int = 0) -> tuple[Ranked, Because | None]:
-        """The model's items for these users; empty for users whom the choice gives a popular list."""
+        """The model's items for these users; empty for users whom the choice gives another list."""
         if self.model is None or self.completed is None:
             nothing = np.full((users.size, n), -1, np.int32)
             return Ranked(nothing, np.full(nothing.shape, np.nan, np.float32)), None
@@ -204,17 +218,18 @@ class ListMaker:
         for block in blocks(rows, 0, users.size, item_factors.shape[1]):
             some = users[block]
             vectors, shares = fold_in.of(rows[block]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
-            part = ranking.best(vectors, n, self._seen_by(some), engine.threads, rows[block])
+            added = None if blend is None else blend.of(some)
+            part = ranking.best(vectors, n, self._seen_by(some), engine.threads, added)
             if replaced is not None:
                 part = part.without(replaced[block])
             parts.append(part)
             if reasons:
-                added = None if blend is None else blend.of(some)
                 explained.append(because(part, reasons, item_factors, shares, engine.threads, added))
         return Ranked.joined(parts, n), joined(explained) if explained else None
 
     def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
-        """Lists from `rank`, filled down the ladder."""
+        """Lists from `rank`, with own items where the choice says so, filled down the ladder."""
+        ranked, again = self._with_own_items(ranked, users)
         n_items, width = self.past.interactions.n_items, ranked.item_idx.shape[1]
         item_idx, scores = np.empty((users.size, width), np.int32), np.empty((users.size, width), np.float32)
         n_category = np.zeros(users.size, np.int64)
@@ -224,4 +239,16 @@ class ListMaker:
                 some, ladder = users[rows], self.past.ladder(self.known, window)
                 lists, _, n_category[rows] = fill_up(ranked.rows(rows), ladder, some, self._seen_by(some), n_items)
                 item_idx[rows], scores[rows] = lists.item_idx, lists.scores
-        return Lists(Ranked(item_idx, scores), ranked.lengths, n_category)
+        return Lists(Ranked(item_idx, scores), ranked.lengths, n_category, again)
+
+    def _with_own_items(self, ranked: Ranked, users: np.ndarray) -> tuple[Ranked, np.ndarray]:
+        """(the lists, a mask of those that now begin with own items)"""
+        again = self.choice.by_own_frequency(self.past.activity[users])
+        if not again.any():
+            return ranked, again
+        some, n, popular = users[again], ranked.item_idx.shape[1], self.ladder.overall.order
+        frequency = self.past.own_frequency(HALF_LIFE_DAYS)[some]
+        own = own_lists(frequency, n, self._seen_by(some), self.known.eligible, popular)
+        item_idx, scores = ranked.item_idx.copy(), ranked.scores.copy()
+        item_idx[again], scores[again] = own.item_idx, own.scores
+        return Ranked(item_idx, scores), again

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from recjobs.core.model.fold_in import NUMBERS, Shares
 from recjobs.core.model.neighbours import Blend
+from recjobs.core.model.own_part import BlendWithOwn
 from recjobs.core.model.ranking import Ranked, in_threads, step_of
 
 MOST = 3
@@ -52,6 +53,8 @@ def because(
         if blend is not None and ranked.neighbours_unit is not None:
             by_neighbours = blend.added(part.item_idx, part.confidence, ranked.neighbours_unit[part.rows], here)
             added = by_neighbours if blend.weight == 1 else added + by_neighbours
+        if isinstance(blend, BlendWithOwn):
+            added += blend.own_added(part.rows, part.item_idx, here)
         added[here < 0] = 0
         return _reasons(added)
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from implicit.nearest_neighbours import TFIDFRecommender
@@ -31,11 +31,13 @@ class Blend:
         """The same for some of the users."""
         return Blend(self.rows[users], self.similarity, self.weight)
 
-    def among(self, columns: np.ndarray) -> "Blend":
-        """The same for some of the items, in ascending order."""
-        if columns.size == self.similarity.shape[1]:
-            return self
-        return Blend(self.rows, self.similarity[:, columns].tocsr(), self.weight)
+    def among(self, columns: np.ndarray, similarity: csr_matrix) -> "Blend":
+        """The same for some of the items, in ascending order. similarity: `similar_among` of the same columns."""
+        return replace(self, similarity=similarity)
+
+    def similar_among(self, columns: np.ndarray) -> csr_matrix:
+        """(n_items, columns), the columns of `similarity`."""
+        return self.similarity if columns.size == self.similarity.shape[1] else self.similarity[:, columns].tocsr()
 
     def add_to(self, values: np.ndarray, first: int, last: int) -> np.ndarray:
         """Add the neighbour scores of users first to last - 1 to their ALS scores, (last - first, n_items).

@@ -71,7 +71,7 @@ class Ranking:
         # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell
         # kernels) and on the number of rows: a user's list would depend on the other users.
         self._transposed = np.ascontiguousarray(item_factors[self.columns].T, np.float64)
-        self._blend = None if blend is None else blend.among(self.columns)
+        self._similarity = None if blend is None else blend.similar_among(self.columns)
 
     def best(
         self,
@@ -79,17 +79,19 @@ class Ranking:
         n: int,
         seen: csr_matrix | None,
         threads: int = 1,
-        rows: csr_matrix | None = None,
+        blend: Blend | None = None,
     ) -> Ranked:
-        """The n items with the highest inner product for each user, see `best_items`. rows: the users' confidence,
-        (n_users, n_items), for the blend."""
+        """The n items with the highest inner product for each user, see `best_items`. blend: that of these users, where
+        there is one of all."""
         n_users, width = len(user_factors), min(n, self.columns.size)
         item_idx = np.full((n_users, n), -1, np.int32)
         scores = np.full((n_users, n), np.nan, np.float32)
         if width == 0 or n_users == 0:
             return Ranked(item_idx, scores)
         known_users = np.asarray(user_factors.any(axis=1))
-        added = None if self._blend is None or rows is None else replace(self._blend, rows=rows)
+        added = None
+        if blend is not None and self._similarity is not None:
+            added = blend.among(self.columns, self._similarity)
         unit = None if added is None else np.zeros(n_users, np.float32)
 
         def rank(first: int) -> None:
@@ -140,8 +142,7 @@ def best_items(
     the inner products. A user whose factors are all zero gets an empty list. Lists hold fewer than n where fewer items
     remain: a filtered item never comes back.
     """
-    rows = None if blend is None else blend.rows
-    return Ranking(item_factors, eligible, blend).best(user_factors, n, seen, threads, rows)
+    return Ranking(item_factors, eligible, blend).best(user_factors, n, seen, threads, blend)
 
 
 def step_of(highest: np.ndarray) -> np.ndarray:

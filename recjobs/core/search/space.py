@@ -11,7 +11,8 @@ from recjobs.core.rows.interactions import DAY, Interactions
 
 SCALES = ("one", "linear", "log")
 OFF = -0.1
-"""Where `blend` and `frequency_scaling` begin: what lies below 0 is 0, so that a search can leave them out."""
+"""Where `blend`, `own_frequency` and `frequency_scaling` begin: what lies below 0 is 0, so that a search can leave
+them out."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,11 @@ class Space:
         return cls(Recipe.from_json(stored["base"]), ranges, tuple(stored["scales"]))
 
 
-def space_of(past: Interactions, recipes: Sequence[Recipe]) -> Space:
-    """The space of some interactions. The first recipe is the base; the bounds are wide enough for all of them."""
+def space_of(past: Interactions, recipes: Sequence[Recipe], *, repeats: bool = False) -> Space:
+    """The space of some interactions. The first recipe is the base; the bounds are wide enough for all of them.
+
+    repeats: whether lists may hold items that the user had before.
+    """
     base = recipes[0]
     rows = max(1, min(past.n_users, past.n_items))
     ranges = [
@@ -101,6 +105,10 @@ def space_of(past: Interactions, recipes: Sequence[Recipe]) -> Space:
     if days >= 2:
         # A half-life of twice the span takes less than a third off the oldest row: about as good as none.
         ranges.append(Range("half_life_days", min(2.0, days / 2), 4 * days, none_from=2 * days))
+    if repeats:
+        ranges.append(Range("own_frequency", OFF, 0.9, log=False))
+        if days >= 2:
+            ranges.append(Range("own_half_life_days", min(7.0, days / 2), 4 * days))
     weighted = len(past) > 0 and bool(np.ptp(past.weight) > 0)
     if weighted or past.distinct_pairs().size < len(past):
         ranges.append(Range("weight_cap", 0.5, 100, none_from=50))
