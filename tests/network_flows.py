@@ -44,12 +44,15 @@ ELSEWHERE: dict[Flow, str] = {
 }
 """Flows of which this machine lacks one end, with the reason."""
 
+OF_COMPONENTS: dict[str, set[Flow]] = {"identity-provider": {("webapp", "identity provider", "TCP")}}
+"""What is opened only where a component is added."""
+
 AIRFLOW = ("scheduler", "dag-processor", "api-server", "triggerer", "worker", "run-airflow-migrations")
 """The label `component` of the pods that the chart, or its executor, makes."""
 BLOCKS = {
     ("private", 5432): ("postgres",),
     ("private", 8000): ("recjobs/ingress",),  # a load balancer outside the cluster
-    ("any", 443): ("object store", "Kubernetes' API"),
+    ("any", 443): ("object store", "Kubernetes' API", "identity provider"),
     ("any", 6443): ("Kubernetes' API",),
 }
 """What stands at a port of a block of addresses: within private networks, or anywhere."""

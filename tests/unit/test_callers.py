@@ -19,7 +19,7 @@ TODAY = datetime.now(UTC)
 def callers_with(*keys: Credential) -> Callers:
     settings = Settings(database_url="postgresql://localhost/none", api_keys=keys)
     operators = of_operators(settings)
-    return Callers(of_keys(settings), operators, SignInCookies(settings, operators, lambda sign_in: False))
+    return Callers(settings, of_keys(settings), operators, SignInCookies(settings, operators, lambda sign_in: False))
 
 
 def key(secret: str, last_day=None) -> Credential:
