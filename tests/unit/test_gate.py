@@ -152,6 +152,14 @@ def test_a_candidate_that_equals_item_neighbours_or_is_a_little_worse_passes(nei
     assert "neighbours" in {check.name for check in found.checks}
 
 
+def test_a_candidate_that_is_worse_than_own_frequency_beyond_doubt_is_refused_however_little():
+    found = verdict(others={"own_frequency": SAME * 1.001})
+    assert failed(found) == ["own_frequency"]
+    assert found.reason.startswith("worse than own frequency beyond doubt: -0.1%")
+    assert failed(verdict(others={"own_frequency": OTHER})) == []
+    assert "own_frequency" not in {check.name for check in verdict().checks}
+
+
 def test_without_neighbours_nothing_is_asked_about_them():
     assert "neighbours" not in {check.name for check in verdict().checks}
 

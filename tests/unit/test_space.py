@@ -27,6 +27,15 @@ def test_a_half_life_is_searched_where_times_say_something():
     assert "half_life_days" not in ranges(space_of(at_once, [Recipe()]))
 
 
+def test_own_items_are_searched_where_lists_may_hold_them():
+    assert "own_frequency" not in ranges(space_of(PAST, [Recipe()]))
+    space = space_of(PAST, [Recipe()], repeats=True)
+    assert {"own_frequency", "own_half_life_days"} <= set(ranges(space))
+    recipe = Recipe(own_frequency=0.5, own_half_life_days=30.0)
+    assert space.recipe(space.params(recipe)) == recipe
+    assert space.recipe({**space.params(recipe), "own_frequency": -0.05}).own_frequency == 0
+
+
 def test_weights_are_searched_where_they_differ():
     weighted = interactions([(*row, 1.0 + row[0]) for row in WIDE])
     assert space_of(PAST, [Recipe()]).scales == ()
