@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -170,8 +171,26 @@ class Columns(Mapping):
 class Time(Part):
     """How a source writes instants; a time without an offset needs the timezone it was written in."""
 
-    unit: Literal["iso", "s", "ms", "us"] = "iso"
+    unit: Literal["iso", "s", "ms", "us", "excel"] = "iso"
+    """iso: dates and times as ISO 8601 has them; s, ms, us: numbers since 1970; excel: Excel's numbers of days."""
     timezone: Timezone = "UTC"
+    format: Annotated[str | None, Field(examples=["%d.%m.%Y %H:%M", "%m/%d/%Y"])] = None
+    """How text writes the time, in the signs of strptime, such as "%d.%m.%Y"."""
+
+    @model_validator(mode="after")
+    def _is_a_format(self) -> "Time":
+        if self.format is None:
+            return self
+        if self.unit != "iso":
+            raise ValueError(f"has both format and unit: {self.unit}; a format is for text, a unit for numbers")
+        try:
+            datetime.strptime("", self.format)  # noqa: DTZ007 - only the format counts
+        except ValueError as error:
+            if "does not match" not in str(error):
+                raise ValueError(f"format {self.format!r} is no format of a time: {error}") from None
+        if not any(sign in self.format for sign in ("%Y", "%y")):
+            raise ValueError(f"format {self.format!r} has no year: %Y is one of four digits")
+        return self
 
 
 class Source(Location):

@@ -10,23 +10,26 @@ from recjobs.adapters.sources import SourceFile
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.sources import Source, named
 from recjobs.core.rows.instants import instant, microseconds
+from recjobs.core.rows.times import likely_setting
 from recjobs.core.rows.validation import EARLIEST, as_microseconds
 from recjobs.errors import DataRefused, Misuse
 
+_EXAMPLES = 20
 Inputs = dict[str, list[SourceFile]]
 """The files of each input, by its key in the catalog file."""
 
 
 def after_newest(catalog: Catalog, inputs: Inputs, now: datetime) -> datetime:
     """Return the second after the newest interaction that is not in the future."""
-    n_read, newest = _newest(_files(catalog, inputs), microseconds(now))
+    unread: list[str] = []
+    n_read, newest = _newest(_files(catalog, inputs), microseconds(now), unread=unread)
     if not n_read:
         names = ", ".join(source.path or f"the query of {source.connection}" for source in catalog.sources)
         raise DataRefused(f"catalog {catalog.name}: no rows in {names}; see why the export wrote none")
     if newest < EARLIEST:
         raise DataRefused(
             f"catalog {catalog.name}: no row of its sources has a readable time; see `columns.occurred_at`, "
-            "`time` and `where`"
+            f"`time` and `where`{likely_setting(unread)}"
         )
     return datetime.fromtimestamp(newest // 1_000_000, UTC) + timedelta(seconds=1)
 
@@ -61,15 +64,20 @@ def _files(catalog: Catalog, inputs: Inputs) -> list[tuple[Source, SourceFile]]:
     return [(source, file) for index, source in enumerate(catalog.sources) for file in inputs[f"sources.{index}"]]
 
 
-def _newest(files: Iterable[tuple[Source, SourceFile]], limit: int, enough: int | None = None) -> tuple[int, int]:
+def _newest(
+    files: Iterable[tuple[Source, SourceFile]], limit: int, enough: int | None = None, unread: list[str] | None = None
+) -> tuple[int, int]:
     """Return (rows read, the newest instant up to the limit in microseconds; 0 for none), or stop at one that is
-    `enough`."""
+    `enough`. unread: gets some values that are no sensible times."""
     n_read, newest = 0, 0
     for source, file in files:
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
             with named(source, [file.path]):
-                at = as_microseconds(values, source.time.unit, source.time.timezone)
+                at = as_microseconds(values, source.time.unit, source.time.timezone, source.time.format)
+            if unread is not None and len(unread) < _EXAMPLES:
+                strange = pa.array((at < EARLIEST) | (at > limit))
+                unread += [str(value) for value in values.filter(strange).slice(0, _EXAMPLES).to_pylist() if value]
             n_read, newest = n_read + rows.n_read, max(newest, int(at[at <= limit].max(initial=0)))
             if enough is not None and newest >= enough:
                 return n_read, newest

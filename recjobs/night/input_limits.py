@@ -1,5 +1,8 @@
 """The catalog's limits on the input as a whole."""
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from recjobs.core.rows import drift as core_drift
 from recjobs.core.rows import volume
 from recjobs.core.rows.accounting import Tally
@@ -7,6 +10,7 @@ from recjobs.core.rows.drift import FeatureDrift, Profile
 from recjobs.core.rows.findings import Finding, of_night
 from recjobs.core.rows.instants import instant
 from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.times import likely_setting
 from recjobs.errors import ModelRefused
 from recjobs.night.night import Night
 
@@ -19,12 +23,19 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
     worst = "; ".join(
         f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
     )
+    excluded = ", ".join(
+        f"{f.n_rows} {f.reason}{f' ({f.example})' if f.example else ''}"
+        for f in tally.findings(0)
+        if f.action == "excluded"
+    )
+    if times := _strange_times(tally):
+        worst += likely_setting(times)
     usable = counts["accepted"] + counts["carried"]
     if usable < limits.min_interactions:
         sentence = (
-            f"{usable} usable interactions of {counts['read']} rows read ({counts['excluded']} excluded by rule, "
-            f"{counts['quarantined']} quarantined{': ' + worst if worst else ''}); at least "
-            f"{limits.min_interactions} are needed"
+            f"{usable} usable interactions of {counts['read']} rows read ({counts['excluded']} excluded by rule"
+            f"{': ' + excluded if excluded else ''}, {counts['quarantined']} quarantined"
+            f"{': ' + worst if worst else ''}); at least {limits.min_interactions} are needed"
         )
         findings.append(of_night("too_few_interactions", "refuse", usable, sentence))
     offered = counts["read"] - counts["excluded"]
@@ -57,6 +68,13 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
         findings += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
         findings += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
     return findings
+
+
+def _strange_times(tally: Tally) -> list[str]:
+    """Values of quarantined rows that are no sensible times."""
+    reasons = pa.array(["bad_time", "time_without_sense", "time_in_future"])
+    shown = [rows.filter(pc.is_in(rows["reason"], reasons))["occurred_at"].to_pylist() for rows in tally.shown]
+    return [value for values in shown for value in values if value][:100]
 
 
 def earlier_profile(night: Night) -> Profile | None:

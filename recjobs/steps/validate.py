@@ -141,7 +141,8 @@ def _take(
     if source.rating_to_weight:
         columns["weight"], too_low = weights_of_ratings(raw["weight"], source.rating_to_weight)
     now = microseconds(night.request.began_at)
-    checked = check(columns, source.time.unit, source.time.timezone, now, night.catalog.kinds, known_items)
+    time = source.time
+    checked = check(columns, time.unit, time.timezone, now, night.catalog.kinds, known_items, time.format)
     sound = checked.reason < 0
     late = sound & (checked.occurred_at >= microseconds(night.request.as_of))
     too_low &= sound & ~late

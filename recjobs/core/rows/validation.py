@@ -20,6 +20,7 @@ EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1e6)
 _STARTS_WITH_YEAR = r"^\s*\d{4}"
 # An offset stands behind a time of day, else the day of 2011-12-09 were one; Postgres writes whole hours as +00.
 _OFFSET = r"[Zz]$|\d[Tt ].*[+-]\d{2}(?::?\d{2})?$"
+_NAMED_UTC = r"(\d)\s*(?:UTC|GMT)$"
 _UNIT_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -81,8 +82,10 @@ def as_text(values: pa.Array, column: str, what: str) -> pa.Array:
         raise ColumnRefused(f"has type {values.type}, which holds no {what}: export it as text", column) from None
 
 
-def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
+def as_microseconds(values: pa.Array, unit: str, timezone: str, time_format: str | None = None) -> np.ndarray:
     """Instants as int64 microseconds since 1970 UTC, or the smallest int64 where there is none.
+
+    unit: iso, s, ms or us since 1970, or excel (days since 1899-12-30). time_format: of text, as strptime has it.
 
     A time without an offset is local to `timezone`; the hour that a clock change repeats is taken as its first pass,
     the one it skips as the instant of the change.
@@ -95,6 +98,10 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
         if kind.tz is None:
             values = _localised(values, timezone)
         return _int64(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+    if time_format:
+        return _by_format(as_text(values, "occurred_at", "times"), time_format, timezone)
+    if unit == "excel":
+        return _by_excels_days(as_numbers(values, "occurred_at").to_numpy(zero_copy_only=False), timezone)
     if unit in _UNIT_MICROSECONDS:
         factor = _UNIT_MICROSECONDS[unit]
         if pa.types.is_signed_integer(kind) and not values.null_count and len(values):
@@ -110,6 +117,10 @@ def as_microseconds(values: pa.Array, unit: str, timezone: str) -> np.ndarray:
     text = as_text(values, "occurred_at", "times")
     # pandas would read "now" and "today" by the clock.
     text = pc.if_else(pc.fill_null(pc.match_substring_regex(text, _STARTS_WITH_YEAR), False), text, None)
+    named = pc.or_(pc.ends_with(text, "UTC"), pc.ends_with(text, "GMT"))
+    if pc.any(named).as_py():
+        text = pc.replace_substring_regex(text, _NAMED_UTC, r"\1Z")
+        text = pc.replace_substring_regex(text, r"([+-]\d{2}:?\d{2})Z$", r"\1")
     aware = pc.fill_null(pc.match_substring_regex(text, _OFFSET), False)
     with_offset = pd.to_datetime(pc.if_else(aware, text, None).to_pandas(), errors="coerce", format="ISO8601", utc=True)
     without = pd.to_datetime(pc.if_else(aware, None, text).to_pandas(), errors="coerce", format="ISO8601", utc=True)
@@ -128,6 +139,7 @@ def check(
     now: int,
     kinds: Collection[str],
     known_items: pa.Array | None = None,
+    time_format: str | None = None,
 ) -> Checked:
     """Check one batch of the mapped columns: ids as text, plain or encoded. `weight` and `kind` may be absent; without
     a weight column every row weighs 1.
@@ -136,7 +148,7 @@ def check(
     """
     user_id, item_id = columns["user_id"], columns["item_id"]
     n = len(user_id)
-    occurred_at = as_microseconds(columns["occurred_at"], unit, timezone)
+    occurred_at = as_microseconds(columns["occurred_at"], unit, timezone, time_format)
     weight = np.ones(n)
     if "weight" in columns:
         weight = as_numbers(columns["weight"], "weight").to_numpy(zero_copy_only=False)
@@ -193,6 +205,28 @@ def _within_range(values: pa.Array) -> pa.Array:
         return values
     numbers = pc.min_element_wise(values.cast(pa.int64()), farthest, skip_nulls=False)
     return pc.max_element_wise(numbers, -farthest, skip_nulls=False).cast(values.type)
+
+
+def _by_format(text: pa.Array, time_format: str, timezone: str) -> np.ndarray:
+    has_offset = "%z" in time_format
+    parsed = pd.to_datetime(
+        pc.utf8_trim_whitespace(text).to_pandas(), format=time_format, errors="coerce", utc=has_offset
+    ).dt.as_unit("us")
+    if has_offset:
+        return _int64(pa.array(parsed, pa.timestamp("us", "UTC"), from_pandas=True).cast(pa.int64()))
+    return _int64(_localised(pa.array(parsed, pa.timestamp("us"), from_pandas=True), timezone).cast(pa.int64()))
+
+
+_EXCELS_1970, _EXCELS_10000 = 25_569, 2_958_466
+"""1970-01-01 and 10000-01-01 in Excel's days, which begin on 1899-12-30."""
+
+
+def _by_excels_days(days: np.ndarray, timezone: str) -> np.ndarray:
+    sound = np.isfinite(days) & (days > 0) & (days < _EXCELS_10000)
+    # Half a second in a day is the sixth decimal of a number that has about sixteen: milliseconds are sure.
+    milliseconds = np.round((np.where(sound, days, _EXCELS_1970) - _EXCELS_1970) * 86_400_000).astype(np.int64)
+    naive = pa.array(milliseconds * 1_000).cast(pa.timestamp("us"))
+    return np.where(sound, _int64(_localised(naive, timezone).cast(pa.int64())), _NONE)
 
 
 def _localised(values: pa.Array, timezone: str) -> pa.Array:
