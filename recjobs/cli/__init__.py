@@ -2,7 +2,7 @@
 
 import click
 
-from recjobs.cli import access, backup, catalogs, data, models, nights, rules, serving
+from recjobs.cli import access, backup, catalogs, data, models, nights, people, rules, serving
 
 
 @click.group(
@@ -20,7 +20,7 @@ for _command in (
     data.rejected, data.reasons, data.data, serving.init, serving.schema,
     serving.export, serving.trace, rules.rule,
     models.compare, models.tune,
-    backup.back_up, backup.restore,
+    backup.back_up, backup.restore, people.export_user,
     access.api_key, access.operator, catalogs.catalog,
 ):  # fmt: skip
     cli.add_command(_command)
