@@ -68,6 +68,10 @@ class Limits(Part):
 
     max_rejected_share: Share = 0.1
     min_interactions: Annotated[int, Field(ge=1), Number] = 1
+    min_known_items: Share = 0.5
+    """Least share of the interactions whose item the items' own location has."""
+    nobody: tuple[str, ...] = ()
+    """User ids that stand for nobody, such as guest or "0": their rows are excluded."""
     volume: Volume = Volume()
     freshness: Freshness = Freshness()
     repeated: Action = "refuse"

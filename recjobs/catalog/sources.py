@@ -200,6 +200,9 @@ class Source(Location):
     where: dict[str, RowFilter] = {}
     columns: Columns
     time: Time = Time()
+    repeats: Literal["merge", "sum"] = "merge"
+    """What rows mean that are equal in user, item, time, weight and kind: the same interaction twice, or a quantity,
+    which is added to the weight."""
     rating_to_weight: Annotated[dict[float, Positive], Field(min_length=1)] | None = None
     """{3: 1, 5: 2}: the weight column holds ratings; one from 3 on weighs 1, one from 5 on 2, one below 3 is no
     interaction."""
@@ -227,8 +230,11 @@ class Items(Location):
     """Attributes of items: from a location of their own, or without one from the sources' rows."""
 
     columns: ItemColumns
-    unknown: Literal["accept", "quarantine", "refuse"] = "accept"
-    """What happens to an interaction with an item that is missing from the items' own location."""
+    separator: Annotated[str, Field(min_length=1, max_length=8)] = "|"
+    """Between several categories in one text."""
+    unknown: Literal["accept", "train_only", "quarantine", "refuse"] = "accept"
+    """What happens to an interaction with an item that is missing from the items' own location. train_only: it trains
+    the model, and the item is in no list, as in a feed of active items."""
     new: Literal["predict", "wait"] = "predict"
     """Items with a title or category but without an interaction in the training data: predict their factors, or wait
     until they have one."""
@@ -258,6 +264,8 @@ class Users(Location):
 
     is_required: ClassVar[bool] = True
     columns: UserColumns
+    separator: Annotated[str, Field(min_length=1, max_length=8)] = "|"
+    """Between several preferred categories in one text."""
 
 
 @contextmanager

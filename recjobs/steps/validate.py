@@ -19,8 +19,8 @@ from recjobs.core.rows.gathering import BotLimits, Gathered, RowCollector
 from recjobs.core.rows.instants import instant, microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.reason_codes import QUARANTINE
-from recjobs.core.rows.validation import as_ids, check, encoded_ids, weights_of_ratings
-from recjobs.night import input_limits
+from recjobs.core.rows.validation import as_ids, check, encoded_ids, is_among, weights_of_ratings
+from recjobs.night import input_limits, strange_input
 from recjobs.night.night import Night, database
 
 _RAW = ("user_id", "item_id", "occurred_at", "weight", "kind")
@@ -43,26 +43,35 @@ def run(night: Night) -> dict[str, int | float]:
         if known is not None:
             attributes = _carried_over(night, core_items.of_file(known))
             if items and items.new == "predict":
-                whole = gathered.with_items(core_items.untried(gathered.item_ids, attributes))
+                whole = gathered.with_items(core_items.untried(gathered.item_ids, attributes, items.separator))
+            if items and items.unknown == "train_only":
+                known_ids = as_ids(known["item_id"].combine_chunks(), "item_id")
+                attributes = core_items.of_known(attributes, gathered.item_ids, known_ids)
         writing = writer.submit(files.save_table, "interactions.parquet", whole.interactions.to_table())
         if gathered.bots:
             tally.exclude("bot", gathered.set_aside, f"{len(gathered.bots)} users, such as {gathered.bots[0]}")
+        if attributes is None:
+            attributes = _carried_over(night, stated.attributes())
         counts = _counts(night, tally, whole)
+        of_places, fits = strange_input.of_places(night, gathered)
         moved, of_drift = _drift(night, files, gathered)
         findings = overridden(
             [
                 *tally.findings(gathered.merged),
                 *input_limits.of_the_night(night, counts, gathered.interactions, tally),
+                *strange_input.of_ids(night, gathered),
+                *of_places,
+                *strange_input.of_attributes(night, attributes),
                 *of_drift,
             ],
             night.request.force if counts["accepted"] + counts["carried"] else None,
         )
-        files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings]})
-        if attributes is None:
-            attributes = _carried_over(night, stated.attributes())
+        files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings], "fit": fits})
         users = _users_of_file(night) if night.catalog.users else None
-        files.save_table("users.parquet", core_users.table(whole.user_ids, users))
-        files.save_table("items.parquet", core_items.table(whole.item_ids, attributes))
+        separator = night.catalog.users.separator if night.catalog.users else "|"
+        files.save_table("users.parquet", core_users.table(whole.user_ids, users, separator))
+        separator = items.separator if items else "|"
+        files.save_table("items.parquet", core_items.table(whole.item_ids, attributes, separator))
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved)
         writing.result()
@@ -79,7 +88,7 @@ def _gather(
         collected.carry(base.interactions(), user_ids.combine_chunks(), item_ids.combine_chunks())
     items = night.catalog.items
     known_items = None
-    if known is not None and items and items.unknown != "accept":
+    if known is not None and items and items.unknown in ("quarantine", "refuse"):
         known_items = as_ids(known["item_id"].combine_chunks(), "item_id")
     extracted = night.extracted_sources()
     with files.writer("rejected.parquet", REJECTED) as rejected:
@@ -87,13 +96,15 @@ def _gather(
             described = extracted[index]
             for rule, n in described["excluded"].items():
                 tally.exclude(rule, n)
-            parquet = night.source_rows(index)
+            parquet, rows = night.source_rows(index), RowCollector() if source.repeats == "sum" else collected
             with named(source, described["files"]):
                 for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
-                    bad = _take(batch, ids, source, night, tally, collected, stated, described["files"], known_items)
+                    bad = _take(batch, ids, source, night, tally, rows, stated, described["files"], known_items)
                     if bad.num_rows:
                         rejected.write_table(bad)
                         tally.quarantine(bad)
+                if rows is not collected:
+                    tally.summed += collected.add_summed(rows)
     if night.catalog.users:
         collected.know_users(_users_of_file(night)["user_id"].combine_chunks())
     gathered = collected.finish(BotLimits(**night.catalog.limits.bots.model_dump()))
@@ -149,6 +160,10 @@ def _take(
     tally.exclude("after_as_of", int(late.sum()))
     tally.exclude("rating_too_low", int(too_low.sum()))
     sound &= ~late & ~too_low
+    if night.catalog.limits.nobody:
+        nobody = sound & is_among(columns["user_id"], night.catalog.limits.nobody)
+        tally.exclude("nobody", int(nobody.sum()))
+        sound &= ~nobody
     collected.add(checked, sound)
     stated.add(checked, sound, raw)
 
@@ -168,7 +183,7 @@ def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:
         "read": sum(source["read"] for source in night.extracted_sources()),
         "excluded": sum(tally.excluded.values()),
         "quarantined": sum(tally.quarantined.values()),
-        "merged": gathered.merged,
+        "merged": gathered.merged + tally.summed,
         "accepted": len(gathered.interactions) - gathered.carried,
         "carried": gathered.carried,
         "users": len(gathered.user_ids),

@@ -226,6 +226,7 @@ def items_with_a_column_missing(ground: Ground) -> None:
 
 def items_with_titles_of_all_sorts(ground: Ground) -> None:
     ground.rows()
+    ground.tree["limits"] = {**ground.tree.get("limits", {}), "min_known_items": 0}
     items = pa.table({"id": ["i00", "i01"], "name": [{"en": "Lamp"}, None], "price": ["a lot", "-1"]})
     path = ground.table(items, "items.parquet")
     ground.source["path"] = "rows.csv"

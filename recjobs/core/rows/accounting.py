@@ -20,6 +20,8 @@ class Tally:
     quarantined: dict[str, int] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     shown: list[pa.Table] = field(default_factory=list)
+    summed: int = 0
+    """Rows whose weight was added to an equal one's."""
 
     def exclude(self, reason: str, n: int, place: str | None = None) -> None:
         """Count rows that are no interactions."""
@@ -43,6 +45,8 @@ class Tally:
         findings = [Finding(name, "excluded", n, self.places.get(name)) for name, n in self.excluded.items() if n]
         if merged:
             findings.append(Finding("duplicate", "merged", merged))
+        if self.summed:
+            findings.append(Finding("repeat", "merged", self.summed))
         return findings + [
             Finding(code, "quarantined", self.quarantined[code], self.places[code])
             for code in QUARANTINE

@@ -64,16 +64,25 @@ class RowCollector:
     def carry(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
         """Begin with the accepted interactions of an earlier night."""
         assert not self._times  # noqa: S101 - the caller's order, not its input
+        self._append(interactions, user_ids, item_ids)
+        self._items.chunks[0] = _used(self._items.chunks[0])  # items without interactions are not carried over
+        self._n_carried = len(interactions)
+
+    def add_summed(self, other: "RowCollector") -> int:
+        """Add the rows of another, equal ones as one with the sum of their weights; return how many are gone."""
+        gathered = other.finish(sums=True)
+        self._append(gathered.interactions, gathered.user_ids, gathered.item_ids)
+        return gathered.merged
+
+    def _append(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
         for texts, index, of in (
             (self._users, interactions.user_idx, user_ids),
             (self._items, interactions.item_idx, item_ids),
             (self._kinds, interactions.kind.astype(np.int32), pa.array(interactions.kinds, pa.string())),
         ):
             texts.add(pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), of))
-        self._items.chunks[0] = _used(self._items.chunks[0])  # items without interactions are not carried over
         self._times.append(interactions.occurred_at)
         self._weights.append(interactions.weight)
-        self._n_carried = len(interactions)
 
     def know_users(self, user_ids: pa.Array) -> None:
         """Add users who may have no interactions."""
@@ -91,8 +100,8 @@ class RowCollector:
         self._times.append(checked.occurred_at[sound] if mask is not None else checked.occurred_at)
         self._weights.append(checked.weight[sound].astype(np.float32))
 
-    def finish(self, bots: BotLimits | None = None) -> Gathered:
-        """Number the ids, sort the rows, merge exact duplicates and set bots aside."""
+    def finish(self, bots: BotLimits | None = None, *, sums: bool = False) -> Gathered:
+        """Number the ids, sort the rows, merge exact duplicates (sums: add up their weights) and set bots aside."""
         with ThreadPoolExecutor(2) as pool:
             (user_idx, user_ids), (item_idx, item_ids) = pool.map(Texts.finish, (self._users, self._items))
         times = np.concatenate([np.zeros(0, np.int64), *self._times])
@@ -113,6 +122,8 @@ class RowCollector:
             carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
             weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
             del order
+        if sums:
+            weights = weights * _lengths(key.begins)
         columns = key.columns()
         del key
         interactions = Interactions(*columns, weights, kind, len(user_ids), len(item_ids), kinds)
@@ -148,6 +159,7 @@ class _Key:
 
     def __init__(self, user_idx: np.ndarray, item_idx: np.ndarray, times: np.ndarray, n_items: int) -> None:
         """Changes times in place."""
+        self.begins = np.zeros(0, bool)  # of each sorted row, whether it is the first of equal ones
         self._item_bits = max(1, n_items - 1).bit_length()
         self._earliest, self._unit, self._time_bits = int(times.min(initial=2**62)), 1, 0
         latest, users = int(times.max(initial=0)), int(user_idx.max(initial=0))
@@ -188,6 +200,7 @@ class _Key:
         number.sort()
         fresh = np.ones(number.size, bool)
         fresh[1:] = number[1:] != number[:-1]
+        self.begins = fresh
         if not fresh.all():
             number = number[fresh]
         kinds = kind[: number.size]
@@ -205,6 +218,7 @@ class _Key:
         self._number = self._number[order]
         others = [weights, kind] if self._times is None else [self._times, weights, kind]
         fresh = _settle_ties(self._number, order, others)
+        self.begins = fresh
         if not fresh.all():
             self._number, order = self._number[fresh], order[fresh]
         if self._times is not None:
@@ -223,6 +237,11 @@ class _Key:
         item_idx &= (1 << self._item_bits) - 1
         self._number >>= self._item_bits
         return self._number.astype(np.int32), item_idx, times
+
+
+def _lengths(begins: np.ndarray) -> np.ndarray:
+    """How many rows each group has, from a mask of where one begins."""
+    return np.diff(np.append(np.flatnonzero(begins), begins.size)).astype(np.float32)
 
 
 def _are_whole_seconds(times: np.ndarray, since: int) -> bool:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recjobs.core.rows import attribute_values
 from recjobs.core.rows.reason_codes import MAX_ID_BYTES
 from recjobs.core.rows.texts import Texts
 from recjobs.core.rows.validation import Checked, as_ids
@@ -81,53 +82,49 @@ def of_file(items: pa.Table) -> pd.DataFrame:
     return frame[~frame.index.duplicated(keep="last") & frame.index.notna()]
 
 
-def table(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Table:
-    """The items of a night, one row an id, in the order of item_ids."""
+def table(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|") -> pa.Table:
+    """The items of a night, one row an id, in the order of item_ids. separator: between categories in one text."""
     known = attributes.reindex(pd.Index(item_ids.to_pylist(), dtype=object))
     columns: dict[str, pa.Array] = {"item_id": item_ids}
     for name, kind in ATTRIBUTES.items():
         values = known[name].tolist() if name in known else [None] * len(item_ids)
-        columns[name] = pa.array([_converted(value, name) for value in values], kind)
+        columns[name] = pa.array([_converted(value, name, separator) for value in values], kind)
     columns["available"] = pc.fill_null(columns["available"], True)
     return pa.table(columns)
 
 
-def untried(item_ids: pa.Array, attributes: pd.DataFrame) -> pa.Array:
+def untried(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|") -> pa.Array:
     """The ids of attributes that are not among item_ids, of items that are available and have a title or category."""
     ids = pa.array(attributes.index, pa.string())
     length = pc.binary_length(ids)
     fit = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_ID_BYTES))
     fit = pc.and_(fit, pc.invert(pc.or_(pc.match_substring(ids, "\0"), pc.is_in(ids, item_ids))))
-    items = table(ids.filter(fit), attributes)
+    items = table(ids.filter(fit), attributes, separator)
     described = pc.or_(pc.is_valid(items["title"]), pc.greater(pc.list_value_length(items["categories"]), 0))
     return items["item_id"].filter(pc.and_(described, items["available"])).combine_chunks()
 
 
-def _converted(value: object, name: str) -> object:
+def _converted(value: object, name: str, separator: str) -> object:
     if name == "categories":
-        return names_of(value)
+        return names_of(value, separator)
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return None
     if name == "price":
-        try:
-            price = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return None
-        return price if np.isfinite(price) and price >= 0 else None
+        return attribute_values.price(value)
     if name == "available":
-        return str(value).strip().lower() not in ("false", "0", "0.0", "no", "f", "n", "")
+        return bool(attribute_values.available(value))
     return str(value).replace("\0", "").strip() or None
 
 
-def names_of(value: object) -> list[str]:
-    """The names in a list, in text with | between them, or in text that is a list of JSON or Python.
+def names_of(value: object, separator: str = "|") -> list[str]:
+    """The names in a list, in text with the separator between them, or in text that is a list of JSON or Python.
 
     Empty for a missing value."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return []
     if isinstance(value, str) and (listed := _list_in(value)) is not None:
         value = listed
-    parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split("|")
+    parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split(separator)
     return [name for part in parts if part is not None and (name := str(part).replace("\0", "").strip())]
 
 
@@ -142,6 +139,13 @@ def _list_in(text: str) -> list[object] | None:
             if isinstance(value, list) and not any(isinstance(part, list | dict | tuple | set) for part in value):
                 return value
     return None
+
+
+def of_known(attributes: pd.DataFrame, item_ids: pa.Array, known: pa.Array) -> pd.DataFrame:
+    """The attributes, with those items as unavailable that are not among the known."""
+    unknown = item_ids.filter(pc.invert(pc.is_in(item_ids, known))).to_pylist()
+    hidden = pd.DataFrame({"available": False}, index=pd.Index(unknown, dtype=object), dtype=object)
+    return hidden.combine_first(attributes.astype(object))
 
 
 def carried_over(attributes: pd.DataFrame, before: pa.Table) -> pd.DataFrame:

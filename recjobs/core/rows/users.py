@@ -19,7 +19,7 @@ def sound(users: pa.Table) -> pa.Table:
     return rows.take(pa.array(sorted(last.values()), pa.int64()))
 
 
-def table(user_ids: pa.Array, users: pa.Table | None) -> pa.Table:
+def table(user_ids: pa.Array, users: pa.Table | None, separator: str = "|") -> pa.Table:
     """The users of a night in order of id, with segment (null: none) and prefers (a list of categories)."""
     n = len(user_ids)
     columns: dict[str, list[object]] = {"segment": [None] * n, "prefers": [None] * n}
@@ -27,7 +27,7 @@ def table(user_ids: pa.Array, users: pa.Table | None) -> pa.Table:
         place = pc.index_in(user_ids, users["user_id"].combine_chunks())
         columns |= {name: users[name].take(place).to_pylist() for name in columns if name in users.column_names}
     segment = pa.array([_text(value) for value in columns["segment"]], pa.string())
-    prefers = pa.array([names_of(value) for value in columns["prefers"]], pa.list_(pa.string()))
+    prefers = pa.array([names_of(value, separator) for value in columns["prefers"]], pa.list_(pa.string()))
     return pa.table({"user_id": user_ids, "segment": segment, "prefers": prefers})
 
 

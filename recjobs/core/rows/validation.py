@@ -182,6 +182,11 @@ def check(
     return Checked(user_id, item_id, occurred_at, weight, kind, reason)
 
 
+def is_among(ids: pa.Array, values: Collection[str]) -> np.ndarray:
+    """Which ids, plain or encoded, are among the values."""
+    return _of_each(ids, lambda texts: pc.is_in(texts, pa.array(list(values), pa.string())))
+
+
 def weights_of_ratings(ratings: pa.Array, table: dict[float, float]) -> tuple[pa.Array, np.ndarray]:
     """(the weight of each rating: that of the greatest key at or below it; which ratings lie below every key).
 
