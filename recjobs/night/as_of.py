@@ -68,14 +68,14 @@ def _newest(
     files: Iterable[tuple[Source, SourceFile]], limit: int, enough: int | None = None, unread: list[str] | None = None
 ) -> tuple[int, int]:
     """Return (rows read, the newest instant up to the limit in microseconds; 0 for none), or stop at one that is
-    `enough`. unread: gets some values that are no sensible times."""
+    `enough`. unread: gets some texts and numbers that are no sensible times."""
     n_read, newest = 0, 0
     for source, file in files:
         for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
             with named(source, [file.path]):
                 at = as_microseconds(values, source.time.unit, source.time.timezone, source.time.format)
-            if unread is not None and len(unread) < _EXAMPLES:
+            if unread is not None and len(unread) < _EXAMPLES and not pa.types.is_temporal(values.type):
                 strange = pa.array((at < EARLIEST) | (at > limit))
                 unread += [str(value) for value in values.filter(strange).slice(0, _EXAMPLES).to_pylist() if value]
             n_read, newest = n_read + rows.n_read, max(newest, int(at[at <= limit].max(initial=0)))
