@@ -120,5 +120,7 @@ def visitors_of(
         raise NoVisitors(f"GET {path} is {answer.summary}: there is nothing to ask for")
     drawn = random.Random(2).sample(list(users), min(N_PROBED, len(users)))  # noqa: S311 - no secret
     answers = [deployment.ask(f"/v1/{catalog}/recommendations?user_id={quote(user, safe='')}&n=1") for user in drawn]
-    known = sum((answer.json or {}).get("source") in ("als", "foldin", "again", "category") for answer in answers)
+    known = sum(
+        (answer.json or {}).get("source") in ("als", "foldin", "neighbours", "again", "category") for answer in answers
+    )
     return Visitors(catalog, users, items, mix), known

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from recjobs.core.search.search import Trial
     from recjobs.operations.tune import Budget
 
+SIMPLE_LISTS = {
+    "own_frequency": "their own items by frequency, then popular ones",
+    "neighbours": "lists by item neighbours",
+}
+"""What known users get where no model is in charge, if not popular lists."""
+
 
 def run_night(
     catalog: Catalog, *, as_of: str | None, overrides: dict[str, Any], force: str | None, publish: bool
@@ -49,8 +55,8 @@ def run_night(
             numbers = "  ".join(f"{k}={v}" for k, v in result.items())
             console.print(f"  [green]{step:9}[/green] {time.monotonic() - since:6.1f} s  [dim]{numbers}[/dim]")
             if step == "refit" and result["lists_from"] == "none":
-                own = night.verdict().list_choice("none").instead
-                lists = "their own items by frequency, then popular ones" if own else "popular lists"
+                own = night.verdict().list_choice("none").instead.get("heavy", "")
+                lists = SIMPLE_LISTS.get(own, "popular lists")
                 console.print(
                     f"no model is in charge: everybody gets {lists}. A search for a recipe that beats them: "
                     f"recjobs tune --catalog {catalog.name}"

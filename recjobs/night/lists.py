@@ -1,10 +1,12 @@
 """The lists of a night, made with tonight's model and all that is known tonight."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.core.lists.choice import NO_MODEL
+from recjobs.core.lists.choice import NEIGHBOURS, NO_MODEL
 from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.als import aligned
@@ -35,7 +37,10 @@ class NightLists:
         source = night.chosen_model().source
         seen = kept_out_of(self.past.interactions, night.catalog.view, self.past.now, night.catalog.after_days)
         choice = night.verdict().list_choice({"champion": "champion", "none": NO_MODEL}.get(source, "candidate"))
-        self.maker = ListMaker(self.past, known, self._model(source), seen, choice)
+        model = self._model(source)
+        if model is None and NEIGHBOURS in choice.instead.values():
+            model, choice = Model(None, night.catalog.recipe), replace(choice, instead={})
+        self.maker = ListMaker(self.past, known, model, seen, choice)
 
     def _model(self, source: str) -> Model | None:
         if source == "none":
@@ -52,9 +57,10 @@ class NightLists:
         return self.maker.lists(users, n, min(n, self.night.catalog.top_n.served + SPARE))
 
     def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
-        """The source of each list: `als`, `foldin` (the user came after the fit), `again` (own items) or `popular`."""
-        known = np.full(users.size, "popular")
-        if self.maker.model is not None:
+        """The source of each list: `als`, `foldin` (the user came after the fit), `neighbours` (no model is in charge),
+        `again` (own items) or `popular`."""
+        known = np.full(users.size, "neighbours")
+        if self.maker.model is not None and self.maker.model.item_factors is not None:
             known = np.where(self._in_fit[users], "als", "foldin")
         known = np.where(lists.again, "again", known)
         return pa.array(np.where(lists.n_model > 0, known, "popular"))

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from recjobs.core.evaluation.gate import NEIGHBOURS, SEGMENTS, Bounds, Shown, decide
-from recjobs.core.lists.choice import OWN_FREQUENCY
+from recjobs.core.evaluation.gate import SEGMENTS, Bounds, Shown, decide
+from recjobs.core.lists.choice import NEIGHBOURS, OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night

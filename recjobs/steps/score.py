@@ -57,7 +57,7 @@ def _table(lists: NightLists, users: np.ndarray, n: int) -> pa.Table:
 def _save_rest(files: StepFiles, lists: NightLists) -> None:
     night, maker, item_ids = lists.night, lists.maker, lists.item_ids
     interactions, completed = lists.past.interactions, maker.completed
-    if completed is not None:
+    if completed is not None and maker.model is not None and maker.model.item_factors is not None:
         alike = similar(
             completed.item_factors, N_SIMILAR, maker.known.eligible, night.engine.threads, completed.trusted()
         )

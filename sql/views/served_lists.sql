@@ -25,7 +25,7 @@ cross join lateral (
 ) as a
 where t.batch_id = (select l.batch_id from live_batch as l where l.slot = 'live');
 comment on view served_lists is 'A row is one user''s served list, by the rules in force; what the web app reads';
-comment on column served_lists.source is 'als, foldin, again, category or popular; exhausted: the list has no items, since the user has every one or rules hide the rest';
-comment on column served_lists.sources is 'Where each item comes from: als, foldin, again, category or popular; pinned or boosted where a rule placed it, its score is then 1/rank';
+comment on column served_lists.source is 'als, foldin, neighbours, again, category or popular; exhausted: the list has no items, since the user has every one or rules hide the rest';
+comment on column served_lists.sources is 'Where each item comes from: als, foldin, neighbours, again, category or popular; pinned or boosted where a rule placed it, its score is then 1/rank';
 comment on column served_lists.reasons is 'Items of the user''s history that are a reason for something in the list';
 comment on column served_lists.because is 'For each item up to three places in reasons, counted from 1, strongest first: p1 | p2 << 10 | p3 << 20, 0 for none';

@@ -92,7 +92,7 @@ BATCH_COLUMNS: dict[str, Part] = {
     },
 }
 """The columns of the statements `batches` and `batch`, in their order, by the names of the views that they are from."""
-LADDER = ["als", "foldin", "again", "category", "popular"]
+LADDER = ["als", "foldin", "neighbours", "again", "category", "popular"]
 """Sources of items."""
 EXHAUSTED = "exhausted"
 """The source of a list of no items: nothing is left to show, as the user has every item or rules hide the rest."""

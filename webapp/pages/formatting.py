@@ -13,6 +13,7 @@ from webapp.pages.placeholder_image import placeholder_image
 SOURCES = {
     "als": ("Personal", "als: from this customer's own taste"),
     "foldin": ("Fresh", "foldin: from what this customer did since the model was made"),
+    "neighbours": ("Neighbours", "neighbours: taken by customers who took the same; no model is in charge"),
     "again": ("Again", "again: what this customer takes most often"),
     "category": ("Category", "category: popular in the categories this customer buys from"),
     "popular": ("Popular", "popular: what most customers buy at the moment"),

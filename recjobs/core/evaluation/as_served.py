@@ -7,7 +7,7 @@ import numpy as np
 
 from recjobs.core.evaluation.bootstrap import DECIMALS, relative_difference
 from recjobs.core.evaluation.exam import Answer, Exam, K, answer
-from recjobs.core.lists.choice import GROUPS, NO_MODEL, OWN_FREQUENCY, UNKNOWN, ListChoice
+from recjobs.core.lists.choice import GROUPS, NEIGHBOURS, NO_MODEL, OWN_FREQUENCY, UNKNOWN, ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
 
@@ -60,11 +60,12 @@ def contest(
             served = ranked.without(chosen[name].replaced(activity))
             answers[name] = Answer.of(name, maker.finish(served, users), questions)
     base = next(iter(chosen.values()), base)
-    without = choices.get(NO_MODEL) if choices else _without_model(base, ndcg, own, activity, deciding, seed)
-    chosen |= {NO_MODEL: without} if without else {}
     for name, model in baselines.items():
         maker = ListMaker(past, known, model, questions.kept_out, ListChoice(base.popular))
         answers[name] = answer(name, maker, questions)
+    rivals = own | {name: answers[name] for name in baselines if name == NEIGHBOURS}
+    without = choices.get(NO_MODEL) if choices else _without_model(base, ndcg, rivals, activity, deciding, seed)
+    chosen |= {NO_MODEL: without} if without else {}
     return Contest(answers | own | popular, chosen)
 
 
@@ -78,17 +79,20 @@ def _own_frequency(past: Past, known: Knowledge, questions: Exam, base: ListChoi
 def _without_model(
     base: ListChoice,
     popular: Mapping[str, np.ndarray],
-    own: Mapping[str, Answer],
+    rivals: Mapping[str, Answer],
     activity: np.ndarray,
     deciding: np.ndarray,
     seed: int,
 ) -> ListChoice:
-    """The choice where no model is in charge: all known users get their own items if those are better beyond doubt."""
+    """The choice where no model is in charge: all known users get the best simple list of the choosing half, if it is
+    significantly better than that of unknown users in the deciding half."""
+    ndcg = {**popular, **{name: one.per_user["ndcg"] for name, one in rivals.items()}}
     asked = (activity > 0) & deciding
-    better = bool(own) and asked.sum() >= MIN_USERS
-    better = better and _is_better(own[OWN_FREQUENCY].per_user["ndcg"], popular[base.popular], asked, seed)
-    instead = {group: OWN_FREQUENCY for group in GROUPS if group != UNKNOWN} if better else {}
-    return replace(base, instead=instead)
+    if asked.sum() < MIN_USERS or not ((activity > 0) & ~deciding).any():
+        return replace(base, instead={})
+    best = _best(ndcg, (activity > 0) & ~deciding)
+    better = best != base.popular and _is_better(ndcg[best], ndcg[base.popular], asked, seed)
+    return replace(base, instead={group: best for group in GROUPS if group != UNKNOWN} if better else {})
 
 
 def deciding_half(n_users: int, seed: int) -> np.ndarray:

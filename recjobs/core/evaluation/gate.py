@@ -7,12 +7,10 @@ import numpy as np
 
 from recjobs.core.evaluation.bootstrap import DECIMALS, Interval, relative_difference, relative_differences
 from recjobs.core.evaluation.verdict import METRIC, Check, Part, Verdict
-from recjobs.core.lists.choice import OWN_FREQUENCY
+from recjobs.core.lists.choice import NEIGHBOURS, OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS
 
 SEGMENTS = ("light", "medium", "heavy")
-NEIGHBOURS = "neighbours"
-"""The baseline that a candidate need not beat, but must not be significantly and much worse than."""
 _NOT_WORSE = {NEIGHBOURS: ("neighbours", "than item neighbours"), OWN_FREQUENCY: (OWN_FREQUENCY, "than own frequency")}
 """Baselines that a candidate must not be worse than: the name of the check, and how its sentence calls them."""
 ROUNDING = 1e-9

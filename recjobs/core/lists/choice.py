@@ -12,6 +12,8 @@ GROUPS = (UNKNOWN, "light", "medium", "heavy")
 """Users by how many interactions they have: none, and thirds of the others."""
 OWN_FREQUENCY = "own_frequency"
 """The list of a user's own items by decayed frequency, in `instead` and among the baselines."""
+NEIGHBOURS = "neighbours"
+"""The list by item neighbours alone, among the baselines, and in `instead` where no model is in charge."""
 NO_MODEL = "none"
 """Whose choice is followed where no model is in charge."""
 
@@ -22,7 +24,7 @@ class ListChoice:
 
     popular: the window (of `popularity.WINDOWS`) of the list that users unknown to the model get, and that short lists
     are filled from. light, medium: the most interactions of a user in the group; heavy users have more. instead:
-    group -> window or OWN_FREQUENCY, for the groups that are served that list in place of the model's.
+    group -> window, OWN_FREQUENCY or NEIGHBOURS, for the groups that are served that list in place of the model's.
     """
 
     popular: str = DEFAULT_WINDOW
@@ -42,7 +44,7 @@ class ListChoice:
         """The choice in a verdict; the default for a verdict without one, or with a window that is no longer known."""
         if stored is None or stored["popular"] not in WINDOWS:
             return cls()
-        if not set(stored["instead"].values()) <= {*WINDOWS, OWN_FREQUENCY}:
+        if not set(stored["instead"].values()) <= {*WINDOWS, OWN_FREQUENCY, NEIGHBOURS}:
             return cls()
         return cls(**stored)
 
@@ -68,6 +70,6 @@ class ListChoice:
         masks = self.groups(activity)
         result = {self.popular: ~self.replaced(activity)}
         for group, name in self.instead.items():
-            window = self.popular if name == OWN_FREQUENCY else name
+            window = name if name in WINDOWS else self.popular
             result[window] = result.get(window, np.zeros(activity.size, bool)) | masks[group]
         return result

@@ -175,7 +175,7 @@ class ListMaker:
         if factors is None:
             taken = np.bincount(self.past.confidence(recipe).indices, minlength=self.past.interactions.n_items)
             factors = (taken > 0)[:, None].astype(np.float32)
-        if self.known.max_new_share is None or self.known.items is None:
+        if self.known.max_new_share is None or self.known.items is None or self.model.item_factors is None:
             return Completed(factors, np.zeros(len(factors), bool))
         titles, categories = (self.known.items[name].combine_chunks() for name in ("title", "categories"))
         result = completed(factors, titles, categories, recipe.blend)
