@@ -115,8 +115,9 @@ def _start_writer() -> None:
     global _writer
     with _lock:
         if _writer is None or not _writer.is_alive():
-            # Not a daemon: it ends after the main thread, when all lines are written.
-            _writer = threading.Thread(target=_write_queue, name="request log")
+            # Not a daemon, as are threads that the server's threads start: it ends when all lines are written, after
+            # the main thread.
+            _writer = threading.Thread(target=_write_queue, name="request log", daemon=False)
             _writer.start()
 
 
