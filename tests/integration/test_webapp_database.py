@@ -20,7 +20,7 @@ from tests.webapp_world import PATIENT, World, shop_batch, start_world, two_nigh
 from tests.worlds import soak
 from webapp import create_app
 from webapp.api.errors import Unavailable
-from webapp.postgres.connection import DeadlinePassed
+from webapp.postgres.connection import Connection, DeadlinePassed, Statement
 from webapp.postgres.connection_pool import ConnectionPool
 from webapp.settings import ROOT, Settings
 
@@ -196,6 +196,49 @@ def test_all_catalogs_together_have_a_limit_of_connections_and_each_gets_its_own
         assert 1 <= most <= 5
         wait_for(lambda: world.sql(ours)[0][0] == 0)  # Postgres ends what is idle
         assert ask(0) == []
+    finally:
+        for catalog in catalogs:
+            world.sql(f"drop schema {catalog} cascade")
+
+
+def test_of_a_few_catalogs_a_connection_keeps_the_plans_and_of_more_the_last_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("webapp.postgres.connection.PLANNED_CATALOGS", 3)
+    prepared: list[str] = []
+    prepare = Connection._prepare
+
+    def noted(connection: Connection, name: str, deadline: float) -> Statement:
+        prepared.append(connection.catalog)
+        return prepare(connection, name, deadline)
+
+    monkeypatch.setattr(Connection, "_prepare", noted)
+    catalogs = [f"planned{k}" for k in range(7)]
+    nights = two_nights()
+    try:
+        for k, catalog in enumerate(catalogs):
+            world.make_catalog(catalog)
+            world.publish(catalog, nights[k % 2])
+        settings = {"database_connections": 2, "threads": 1}
+        pool = ConnectionPool(Settings(database_url=world.url("recjobs_reader"), **settings, **PATIENT))
+
+        def ask(some: list[str]) -> list[str]:
+            """Ask for a list of each; returns the catalogs of which something was prepared."""
+            prepared.clear()
+            for catalog in some:
+                with pool.session(catalog, 20_000) as session:
+                    found = session.row("stored", "anna", 5)[0].partition("|")[0]
+                assert found == nights[catalogs.index(catalog) % 2].batch_id, catalog
+            return [one for one in prepared if one]
+
+        assert ask(catalogs[:4]) == catalogs[:4]
+        for order in (catalogs[:4], catalogs[3::-1], catalogs[:4]):
+            assert ask(order) == [], "two connections, each of which has planned up to three catalogs"
+        assert set(ask(catalogs)) >= set(catalogs[4:])
+        assert ask(catalogs[6:]) == []
+        for connection in [one for of in pool._shared.pools for one in of.idle]:
+            [[n]] = connection._run("select count(*) from pg_prepared_statements", None, time.monotonic() + 20)
+            assert n <= 3, "what was planned of other catalogs before is given up"
     finally:
         for catalog in catalogs:
             world.sql(f"drop schema {catalog} cascade")

@@ -4,6 +4,7 @@ A request gives up at its deadline, but what it started is not thrown away: a co
 request may wait is finished by the next ones. Otherwise a machine too busy to connect in 280 ms would never connect.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -73,8 +74,8 @@ class SharedConnections:
 
         A new backend costs Postgres a hundred times what a request does. When eight requests find nothing idle, one
         connects, and the others mostly get a connection that is given back meanwhile. At the limit, the connection of
-        another catalog that was not used for the longest time gets another search path instead; Postgres plans the
-        prepared statements again by itself.
+        another catalog gets another search path instead: one that still has this catalog's statements planned, else
+        the one that was not used for the longest time.
         """
         while True:
             if (connection := self._idle(pool)) is not None:
@@ -122,11 +123,13 @@ class SharedConnections:
             pass
         if (connection := self._answered_late()) is not None or not self._is_full():
             return connection
-        coldest = min((one for one in self.pools if one.idle), key=_unused_since, default=None)
-        try:
-            return coldest.idle.pop(0) if coldest else None
-        except IndexError:
-            return None
+        idle = [(connection, one) for one in self.pools for connection in tuple(one.idle)]
+        idle.sort(key=lambda each: _reluctance(each[0], pool.catalog))
+        for connection, one in idle:
+            with contextlib.suppress(ValueError):  # another thread has taken it
+                one.idle.remove(connection)
+                return connection
+        return None
 
     def _answered_late(self) -> Connection | None:
         """Return a connection whose late answer has arrived: a new one would cost more."""
@@ -182,8 +185,7 @@ class SharedConnections:
         return self._opening
 
 
-def _unused_since(pool: CatalogPool) -> float:
-    try:
-        return pool.idle[0].used_at
-    except IndexError:
-        return float("inf")
+def _reluctance(connection: Connection, catalog: str) -> tuple[bool, bool, bool, float]:
+    """The lower, the sooner a connection of another catalog is taken over. A spare one has not been used at all."""
+    used_at = connection.used_at
+    return not connection.has_planned(catalog), used_at > 0, not connection.has_room(), used_at
