@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
 
+NO_SECRET = sha256(b"").hexdigest()
 CATALOG = "[a-z][a-z0-9_]{0,47}"
 ENTRY = re.compile(
     rf"([a-z0-9][a-z0-9_.-]{{0,47}}):([0-9a-f]{{64}})(?::(\d{{4}}-\d\d-\d\d)?(?::({CATALOG}(?:\+{CATALOG})*)?)?)?"
@@ -45,6 +46,8 @@ def parse_credentials(text: str) -> tuple[Credential, ...]:
                 f"entry {place} is not NAME:SHA256, NAME:SHA256:YYYY-MM-DD or "
                 "NAME:SHA256:[YYYY-MM-DD]:CATALOG+CATALOG; the command prints such a line"
             )
+        if match[2] == NO_SECRET:
+            raise ValueError(f"entry {place} is the hash of an empty secret; the command prints a line of a drawn one")
         try:
             last_day = date.fromisoformat(match[3]) if match[3] else None
         except ValueError:

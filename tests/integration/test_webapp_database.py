@@ -20,7 +20,7 @@ from tests.webapp_world import PATIENT, World, shop_batch, start_world, two_nigh
 from tests.worlds import soak
 from webapp import create_app
 from webapp.api.errors import Unavailable
-from webapp.postgres.connection import Connection, DeadlinePassed, Statement
+from webapp.postgres.connection import Connection, DeadlinePassed, Statement, first_ready
 from webapp.postgres.connection_pool import ConnectionPool
 from webapp.settings import ROOT, Settings
 
@@ -162,7 +162,11 @@ def test_a_warm_web_app_has_a_planned_connection_for_each_thread(world: World, m
         )
     )
     app.extensions["connection_pool"].warm()
-    assert world.sql(ours) == [(3 * len(app.extensions["connection_pool"].catalogs()),)]
+    assert world.sql(ours) == [(3,)]
+    pool = app.extensions["connection_pool"]
+    idle = [connection for each in pool._shared.pools for connection in each.idle]
+    assert len(idle) == 3
+    assert all(connection.has_planned(catalog) for catalog in pool.catalogs() for connection in idle)
 
 
 def test_all_catalogs_together_have_a_limit_of_connections_and_each_gets_its_own_lists(world: World):
@@ -242,6 +246,17 @@ def test_of_a_few_catalogs_a_connection_keeps_the_plans_and_of_more_the_last_one
     finally:
         for catalog in catalogs:
             world.sql(f"drop schema {catalog} cascade")
+
+
+def test_a_connection_whose_first_statement_on_a_catalog_is_cancelled_reads_that_catalog_next(world: World):
+    pool = ConnectionPool(Settings(database_url=world.url("recjobs_reader"), **PATIENT))
+    connection = pool._connect("")
+    first_ready([connection], time.monotonic() + 20)
+    connection.use("shop", time.monotonic() + 20)
+    with pytest.raises(psycopg2.errors.QueryCanceled):
+        connection._run("set statement_timeout = 1; select pg_sleep(10)", None, time.monotonic() + 20)
+    assert connection._run("show search_path", None, time.monotonic() + 20) == [("shop, pg_temp",)]
+    connection.close()
 
 
 def test_one_slow_connection_beside_others_that_answer_keeps_no_other_request_from_connecting(
@@ -441,8 +456,8 @@ def test_one_connection_serves_one_request_after_the_other(world: World):
         assert client.get(f"/v1/shop/recommendations?user_id=u{k:04}").status_code == 200
         assert client.get(f"/v1/shop/recommendations?user_id=nobody{k}").status_code == 200
         assert client.get("/v1/shop/recommendations").status_code == 400
-    # One for the catalog, one that lists the catalogs.
-    assert len({row[0] for row in world.sql(ours)} - before) == 2
+    # Also for the list of the catalogs, which belongs to none.
+    assert len({row[0] for row in world.sql(ours)} - before) == 1
 
 
 def test_the_serving_statements_find_everything_by_primary_key_in_the_live_partition_only(world: World):

@@ -64,6 +64,16 @@ def test_a_wrong_scope_is_refused_without_showing_it(end: str):
     assert "000" not in str(refusal.value)
 
 
+def test_the_hash_of_an_empty_secret_is_refused():
+    digest = sha256(b"").hexdigest()
+    with pytest.raises(ValueError, match="entry 2 is the hash of an empty secret"):
+        parse_credentials(f"{entry('app', KEY)} {entry('forgotten', '')}")
+    for name in ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS"):
+        with pytest.raises(SettingsError, match="the hash of an empty secret") as refusal:
+            Settings.load({"RECJOBS_WEB_URL": "x", name: f"a:{digest}"})
+        assert digest not in str(refusal.value)
+
+
 def test_one_secret_has_one_scope_and_operators_have_none():
     with pytest.raises(ValueError, match="entry 1: another entry lets the same secret ask for other catalogs"):
         parse_credentials(f"{entry('app', KEY)} {entry('app', KEY)}::shop")

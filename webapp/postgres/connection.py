@@ -16,9 +16,9 @@ from psycopg2 import extensions
 
 Row = tuple[Any, ...]
 
-PLANNED_CATALOGS = 8
+PLANNED_CATALOGS = 16
 """Of so many catalogs, the last that it read, a connection keeps the statements planned. Postgres keeps a plan for one
-search path; to plan the lookup of a list anew takes ten times what the lookup takes, to keep it 0.6 MB."""
+search path; to plan the lookup of a list anew takes ten times what the lookup takes, to keep it a megabyte."""
 
 
 class DeadlinePassed(Exception):
@@ -43,7 +43,7 @@ def session_options(statement_ms: int, catalog: str, idle_seconds: int = 0) -> s
 
 def search_path(catalog: str) -> str:
     """The search path of a session on a catalog, or on none ("")."""
-    return f"{catalog},pg_temp" if catalog else "pg_temp"
+    return f'"{catalog}",pg_temp' if catalog else "pg_temp"
 
 
 class Statement:
@@ -101,6 +101,9 @@ class Connection:
         self._poller = select.poll()
         self._polled_events = 0
         self.catalog = catalog
+        self._turn = ""
+        """What turns it to its catalog and has not succeeded yet. Postgres takes it back if the statement that it was
+        sent with fails."""
         self.started_at = self.used_at = time.monotonic()
         self.is_taken_over = False
         """Whether it was another catalog's until now."""
@@ -108,14 +111,12 @@ class Connection:
         """Whether the connection can be used again after its running statement has ended."""
 
     def use(self, catalog: str, deadline: float) -> None:
-        """Turn a ready connection to another catalog."""
+        """Turn a ready connection to another catalog, together with its next statement: in one round trip."""
         if catalog != self.catalog:
-            self.reusable = False  # after a timeout it would be unknown which catalog it reads
-            self._run("select set_config('search_path', %s, false)", (search_path(catalog),), deadline)
             known = self._planned.pop(catalog) if catalog in self._planned else self._room(deadline)
             self._prepared = self._planned[catalog] = known
             self.catalog, self.is_taken_over = catalog, True
-            self.reusable = True
+            self._turn = f"set search_path to {search_path(catalog)};\n"
 
     def has_planned(self, catalog: str) -> bool:
         """Whether statements of a catalog are planned."""
@@ -186,7 +187,7 @@ class Connection:
     ) -> list[Row]:
         # Kept beyond the deadline: a late answer needs a cursor to arrive at.
         cursor = self._cursor = self._cursor or self._raw.cursor()
-        cursor.execute(statement, parameters)
+        cursor.execute(self._turn + statement if self._turn else statement, parameters)
         # A short statement fits the socket's buffer and is sent whole: only the answer is left to wait for.
         event = select.POLLIN if is_short else self.awaited_event()
         while event:
@@ -197,6 +198,7 @@ class Connection:
             if not self._poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
                 raise DeadlinePassed
             event = self.awaited_event()
+        self._turn = ""
         return cursor.fetchall() if cursor.description else []
 
 

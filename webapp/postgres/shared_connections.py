@@ -17,6 +17,8 @@ from webapp.postgres.connection import Connection, DeadlinePassed, first_ready
 CONNECT_AGAIN_SECONDS = 0.5
 UNFINISHED_SECONDS = 2.0
 WAIT_SECONDS = 0.005
+GIVES_UP_ANOTHER = 3
+"""The reluctance of a connection that would have to give up the planned statements of another catalog."""
 
 
 class CatalogPool:
@@ -73,9 +75,10 @@ class SharedConnections:
         """Return a connection for a catalog that has none idle, and whether it is new.
 
         A new backend costs Postgres a hundred times what a request does. When eight requests find nothing idle, one
-        connects, and the others mostly get a connection that is given back meanwhile. At the limit, the connection of
-        another catalog gets another search path instead: one that still has this catalog's statements planned, else
-        the one that was not used for the longest time.
+        connects, and the others mostly get a connection that is given back meanwhile. An idle connection of another
+        catalog gets another search path instead, if it still has this catalog's statements planned or room for them,
+        and at the limit in any case. The one that was used last comes first: a lookup takes a backend that has just
+        run a fourth of what it takes one whose memory is in no processor's cache.
         """
         while True:
             if (connection := self._idle(pool)) is not None:
@@ -121,10 +124,12 @@ class SharedConnections:
             return pool.idle.pop()
         except IndexError:
             pass
-        if (connection := self._answered_late()) is not None or not self._is_full():
+        if (connection := self._answered_late()) is not None:
             return connection
         idle = [(connection, one) for one in self.pools for connection in tuple(one.idle)]
         idle.sort(key=lambda each: _reluctance(each[0], pool.catalog))
+        if idle and _reluctance(idle[0][0], pool.catalog)[0] == GIVES_UP_ANOTHER and not self._is_full():
+            return None
         for connection, one in idle:
             with contextlib.suppress(ValueError):  # another thread has taken it
                 one.idle.remove(connection)
@@ -185,7 +190,11 @@ class SharedConnections:
         return self._opening
 
 
-def _reluctance(connection: Connection, catalog: str) -> tuple[bool, bool, bool, float]:
+def _reluctance(connection: Connection, catalog: str) -> tuple[int, float]:
     """The lower, the sooner a connection of another catalog is taken over. A spare one has not been used at all."""
     used_at = connection.used_at
-    return not connection.has_planned(catalog), used_at > 0, not connection.has_room(), used_at
+    if connection.has_planned(catalog):
+        return 0, -used_at
+    if used_at == 0:
+        return 1, 0.0
+    return (2, -used_at) if connection.has_room() else (GIVES_UP_ANOTHER, used_at)
