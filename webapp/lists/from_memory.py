@@ -32,7 +32,7 @@ class CachedList(NamedTuple):
     @property
     def size(self) -> int:
         """Approximate bytes: rules may make a short response of a long row."""
-        return self.response.size + sum(len(value) for value in self.row if isinstance(value, str)) + 1500
+        return self.response.size + sum([len(value) for value in self.row if isinstance(value, str)]) + 1500
 
 
 class CachedPopularList(NamedTuple):

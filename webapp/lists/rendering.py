@@ -139,30 +139,40 @@ class RankedList(NamedTuple):
     def render_items(self, items: ItemFragments, skip: int = 0, first_rank: int = 1) -> bytes:
         """The items as a JSON array, ranked from `first_rank` on, without the first `skip`."""
         json_of = items.json_of
-        because, because_ids = self._because(items.name_of), self._because(items.id_of)
-        rows = zip(self.item_ids, self.scores, self.sources, because, because_ids, strict=True)
+        rows = zip(self.item_ids, self.scores, self.sources, self._because(items), strict=True)
         rendered = [
-            f'{{"rank":{rank},{json_of[item_id]},"score":{score},"source":"{source}",'
-            f'"because":[{names}],"because_ids":[{ids}]}}'
-            for rank, (item_id, score, source, names, ids) in enumerate(rows, first_rank)
+            f'{{"rank":{rank},{json_of[item_id]},"score":{score},"source":"{source}",{because}}}'
+            for rank, (item_id, score, source, because) in enumerate(rows, first_rank)
         ]
         return f"[{','.join(rendered[skip:])}]".encode()
 
-    def _because(self, name_of: dict[str, str]) -> list[str]:
-        """The reasons of each item, by their names or ids in JSON."""
+    def _because(self, items: ItemFragments) -> list[str]:
+        """The reasons of each item as the members `because`, their names, and `because_ids`."""
+        none = '"because":[],"because_ids":[]'
         if self.because is None:
-            return [""] * len(self.item_ids)
+            return [none] * len(self.item_ids)
+        name_of, id_of = items.name_of, items.id_of
         names = ["", *[name_of[reason] for reason in self.reasons or ()]]  # by position, from 1 on
-        return [
-            ",".join([name_of[reason] for reason in reasons])
-            if isinstance(reasons, list)
-            else f"{names[reasons & 1023]},{names[reasons >> 10 & 1023]},{names[reasons >> 20]}"
-            if reasons and reasons >> 20
-            else f"{names[reasons & 1023]},{names[reasons >> 10]}".rstrip(",")
-            if reasons
-            else ""
-            for reasons in self.because
-        ]
+        ids = ["", *[id_of[reason] for reason in self.reasons or ()]]
+        because = []
+        for reasons in self.because:
+            if not reasons:
+                because.append(none)
+            elif isinstance(reasons, list):
+                because.append(
+                    f'"because":[{",".join([name_of[reason] for reason in reasons])}],'
+                    f'"because_ids":[{",".join([id_of[reason] for reason in reasons])}]'
+                )
+            else:
+                a, b, c = reasons & 1023, reasons >> 10 & 1023, reasons >> 20
+                because.append(
+                    f'"because":[{names[a]},{names[b]},{names[c]}],"because_ids":[{ids[a]},{ids[b]},{ids[c]}]'
+                    if c
+                    else f'"because":[{names[a]},{names[b]}],"because_ids":[{ids[a]},{ids[b]}]'
+                    if b
+                    else f'"because":[{names[a]}],"because_ids":[{ids[a]}]'
+                )
+        return because
 
 
 def _json(value: Any) -> str:
