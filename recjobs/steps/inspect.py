@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from recjobs.core.lists.bands import BANDS, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
@@ -92,7 +91,9 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
 
 
 def _sorted(pairs: np.ndarray) -> np.ndarray:
-    return np.array(pc.unique(pa.array(np.sort(pairs))))
+    if (pairs[1:] < pairs[:-1]).any():  # rows from `validate` are sorted already
+        pairs = np.sort(pairs)
+    return np.asarray(pairs[np.diff(pairs, prepend=-1) != 0])
 
 
 def _disliked(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray | None:

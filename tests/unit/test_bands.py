@@ -95,3 +95,12 @@ def test_an_item_that_neither_knows_is_no_overlap():
 def test_too_few_lists_have_no_shape(monkeypatch):
     monkeypatch.setattr(bands, "MIN_LISTS", 10)
     assert {one.value for one in measured().values()} == {None}
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_the_first_items_that_a_shape_collects_are_those_of_the_lists(chunks):
+    lists = table(LISTS)
+    shape = Shape(ITEMS, 3)
+    for start in range(0, lists.num_rows, -(-lists.num_rows // chunks)):
+        shape.add(lists.slice(start, -(-lists.num_rows // chunks)))
+    assert np.array_equal(np.concatenate(shape.tops), top_items(lists, ITEMS))

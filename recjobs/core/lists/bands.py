@@ -24,7 +24,10 @@ MIN_LISTS = 10
 
 def top_items(lists: pa.Table, item_ids: pa.Array, n: int = TOP) -> np.ndarray:
     """(lists, n): the place of each list's first n items in item_ids, -1 behind the end and for an unknown item."""
-    length, index, rank = _places(lists, item_ids)
+    return _top(*_places(lists, item_ids), n)
+
+
+def _top(length: np.ndarray, index: np.ndarray, rank: np.ndarray, n: int) -> np.ndarray:
     result = np.full((length.size, n), -1, np.int64)
     row = np.repeat(np.arange(length.size), length)
     result[row[rank < n], rank[rank < n]] = index[rank < n]
@@ -60,7 +63,7 @@ class Shape:
         self.users.append(lists["user_id"].combine_chunks())
         self.length.append(length)
         self.n_model.append(lists["n_model"].to_numpy())
-        self.tops.append(top_items(lists, self.item_ids))
+        self.tops.append(_top(length, index, rank, TOP))
         if self.shown is None:
             self.shown = np.zeros(len(self.item_ids), bool)
         self.shown[index[index >= 0]] = True

@@ -1,6 +1,7 @@
 """The output contract, checked on finished lists. Shares no code with the list maker."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,13 @@ class World:
     taken: np.ndarray
     stored: int
 
+    @cached_property
+    def n_seen(self) -> np.ndarray:
+        """How many of the items that may be shown each user has seen; (n_users,)."""
+        seen = np.zeros(0, np.int64) if self.seen is None else self.seen
+        user, item = np.divmod(seen, max(1, len(self.item_ids)))
+        return np.bincount(user[self.eligible[item]], minlength=len(self.user_ids))
+
 
 def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     """Check one chunk of lists; returns the user_idx of each row, -1 for an unknown user.
@@ -66,9 +74,7 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     if world.seen is not None:
         is_seen = _among(user_idx[row] * n_items + item_idx, world.seen)
         broken.note("seen_item", users, _rows(row[is_seen & (item_idx >= 0)], len(users)))
-        seen_by = (world.seen // n_items)[world.eligible[world.seen % n_items]]
-        of_user = np.bincount(seen_by, minlength=len(world.user_ids))
-        expected = expected - np.where(user_idx >= 0, of_user[user_idx], 0)
+        expected = expected - np.where(user_idx >= 0, world.n_seen[user_idx], 0)
     broken.note("wrong_length", users, length != np.minimum(world.stored, expected))
 
     values = scores.flatten().to_numpy(zero_copy_only=False)
