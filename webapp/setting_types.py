@@ -1,6 +1,7 @@
 """What a setting's text may be, and what becomes of it."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,29 @@ def _credentials(value: Any) -> Any:
     return credentials
 
 
+def _networks(value: object) -> object:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    try:
+        return tuple(ip_network(word) for word in words) if isinstance(words, list | tuple) else words
+    except ValueError as error:
+        raise ValueError(f"has no address or network such as 10.0.0.7 or 10.1.0.0/16 ({error})") from None
+
+
+def _header(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"([A-Za-z][A-Za-z0-9-]*)?", value):
+        raise ValueError("is no name of a header such as X-Forwarded-User")
+    return value
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address.lower() == "localhost"
+    return ip.is_loopback
+
+
 def _roles(value: object) -> object:
     return parse_roles(value) if isinstance(value, str) else value
 
@@ -72,6 +96,8 @@ def read_credentials(setting: str, path: Path) -> tuple[Credential, ...]:
 Limit = Annotated[InstanceOf[RateLimitItem], BeforeValidator(_limit)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
+Header = Annotated[str, BeforeValidator(_header)]
 Roles = Annotated[tuple[GroupGrant, ...], BeforeValidator(_roles)]
 SecretKeys = Annotated[tuple[str, ...], BeforeValidator(_secret_keys)]
 Credentials = Annotated[tuple[Credential, ...], BeforeValidator(_credentials)]

@@ -9,7 +9,6 @@ this order. `RECJOBS_EDITOR_URL` counts unless a place before its own names `REC
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -18,6 +17,7 @@ from dotenv import dotenv_values
 from flask import current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from webapp import setting_types
 from webapp.credentials import parse_credentials
 from webapp.setting_types import Credentials, Hosts, Limit, Origins, Roles, SecretKeys, read_credentials
 
@@ -30,7 +30,7 @@ SECRETS = (
 
 NEVER_EMPTY = (
     "RECJOBS_API_KEYS", "RECJOBS_API_KEYS_FILE", "WEBAPP_OPERATORS", "WEBAPP_OPERATORS_FILE", "WEBAPP_SECRET_KEY",
-    "WEBAPP_RATE_LIMIT", "WEBAPP_OIDC_ISSUER", "WEBAPP_ROLES",
+    "WEBAPP_RATE_LIMIT", "WEBAPP_OIDC_ISSUER", "WEBAPP_ROLES", "WEBAPP_PROXY_USER", "WEBAPP_PROXY_ADDRESSES",
 )  # fmt: skip
 """Settings that keep somebody out: set but empty, as a variable that is not filled in, they must not count as unset."""
 
@@ -128,6 +128,14 @@ class Settings(BaseModel):
     """The claim of an ID token that has somebody's groups: a list, or one text such as an e-mail address."""
     roles: Roles = Field((), alias="WEBAPP_ROLES")
     """Which group has which role where: GROUP=viewer, editor or operator, with :CATALOG+CATALOG for some only."""
+    proxy_user: setting_types.Header = Field("", alias="WEBAPP_PROXY_USER")
+    """The header by which a trusted proxy names who has signed in there; unset: none is believed."""
+    proxy_groups: setting_types.Header = Field("X-Forwarded-Groups", alias="WEBAPP_PROXY_GROUPS")
+    """The header with their groups, between commas."""
+    proxy_addresses: setting_types.Networks = Field((), alias="WEBAPP_PROXY_ADDRESSES")
+    """The addresses of that proxy: from others both headers are refused."""
+    https_only: bool = Field(False, alias="WEBAPP_HTTPS_ONLY")
+    """Whether a request that came by plain HTTP is redirected (pages) or refused; a proxy says how it came."""
     editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
     """How to reach Postgres as recjobs_editor, for rules and rolling back; unset: neither is offered."""
 
@@ -170,7 +178,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check_reach(self) -> Self:
-        if not (self.needs_credential or self.open or is_loopback(self.host)):
+        if not (self.needs_credential or self.open or setting_types.is_loopback(self.host)):
             raise ValueError(
                 f"WEBAPP_HOST={self.host}: without API keys whoever reaches this address reads what any customer "
                 "bought; set RECJOBS_API_KEYS to what `recjobs api-key new NAME` prints, or allow it: WEBAPP_OPEN=true"
@@ -183,19 +191,26 @@ class Settings(BaseModel):
             raise ValueError("WEBAPP_OIDC_ISSUER needs WEBAPP_OIDC_CLIENT_ID, our client at the provider")
         if self.oidc_issuer and not self.roles:
             raise ValueError("WEBAPP_OIDC_ISSUER needs WEBAPP_ROLES, such as shop-team=editor:shop admins=operator")
-        if self.oidc_issuer and self.oidc_issuer.startswith("http://") and not is_loopback(_host_of(self.oidc_issuer)):
+        issuer = self.oidc_issuer or ""
+        if issuer.startswith("http://") and not setting_types.is_loopback(urlsplit(issuer).hostname or ""):
             raise ValueError("WEBAPP_OIDC_ISSUER must be https, but on this machine")
+        if self.proxy_user and not (self.proxy_addresses and self.roles):
+            raise ValueError("WEBAPP_PROXY_USER needs WEBAPP_PROXY_ADDRESSES, the proxy's own, and WEBAPP_ROLES")
+        if self.https_only and not (self.proxies and self.url.startswith("https://")):
+            raise ValueError(
+                "WEBAPP_HTTPS_ONLY needs WEBAPP_PROXIES, which say how a request came, and WEBAPP_URL=https..."
+            )
         return self
 
     @property
     def needs_credential(self) -> bool:
         """Whether what is read needs a key or somebody who has signed in."""
-        return bool(self.api_keys or self.oidc_issuer)
+        return bool(self.api_keys or self.oidc_issuer or self.proxy_user)
 
     @property
     def people_sign_in(self) -> bool:
         """Whether anybody can sign in."""
-        return bool(self.operators or self.oidc_issuer)
+        return bool(self.operators or self.oidc_issuer or self.proxy_user)
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
@@ -259,19 +274,6 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"])
             shown = f"{name}: " if name in SECRETS else f"{name}={first['input']}: " if name else ""
             raise SettingsError(f"{shown}{first['msg'].removeprefix('Value error, ')}") from None
-
-
-def _host_of(url: str) -> str:
-    return urlsplit(url).hostname or ""
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address to listen on."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address.lower() == "localhost"
-    return ip.is_loopback
 
 
 def _urls_of(settings: Sequence[str], places: Sequence[Mapping[str, str | None]]) -> Sequence[str | None]:

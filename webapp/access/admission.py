@@ -40,6 +40,7 @@ class Admission:
         self.callers = Callers(settings, keys, operators, cookies)
         self.needs_credential = settings.needs_credential
         self._hosts = Hosts(settings)
+        self._https_only = settings.https_only
         self._is_local = not (settings.needs_credential or settings.open)
         self._requests = Throttle(settings.rate_limit) if settings.rate_limit is not None else None
         self._limit = f"At most {settings.rate_limit}"
@@ -50,6 +51,10 @@ class Admission:
         is_open: the endpoint needs no credential, and none is looked for.
         """
         self._hosts.check(environ)
+        if self._https_only and environ["wsgi.url_scheme"] != "https":
+            raise Forbidden(
+                "https_only", "This web app is used by https only; a key that was sent so should be replaced"
+            )
         peer = environ.get("werkzeug.proxy_fix.orig", environ).get("REMOTE_ADDR")
         if self._is_local and not is_of_this_machine(peer):
             raise Forbidden(
@@ -88,6 +93,9 @@ def install(app: Flask, settings: Settings, has_ended: Callable[[str], bool]) ->
     def _admit() -> AnyResponse | None:
         if request.environ["PATH_INFO"] in PROBES:
             return None
+        is_page = request.method in ("GET", "HEAD") and not is_for_programs(request.path)
+        if is_page and settings.https_only and not request.is_secure:
+            return redirect(settings.url.rstrip("/") + request.full_path.rstrip("?"), 308)
         is_open = request.endpoint in OPEN or (request.method == "OPTIONS" and request.url_rule is not None)
         if is_open or not admission.needs_credential:
             admission.admit(request.environ, is_open)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from webapp.access.credential_store import CredentialStore
 from webapp.access.sign_in_cookies import SignInCookies
 from webapp.access.throttle import WRONG_CREDENTIALS, Throttle, address
+from webapp.access.trusted_proxy import TrustedProxy
 from webapp.api.errors import Forbidden, Unauthorized
 from webapp.credentials import Credential, find
 from webapp.roles import EVERYTHING, Grant
@@ -62,12 +63,15 @@ class Callers:
         self._keys, self._operators = keys, operators
         self._cookies, self._people_sign_in = cookies, settings.people_sign_in
         self._wrong = Throttle(WRONG_CREDENTIALS)
+        self._proxy = TrustedProxy(settings)
         self._remembered: tuple[Mapping[str, Credential], Remembered] = ({}, {})
         """The keys of this moment, and who sent which header with one: to hash it anew is a third of what a check
         costs. Both stand together, so that no removed key is found again."""
 
     def of(self, environ: "WSGIEnvironment") -> Caller | None:
         """Return the caller, or None without a credential. Raises `Unauthorized` for a wrong one."""
+        if (vouched := self._proxy.person(environ)) is not None:
+            return Caller(vouched.name, vouched.grants)
         authorization = environ.get("HTTP_AUTHORIZATION")
         if authorization is None:
             person = self._cookies.person(environ) if self._people_sign_in else None

@@ -18,6 +18,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.http import parse_cookie
 
 from webapp.access.credential_store import CredentialStore
+from webapp.access.trusted_proxy import PERSON
 from webapp.credentials import Credential
 from webapp.roles import Grant, Person
 from webapp.settings import Settings
@@ -112,14 +113,19 @@ class SignInCookies:
 
     def form_token(self) -> str:
         """The token of a form (against CSRF), bound to the sign-in of the request."""
-        return str(self._forms.dumps(self.sign_in_id(request.environ) or ""))
+        return str(self._forms.dumps(self._form_owner()))
 
     def is_form_token(self, token: str) -> bool:
         """Whether a form's token belongs to the sign-in of the request."""
         try:
-            return bool(self._forms.loads(token, max_age=MAX_AGE_SECONDS) == (self.sign_in_id(request.environ) or ""))
+            return bool(self._forms.loads(token, max_age=MAX_AGE_SECONDS) == self._form_owner())
         except BadData:
             return False
+
+    def _form_owner(self) -> str:
+        if (name := request.environ.get(PERSON)) is not None:
+            return f"by the proxy: {name}"
+        return self.sign_in_id(request.environ) or ""
 
 
 class Loaded(NamedTuple):

@@ -72,6 +72,7 @@ def _form(back: str, wrong: bool = False) -> str:
         back=back,
         enabled=settings.people_sign_in,
         provider=provider and provider.name,
+        by_proxy=settings.url if settings.proxy_user else None,
         has_operators=bool(settings.operators),
         wrong=wrong,
     )
