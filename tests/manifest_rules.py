@@ -258,9 +258,9 @@ def connections_suffice(objects: list[Object], max_connections: int = 400, reser
     return faults
 
 
-AIRFLOW_CONNECTIONS = 4 * 15
-"""Scheduler, DAG processor, triggerer and API server: SQLAlchemy's pool of 5 and its overflow of 10 each. Steps have
-none: they speak to the API server."""
+AIRFLOW_CONNECTIONS = (2 + 1 + 2 * 2) * 15
+"""Two schedulers, a DAG processor, two API servers of two processes: SQLAlchemy's pool of 5 and its overflow of 10
+each. Steps have none: they speak to the API server."""
 MLFLOW_CONNECTIONS = 15
 """One worker's pool."""
 NIGHT_CONNECTIONS = 10 * 4

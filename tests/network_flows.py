@@ -7,51 +7,70 @@ Airflow's chart, or others: what stands behind a block of addresses, or whoever 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import psutil
+import yaml
 
-from tests.kubernetes import Object, matches, of_kind, pod_template, workloads
+from tests.kubernetes import K8S, Object, matches, of_kind, pod_template, workloads
 
 Flow = tuple[str, str, str]
 
 SERVING: set[Flow] = {("webapp", "postgres", "TCP"), ("migration", "postgres", "TCP")}
 """What web app and migration open: tests/integration/test_kubernetes_processes.py reads it from their sockets."""
 NIGHTS: set[Flow] = {
-    *((who, "postgres", "TCP") for who in ("mlflow", "worker", "run-airflow-migrations")),
+    *((who, "postgres", "TCP") for who in ("mlflow", "worker", "run-airflow-migrations", "database-cleanup")),
     *((who, "postgres", "TCP") for who in ("scheduler", "dag-processor", "api-server")),
     *((who, "object store", "TCP") for who in ("worker", "mlflow")),
     ("worker", "api-server", "TCP"),
-    ("worker", "statsd-exporter", "UDP"),
+    *((who, "statsd-exporter", "UDP") for who in ("scheduler", "dag-processor", "worker")),
+    ("recjobs/ingress", "webapp", "TCP"),
+    ("recjobs/monitoring", "webapp", "TCP"),
 }
-"""What steps, Airflow and MLflow are configured to open."""
+"""What steps, Airflow, MLflow, the proxy and Prometheus open."""
+_RESOLVER = "names: compose's are looked up in a file of this machine"
+_CLIENTS = ("webapp", "migration", "worker", "mlflow", "scheduler", "dag-processor", "api-server", "alloy")
+_COMMANDS = ("run-airflow-migrations", "database-cleanup", "airflow-cleanup-pods")
 ELSEWHERE: dict[Flow, str] = {
+    **{(who, "kube-system", protocol): _RESOLVER for who in (*_CLIENTS, *_COMMANDS) for protocol in ("UDP", "TCP")},
     **{
-        (who, "kube-system", protocol): "names are resolved by a cluster only"
-        for who in ("webapp", "worker")
+        ("statsd-exporter", "kube-system", protocol): "it asks for no name; the policy `dns` is of every pod there"
         for protocol in ("UDP", "TCP")
     },
     ("scheduler", "Kubernetes' API", "TCP"): "KubernetesExecutor makes the steps' pods",
+    ("api-server", "Kubernetes' API", "TCP"): "the log of a step that runs is its pod's",
+    ("airflow-cleanup-pods", "Kubernetes' API", "TCP"): "it removes the pods of failed steps",
+    ("airflow-cleanup-pods", "postgres", "TCP"): "Airflow notes there which command ran",
+    ("api-server", "object store", "TCP"): "the log of a step that has ended; compose keeps logs on a volume",
+    **{
+        (who, "statsd-exporter", "UDP"): "Airflow's metrics; within a few minutes it may have none to send"
+        for who in ("api-server", *_COMMANDS)
+    },
     ("alloy", "Kubernetes' API", "TCP"): "it reads the pods' lines there",
     ("alloy", "recjobs/monitoring", "TCP"): "Loki",
     ("recjobs/client", "webapp", "TCP"): "programs of others",
-    ("recjobs/ingress", "webapp", "TCP"): "the Gateway",
-    ("recjobs/monitoring", "webapp", "TCP"): "Prometheus",
     ("recjobs/ingress", "api-server", "TCP"): "an Ingress of Airflow's",
     ("recjobs/monitoring", "statsd-exporter", "TCP"): "Prometheus; the exporter is no package of Debian",
 }
-"""Flows of which this machine lacks one end, with the reason."""
+"""What this machine lacks one end of, or need not happen within a test, with the reason."""
 
-OF_COMPONENTS: dict[str, set[Flow]] = {"identity-provider": {("webapp", "identity provider", "TCP")}}
+OF_COMPONENTS: dict[str, set[Flow]] = {
+    "identity-provider": {("webapp", "identity provider", "TCP")},
+    "canary": {
+        ("webapp-canary", "postgres", "TCP"),
+        *((who, "webapp-canary", "TCP") for who in ("recjobs/ingress", "recjobs/client", "recjobs/monitoring")),
+        *(("webapp-canary", "kube-system", protocol) for protocol in ("UDP", "TCP")),
+    },
+    "load-balancer": {("load balancer", "webapp", "TCP")},
+}
 """What is opened only where a component is added."""
 
-AIRFLOW = ("scheduler", "dag-processor", "api-server", "triggerer", "worker", "run-airflow-migrations")
-"""The label `component` of the pods that the chart, or its executor, makes."""
 BLOCKS = {
     ("private", 5432): ("postgres",),
-    ("private", 8000): ("recjobs/ingress",),  # a load balancer outside the cluster
+    ("private", 8000): ("load balancer",),
     ("any", 443): ("object store", "Kubernetes' API", "identity provider"),
     ("any", 6443): ("Kubernetes' API",),
 }
@@ -61,12 +80,21 @@ PROTOCOLS = {socket.SOCK_STREAM: "TCP", socket.SOCK_DGRAM: "UDP"}
 
 @dataclass(frozen=True)
 class Rule:
-    """One peer and port of a policy: its flows, of which the processes should open one at least."""
+    """What a policy lets one pod do with one peer at a port: a flow. Of a block of addresses with several who stand in
+    it: one of these flows at least."""
 
     policy: str
     direction: str
     port: int
     flows: frozenset[Flow]
+
+
+def airflow_components() -> list[str]:
+    """The label `component` of the pods that the chart, or its executor, makes by our values."""
+    values = yaml.safe_load((K8S / "airflow" / "values.yaml").read_text(encoding="utf-8"))
+    optional = {"triggerer": "triggerer", "airflow-cleanup-pods": "cleanup", "database-cleanup": "databaseCleanup"}
+    also = [name for name, key in optional.items() if values[key].get("enabled", True)]
+    return ["scheduler", "dag-processor", "api-server", "worker", "run-airflow-migrations", *also]
 
 
 def pods_of(objects: list[Object]) -> dict[str, tuple[str, dict[str, str]]]:
@@ -75,7 +103,7 @@ def pods_of(objects: list[Object]) -> dict[str, tuple[str, dict[str, str]]]:
         thing["metadata"]["name"]: (thing["metadata"]["namespace"], pod_template(thing)["metadata"]["labels"])
         for thing in workloads(objects)
     }
-    return found | {name: ("recjobs-nights", {"tier": "airflow", "component": name}) for name in AIRFLOW}
+    return found | {name: ("recjobs-nights", {"tier": "airflow", "component": name}) for name in airflow_components()}
 
 
 def rules(objects: list[Object]) -> Iterator[Rule]:
@@ -88,25 +116,27 @@ def rules(objects: list[Object]) -> Iterator[Rule]:
             for rule in spec.get(direction, []):
                 for peer in rule[key]:
                     for port in rule["ports"]:
-                        pairs = [(a, b) for a in own for b in _names(peer, port["port"], namespace, pods)]
-                        flows = {(*(pair if key == "to" else pair[::-1]), port["protocol"]) for pair in pairs}
-                        name = f"{namespace}/{policy['metadata']['name']}"
-                        yield Rule(name, direction, port["port"], frozenset(flows))
+                        for a in own:
+                            for names in _names(peer, port["port"], namespace, pods):
+                                pairs = [(a, b) if key == "to" else (b, a) for b in names]
+                                flows = frozenset((*pair, port["protocol"]) for pair in pairs)
+                                yield Rule(f"{namespace}/{policy['metadata']['name']}", direction, port["port"], flows)
 
 
-def _names(peer: Object, port: int, namespace: str, pods: Mapping[str, tuple[str, Any]]) -> tuple[str, ...]:
+def _names(peer: Object, port: int, namespace: str, pods: Mapping[str, tuple[str, Any]]) -> list[tuple[str, ...]]:
+    """Each whom a peer stands for, by the names that it may have."""
     if "ipBlock" in peer:
-        return BLOCKS["any" if peer["ipBlock"]["cidr"] == "0.0.0.0/0" else "private", port]
+        return [BLOCKS["any" if peer["ipBlock"]["cidr"] == "0.0.0.0/0" else "private", port]]
     wanted = peer.get("namespaceSelector", {}).get("matchLabels", {})
     name = wanted.get("kubernetes.io/metadata.name", "")
     if wanted and not name.startswith("recjobs"):
-        return (name or next(iter(wanted)),)
+        return [(name or next(iter(wanted)),)]
     selector, where = peer.get("podSelector", {}), name or namespace
-    return tuple(pod for pod, (at, labels) in pods.items() if at == where and matches(selector, labels))
+    return [(pod,) for pod, (at, labels) in pods.items() if at == where and matches(selector, labels)]
 
 
 def faults(objects: list[Object], opened: set[Flow] | None = None) -> list[str]:
-    """Rules whose flows nobody opens, flows that are not allowed, and flows that only one end allows.
+    """Flows that are allowed and nobody opens, that are opened and not allowed, and that only one end allows.
 
     opened: what the processes open; by default what this module says of them.
     """
@@ -115,7 +145,8 @@ def faults(objects: list[Object], opened: set[Flow] | None = None) -> list[str]:
     opened = {flow for flow in opened if flow[0] in pods or flow[1] in pods}
     for rule in every:
         if not rule.flows & opened:
-            found.append(f"{rule.policy}: nothing opens {rule.direction} at port {rule.port}")
+            flows = " or ".join(f"{who} to {whom} by {protocol}" for who, whom, protocol in sorted(rule.flows))
+            found.append(f"{rule.policy}: nothing opens {flows}")
     for direction, k in (("egress", 0), ("ingress", 1)):
         allowed = {flow for rule in every if rule.direction == direction for flow in rule.flows}
         missing = {flow for flow in opened if flow[k] in pods} - allowed
@@ -132,6 +163,7 @@ class Sockets:
         self.flows: set[Flow] = set()
         self.strangers: set[tuple[str, str]] = set()
         """Who has connected to an address that nobody of `ends` has."""
+        self._udp: dict[int, int | None] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -143,10 +175,44 @@ class Sockets:
         self._over.set()
         self._thread.join()
 
+    @contextlib.contextmanager
+    def receiver(self, end: str) -> Iterator[int]:
+        """A port that takes datagrams for `end` until the block ends: who sends them has a flow by UDP."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+            here.bind(("127.0.0.1", 0))
+            here.settimeout(0.2)
+            over = threading.Event()
+
+            def receive() -> None:
+                while not over.is_set():
+                    with contextlib.suppress(TimeoutError, psutil.Error):
+                        sender = here.recvfrom(65536)[1][1]
+                        pid = self._udp.get(sender) or self._udp_ports().get(sender)
+                        role = self._role(psutil.Process(pid)) if pid else None
+                        if role:
+                            self.flows.add((role, end, "UDP"))
+
+            thread = threading.Thread(target=receive, daemon=True)
+            thread.start()
+            try:
+                yield here.getsockname()[1]
+            finally:
+                over.set()
+                thread.join()
+
+    @staticmethod
+    def _udp_ports() -> dict[int, int | None]:
+        """The process at each port by UDP: a datagram's sender has no other end that the kernel could name."""
+        return {each.laddr.port: each.pid for each in psutil.net_connections("udp") if each.laddr}
+
     def _look(self) -> None:
         known: set[tuple[Any, ...]] = set()
-        while not self._over.wait(0.1):
+        took = 0.0
+        while not self._over.wait(max(0.1, 3 * took)):  # a quarter of a processor at most
+            began = time.monotonic()
             now = {(each.pid, each.type, each.laddr, each.raddr) for each in psutil.net_connections("inet")}
+            took = time.monotonic() - began
+            self._udp = {here.port: pid for pid, kind, here, _ in now if here and kind == socket.SOCK_DGRAM}
             for pid, kind, here, there in now - known:
                 if pid is not None and here:
                     with contextlib.suppress(psutil.Error):

@@ -26,16 +26,23 @@ FAULTS: dict[str, Callable[[list[Object]], Any]] = {
     "no egress: worker to statsd-exporter by UDP": lambda o: named(o, "NetworkPolicy", "airflow")["spec"][
         "egress"
     ].pop(),
+    "no egress: airflow-cleanup-pods to Kubernetes' API by TCP": lambda o: named(o, "NetworkPolicy", "kubernetes-api")[
+        "spec"
+    ]["podSelector"]["matchExpressions"][0]["values"].pop(),
     "no ingress: worker to api-server by TCP": lambda o: rule(o, "api-server", "ingress")["from"].pop(0),
     "no egress: webapp to kube-system by TCP": lambda o: [
         p["spec"]["egress"][0]["ports"].pop() for p in o if p["metadata"]["name"] == "dns"
     ],
-    "recjobs/webapp: nothing opens egress at port 443": lambda o: rule(o, "webapp", "egress").update(
+    "recjobs/webapp: nothing opens webapp to Kubernetes' API by TCP or webapp to identity provider by TCP or "
+    "webapp to object store by TCP": lambda o: rule(o, "webapp", "egress").update(
         to=[{"ipBlock": {"cidr": "0.0.0.0/0"}}], ports=[{"protocol": "TCP", "port": 443}]
     ),
-    "recjobs/migration: nothing opens ingress at port 8000": lambda o: named(o, "NetworkPolicy", "migration")[
-        "spec"
-    ].update(ingress=[rule(o, "webapp", "ingress")]),
+    "recjobs/migration: nothing opens recjobs/client to migration by TCP": lambda o: named(
+        o, "NetworkPolicy", "migration"
+    )["spec"].update(ingress=[rule(o, "webapp", "ingress")]),
+    "recjobs-nights/api-server: nothing opens scheduler to api-server by TCP": lambda o: rule(
+        o, "api-server", "ingress"
+    )["from"][0]["podSelector"]["matchLabels"].pop("component"),
 }
 
 
@@ -51,10 +58,32 @@ def test_a_flow_that_is_opened_and_not_known_is_found():
     assert faults(overlay("production"), opened) == ["no egress: webapp to object store by TCP"]
 
 
+def test_a_flow_that_is_allowed_and_not_opened_is_found():
+    opened = {*SERVING, *NIGHTS, *ELSEWHERE} - {("worker", "api-server", "TCP")}
+    found = "nothing opens worker to api-server by TCP"
+    assert faults(overlay("production"), opened) == [
+        f"recjobs-nights/{name}: {found}" for name in ("api-server", "worker")
+    ]
+
+
+def test_no_flow_is_both_read_from_sockets_and_excused():
+    assert (SERVING | NIGHTS) & ELSEWHERE.keys() == set()
+
+
 @pytest.mark.parametrize("name", [name for name in COMPONENTS if name != "cloudnative-pg"])
 def test_a_component_alone_allows_nothing_else(name: str, tmp_path: Any):
     opened = {*SERVING, *NIGHTS, *ELSEWHERE, *OF_COMPONENTS.get(name, ())}
     assert faults(component_on_base(name, tmp_path), opened) == []
+
+
+def test_a_datagram_is_seen_and_who_sent_it():
+    with (
+        Sockets(lambda _: "worker", {}) as sockets,
+        sockets.receiver("statsd-exporter") as port,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        sender.sendto(b"a:1|c", ("127.0.0.1", port))
+        wait_for(lambda: ("worker", "statsd-exporter", "UDP") in sockets.flows)
 
 
 def test_a_connection_to_somebody_unknown_is_seen():
