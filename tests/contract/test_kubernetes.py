@@ -14,6 +14,8 @@ import yaml
 from k8s.from_grafana import RULES, texts
 from recjobs.config import Settings
 from tests.commands import ROOT
+from tests.contract.test_images import pins
+from tests.image_files import Dockerfile
 from tests.kubernetes import (
     COMPONENTS,
     K8S,
@@ -382,6 +384,17 @@ def test_the_values_are_what_airflows_chart_takes(environment: str):
     assert chart_faults(airflow_values(environment)) == []
     assert chart_faults(airflow_values() | {"executer": "KubernetesExecutor"}) != []
     assert chart_faults(airflow_values() | {"scheduler": {"replica": 2}}) != []
+
+
+def test_the_jobs_image_installs_the_providers_that_the_values_need():
+    values = airflow_values()
+    assert values["executor"] == "KubernetesExecutor"
+    assert values["config"]["logging"]["remote_base_log_folder"].startswith("s3://")
+    needed = {f"apache-airflow-providers-{name}" for name in ("cncf-kubernetes", "amazon", "fab")}
+    [install] = [run for run in Dockerfile("jobs").arguments("RUN") if "/opt/venv/bin/python install" in run]
+    locks = re.findall(r"-r (requirements[a-z-]*)\.txt", install.rpartition("&&")[2])
+    assert needed <= {package for lock in locks for package in pins(lock)}
+    assert not needed <= set(pins("requirements")), "and the default lock alone would be found to lack some"
 
 
 def step_classes() -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from local import ports
 from tests.commands import ROOT
@@ -201,9 +202,34 @@ def test_airflow_reads_the_dags_of_the_jobs_image(jobs: Image, tmp_path: Path):
     assert version.split()[-1] in pins("requirements")["apache-airflow"]
 
 
+CLUSTER = """
+import airflow.configuration
+from airflow.executors.executor_loader import ExecutorLoader
+from airflow.logging_config import get_remote_task_log
+print(ExecutorLoader.get_default_executor_name().module_path, type(get_remote_task_log()).__name__)
+"""
+
+
+def test_airflow_of_the_jobs_image_makes_pods_and_keeps_logs_on_s3_as_the_charts_values_say(jobs: Image):
+    values = yaml.safe_load((ROOT / "k8s/airflow/values.yaml").read_text())
+    settings = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////tmp/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": "/tmp/logs",
+        "AIRFLOW__CORE__EXECUTOR": values["executor"],
+        **{f"AIRFLOW__LOGGING__{key.upper()}": value for key, value in values["config"]["logging"].items()},
+    }
+    executor, logs = jobs.run("python", "-c", CLUSTER, **settings).split()[-2:]
+    assert executor.startswith("airflow.providers.cncf.kubernetes.")
+    assert logs == "S3RemoteLogIO"
+    assert "cleanup-pods" in jobs.run("airflow", "kubernetes", "--help", **settings), "which the chart's cleanup calls"
+
+
 @pytest.mark.parametrize(
     ("name", "locks"),
-    [("webapp", ("requirements-webapp", "requirements-tracing")), ("jobs", ("requirements",))],
+    [
+        ("webapp", ("requirements-webapp", "requirements-tracing")),
+        ("jobs", ("requirements", "requirements-kubernetes")),
+    ],
 )
 def test_the_bill_of_materials_names_what_the_locks_install(
     name: str, locks: tuple[str, ...], request: pytest.FixtureRequest
