@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from tests.debian_tools import needed
-from tests.prometheus_names import GRAFANA, mapping
+from tests.prometheus_names import GRAFANA, mapping, panels
 from tests.webapp_world import free_port
 
 START_SECONDS = 120
@@ -130,6 +130,18 @@ class Monitoring:
         """The labels of an alert that Alertmanager has."""
         alerts = get(f"http://127.0.0.1:{self._alertmanager}/api/v2/alerts")
         return [each["labels"] for each in alerts if each["labels"]["alertname"] == alert]
+
+    def shows(self, panel: str, **labels: str) -> list[float]:
+        """The numbers that a panel has now, such as "night: Waits for a person", of the series with these labels."""
+        asked = [one for name, one in panels().items() if name.rpartition(" ")[0] == panel]
+        assert asked, panel
+        series = [one for expression in asked for one in self.query(expression)]
+        return [float(one["value"][1]) for one in series if labels.items() <= one["metric"].items()]
+
+    def raised(self, alert: str, **labels: str) -> list[dict[str, Any]]:
+        """What Prometheus raises of an alert now, with these labels."""
+        chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
+        return self.query(f'ALERTS{{alertname="{alert}", alertstate="firing"{chosen}}}')
 
     def alerts(self) -> list[dict[str, Any]]:
         """All that Alertmanager has."""

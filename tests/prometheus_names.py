@@ -1,5 +1,6 @@
 """Names of series: what statsd_exporter makes of a StatsD name, and what a PromQL expression asks for."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,10 @@ GRAFANA = ROOT / "grafana"
 
 TIMER_SUFFIXES = ("", "_sum", "_count")
 """The series of a summary: its quantiles, and these."""
+
+
+NOT_HERE = ("container_", "kube_", "DCGM_", "recjobs_gpu_", "recjobs_backup_")
+"""Series of cAdvisor, kube-state-metrics, a GPU and the back-up, which no test has: promtool makes them by hand."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,29 @@ def _filled(text: str, match: re.Match[str]) -> str:
 
 def _as_name(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_:]", "_", text)
+
+
+def panels() -> dict[str, str]:
+    """The expression of each panel of the dashboards, for any catalog."""
+    found = {}
+    for file in sorted((GRAFANA / "dashboards").glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                if target["datasource"]["type"] == "prometheus":
+                    found[f"{file.stem}: {panel['title']} {target['refId']}"] = target["expr"].replace("$catalog", ".*")
+    return found
+
+
+def asked_by_alerts() -> dict[str, str]:
+    """The series that the expression of each alert asks for, whatever their labels: there must be some, or the alert
+    is silent whatever happens."""
+    found = {}
+    for file in sorted((GRAFANA / "rules").glob("*.yaml")):
+        for rule in (rule for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]):
+            for name, matchers in selectors(rule["expr"]) if "alert" in rule else ():
+                operator, pattern = matchers.get("__name__", ("=", name))
+                found[f"{rule['alert']}: {pattern}"] = f'{{__name__{operator}"{pattern}"}}'
+    return found
 
 
 def selectors(expression: str) -> list[tuple[str, dict[str, tuple[str, str]]]]:

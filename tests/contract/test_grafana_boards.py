@@ -133,8 +133,10 @@ BY_HAND = {
     'kube_pod_status_ready{namespace="shop", pod="webapp-1", condition="false"}': "0x40",
     'DCGM_FI_DEV_GPU_UTIL{Hostname="node-1", gpu="0"}': "50x40",
     'DCGM_FI_DEV_FB_USED{Hostname="node-1", gpu="0"}': "2000x40",
+    **{f'recjobs_gpu_{name}{{catalog="shop", step="train"}}': "50x40"
+       for name in ("utilization", "memory", "temperature", "power")},
     "recjobs_backup_finished_timestamp_seconds": "0x40",
-}
+}  # fmt: skip
 """What only a cluster, a GPU or a back-up has. tests/integration/test_watch.py sees all others in real ones."""
 
 
