@@ -1,12 +1,14 @@
 """What the live lists were worth: every figure of a night against plain SQL over the raw rows, which shares no code."""
 
+import contextlib
+import io
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psycopg2.extras
 import pytest
 import yaml
 
@@ -16,45 +18,46 @@ from tests.worlds import EARLIER, MakeWorld, World
 SINCE = datetime.fromisoformat(EARLIER).replace(tzinfo=UTC) + timedelta(days=1)
 
 BY_HAND = """
-with taken as (
-    select user_id, item_id, min(at) as first_at,
+with taken as materialized (
+    select user_id, item_id,
         exists (select from raw as e where e.at < %(since)s and (e.user_id, e.item_id) = (r.user_id, r.item_id)) as had
-    from raw as r
-    where at >= %(since)s and at < %(until)s
+    from (select distinct user_id, item_id from raw where at >= %(since)s and at < %(until)s) as r
+),
+earlier as materialized (
+    select user_id, item_id, count(*) as n, max(at) as latest from raw
+    where at < %(since)s and user_id in (select user_id from taken)
     group by user_id, item_id
 ),
-popular as (
-    select p.item_ids from popular_lists as p where p.batch_id = %(batch)s and p.segment = 'all'
+popular as materialized (
+    select e.item_id, e.place
+    from popular_lists as p cross join unnest(p.item_ids) with ordinality as e (item_id, place)
+    where p.batch_id = %(batch)s and p.segment = 'all'
 ),
-own as (
-    select o.user_id, (array_agg(o.item_id order by o.n desc, o.latest desc, o.item_id))[1:20] as item_ids
-    from (
-        select user_id, item_id, count(*) as n, max(at) as latest from raw
-        where at < %(since)s group by user_id, item_id
-    ) as o
-    group by o.user_id
+had_of_popular as materialized (
+    select e.user_id, p.place from earlier as e join popular as p using (item_id) where %(view)s = 'discovery'
 ),
-judged as (
+own as materialized (
+    select user_id, item_id, row_number() over (partition by user_id order by n desc, latest desc, item_id) as place
+    from earlier
+),
+stored as materialized (
+    select user_id, case when n_model > 0 then source when n_category > 0 then 'category' else 'popular' end as source,
+        item_ids
+    from top_n where batch_id = %(batch)s and user_id in (select user_id from taken)
+),
+judged as materialized (
     select
-        t.user_id, t.item_id, t.had,
-        case when l.n_model > 0 then l.source when l.n_category > 0 then 'category' else 'popular' end as source,
-        array_position(coalesce(l.item_ids, p.item_ids), t.item_id) as live,
-        array_position(
-            (
-                select array_agg(e.item_id order by e.place)
-                from unnest(p.item_ids) with ordinality as e (item_id, place)
-                where %(view)s = 'repeats'
-                    or not exists (
-                        select from raw where at < %(since)s and (user_id, raw.item_id) = (t.user_id, e.item_id)
-                    )
-            ),
-            t.item_id
-        ) as popular,
-        array_position(o.item_ids, t.item_id) as own_items
+        t.user_id, t.item_id, coalesce(s.source, 'popular') as source,
+        -- who has no list gets the popular one
+        case when s.user_id is null then p.place else array_position(s.item_ids, t.item_id) end as live,
+        case when p.place is not null then  -- without what the user had before
+            p.place - (select count(*) from had_of_popular as h where h.user_id = t.user_id and h.place < p.place)
+        end as popular,
+        case when o.place <= 20 then o.place end as own_items
     from taken as t
-    cross join popular as p
-    left join top_n as l on l.batch_id = %(batch)s and l.user_id = t.user_id
-    left join own as o on o.user_id = t.user_id
+    left join stored as s using (user_id)
+    left join popular as p using (item_id)
+    left join own as o on (o.user_id, o.item_id) = (t.user_id, t.item_id)
     where %(view)s = 'repeats' or not t.had
 )
 select g.segment, s.list, k, count(*) as n_pairs, avg((coalesce(s.place, 1000) <= k)::integer)::float8 as share
@@ -67,24 +70,26 @@ group by g.segment, s.list, k
 """
 
 
-def by_hand(
-    world: World, rows: pd.DataFrame, batch: str, since: datetime, until: datetime, view: str
-) -> dict[Any, Any]:
-    """(segment, list, k) -> (pairs, share), by SQL over the raw rows and the batch's lists as they are stored."""
+@contextlib.contextmanager
+def loaded(world: World, rows: pd.DataFrame) -> Iterator[Any]:
+    """A session that has the raw rows in a table of its own, beside the catalog's lists."""
     connection = world.postgres.connect("admin", world.name)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute('create temp table raw (user_id text collate "C", item_id text collate "C", at timestamptz)')
-            psycopg2.extras.execute_values(
-                cursor,
-                "insert into raw values %s",
-                list(rows[["user", "item", "at"]].itertuples(index=False, name=None)),
-            )
-            cursor.execute("create index on raw (user_id, item_id); analyze raw")
-            cursor.execute(BY_HAND, {"since": since, "until": until, "batch": batch, "view": view})
-            return {(segment, name, k): (n, share) for segment, name, k, n, share in cursor.fetchall()}
-    finally:
-        connection.close()
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute('create temp table raw (user_id text collate "C", item_id text collate "C", at timestamptz)')
+        file = io.StringIO()
+        rows.to_csv(file, columns=["user", "item", "at"], header=False, index=False)
+        file.seek(0)
+        cursor.copy_expert("copy raw from stdin (format csv)", file)
+        cursor.execute("create index on raw (user_id, item_id)")
+        cursor.execute("create index on raw (at)")
+        cursor.execute("analyze raw")
+        yield cursor
+
+
+def by_hand(cursor: Any, batch: str, since: datetime, until: datetime, view: str) -> dict[Any, Any]:
+    """(segment, list, k) -> (pairs, share), by SQL over the raw rows and the batch's lists as they are stored."""
+    cursor.execute(BY_HAND, {"since": since, "until": until, "batch": batch, "view": view})
+    return {(segment, name, k): (n, share) for segment, name, k, n, share in cursor.fetchall()}
 
 
 def measured(world: World, batch: str, view: str) -> dict[Any, Any]:
@@ -110,7 +115,8 @@ def test_a_night_measures_the_batch_that_was_live_by_what_was_taken_since(publis
     ]
     assert not measured(published, first, view), "nothing was live before the first night"
 
-    expected = by_hand(published, published.goods.sound, first, SINCE, until, view)
+    with loaded(published, published.goods.sound) as cursor:
+        expected = by_hand(cursor, first, SINCE, until, view)
     assert expected[("all", "live", 20)][0] > 50
     assert_equal(measured(published, second, view), expected)
 
@@ -156,18 +162,19 @@ def test_thirty_nights_of_a_real_shop_are_measured_right(make_world: MakeWorld):
     world.write_catalog(tree)
     settings = {"RECJOBS_DATA": str(SHARED), "RECJOBS_THREADS": "2"}
     live: tuple[str, datetime] | None = None
-    for k in range(30):
-        as_of = datetime(2011, 4, 4, tzinfo=UTC) + timedelta(days=7 * k)
-        done = world.start("night", "--json", "--as-of", as_of.isoformat(), **settings).wait(1200)
-        assert done.code == 0, done.err
-        batch = done.json["batch_id"]
-        for view in ("discovery", "repeats") if live else ():
-            assert_equal(measured(world, batch, view), by_hand(world, rows, *live, as_of, view))
-        live = (batch, as_of)
-        if k == 10:
-            assert world.recjobs("roll-back", "--reason", "a test").code == 0
-            batch = world.live()
-            live = (batch, world.value("select as_of from batches where batch_id = %s", batch))
-        if k == 20:
-            assert world.night("--as-of", as_of.isoformat(), "--no-publish", **settings).code == 0
+    with loaded(world, rows) as cursor:
+        for k in range(30):
+            as_of = datetime(2011, 4, 4, tzinfo=UTC) + timedelta(days=7 * k)
+            done = world.start("night", "--json", "--as-of", as_of.isoformat(), **settings).wait(1200)
+            assert done.code == 0, done.err
+            batch = done.json["batch_id"]
+            for view in ("discovery", "repeats") if live else ():
+                assert_equal(measured(world, batch, view), by_hand(cursor, *live, as_of, view))
+            live = (batch, as_of)
+            if k == 10:
+                assert world.recjobs("roll-back", "--reason", "a test").code == 0
+                batch = world.live()
+                live = (batch, world.value("select as_of from batches where batch_id = %s", batch))
+            if k == 20:
+                assert world.night("--as-of", as_of.isoformat(), "--no-publish", **settings).code == 0
     assert world.value("select count(distinct batch_id) from worth") == 29
