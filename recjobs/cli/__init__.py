@@ -17,7 +17,7 @@ def cli() -> None:
 for _command in (
     nights.night, nights.begin, *nights.STEP_COMMANDS, models.evaluate,
     serving.roll_back, serving.promote, serving.approve, serving.prune, serving.status, serving.migrate,
-    data.rejected, data.reasons, data.data, serving.init, serving.schema,
+    data.check, data.rejected, data.reasons, data.data, serving.init, serving.schema,
     serving.export, serving.trace, rules.rule,
     models.compare, models.tune,
     backup.back_up, backup.restore, people.export_user,

@@ -4,7 +4,37 @@ import json
 
 import click
 
-from recjobs.cli.options import catalog_option, json_option, known_catalog, show_tree
+from recjobs.cli.options import (
+    as_of_option,
+    catalog_option,
+    json_option,
+    known_catalog,
+    load_catalog,
+    overrides_of,
+    set_option,
+    show_tree,
+)
+from recjobs.cli.tables import of_check
+
+
+@click.command(epilog="Example: recjobs check --catalog online_retail")
+@catalog_option
+@as_of_option
+@set_option
+@click.option("--all", "whole", is_flag=True, help="Read all rows, not a sample of a million of each source.")
+@json_option
+def check(catalog_name: str, as_of: str | None, settings: tuple[str, ...], whole: bool, as_json: bool) -> None:
+    """Show what a night would do with its input, without a night.
+
+    Reads, validates and accounts; writes neither to Postgres nor to the artifacts. The exit code is a night's: 65 where
+    it would refuse its input.
+    """
+    from recjobs.operations import check as operation
+
+    checked = operation.run(load_catalog(catalog_name), as_of=as_of, overrides=overrides_of(settings), whole=whole)
+    click.echo(json.dumps(checked.result) if as_json else "\n".join(of_check(checked.result)))
+    if checked.error:
+        raise checked.error
 
 
 @click.command(epilog="Example: recjobs rejected --catalog online_retail --reason bad_time --limit 5")

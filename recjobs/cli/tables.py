@@ -69,3 +69,33 @@ def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result["lists"]:
         yield "lists", result["lists"]
     yield "in all", f"{result['seconds']:.1f} s, at most {result['peak_memory_gib']:.2f} GiB"
+
+
+def of_check(result: dict[str, Any]) -> Iterator[str]:
+    """What `recjobs check` prints, line by line."""
+    counts = result["counts"]
+    which = "of a sample (--all reads every row): " if result["is_sample"] else ""
+    parts = " + ".join(f"{counts[name]:,} {name}" for name in ("excluded", "quarantined", "merged", "accepted"))
+    yield f"{result['catalog']}: {which}{counts['read']:,} rows read = {parts}"
+    if carried := counts["carried"]:
+        yield f"and {carried:,} interactions of earlier nights"
+    period = result["period"]
+    times = f", {period['oldest']} to {period['newest']} UTC" if period else ""
+    yield f"{counts['users']:,} users, {counts['items']:,} items{times}"
+    for row in result["rows"]:
+        yield "  " + "  ".join(f"{name}={value}" for name, value in row.items())
+    for reason, examples in result["examples"].items():
+        yield f"quarantined: {reason}, such as {', '.join(examples)}"
+    for finding in result["findings"]:
+        example = f": {finding['example']}" if finding["example"] else ""
+        yield f"{finding['action']}: {finding['reason']}, {finding['n_rows']:,} rows{example}"
+    yield from (f"fit: {said}" for said in result["fit"].values())
+    if holdout := result["holdout"]:
+        enough = f"{holdout['users']:,} users, {holdout['known_users']:,} of them known before it"
+        yield f"holdout: {holdout['what']}, {enough}"
+    compared = (
+        f"compared with {n} earlier nights" if (n := result["earlier_nights"]) else "no earlier night to compare with"
+    )
+    if result["is_sample"]:
+        compared = "of a sample volume, freshness, repetition and drift are not checked"
+    yield f"a night {result['night']}; {compared}"

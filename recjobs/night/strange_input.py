@@ -44,7 +44,7 @@ def of_places(night: Night, gathered: Gathered) -> tuple[list[Finding], dict[str
         of_place = _distinct(night.described_rows("items")["item_id"], "item_id")
         found = fit(_plain(gathered.item_ids), np.bincount(rows.item_idx, minlength=rows.n_items), of_place)
         fits["items"] = found.to_json()
-        sentence, limit = _sentence(found, "item"), catalog.limits.min_known_items
+        sentence, limit = fit_sentence(found, "item"), catalog.limits.min_known_items
         n_lost = round((1 - found.share) * found.n_rows)
         if found.share < limit:
             of_limit = f"{sentence}; limits.min_known_items allows {limit:.1%}"
@@ -57,7 +57,7 @@ def of_places(night: Night, gathered: Gathered) -> tuple[list[Finding], dict[str
         fits["users"] = found.to_json()
         if found.example is not None and (found.cause or found.share < catalog.limits.min_known_items):
             n_lost = round((1 - found.share) * found.n_rows)
-            findings.append(of_night("users_unmatched", "warn", n_lost, _sentence(found, "user")))
+            findings.append(of_night("users_unmatched", "warn", n_lost, fit_sentence(found, "user")))
     return findings, fits
 
 
@@ -84,7 +84,8 @@ def _misread(wrong: attribute_values.Misread, column: str) -> str:
     return f"{wrong.n} of {wrong.of} values of column {column!r} {what}: {', '.join(wrong.examples)}"
 
 
-def _sentence(found: Fit, what: str) -> str:
+def fit_sentence(found: Fit, what: str) -> str:
+    """Return how well a place fits, in words; what: `item` or `user`."""
     sentence = (
         f"{found.share:.1%} of the interactions have {'an' if what == 'item' else 'a'} {what} that the {what}s' own "
         f"source has ({found.n_known} of {found.n_ids} {what}s; {found.n_without} of its {found.n_of_place} have no "

@@ -1,16 +1,14 @@
 """Begin a night: pin its request, its input files and the champion it is compared with."""
 
-import hashlib
 import logging
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from recjobs.adapters import migrations, sources
+from recjobs.adapters import migrations
 from recjobs.adapters.artifact_store import ArtifactStore
-from recjobs.adapters.sources import SourceFile, query
-from recjobs.catalog.file import Catalog, Input, sets_recipe
-from recjobs.config import Settings, connection_url, load_settings
+from recjobs.catalog.file import Catalog, sets_recipe
+from recjobs.config import Settings, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.evaluation.approval import Answer
 from recjobs.core.model.kernel import kernel
@@ -20,7 +18,8 @@ from recjobs.core.search.challengers import challenger_to_train
 from recjobs.errors import BadConfiguration, DataRefused, Misuse, ModelRefused, Superseded
 from recjobs.night.as_of import after_newest, check_bounds
 from recjobs.night.handovers import Handovers
-from recjobs.night.night import begun_nights, code_version, data_folder, database, registered
+from recjobs.night.inputs import files_of, pinned
+from recjobs.night.night import begun_nights, code_version, database, registered
 from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,8 @@ def run(
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
-    inputs = {key: _files(effective, settings, key, place) for key, place in effective.inputs.items()}
+    queries = f"{settings.artifacts}/{effective.name}/_inputs"
+    inputs = {key: files_of(effective, settings, key, place, queries) for key, place in effective.inputs.items()}
     today = effective.live and not as_of
     at = parse_as_of(as_of) if as_of else began_at if today else after_newest(effective, inputs, began_at)
     store = ArtifactStore(settings.artifacts, effective.name)
@@ -85,7 +85,7 @@ def run(
         live_batch=live_batch,
         history=history,
         base=_base(earlier_nights, at, history, force) if effective.mode == "increment" else None,
-        input=_pinned(inputs),
+        input=pinned(inputs),
         code_version=code_version(),
         kernel=kernel(),
         catalog=effective,
@@ -97,13 +97,13 @@ def run(
         known = recorded.get(earlier.batch_id)
         if is_other or (instant == at and known and known["is_pruned"]):
             continue
-        pinned = earlier.stored_request()
-        if pinned["publish"] != publish:  # a night with --no-publish does not separate a night from its rerun
+        stored = earlier.stored_request()
+        if stored["publish"] != publish:  # a night with --no-publish does not separate a night from its rerun
             continue
-        models = {_model_of(pinned["champion"])}
+        models = {_model_of(stored["champion"])}
         if earlier.is_done("refit") and earlier.chosen_model().source == "refit":
             models.add((earlier.batch_id, str(earlier.files.manifest("refit").get("model.npz"))))
-        if _model_of(champion.model_dump() if champion else None) in models and request.is_same_as(pinned):
+        if _model_of(champion.model_dump() if champion else None) in models and request.is_same_as(stored):
             finished = earlier.is_done("report")
             answer = earlier.answer() if finished else None
             if answer and answer.late and answer.approved:
@@ -209,19 +209,3 @@ def _base(
         log.warning("%s: the night begins again with what the sources hold now", gone)
         return None
     return earlier[-1][1] if earlier else None
-
-
-def _files(catalog: Catalog, settings: Settings, key: str, place: Input) -> list[SourceFile]:
-    """Return the files of a place; of a query, the file with its result."""
-    if place.path is not None:
-        return sources.find(data_folder(settings), place.path, place.format, place.delimiter, place.dialect)
-    sql, connection, folder = str(place.sql), str(place.connection), f"{settings.artifacts}/{catalog.name}/_inputs"
-    return [query.pin(sql, connection, key, connection_url(connection), folder, catalog.mapping(place))]
-
-
-def _pinned(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
-    """The input for the request: each file with the catalog key that names it, and a hash of all."""
-    files = [(key, file) for key, of_key in inputs.items() for file in of_key]
-    digest = hashlib.sha256("\n".join(str(file.sha256) for _, file in files).encode()).hexdigest()
-    pinned = [{"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for key, f in files]
-    return {"hash": digest, "files": pinned}

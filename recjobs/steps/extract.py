@@ -14,22 +14,34 @@ from recjobs.catalog.sources import Source
 from recjobs.errors import DataRefused
 from recjobs.night.night import Night, data_folder
 
+SAMPLE_FILES = 20
+"""Files of one place that a sample is read from, the first and the last among them."""
+
 
 def run(night: Night) -> dict[str, int]:
     """Copy mapped columns, values unchanged, to `source-<i>.parquet`, `items.parquet` and `users.parquet`, with the
     file and number of each row. Raises DataRefused if a file is missing, damaged, lacks a column or changed meanwhile.
     """
+    return copy(night, {key: _pinned(night, key, place) for key, place in night.catalog.inputs.items()})
+
+
+def copy(night: Night, inputs: dict[str, list[SourceFile]], most_rows: int | None = None) -> dict[str, int]:
+    """Do what `run` does with these files, by key of the catalog; most_rows: read a sample of each source, of about so
+    many rows. `sampled`: how many sources were not read whole."""
     counts = list[dict[str, Any]]()
     with night.writing("extract") as files:
         for key, place in night.catalog.inputs.items():
             is_source = isinstance(place, Source)
             name = f"source-{len(counts):03d}.parquet" if is_source else f"{key}.parquet"
-            count = _copy(files, name, _pinned(night, key, place), night.catalog.mapping(place), place)
+            # Items and users are read whole: a part of them would fit nothing.
+            limit = most_rows if is_source else None
+            count = _copy(files, name, inputs[key], night.catalog.mapping(place), place, limit)
             if is_source:
                 counts.append(count)
         files.save_json("extract.json", {"input_hash": night.request.input["hash"], "sources": counts})
     excluded = sum(n for count in counts for n in count["excluded"].values())
-    return {"read": sum(count["read"] for count in counts), "excluded": excluded}
+    result = {"read": sum(count["read"] for count in counts), "excluded": excluded}
+    return result if most_rows is None else {**result, "sampled": sum(count["sampled"] for count in counts)}
 
 
 def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
@@ -47,15 +59,35 @@ def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
     return files
 
 
+def _in_order(n_files: int, is_sample: bool) -> list[int]:
+    """The places of the files to read; of a sample the last and the first before those between, spread evenly."""
+    if not is_sample:
+        return list(range(n_files))
+    n_read = min(n_files, SAMPLE_FILES)
+    spread = [round(n * (n_files - 1) / max(1, n_read - 1)) for n in range(n_read)]
+    return [spread[-1], *spread[:-1]]
+
+
 def _copy(
-    files: StepFiles, name: str, source_files: list[SourceFile], mapping: dict[str, str], place: Input
+    files: StepFiles,
+    name: str,
+    source_files: list[SourceFile],
+    mapping: dict[str, str],
+    place: Input,
+    most_rows: int | None = None,
 ) -> dict[str, Any]:
     where = place.where if isinstance(place, Source) else {}
     n_read, excluded = 0, dict.fromkeys(where, 0)
+    order = _in_order(len(source_files), most_rows is not None)
+    is_sampled = len(order) < len(source_files)
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
-        for index, file in enumerate(source_files):
+        for index in order:
+            file = source_files[index]
             for rows in sources.read_rows(file, mapping, where):
+                if most_rows is not None and n_read >= most_rows:
+                    is_sampled = True
+                    break
                 n_read += rows.n_read
                 for rule, n in rows.excluded.items():
                     excluded[rule] += n
@@ -76,4 +108,5 @@ def _copy(
                 writer.write_batch(batch)
         if writer is None:
             raise DataRefused(f"{', '.join(f.path for f in source_files)}: no rows; see why its export wrote none")
-    return {"files": [f.path for f in source_files], "read": n_read, "excluded": excluded}
+    described = {"files": [f.path for f in source_files], "read": n_read, "excluded": excluded}
+    return described if most_rows is None else {**described, "sampled": is_sampled}

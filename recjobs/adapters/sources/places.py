@@ -38,9 +38,16 @@ class SourceFile:
 
 
 def find(
-    data: Path, path: str, format: str | None = None, delimiter: str = ",", dialect: Dialect | None = None
+    data: Path,
+    path: str,
+    format: str | None = None,
+    delimiter: str = ",",
+    dialect: Dialect | None = None,
+    *,
+    whole: bool = True,
 ) -> list[SourceFile]:
-    """The files of a path relative to `data`, in order of name, with the hash of their bytes.
+    """The files of a path relative to `data`, in order of name, with the hash of their bytes; whole=False: of the first
+    megabytes of each, for who only looks.
 
     Of a folder, also one that a glob meets, all files of known formats, recursively, except names that begin with `.`
     or `_`, which writers use for unfinished files; with a format also files without a suffix. Raises DataRefused if
@@ -67,7 +74,7 @@ def find(
         raise BadConfiguration(
             f"{shown}: {mixture}; say {IN_A_CATALOG} in the catalog, or name the files by a pattern such as *.parquet"
         )
-    return [_identify(name, formats[name], delimiter, dialect or PLAIN) for name in names]
+    return [_identify(name, formats[name], delimiter, dialect or PLAIN, whole) for name in names]
 
 
 _Found = tuple[list[str], dict[str, str] | None]
@@ -196,7 +203,7 @@ def _format_of(name: str) -> str:
     raise BadConfiguration(f"{name}: neither {USUAL}; say {IN_A_CATALOG} in the catalog")
 
 
-def _identify(name: str, file_format: str, delimiter: str, dialect: Dialect) -> SourceFile:
+def _identify(name: str, file_format: str, delimiter: str, dialect: Dialect, whole: bool) -> SourceFile:
     digest, n_bytes = hashlib.sha256(), 0
     with _answered(name), open_file(name) as file:
         while chunk := file.read(_READ_BYTES):
@@ -204,6 +211,8 @@ def _identify(name: str, file_format: str, delimiter: str, dialect: Dialect) -> 
                 raise DataRefused(f"{name}: {what}")
             digest.update(chunk)
             n_bytes += len(chunk)
+            if not whole:
+                break
     if n_bytes == 0:
         raise DataRefused(f"{name}: the file is empty (0 bytes); see why its export wrote nothing")
     return SourceFile(name, file_format, digest.hexdigest(), n_bytes, delimiter, dialect, partition_of(name))

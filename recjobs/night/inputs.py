@@ -1,0 +1,33 @@
+"""The files of a catalog's inputs, and how a night pins them."""
+
+import hashlib
+from typing import Any
+
+from recjobs.adapters import sources
+from recjobs.adapters.sources import SourceFile, query
+from recjobs.catalog.file import Catalog, Input
+from recjobs.config import Settings, connection_url
+from recjobs.night.night import data_folder
+
+
+def files_of(
+    catalog: Catalog, settings: Settings, key: str, place: Input, queries: str, *, whole: bool = True
+) -> list[SourceFile]:
+    """Return the files of a place; of a query, the file with its result, which is written into the folder `queries`.
+
+    whole: whether the hash is that of all bytes, or only of the first megabytes.
+    """
+    if place.path is not None:
+        folder = data_folder(settings)
+        return sources.find(folder, place.path, place.format, place.delimiter, place.dialect, whole=whole)
+    connection = str(place.connection)
+    url = connection_url(connection)
+    return [query.pin(str(place.sql), connection, key, url, queries, catalog.mapping(place))]
+
+
+def pinned(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
+    """The input for the request: each file with the catalog key that names it, and a hash of all."""
+    files = [(key, file) for key, of_key in inputs.items() for file in of_key]
+    digest = hashlib.sha256("\n".join(str(file.sha256) for _, file in files).encode()).hexdigest()
+    entries = [{"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for key, f in files]
+    return {"hash": digest, "files": entries}
