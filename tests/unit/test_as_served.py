@@ -130,3 +130,30 @@ def test_both_sides_are_filled_from_the_same_ladder():
     outcome = contest(PAST, KNOWN, questions, {"candidate": nothing, "champion": nothing}, {}, 1)
     lists = {name: answer.lists.tolist() for name, answer in outcome.answers.items()}
     assert lists["candidate"] == lists["champion"] == lists[DEFAULT_WINDOW]
+
+
+def test_a_champion_of_the_candidates_factors_is_asked_once_and_answers_the_same():
+    rng = np.random.default_rng(5)
+    factors = rng.normal(0, 1, (PAST.interactions.n_items, 4)).astype(np.float32)
+    recipe = Recipe(factors=4, alpha=1, regularization=1)
+    questions = exam(PAST.interactions, PAST.interactions, "repeats", 1)
+    asked: list[int] = []
+
+    class Counting(Engine):
+        def ranking(self, *arguments, **options):
+            asked.append(1)
+            return super().ranking(*arguments, **options)
+
+    past = Past(PAST.interactions, NOW, Counting(1))
+    own = {"candidate": Model(factors, recipe), "champion": Model(factors, recipe)}
+    copied = own | {"champion": Model(factors.copy(), recipe)}
+    once = contest(past, KNOWN, questions, own, {}, 1)
+    n_once = len(asked)
+    twice = contest(past, KNOWN, questions, copied, {}, 1)
+    assert n_once < len(asked) - n_once
+    assert once.choices == twice.choices
+    assert once.answers.keys() == twice.answers.keys()
+    for name, answer in once.answers.items():
+        assert np.array_equal(answer.lists, twice.answers[name].lists)
+        assert (answer.n_model == twice.answers[name].n_model).all()
+    assert once.answers["candidate"].n_model.any()

@@ -10,6 +10,8 @@ from recjobs.core.evaluation.exam import Answer, Exam, K, answer
 from recjobs.core.lists.choice import GROUPS, NEIGHBOURS, NO_MODEL, OWN_FREQUENCY, UNKNOWN, ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.popularity import DEFAULT_WINDOW, WINDOWS
+from recjobs.core.model.ranking import Ranked
+from recjobs.core.recipe import Recipe
 
 MIN_USERS = 50
 """The fewest users of a group in a half that count."""
@@ -48,9 +50,13 @@ def contest(
     answers, chosen = dict[str, Answer](), dict[str, ListChoice]()
     own = _own_frequency(past, known, questions, next(iter((choices or {}).values()), base))
     simple = ndcg | {name: one.per_user["ndcg"] for name, one in own.items()}
+    ranked_by = dict[tuple[int, Recipe], Ranked]()  # a champion of tonight's recipe may be tonight's candidate
     for name, model in models.items():
         maker = ListMaker(past, known, model, questions.kept_out, base)
-        ranked, _ = maker.rank(users, K)
+        key = (id(model.item_factors), model.recipe)
+        if key not in ranked_by:
+            ranked_by[key] = maker.rank(users, K)[0]
+        ranked = ranked_by[key]
         answers[name] = Answer.of(name, maker.finish(ranked, users), questions)
         chosen[name] = (
             choices[name] if choices else choose(base, answers[name].per_user["ndcg"], simple, activity, deciding, seed)
