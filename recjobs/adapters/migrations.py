@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,8 +72,8 @@ def migrate_database(database: Database) -> int:
 def migrate_catalog(database: Database, description: str | None) -> int:
     """Bring one catalog's schema up to date, as recjobs_owner. Returns how many migrations and objects were applied.
 
-    description: of the schema; None keeps the one there. Raises Locked while a transaction holds a view that changes,
-    Defect for an object that cannot replace the one there and for a migration that was applied with another text.
+    description: of the schema; None keeps the one there. Raises Locked while a transaction holds a table or a view that
+    changes, Defect for an object that cannot replace the one there and for a migration applied with another text.
     """
     assert database.catalog  # noqa: S101 - for mypy: callers name one
     with database.connect() as session:
@@ -85,7 +85,7 @@ def migrate_catalog(database: Database, description: str | None) -> int:
             session.run(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(description)))
         with _alone(session, database.url, database.catalog, "recjobs_owner") as backend, database.connect() as objects:
             objects.run(sql.SQL("set role recjobs_owner"))
-            return _apply("catalog", backend) + _apply_objects(objects, database.catalog)
+            return _apply("catalog", backend, database.catalog) + _apply_objects(objects, database.catalog)
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _alone(session: Session, url: str, schema: str, role: str = "") -> Iterator[
         backend.connection.close()
 
 
-def _apply(which: str, backend: Any) -> int:
+def _apply(which: str, backend: Any, catalog: str = "") -> int:
     paths = sorted((SQL / "migrations" / which).glob("*.sql"))
     hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     session = Session(backend.connection)
@@ -121,18 +121,46 @@ def _apply(which: str, backend: Any) -> int:
         outstanding = backend.to_apply(read_migrations(str(folder)))
         for migration in outstanding:
             migration.load()
+
     # One transaction for all, and for what yoyo notes of them. Its own apply_migrations commits each, and the note
     # later: a kill in between leaves tables that the next try wants to create again.
-    with backend.transaction():
-        if which == "catalog" and not is_noted:
-            session.rows("repair_catalog")
-        for migration in outstanding:
-            migration.process_steps(backend, "apply")
-            backend.log_migration(migration, "apply")
-            backend.mark_one(migration, log=False)
-        if _notes_migrations(session):
-            session.rows("note_migrations", hashes=hashes)
+    def apply() -> None:
+        deadline = time.monotonic() + LOCK_SECONDS
+        with backend.transaction():
+            if catalog and not is_noted:
+                session.rows("repair_catalog")
+            for migration in outstanding:
+                if catalog:
+                    _limit_lock_waits(session, deadline)
+                migration.process_steps(backend, "apply")
+                backend.log_migration(migration, "apply")
+                backend.mark_one(migration, log=False)
+            if _notes_migrations(session):
+                session.rows("note_migrations", hashes=hashes)
+
+    names = ", ".join(migration.id for migration in outstanding)
+    _try(apply, f"catalog {catalog}: a table that changes is in use (by {names})")
     return len(outstanding)
+
+
+def _try(apply: Callable[[], None], in_use: str) -> None:
+    """Do it in a transaction, anew as often as it does not get its locks; raises Locked in the end."""
+    for left in reversed(range(TRIES)):
+        try:
+            apply()
+            return
+        except errors.LockNotAvailable as error:
+            if not left:
+                raise Locked(
+                    f"{in_use}, also at try {TRIES}. "
+                    "End the transaction that holds it, see pg_locks and pg_stat_activity; then `recjobs migrate`"
+                ) from error
+            time.sleep(PAUSE_SECONDS)
+
+
+def _limit_lock_waits(session: Session, deadline: float) -> None:
+    left_ms = max(1, round((deadline - time.monotonic()) * 1000))
+    session.run(sql.SQL("set local lock_timeout = {}").format(sql.Literal(left_ms)))
 
 
 def _before_16(paths: list[Path], folder: Path) -> Path:
@@ -162,19 +190,14 @@ def _apply_objects(session: Session, catalog: str) -> int:
         log.warning("catalog %s gets back what is not there or is another: %s", catalog, ", ".join(lost))
         names |= {name for name in texts if name.startswith("grants/")}  # what is made anew is nobody's
     new = {name: text for name, text in texts.items() if name in names}
-    for left in reversed(range(TRIES if new else 0)):
-        try:
-            with session.transaction():
-                _apply_in_passes(session, new)
-                session.rows("note_objects", objects={name: hashes[name] for name in new})
-            break
-        except errors.LockNotAvailable as error:
-            if not left:
-                raise Locked(
-                    f"catalog {catalog}: a view that changes is in use (of {', '.join(new)}), also at try {TRIES}. "
-                    "End the transaction that holds it, see pg_locks and pg_stat_activity; then `recjobs migrate`"
-                ) from error
-            time.sleep(PAUSE_SECONDS)
+
+    def apply() -> None:
+        with session.transaction():
+            _apply_in_passes(session, new)
+            session.rows("note_objects", objects={name: hashes[name] for name in new})
+
+    if new:
+        _try(apply, f"catalog {catalog}: a view that changes is in use (of {', '.join(new)})")
     return len(new)
 
 
@@ -184,10 +207,9 @@ def _apply_in_passes(session: Session, texts: dict[str, str]) -> None:
     while texts:
         waiting: dict[str, str] = {}
         for name, text in texts.items():
-            left_ms = max(1, round((deadline - time.monotonic()) * 1000))
             try:
                 with session.savepoint():
-                    session.run(sql.SQL("set local lock_timeout = {}").format(sql.Literal(left_ms)))
+                    _limit_lock_waits(session, deadline)
                     session.run(sql.SQL(text))
             except _MISSING:
                 waiting[name] = text

@@ -133,6 +133,43 @@ def test_a_reader_of_the_view_makes_it_give_up_and_no_other_reader_waits(
     assert has_column(checkout)
 
 
+def test_a_reader_of_a_table_that_changes_makes_it_give_up_and_no_other_reader_waits(
+    checkout: Checkout,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    checkout.migrate()
+    monkeypatch.setattr(migrations, "TRIES", 3)
+    monkeypatch.setattr(migrations, "PAUSE_SECONDS", 0.2)
+    newer = checkout.later("newer")
+    (newer.sql / "migrations" / "catalog" / "9999-more.sql").write_text(
+        "alter table batch_records add column more text;"
+    )
+    read, refusals = "select from batches limit 1", list[Locked]()
+
+    def migrate() -> None:
+        with pytest.raises(Locked, match=r"in use \(by 9999-more\).*pg_stat_activity.*`recjobs migrate`") as refused:
+            newer.migrate()
+        refusals.append(refused.value)
+
+    with checkout.transaction(read) as cursor:
+        migrating = threading.Thread(target=migrate)
+        migrating.start()
+        slowest = 0.0
+        while migrating.is_alive():
+            began = time.monotonic()
+            checkout.world.rows(read, role="recjobs_reader")
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.01)
+        migrating.join()
+        assert [(refused.exit_code, refused.retry) for refused in refusals] == [(75, True)]
+        assert slowest < migrations.LOCK_SECONDS + 0.9, "but for a busy machine a tenth of a second"
+        leave = threading.Timer(0.1, cursor.connection.rollback)
+        leave.start()
+        assert newer.migrate() == 1, "a later try finds it free"
+        leave.join()
+    assert newer.migrate() == 0
+
+
 def test_a_view_that_is_free_again_is_changed_by_a_later_try(checkout: Checkout):
     checkout.migrate()
     checkout.change(*COLUMN)
