@@ -1,5 +1,6 @@
 """What the documents promise: settings, commands, links."""
 
+import json
 import re
 import subprocess
 import sys
@@ -228,8 +229,12 @@ def test_each_trouble_of_the_drills_names_alerts_of_the_runbook_and_a_test_that_
     named = {alert for row in rows for alert in re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", row[1])}
     assert len(named) >= 10
     assert named - entries == set()
-    planted = ""
     for row in rows:
-        planted = row[4] if "::" in row[4] else planted
-        path, _, test = planted.split("`")[1].partition("::")
-        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), planted
+        path, _, test = row[4].split("`")[1].partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), row[4]
+    boards = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "grafana" / "dashboards").glob("*.json")]
+    shown = {board["title"]: {panel["title"] for panel in board["panels"]} for board in boards}
+    for row in rows:
+        board, *panels = re.findall(r"\*([^*]+)\*", row[1])
+        assert panels, row[1]
+        assert set(panels) <= shown[board], row[1]

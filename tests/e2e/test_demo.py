@@ -5,9 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +14,15 @@ import pytest
 import requests
 
 from local import ports
-from local.airflow_api import Airflow
 from local.errors import LocalError
-from local.postgres import Cluster
 from local.processes import Record
 from recjobs import NIGHT
-from tests.commands import ROOT
-from tests.replicas import unmeasured
-
-MEASURED = ["-m", "coverage", "run", f"--rcfile={os.devnull}", f"--data-file={ROOT / '.coverage'}", "--parallel-mode",
-            "--source=local,recjobs"]  # fmt: skip
-PORTS = ("POSTGRES_PORT", "AIRFLOW_PORT", "WEBAPP_PORT", "MLFLOW_PORT")
-
-
-@dataclass
-class Platform:
-    """A platform of its own: its state in a folder, its ports free ones."""
-
-    state: Path
-    settings: dict[str, str]
-
-    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m local`. Coverage, where it is collected, is of this program: it would slow Airflow down."""
-        measured = any(name.startswith("COVERAGE_") for name in os.environ)
-        return subprocess.run(
-            [sys.executable, *(MEASURED if measured else ()), "-m", "local", *arguments],
-            env=unmeasured({**self.settings, **settings}),
-            capture_output=True,
-            text=True,
-            timeout=1200,  # a shared machine may take ten times as long as one of its own
-            check=False,
-        )
-
-    def airflow(self) -> Airflow:
-        return Airflow(f"http://127.0.0.1:{self.settings['AIRFLOW_PORT']}", "admin", self.password())
-
-    def password(self) -> str:
-        return str(json.loads((self.state / "password.json").read_text())["admin"])
-
-    def get(self, path: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.settings['WEBAPP_PORT']}{path}", timeout=10)
-
-    def processes(self) -> list[psutil.Process]:
-        families = [process for entry in Record(self.state).load().values() for process in entry.family()]
-        return families + Cluster(self.state, int(self.settings["POSTGRES_PORT"])).processes()
+from tests.platforms import PORTS, Platform, eventually
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    state = tmp_path_factory.mktemp("platform")
-    made = Platform(state, {"RECJOBS_STATE": str(state)} | {name: str(ports.any_free()) for name in PORTS})
+    made = Platform.of(tmp_path_factory.mktemp("platform"))
     yield made
     made.run("down")
     assert made.processes() == []
@@ -294,10 +251,3 @@ def seconds(said: str) -> int:
     took = re.search(r"^took +(\d+) s", said, re.MULTILINE)
     assert took, said
     return int(took[1])
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)

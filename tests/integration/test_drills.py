@@ -51,9 +51,7 @@ class Shop:
 
     def ends(self, alert: str, **labels: str) -> None:
         """Wait until Prometheus raises it no more."""
-        chosen = "".join(f', {name}="{value}"' for name, value in labels.items())
-        firing = f'ALERTS{{alertname="{alert}", alertstate="firing"{chosen}}}'
-        wait_for(lambda: not self.monitoring.query(firing), f"the end of {alert}", END_SECONDS)
+        wait_for(lambda: not self.monitoring.raised(alert, **labels), f"the end of {alert}", END_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +96,7 @@ def test_web_app_errors(drilled: Shop, tmp_path: Path):
         return bool(drilled.monitoring.fires("ErrorBudgetBurnsFast"))
 
     wait_for(errors, "ErrorBudgetBurnsFast", END_SECONDS)
+    assert drilled.monitoring.shows("serving: Errors", route="similar", status="503")[0] > 0
     # *The web app answers 503*, `not_migrated`: "Run `recjobs migrate`"
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{drilled.url}/v1/shop/{similar}", timeout=60)
@@ -126,6 +125,7 @@ def test_slow_queries(drilled: Shop):
         return bool(drilled.monitoring.fires("LatencyBudgetBurnsFast"))
 
     wait_for(slow, "LatencyBudgetBurnsFast", END_SECONDS)
+    assert max(drilled.monitoring.shows("serving: Latency budget, times its pace")) > 14.4
     # LatencyBudgetBurnsFast: this "shows what it does; end what does not belong there"
     active = "select pid, wait_event_type, query from pg_stat_activity where state = 'active'"
     found: list[Any] = wait_for(
@@ -137,7 +137,7 @@ def test_slow_queries(drilled: Shop):
 
     def over() -> bool:
         assert drilled.ask() == 200
-        return not drilled.monitoring.query('ALERTS{alertname="LatencyBudgetBurnsFast", alertstate="firing"}')
+        return not drilled.monitoring.raised("LatencyBudgetBurnsFast")
 
     wait_for(over, "the end of LatencyBudgetBurnsFast", END_SECONDS)
 
@@ -158,6 +158,7 @@ def test_a_disk_that_is_nearly_full(drilled: Shop, tmp_path: Path):
             lambda: str(disk) in {labels["mountpoint"] for labels in drilled.monitoring.fires("DiskNearlyFull")},
             "DiskNearlyFull of this disk", END_SECONDS,
         )  # fmt: skip
+        assert drilled.monitoring.shows("machine: Least free on a disk")[0] < 0.1
         assert drilled.ask() == 200, "serving goes on"
         full.unlink()
         drilled.ends("DiskNearlyFull", mountpoint=str(disk))
@@ -171,6 +172,7 @@ def test_postgres_is_gone(drilled: Shop):
     try:
         wait_for(lambda: drilled.ask() == 503, "503")
         drilled.fires("PostgresAway")
+        wait_for(lambda: drilled.monitoring.shows("machine: Alerts", alertname="PostgresAway"), "the board")
     finally:
         drilled.world.cluster.start()
     # "nothing else needs a restart once Postgres is back"
