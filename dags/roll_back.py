@@ -43,12 +43,13 @@ def roll_back() -> None:
 
     # No retries: without a batch id, a second try would go back another batch.
     @task(execution_timeout=timedelta(minutes=10), retries=0)
-    def roll_back(params: Any) -> dict[str, Any]:
+    def roll_back(params: Any, dag_run: Any) -> dict[str, Any]:
         from recjobs.night.catalogs import known_catalog
         from recjobs.operations import roll_back
 
         with airflow_states():
-            return roll_back.run(known_catalog(params["catalog"]), params["batch_id"], params["reason"])
+            catalog, by = known_catalog(params["catalog"]), dag_run.triggering_user_name
+            return roll_back.run(catalog, params["batch_id"], params["reason"], by)
 
     roll_back()
 

@@ -5,6 +5,7 @@ Importing this module is cheap: Airflow does so at every parse of the DAG folder
 
 import errno
 import os
+import pwd
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal
@@ -73,6 +74,10 @@ class Settings(BaseSettings):
     database_space: ByteSize | None = Field(default=None, alias="RECJOBS_DATABASE_SPACE")
     """How large the database may become, such as 200GB: a batch that does not fit is not loaded. Unset: what is free on
     the embedded Postgres' disk decides; that of another server is not known."""
+    operator: str = Field(default="", alias="RECJOBS_OPERATOR", max_length=100)
+    """Who runs a command, for the audit; unset: the user of the operating system."""
+    audit_days: int = Field(default=730, ge=30, alias="RECJOBS_AUDIT_DAYS")
+    """Entries of the audit go after so many days."""
     mlflow_tracking_uri: str = Field(default="", alias="MLFLOW_TRACKING_URI")
     """MLflow's store; unset: the local platform's."""
     airflow_database_url: str = Field(default="", alias="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
@@ -138,6 +143,7 @@ def load_settings() -> Settings:
     folders = (ROOT / "data", ROOT.parent / "shared" / "data")
     defaults = {
         "data": settings.data or next((folder for folder in folders if folder.is_dir()), folders[0]),
+        "operator": settings.operator or _user_of_the_system(),
         "artifacts": settings.artifacts or str(settings.state / "artifacts"),
         "webapp_url": settings.webapp_url or f"http://127.0.0.1:{settings.webapp_port}",
     }
@@ -147,6 +153,13 @@ def load_settings() -> Settings:
         urls = (getattr(origin, name) for origin in (*explicit, settings) for name in names)
         defaults[f"{role}_url"] = next(filter(None, urls), "")
     return settings.model_copy(update=defaults)
+
+
+def _user_of_the_system() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user that has no entry
+        return f"uid {os.getuid()}"
 
 
 def secrets_of(settings: Settings) -> set[str]:

@@ -257,8 +257,8 @@ class World:
 
     def client(self, **settings: Any) -> FlaskClient:
         """A client of the app on this database, with time enough for a busy machine."""
-        given = PATIENT | {"request_log": False} | settings
-        app = create_app(Settings(database_url=self.url("recjobs_reader"), **given))
+        given = PATIENT | {"request_log": False, "database_url": self.url("recjobs_reader")} | settings
+        app = create_app(Settings(**given))
         APPS.add(app)
         return app.test_client()
 

@@ -15,7 +15,7 @@ from webapp.lists.catalog_cache import CatalogCache
 from webapp.lists.response_cache import ResponseCache
 from webapp.metrics import counters, endpoint
 from webapp.pages import changes, customers, formatting, reports, rules, runs, sign_in
-from webapp.postgres import health
+from webapp.postgres import audit, health
 from webapp.postgres.connection_pool import ConnectionPool
 from webapp.postgres.freshness import live_lists
 from webapp.postgres.traced_session import TracedSession
@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         from webapp.access import identity_provider  # 18 MB of libraries that others do without
 
         identity_provider.install(app, settings)
+    audit.install(app, settings)
     pool.check_catalog = admission.check_catalog
     counters.install(app, settings.metrics)
     if settings.request_log:

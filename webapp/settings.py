@@ -136,6 +136,8 @@ class Settings(BaseModel):
     """The addresses of that proxy: from others both headers are refused."""
     https_only: bool = Field(False, alias="WEBAPP_HTTPS_ONLY")
     """Whether a request that came by plain HTTP is redirected (pages) or refused; a proxy says how it came."""
+    audit_reads: float = Field(1, alias="WEBAPP_AUDIT_READS", ge=0, le=1)
+    """The share of looks at somebody's history that are noted in the audit, with who looked: 1 all, 0 none."""
     editor_url: str | None = Field(None, alias="RECJOBS_EDITOR_URL", min_length=1, repr=False)
     """How to reach Postgres as recjobs_editor, for rules and rolling back; unset: neither is offered."""
 

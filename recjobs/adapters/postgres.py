@@ -1,6 +1,7 @@
 """Postgres: one connection at a time, as one role, with a catalog's schema as its search path."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Database:
     url: str
     catalog: str | None = None
     connect_seconds: int = 10
+    person: str = ""
+    """Who acts, for the audit; empty: the login."""
 
     @contextmanager
     def connect(self) -> Iterator["Session"]:
@@ -47,6 +50,8 @@ class Database:
         publish function refuses.
         """
         options = f"-c lock_timeout={LOCK_SECONDS}s -c search_path={self.catalog or 'pg_catalog'},pg_temp"
+        if self.person:
+            options += f" -c recjobs.person={_escaped(self.person)}"
         with _translated(self.url):
             connection = psycopg2.connect(
                 self.url, options=options, connect_timeout=self.connect_seconds, application_name="recjobs"
@@ -156,6 +161,11 @@ class _Stream:
                 raise
         data, self._chunk = self._chunk[:size], self._chunk[size:]
         return data.tobytes()
+
+
+def _escaped(text: str) -> str:
+    # In `options` a blank ends a value.
+    return re.sub(r"([\\\s])", r"\\\1", text.replace("\0", "")[:100])
 
 
 def _statement(query: str, identifiers: dict[str, str]) -> str | sql.Composed:

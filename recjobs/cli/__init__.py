@@ -2,7 +2,7 @@
 
 import click
 
-from recjobs.cli import access, backup, catalogs, data, models, nights, people, rules, serving
+from recjobs.cli import access, audit, backup, catalogs, data, models, nights, people, rules, serving
 
 
 @click.group(
@@ -21,6 +21,6 @@ for _command in (
     serving.export, serving.trace, rules.rule,
     models.compare, models.tune,
     backup.back_up, backup.restore, people.export_user,
-    access.api_key, access.operator, catalogs.catalog,
+    access.api_key, access.operator, catalogs.catalog, audit.audit,
 ):  # fmt: skip
     cli.add_command(_command)

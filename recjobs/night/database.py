@@ -11,4 +11,5 @@ Role = Literal["owner", "loader", "publisher", "reader", "editor"]
 
 def database(catalog: Named, role: Role) -> Database:
     """Postgres as one role, with a catalog's schema as the search path."""
-    return Database(load_settings().url_of(role), catalog.name)
+    settings = load_settings()
+    return Database(settings.url_of(role), catalog.name, person=settings.operator)

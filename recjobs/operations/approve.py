@@ -1,16 +1,19 @@
 """Approve or refuse a candidate whose verdict is inconclusive."""
 
+import logging
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from recjobs.catalog.names import Named
 from recjobs.core.evaluation.approval import Answer, comparison, is_open
-from recjobs.errors import Misuse
+from recjobs.errors import Misuse, RecjobsError
 from recjobs.night.decision import awaits_approval, recipe_changes
 from recjobs.night.night import Night, database
 from recjobs.night.runner import note_approval
 from recjobs.reports.night import night_page
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -45,6 +48,7 @@ def run(
     if stored is None or replace(stored, late=late) != answer:  # else it is stored, perhaps as one in time
         with night.writing("approve") as files:
             files.save_json("answer.json", asdict(answer))
+    _audit(night, answer)
     note_approval(night)
     again = f"recjobs night --catalog {catalog.name}, as it was asked before"
     return {
@@ -53,6 +57,16 @@ def run(
         "by": by,
         "next": again if approved or not late else "nothing: it is over",
     }
+
+
+def _audit(night: Night, answer: Answer) -> None:
+    what = "timed out" if answer.timed_out else "approved" if answer.approved else "refused"
+    try:
+        with database(night.catalog, "publisher").connect() as session:
+            about = {"batch": night.request.batch_id, "by_whom": answer.by}
+            session.call("log_approval", **about, answer=what, why=answer.reason)
+    except RecjobsError as error:  # the answer is stored all the same, and is recorded with the verdict
+        log.warning("the answer is not in the audit: %s", error)
 
 
 def question(catalog: Named, batch_id: str) -> str | None:

@@ -12,6 +12,7 @@ from recjobs.catalog.names import Named
 from recjobs.config import load_settings
 from recjobs.core.rows.people import is_on_page, mentions
 from recjobs.errors import Misuse
+from recjobs.night import audit
 from recjobs.night.night import database
 from recjobs.operations.person_files import PersonInNight, as_json, readable
 
@@ -23,6 +24,7 @@ def run(catalog: Named, user_id: str) -> dict[str, Any]:
     """
     with database(catalog, "owner").connect() as session:
         session.rows("become_owner")
+        audit.note(session, "export_user", catalog.name, user_id=user_id)
         with session.transaction():  # one instant
             tables = _tables(session, user_id)
             messages = [row for row in session.rows("messages", user_id=user_id) if mentions(row["text"], user_id)]

@@ -43,6 +43,9 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
             nights = dict.fromkeys(RECORDS, catalog.keep.records) | {"rejected_records": catalog.keep.rejected_rows}
             counts = {table: session.rows(query, {"table": table}, nights=n) for table, n in nights.items()}
             records = {table: int(rows[0]["n"]) for table, rows in counts.items()}
+            # of all catalogs: whoever comes first
+            audit = session.rows("old_audit" if dry_run else "prune_audit", days=settings.audit_days)
+            records["audit_records"] = int(audit[0]["n"])
         artifacts = garbage.to_json()
         n_bytes = sum(each["bytes"] for each in artifacts)
         if not dry_run:

@@ -10,6 +10,7 @@ from recjobs.catalog.files import catalog_names
 from recjobs.catalog.names import CatalogName
 from recjobs.config import load_settings
 from recjobs.errors import Locked, Misuse
+from recjobs.night import audit
 from recjobs.night.catalogs import is_name
 from recjobs.night.night import database, registry
 
@@ -91,6 +92,7 @@ def _drop(owner: Database, name: str, ignore_running: bool) -> None:
                     f"{', '.join(views)}: reads the schema {name}, and would be dropped with it; drop it first"
                 )
             session.rows("drop_catalog", {"catalog": name})
+            audit.note(session, "remove_catalog", name)
 
 
 def _require_no_night(session: Session, name: str) -> None:

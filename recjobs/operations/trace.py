@@ -21,6 +21,7 @@ def run(catalog: Named, user_id: str, item_id: str) -> dict[str, Any]:
     """
     with database(catalog, "reader").connect() as session:
         row = session.call("trace", user_id=user_id, item_id=item_id)
+        session.rows("record_read", user_id=user_id, how="trace")
     if row is None:
         raise Misuse(f"catalog {catalog.name}: nothing is published yet, so nobody has a list")
     if (row["answer"] == "below" and row["rank"] is None) or (row["answer"] == "seen" and row["seen_at"] is None):

@@ -18,7 +18,7 @@ from flask import Flask, session, url_for
 from joserfc.errors import JoseError
 from werkzeug.wrappers import Response
 
-from webapp.api.errors import ApiError, Forbidden, Unavailable
+from webapp.api.errors import ApiError, Forbidden, NotSignedIn, Unavailable
 from webapp.roles import Person, granted
 from webapp.settings import Settings
 
@@ -28,12 +28,6 @@ LEEWAY_SECONDS = 30
 MINUTES_TO_SIGN_IN = 15
 
 log = logging.getLogger(__name__)
-
-
-class NotSignedIn(ApiError):
-    """The provider did not vouch for anybody."""
-
-    status = 401
 
 
 class IdentityProvider:

@@ -57,6 +57,12 @@ class Unauthorized(ApiError):
     status = 401
 
 
+class NotSignedIn(ApiError):
+    """Whoever else signs people in did not vouch for anybody."""
+
+    status = 401
+
+
 class Forbidden(ApiError):
     """The credential is not enough, or a setting switches this off."""
 

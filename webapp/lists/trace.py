@@ -2,12 +2,13 @@
 
 from flask import Blueprint, Response
 
-from webapp.access.operators import viewer_required
+from webapp.access.operators import operator_name, viewer_required
 from webapp.api.operations import Operation
 from webapp.api.parameters import ITEM_ID, USER_ID
 from webapp.api.responses import as_json
 from webapp.api.schemas import TRACE_DETAILS
 from webapp.lists.lookup import nothing_published
+from webapp.postgres import audit
 from webapp.postgres.connection_pool import connection_pool
 
 blueprint = Blueprint("trace", __name__)
@@ -24,6 +25,7 @@ def trace(catalog: str, user_id: str, item_id: str) -> Response:
         row = session.row("trace", user_id, item_id)
     if row is None:
         raise nothing_published(catalog)
+    audit.history_read(catalog, user_id, "trace", operator_name())
     head = dict(zip(REQUIRED, row, strict=False))
     details = {
         name: value for name, value in zip(TRACE_DETAILS, row[len(REQUIRED) :], strict=True) if value not in (None, [])

@@ -6,10 +6,12 @@ from collections import Counter
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
+from webapp.access.operators import operator_name
 from webapp.api.parameters import DEFAULT_N, query, read_id
 from webapp.lists import lookup
 from webapp.pages.changes import of_customer
 from webapp.pages.page_context import Record, catalog_page, item_details, live_batch, records, site_context
+from webapp.postgres import audit
 from webapp.postgres.connection_pool import connection_pool
 from webapp.postgres.read_session import ReadSession
 from webapp.settings import current_settings
@@ -83,6 +85,7 @@ def _customer(session: ReadSession, context: Record, user_id: str, category: str
     served = context["batch"]["top_n_served"]
     answer = lookup.recommendations(session, context["catalog"], user_id, served).to_dict()
     history = records(session, ("item_id", "occurred_at"), "history", user_id, N_HISTORY)
+    audit.history_read(context["catalog"], user_id, "page", operator_name())
     # The range from user_id up to user_id + U+0001 holds no other id.
     known = bool(session.rows("customers", user_id, user_id + "\x01", 1))
     details = item_details(session, answer["items"] + history)

@@ -9,9 +9,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.access.admission import callers
 from webapp.access.operators import HOW_TO_ENABLE, check_form, check_site, operator_name
 from webapp.access.sign_in_cookies import sign_in_cookies
-from webapp.api.errors import Forbidden, NotFound
+from webapp.api.errors import Forbidden, NotFound, NotSignedIn
 from webapp.api.parameters import query
-from webapp.postgres import editor
+from webapp.postgres import audit, editor
 from webapp.settings import current_settings
 
 if TYPE_CHECKING:
@@ -38,10 +38,14 @@ def enter() -> AnyResponse:
     operator = callers().operator(request.form.get("secret", "").strip())
     if operator is None or operator.name != request.form.get("name", "").strip():
         callers().count_wrong(request.environ)
+        name = request.form.get("name", "").strip()
+        is_known = any(one.name == name for one in current_settings().operators)  # else it may be the secret
+        audit.note("sign_in_failed", name if is_known else "unknown", by="secret")
         page = _form(back, wrong=True)
         return Response(page, status=401, headers={"WWW-Authenticate": 'Form realm="recjobs"'})
     response: Response = redirect(back, 303)  # type: ignore[assignment]
     sign_in_cookies().set(response, operator)
+    audit.note("sign_in", operator.name, by="secret")
     return response
 
 
@@ -59,7 +63,13 @@ def callback() -> AnyResponse:
     By a page instead of a redirect: that would still count as coming from the provider's site, and the browser would
     not send the cookie along.
     """
-    person, back = _provider().end()
+    provider = _provider()
+    try:
+        person, back = provider.end()
+    except (NotSignedIn, Forbidden) as error:
+        audit.note("sign_in_failed", "unknown", by=provider.name, why=error.code)
+        raise
+    audit.note("sign_in", person.name, by=provider.name)
     response = Response(render_template("signed_in.html", back=_local_address(back)))
     sign_in_cookies().set_person(response, person)
     return response
@@ -93,10 +103,12 @@ def _provider() -> "IdentityProvider":
 def leave() -> AnyResponse:
     """Sign out on all replicas, then go to the start page; 503 if that cannot be noted, and the operator stays."""
     query()
-    if operator_name() is not None:
+    name = operator_name()
+    if name is not None:
         check_form()
     if (sign_in_id := sign_in_cookies().sign_in_id(request.environ)) is not None:
         editor.end_sign_in(sign_in_id)
+        audit.note("sign_out", name or "unknown")
     response: Response = redirect("/", 303)  # type: ignore[assignment]
     sign_in_cookies().delete(response)
     return response

@@ -69,6 +69,14 @@ class Statement:
             function.replace(".", "_"), f"select {function}({', '.join(f'${k + 1}' for k in range(n_arguments))})"
         )
 
+    @classmethod
+    def of_change(cls, function: str, n_arguments: int) -> Self:
+        """The same, with who makes the change as one more parameter, the last one."""
+        arguments = ", ".join(f"${k + 1}" for k in range(n_arguments))
+        person = f"pg_catalog.set_config('recjobs.person', ${n_arguments + 1}, false)"
+        text = f"select {function}({arguments}) from {person}"  # noqa: S608 - names of functions of ours
+        return cls(function.replace(".", "_"), text)
+
 
 class Planned:
     """The statements that a connection has prepared of one catalog; suffix: what their names end in."""

@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 import psycopg2
+from flask import g
+from psycopg2.extensions import make_dsn
 
 from webapp.api import tracing
 from webapp.api.errors import Forbidden, Refused
@@ -52,17 +54,26 @@ def end_sign_in(sign_in_id: str) -> None:
     _call(settings.editor_url or settings.database_url, "", "public.end_sign_in", (sign_in_id,))
 
 
+def record_audit(entries: str) -> None:
+    """Add a JSON array of entries to the audit. Raises `Unavailable` if Postgres is away, slow or not migrated."""
+    settings = current_settings()
+    url = make_dsn(settings.editor_url or settings.database_url, application_name="recjobs webapp audit")
+    _call(url, "", "public.record_audit", (entries,))
+
+
 def _call(url: str, catalog: str, function: str, arguments: tuple[object, ...], timeout_ms: int = 0) -> Any:
     limit_ms = max(timeout_ms, current_settings().page_timeout_ms)
     deadline = time.monotonic() + limit_ms / 1000
     # A change may take longer than a lookup, but must have ended, one way or the other, when we stop waiting for it.
     statement_ms = max(1, limit_ms * 3 // 4)
-    statement = Statement.of_function(function, len(arguments))
+    caller = g.get("caller")
+    person = caller.name if caller is not None and caller.grants else ""
+    statement = Statement.of_change(function, len(arguments))
     connection = None
     try:
         connection = Connection(url, statement_ms, catalog, {function: statement})
         with tracing.statement(function, catalog):
-            [[value]] = first_ready([connection], deadline).rows(function, arguments, deadline)
+            [[value]] = first_ready([connection], deadline).rows(function, (*arguments, person), deadline)
         return value
     except NOT_MIGRATED as error:
         log.warning("%s failed: %s %s", function, type(error).__name__, error.pgcode)
