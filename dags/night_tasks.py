@@ -59,7 +59,7 @@ def check_names(dag_run: Any, form: Collection[str]) -> None:
 def airflow_states() -> Iterator[None]:
     """Translate the errors of a step: late input skips the task and the rest of the night, an error that a retry may
     fix is raised as it is, and everything else fails without a retry."""
-    from recjobs.errors import InputLate, RecjobsError
+    from recjobs.errors import InputLate, RecjobsError, of_the_machine
 
     try:
         yield
@@ -73,6 +73,8 @@ def airflow_states() -> Iterator[None]:
     except (AirflowFailException, AirflowSkipException):
         raise
     except Exception as error:
+        if (named := of_the_machine(error)) is not None:
+            raise named from None
         raise AirflowFailException(f"a defect of recjobs: {type(error).__name__}: {error}") from error
 
 

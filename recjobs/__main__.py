@@ -4,7 +4,6 @@ Exit codes: 0 done (a refused candidate too: a verdict is a result), 64 usage, 6
 70 our defect, 75 try later, 78 bad configuration.
 """
 
-import errno
 import logging
 import os
 import sys
@@ -17,9 +16,7 @@ import click
 
 from recjobs import logs
 from recjobs.cli import cli
-from recjobs.errors import BadConfiguration, RecjobsError, TryLater
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from recjobs.errors import BadConfiguration, RecjobsError, of_the_machine
 
 
 def main() -> None:
@@ -57,9 +54,9 @@ def _exit_code(command: Callable[[], Any]) -> int:
         _say(str(error), error, error.exit_code)
         return error.exit_code
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            _say(f"a disk is full ({error}); make room and run the same command again", error, TryLater.exit_code)
-            return TryLater.exit_code
+        if (named := of_the_machine(error)) is not None:
+            _say(str(named), error, named.exit_code)
+            return named.exit_code
         at = traceback.extract_tb(error.__traceback__)[-1]
         defect = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
         _say(f"a defect of ours: {defect}. Please report this line", error, 70)

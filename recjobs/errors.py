@@ -12,13 +12,18 @@
     ├── TryLater          75   the failure is temporary
     │   ├── SystemAway         ... Postgres, MLflow or the object store does not answer (a retry may help)
     │   ├── Locked             ... another night of this catalog is publishing (a retry may help)
-    │   ├── DiskFull           ... Postgres' disk is full, or nearly (a retry may help)
+    │   ├── DiskFull           ... a disk is full, or Postgres' nearly (a retry may help)
+    │   ├── MemoryShort        ... the machine, or the limit of the process, has too little memory (a retry may help)
     │   ├── Superseded         ... a newer batch or another champion has taken over
     │   └── InputLate          ... the input is late or stale (Airflow state: skipped)
     └── BadConfiguration  78   a setting or catalog file is wrong
 
 A refused candidate is not here: it is a `Verdict`, a result of the night.
 """
+
+import errno
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RecjobsError(Exception):
@@ -95,7 +100,13 @@ class Locked(TryLater):
 
 
 class DiskFull(TryLater):
-    """Postgres' disk is full, or has too little left for what is to be loaded."""
+    """A disk is full, or Postgres' has too little left for what is to be loaded."""
+
+    retry = True
+
+
+class MemoryShort(TryLater):
+    """The machine, or the limit of the process, has too little memory; more may be free later."""
 
     retry = True
 
@@ -114,3 +125,15 @@ class BadConfiguration(RecjobsError):
     """A setting or a catalog file is wrong."""
 
     exit_code = 78
+
+
+def of_the_machine(error: Exception) -> RecjobsError | None:
+    """What an error says of the machine: that a disk is full or memory is short; None for any other."""
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return DiskFull(f"a disk is full ({error}); make room and run the same command again")
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return MemoryShort(
+            f"memory is short ({reason}); give the process more, or run less beside it, and run the same command again"
+        )
+    return None

@@ -229,6 +229,13 @@ for kind in [*all_of(errors.RecjobsError), ZeroDivisionError]:
     except BaseException as raised:
         states[kind.__name__] = [type(raised).__name__, str(raised), getattr(kind, "retry", False)]
         frames[kind.__name__] = "".join(traceback.format_exception(raised)).count("Traceback")
+machine = []
+for error in (OSError(28, "No space left on device"), MemoryError()):
+    try:
+        with airflow_states():
+            raise error
+    except Exception as raised:
+        machine.append([type(raised).__name__, raised.retry])
 import datetime, types
 import night_tasks
 from recjobs.catalog.files import load_catalog
@@ -249,7 +256,7 @@ for live in (False, True):
         run = types.SimpleNamespace(run_type=kind, logical_date=date)
         said.append(night_tasks.as_of_run(sample.model_copy(update={"live": live}), None, run))
 said.append(night_tasks.as_of_run(sample, "2025-01-01", types.SimpleNamespace(run_type="backfill", logical_date=date)))
-print(json.dumps({"states": states, "said": said, "frames": frames}))
+print(json.dumps({"states": states, "said": said, "frames": frames, "machine": machine}))
 """
 
 
@@ -280,7 +287,10 @@ def test_late_input_is_skipped_what_may_pass_is_tried_again_all_else_fails_at_on
         if kind != "InputLate":
             assert raised == (kind if retry else "AirflowFailException")
             assert "because" in message
-    assert {kind for kind, (_, _, retry) in states.items() if retry} == {"SystemAway", "Locked", "DiskFull"}
+    assert {kind for kind, (_, _, retry) in states.items() if retry} == {
+        "SystemAway", "Locked", "DiskFull", "MemoryShort"
+    }  # fmt: skip
+    assert translated["machine"] == [["DiskFull", True], ["MemoryShort", True]], "of Python's own errors"
     assert "exit code 65" in states["DataRefused"][1]
     chains = translated["frames"]
     assert {kind for kind, n in chains.items() if n > 1} == {"ZeroDivisionError"}, "only a defect shows where it arose"

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import psycopg2
 import pytest
 
@@ -68,3 +69,20 @@ def test_a_step_ends_as_the_error_it_raised_says():
 )
 def test_a_server_that_is_full_is_told_from_one_that_does_not_answer(text: str, expected: bool):
     assert is_full(psycopg2.OperationalError(f'connection to server at "db", port 5432 failed: {text}\n')) is expected
+
+
+def test_a_full_disk_and_short_memory_are_named_and_nothing_else_is():
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left") as disk:
+        full.write(b"x")
+    with pytest.raises(MemoryError) as memory:
+        np.empty(1 << 57, dtype=np.int64)
+    for error, kind, text in (
+        (disk.value, errors.DiskFull, "a disk is full ([Errno 28] No space left on device)"),
+        (memory.value, errors.MemoryShort, "memory is short (Unable to allocate 1.00 EiB"),
+        (MemoryError(), errors.MemoryShort, "memory is short (MemoryError)"),
+    ):
+        named = errors.of_the_machine(error)
+        assert (type(named), named.exit_code, named.retry) == (kind, 75, True)
+        assert str(named).startswith(text)
+    assert errors.of_the_machine(OSError(13, "Permission denied")) is None
+    assert errors.of_the_machine(ValueError("x")) is None
