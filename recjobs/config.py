@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     """Who runs a command, for the audit; unset: the user of the operating system."""
     audit_days: int = Field(default=730, ge=30, alias="RECJOBS_AUDIT_DAYS")
     """Entries of the audit go after so many days."""
+    memory: ByteSize | None = Field(default=None, alias="RECJOBS_MEMORY")
+    """The memory that a night's steps have, such as 16GiB: a night whose plan needs more does not begin. Unset: what
+    this process may have; 0: any night begins."""
     mlflow_tracking_uri: str = Field(default="", alias="MLFLOW_TRACKING_URI")
     """MLflow's store; unset: the local platform's."""
     airflow_database_url: str = Field(default="", alias="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")

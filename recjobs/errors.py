@@ -12,11 +12,11 @@
     ├── TryLater          75   the failure is temporary
     │   ├── SystemAway         ... Postgres, MLflow or the object store does not answer (a retry may help)
     │   ├── Locked             ... another night of this catalog is publishing (a retry may help)
-    │   ├── DiskFull           ... a disk is full, or Postgres' nearly (a retry may help)
+    │   ├── DiskFull           ... a disk is full, or nearly: Postgres', or the artifacts' (a retry may help)
     │   ├── MemoryShort        ... the machine, or the limit of the process, has too little memory (a retry may help)
     │   ├── Superseded         ... a newer batch or another champion has taken over
     │   └── InputLate          ... the input is late or stale (Airflow state: skipped)
-    └── BadConfiguration  78   a setting or catalog file is wrong
+    └── BadConfiguration  78   a setting or catalog file is wrong, or the machine is too small for the night
 
 A refused candidate is not here: it is a `Verdict`, a result of the night.
 """
@@ -100,7 +100,7 @@ class Locked(TryLater):
 
 
 class DiskFull(TryLater):
-    """A disk is full, or Postgres' has too little left for what is to be loaded."""
+    """A disk is full, or has too little left for what is to be loaded or written."""
 
     retry = True
 

@@ -197,6 +197,29 @@ class NightFiles:
             return None
         return found if isinstance(found, str) else None
 
+    def note(self, step: str, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file beside a finished step's files. No manifest names it: nothing may depend on it."""
+        self.system.write_whole(self.where(step, name), json.dumps(content).encode())
+
+    def noted(self, step: str, name: str) -> dict[str, Any]:
+        """What `note` wrote; empty if that is gone or damaged."""
+        try:
+            with self.system.open_input_stream(self.where(step, name)) as file:
+                content = json.loads(file.read())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each step's files."""
+        sizes: dict[str, int] = {}
+        selector = fs.FileSelector(self.folder, allow_not_found=True, recursive=True)
+        for info in self.system.get_file_info(selector):
+            step, _, name = info.path.removeprefix(f"{self.folder}/").partition("/")
+            if name and info.type == fs.FileType.File:
+                sizes[step] = sizes.get(step, 0) + info.size
+        return sizes
+
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
         """A file's content. Raises ModelRefused if the file is missing, or not the one that the manifest lists."""
         manifest = self._manifest(step)

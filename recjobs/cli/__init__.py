@@ -15,7 +15,7 @@ def cli() -> None:
 
 
 for _command in (
-    nights.night, nights.begin, *nights.STEP_COMMANDS, models.evaluate,
+    nights.night, nights.plan, nights.begin, *nights.STEP_COMMANDS, models.evaluate,
     serving.roll_back, serving.promote, serving.approve, serving.prune, serving.status, serving.migrate,
     data.check, data.rejected, data.reasons, data.data, serving.init, serving.schema,
     serving.export, serving.trace, rules.rule,

@@ -69,5 +69,27 @@ def begin(catalog_name: str, as_of: str | None, settings: tuple[str, ...], force
     show(begin_night(catalog, as_of=as_of, overrides=overrides_of(settings), force=force, publish=True), as_json)
 
 
+@click.command(epilog="Example: recjobs plan --catalog online_retail --set factors=128")
+@catalog_option
+@as_of_option
+@set_option
+@json_option
+def plan(catalog_name: str, as_of: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+    """Estimate rows, memory, disk and minutes of a night before it begins.
+
+    By the catalog's last nights; before its first, by measured rates and the speed of this machine. Where the night
+    does not fit, the exit code is the one that it would have: 78 too large for this machine, 75 too little free now.
+    """
+    from recjobs.cli.tables import of_plan
+    from recjobs.night.runner import catalog_of_night
+    from recjobs.operations import plan as operation
+
+    catalog = catalog_of_night(catalog_name)
+    result, missing = operation.run(catalog, as_of=as_of, overrides=overrides_of(settings))
+    click.echo(json.dumps(result) if as_json else "\n".join(of_plan(result)))
+    if missing:
+        raise missing
+
+
 STEP_COMMANDS = [_step_command(name) for name in STEPS if name != "evaluate"]
 """A command for each step except `evaluate`, which has options of its own."""

@@ -99,3 +99,30 @@ def of_check(result: dict[str, Any]) -> Iterator[str]:
     if result["is_sample"]:
         compared = "of a sample volume, freshness, repetition and drift are not checked"
     yield f"a night {result['night']}; {compared}"
+
+
+def of_plan(result: dict[str, Any]) -> Iterator[str]:
+    """What `recjobs plan` prints, line by line."""
+    size, free = result["size"], {key: result[key] for key in ("artifacts_free", "database_free")}
+    rates = f"by the rates of {', '.join(result['nights'])}" if result["nights"] else "by measured rates"
+    if result["speed"]:
+        rates += f", times {result['speed']:.2f} for the speed of this machine"
+    yield f"a night of {result['catalog']} as of {result['as_of']}, {rates}"
+    counts = f"{size['interactions']:,} interactions, {size['users']:,} users, {size['items']:,} items"
+    yield f"{size['rows']:,} rows, {counts}: {result['lists']:,} lists of {size['stored']}"
+    yield ""
+    yield f"{'step':10}{'seconds':>10}{'memory, MB':>12}{'files, MB':>12}"
+    for step, of in result["steps"].items():
+        yield f"{step:10}{of['seconds']:10,.1f}{_mb(of['peak_bytes']):>12}{_mb(of['disk_bytes']):>12}"
+    yield f"{'in all':10}{result['seconds']:10,.1f}{_mb(result['peak_bytes']):>12}{_mb(result['artifact_bytes']):>12}"
+    yield ""
+    yield f"memory    {_mb(result['peak_bytes'])} MB of {_mb(result['memory'])} ({result['memory_is']})"
+    for name, what in (("artifacts", "files"), ("database", "Postgres")):
+        known = free[f"{name}_free"]
+        of_it = "what is free is not known" if known is None else f"{_mb(known)} free"
+        key = "artifact_bytes" if name == "artifacts" else "database_bytes"
+        yield f"{what:10}{_mb(result[key])} MB, {of_it}"
+
+
+def _mb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e6:,.0f}"

@@ -7,7 +7,14 @@ from recjobs.adapters import sources
 from recjobs.adapters.sources import SourceFile, query
 from recjobs.catalog.file import Catalog, Input
 from recjobs.config import Settings, connection_url
+from recjobs.night.as_of import Inputs
 from recjobs.night.night import data_folder
+
+
+def inputs_of(catalog: Catalog, settings: Settings) -> Inputs:
+    """Return the files of each input, as a night that begins now finds them. Raises DataRefused if one is missing."""
+    queries = f"{settings.artifacts}/{catalog.name}/_inputs"
+    return {key: files_of(catalog, settings, key, place, queries) for key, place in catalog.inputs.items()}
 
 
 def files_of(
@@ -25,7 +32,7 @@ def files_of(
     return [query.pin(str(place.sql), connection, key, url, queries, catalog.mapping(place))]
 
 
-def pinned(inputs: dict[str, list[SourceFile]]) -> dict[str, Any]:
+def pinned(inputs: Inputs) -> dict[str, Any]:
     """The input for the request: each file with the catalog key that names it, and a hash of all."""
     files = [(key, file) for key, of_key in inputs.items() for file in of_key]
     digest = hashlib.sha256("\n".join(str(file.sha256) for _, file in files).encode()).hexdigest()

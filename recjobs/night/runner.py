@@ -15,6 +15,7 @@ from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import CatalogName, Named
 from recjobs.config import load_settings
 from recjobs.errors import BadConfiguration, RecjobsError, Superseded
+from recjobs.night.costs import note_cost
 
 if TYPE_CHECKING:
     from recjobs.night.night import Night
@@ -119,7 +120,7 @@ def run_step(name: str, catalog: Named, batch_id: str) -> dict[str, Any]:
             log.info("step %s is left out: %s stays live", name, kept)
             return {"kept": kept}
         other = _other_kernel(night, name)
-        with timed(metrics), note_status(night, name):
+        with timed(metrics), note_status(night, name), note_cost(night, name):
             result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(night)
         if name == "gate" or (name == "refit" and night.catalog.gate.approval == "required"):
             note_approval(night)

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from recjobs import NIGHT
 from recjobs.adapters import migrations
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.catalog.file import Catalog, sets_recipe
@@ -18,8 +19,9 @@ from recjobs.core.search.challengers import challenger_to_train
 from recjobs.errors import BadConfiguration, DataRefused, Misuse, ModelRefused, Superseded
 from recjobs.night.as_of import after_newest, check_bounds
 from recjobs.night.handovers import Handovers
-from recjobs.night.inputs import files_of, pinned
+from recjobs.night.inputs import inputs_of, pinned
 from recjobs.night.night import begun_nights, code_version, database, registered
+from recjobs.night.plan import require_room
 from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
 
 log = logging.getLogger(__name__)
@@ -37,16 +39,17 @@ def run(
     """Write `request.json`, or return the earlier attempt with an equal request, input, code and champion.
 
     Returns batch_id, resumed (that attempt is unfinished) and nothing_new (it is finished: there is nothing to do).
-    Raises DataRefused if a source is missing, Misuse for an invalid as_of or override. force: go on although as_of lies
-    too far ahead, and begin again without what is lost: the champion's model, the interactions of earlier nights.
+    Raises DataRefused if a source is missing, Misuse for an invalid as_of or override, BadConfiguration if the night
+    needs more memory or disk than there is, DiskFull if too little is free. force: go on all the same, and although
+    as_of lies too far ahead, and begin again without what is lost: the champion's model, the interactions of earlier
+    nights.
     """
     settings = load_settings()
     effective = catalog.with_overrides(overrides or {})
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason: it is written to the publish log")
     began_at = datetime.now(UTC).replace(microsecond=0)
-    queries = f"{settings.artifacts}/{effective.name}/_inputs"
-    inputs = {key: files_of(effective, settings, key, place, queries) for key, place in effective.inputs.items()}
+    inputs = inputs_of(effective, settings)
     today = effective.live and not as_of
     at = parse_as_of(as_of) if as_of else began_at if today else after_newest(effective, inputs, began_at)
     store = ArtifactStore(settings.artifacts, effective.name)
@@ -114,6 +117,9 @@ def run(
                 approval = earlier.answer()
                 break
             if finished or not lost or champion is None:
+                if not finished:
+                    ended = [step for step in NIGHT if earlier.is_done(step)]
+                    require_room(effective, settings, inputs, at, publish=publish, force=force, done=ended)
                 return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
     if lost and champion:
@@ -131,6 +137,7 @@ def run(
             f"{request.batch_id} would be older than the live batch {live_batch.batch_id}: to look at a past date say "
             "--no-publish, to publish it all the same --force REASON"
         )
+    require_room(effective, settings, inputs, at, publish=publish, force=force)
     night = Handovers(store.night(request.batch_id))
     if approval:
         with night.writing("approve") as files:  # first: a night that has begun goes on as it was begun

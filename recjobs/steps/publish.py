@@ -8,18 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.adapters.postgres import Session
-from recjobs.adapters.postgres_disk import free_bytes
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.lists import copy_format
 from recjobs.errors import DiskFull, ListsRefused, Locked
+from recjobs.night import room
 from recjobs.night.decision import record
 from recjobs.night.handovers import ChosenModel, Inspection
 from recjobs.night.night import Night, database, let_alias_follow, registered_version
 
 ROWS = 8192
 """Lists encoded at a time."""
-SPARE_BYTES = 64 << 20
-"""What must be free beside a batch. Postgres stops when it cannot begin another file of 16 MB of its log of changes."""
 
 
 def run(night: Night) -> dict[str, Any]:
@@ -107,16 +105,9 @@ def _tables(night: Night) -> dict[str, Iterator[pq.ParquetFile]]:
 
 def _require_room(night: Night, loader: Session) -> None:
     """Raise DiskFull if Postgres has too little room for the batch and what it writes of it to its log of changes."""
-    limit = night.settings.database_space
-    if limit is not None:
-        size = loader.row("database_size") or {}
-        free, where = limit - size["bytes"], "within RECJOBS_DATABASE_SPACE"
-    else:
-        known = free_bytes(night.settings.state, night.settings.url_of("loader"))
-        if known is None:
-            return
-        free, where = known, "on Postgres' disk"
-    needed = SPARE_BYTES + 2 * sum(_size(night.batch_id, parts) for parts in _tables(night).values())
+    if (found := room.free(night.settings, loader)) is None:
+        return
+    (free, where), needed = found, room.needed(sum(_size(night.batch_id, parts) for parts in _tables(night).values()))
     if free < needed:
         raise DiskFull(
             f"a disk is full, nearly: {night.batch_id} needs {needed >> 20} MB, and {max(0, free) >> 20} MB are free "

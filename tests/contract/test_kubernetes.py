@@ -438,6 +438,12 @@ def test_the_pods_of_steps_are_valid_restricted_and_fit_their_namespace(producti
     assert values["securityContexts"]["containers"]["readOnlyRootFilesystem"] is True
 
 
+def test_a_night_may_need_what_the_largest_class_of_steps_has(production: list[Object]):
+    [container] = step_classes()["compute"]["spec"]["containers"]
+    said = named(production, "ConfigMap", "recjobs-jobs")["data"]["RECJOBS_MEMORY"]
+    assert said == f"{container['resources']['limits']['memory']}B", "`begin` is small, and decides for all steps"
+
+
 def test_the_ingress_of_airflow_in_the_page_is_what_the_chart_takes():
     text = KUBERNETES_DOC.read_text(encoding="utf-8")
     [block] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)

@@ -1,0 +1,134 @@
+"""`recjobs plan` against what nights then take, and the terms of `recjobs.core.estimate` that fit them.
+
+Each night is the first of an empty catalog, as in `benchmarks.night`. `--from FILE` fits what an earlier run wrote.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from recjobs.config import load_settings  # first: it limits BLAS to one thread, before numpy is imported
+
+import numpy as np  # isort: skip
+from scipy.optimize import nnls  # isort: skip
+
+from benchmarks import night  # isort: skip
+from benchmarks.beside import THIS  # isort: skip
+from recjobs.adapters import machine  # isort: skip
+from recjobs.adapters.artifact_store import ArtifactStore  # isort: skip
+from recjobs.adapters.postgres import Database  # isort: skip
+from recjobs.core import estimate  # isort: skip
+from recjobs.core.estimate import Cost, Past, Size  # isort: skip
+from recjobs.night.costs import NAME, past_nights  # isort: skip
+from recjobs.night.night import begun_nights  # isort: skip
+
+SIZES = {
+    "200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "6m": (70_000, 15_000, 6_000_000),
+    "20m": (138_493, 26_744, 20_000_000),
+}  # fmt: skip
+"""Users, items and interactions."""
+READING, FITTING = ("one", "rows"), ("one", "interactions", "vectors")
+TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "extract": (READING, READING, READING),
+    "validate": (READING, READING, ("one", "interactions")),
+    "split": (("one", "interactions"), ("one", "interactions"), ("one", "interactions")),
+    "train": (("one", "solved"), FITTING, ("one", "vectors")),
+    "evaluate": (("one", "interactions", "judged"), FITTING, ("one", "asked")),
+    "gate": (("one",), ("one", "interactions"), ("one",)),
+    "refit": (("one", "solved"), FITTING, ("one", "vectors")),
+    "score": (("one", "interactions", "scored"), FITTING, ("one", "interactions", "places")),
+    "inspect": (("one", "interactions"), ("one", "interactions", "chunk"), ("one", "items")),
+    "publish": (("one", "places"), ("one", "interactions"), ("one",)),
+    "report": (("one", "interactions"), ("one", "interactions"), ("one",)),
+}
+"""Of each step the terms of its seconds, of its memory and of its files: what it holds, makes and writes."""
+DATABASE = ("one", "interactions", "places")
+
+
+def main() -> None:
+    """Print plan and truth of each night, then the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
+    parser.add_argument("--size", action="append", choices=SIZES, help="about how many interactions; 200k and 2m")
+    parser.add_argument("--from", dest="earlier", type=Path, nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here as well")
+    arguments = parser.parse_args()
+    load_settings()
+    measured = [each for file in arguments.earlier for each in json.loads(file.read_text())]
+    for size in (arguments.size or ("200k", "2m")) if not arguments.earlier else ():
+        measured.append(measure(SIZES[size]))
+        if arguments.json:
+            arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
+    nights = [_past(each) for each in measured]
+    for past, each in zip(nights, measured, strict=True):
+        _compare(past, each["probe"])
+    print("\n".join(_table(nights)))
+    print("PROBE_SECONDS =", round(float(np.median([each["probe"] for each in measured])), 3))
+
+
+def measure(size: tuple[int, int, int]) -> dict[str, Any]:
+    """Run one night; return what it cost and what the probe took before it."""
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        store = Path(folder) / "mlflow.db"
+        with night._world(Path(folder) / "warm-up", "warm_up", night.WARM_UP, store) as (settings, reader_url):
+            night._night(THIS, "warm_up", settings, reader_url)
+        with night._world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
+            probe = machine.probe()
+            taken = night._night(THIS, "bench", settings, reader_url)
+            artifacts = ArtifactStore(settings["RECJOBS_ARTIFACTS"], "bench")
+            [begun] = begun_nights(artifacts)
+            [past] = past_nights(artifacts, [begun])
+            cpu = {step: begun.files.noted(step, NAME)["cpu_seconds"] for step in past.steps}
+            with Database(settings["RECJOBS_PUBLISHER_URL"], "bench").connect() as session:
+                row = session.row("batch_bytes", batch_id=past.batch_id)
+    return {"probe": probe, "peak_mib": taken.peak_mib, "seconds": taken.seconds, "cpu": cpu} | asdict(past) | {
+        "database_bytes": row and int(row["bytes"])
+    }  # fmt: skip
+
+
+def _past(measured: Mapping[str, Any]) -> Past:
+    steps = {step: Cost(**cost) for step, cost in measured["steps"].items()}
+    return Past(measured["batch_id"], Size(**measured["size"]), steps, measured["database_bytes"])
+
+
+def _compare(past: Past, probe: float) -> None:
+    expected = estimate.steps(past.size, (), probe / estimate.PROBE_SECONDS)
+    print(f"\n{past.size.interactions:,} interactions: planned / taken, and their ratio")
+    for step in expected:
+        parts = []
+        for name, unit in (("seconds", 1.0), ("peak_bytes", 2.0**20), ("disk_bytes", 2.0**20)):
+            planned, taken = getattr(expected[step], name) or 0, getattr(past.steps[step], name) or 0
+            parts.append(f"{planned / unit:10.1f}{taken / unit:10.1f}{planned / taken if taken else 0:7.2f}")
+        print(f"{step:<10}{'   '.join(parts)}")
+    database = estimate.in_database(past.size)
+    print(f"{'Postgres':<10}{database / 2**20:10.1f}{(past.database_bytes or 0) / 2**20:10.1f}")
+
+
+def _table(nights: list[Past]) -> list[str]:
+    """The table as Python, fitted to relative errors without negative terms."""
+    lines = ["RATES: dict[str, Rate] = {"]
+    for step, terms in TERMS.items():
+        parts = []
+        for name, of in zip(("seconds", "peak_bytes", "disk_bytes"), terms, strict=True):
+            values = [(night.size, getattr(night.steps[step], name)) for night in nights if step in night.steps]
+            parts.append(_fitted(of, [(size, value) for size, value in values if value]))
+        lines.append(f'    "{step}": Rate({", ".join(parts)}),')
+    lines += ["}", f"DATABASE: Terms = {_fitted(DATABASE, [(n.size, n.database_bytes or 0.0) for n in nights])}"]
+    return lines
+
+
+def _fitted(terms: tuple[str, ...], measured: list[tuple[Size, float]]) -> str:
+    if not measured:
+        return "{}"
+    design = np.array([[size.terms()[term] / value for term in terms] for size, value in measured])
+    scale = design.max(axis=0)
+    rates, _ = nnls(design / scale, np.ones(len(measured)))
+    found = {term: rate for term, rate in zip(terms, rates / scale, strict=True) if rate > 0}
+    return "{" + ", ".join(f'"{term}": {rate:.3g}' for term, rate in found.items()) + "}"
+
+
+if __name__ == "__main__":
+    main()

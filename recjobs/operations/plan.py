@@ -1,0 +1,38 @@
+"""Plan tonight's night: rows, memory, disk and minutes by step, and whether they are there."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from recjobs.catalog.file import Catalog
+from recjobs.config import load_settings
+from recjobs.core.batch_ids import parse_as_of
+from recjobs.errors import RecjobsError
+from recjobs.night import plan
+from recjobs.night.as_of import after_newest
+from recjobs.night.inputs import inputs_of
+
+
+def run(
+    catalog: Catalog, *, as_of: str | None, overrides: dict[str, Any]
+) -> tuple[dict[str, Any], RecjobsError | None]:
+    """Return the plan of the night that would begin now, with what there is; and why it would not begin, if so.
+
+    Raises DataRefused if a source is missing or cannot be read, Misuse for an invalid as_of or override.
+    """
+    settings, effective = load_settings(), catalog.with_overrides(overrides)
+    now = datetime.now(UTC).replace(microsecond=0)
+    inputs = inputs_of(effective, settings)
+    today = effective.live and not as_of
+    at = parse_as_of(as_of) if as_of else now if today else after_newest(effective, inputs, now)
+    planned = plan.make(effective, settings, inputs, at, publish=True, probed=0)
+    there = plan.look(effective, settings)
+    missing = plan.lack(planned, there)
+    return {
+        **planned.to_json(),
+        "memory": there.memory[0],
+        "memory_is": there.memory[1],
+        "artifacts_free": there.artifacts and there.artifacts[0],
+        "database_free": there.database and there.database[0],
+        "fits": missing is None,
+        "why": missing and str(missing),
+    }, missing
