@@ -1,7 +1,10 @@
-"""The stages of a night against floors or peers, then whole nights from command to flip.
+"""The stages of a night against floors and peers, with their targets, then whole nights from command to flip.
 
-`make bench SIZE=200k` is a quick look, `SIZE=20m` takes long. `make bench BESIDE=COMMIT` runs the nights of that commit
-as well, in turn with this checkout's, and prints the ratio of each round: ours divided by the other's.
+A floor is the least that a stage cannot do without, a peer another program that does the same. `make bench SIZE=200k`
+is a quick look, `SIZE=20m` takes long. `--json FILE` keeps what was measured, and `--plot FILE` draws time and memory
+against the number of interactions, of this run and of those that `--with FILE` names. `make bench BESIDE=COMMIT` runs
+the nights of that commit as well, in turn with this checkout's, and prints the ratio of each round: ours divided by the
+other's.
 """
 
 import argparse
@@ -11,9 +14,11 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from recjobs.config import load_settings  # first: it limits BLAS to one thread, before numpy is imported
 
@@ -21,10 +26,11 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
-from benchmarks import beside, generate, night  # isort: skip
+from benchmarks import beside, generate, growth, night  # isort: skip
 from recjobs.core.model import als, ranking  # isort: skip
 from recjobs.core.lists import copy_format, ladder  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
+from recjobs.core.rows.interactions import Interactions  # isort: skip
 
 ROUNDS = 3
 SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
@@ -39,40 +45,90 @@ def main() -> None:
     parser.add_argument("--beside", metavar="COMMIT", help="run this commit's nights as well, in turn with ours")
     parser.add_argument("--rounds", type=int, help="nights of each build: 8 beside another commit, else 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured here as well")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time and memory against size (SVG, PNG)")
+    parser.add_argument(
+        "--with", dest="others", type=Path, nargs="+", default=[], metavar="FILE", help="earlier --json"
+    )
     arguments = parser.parse_args()
     load_settings()
     size, builds = SIZES[arguments.size], beside.builds(arguments.beside)
     rounds = arguments.rounds or (8 if arguments.beside else 1)
-    measured = {"machine": machine(), "size": arguments.size, "stages": _measure_stages(size)}
+    stages = [asdict(stage) | {"ratio": stage.ratio, "passes": stage.passes} for stage in _measure_stages(size)]
+    measured: dict[str, Any] = {
+        "machine": machine(), "size": arguments.size, "interactions": size[2], "stages": stages
+    }  # fmt: skip
     print(f"\nA night from command to flip, the first of its catalog, in seconds; median of {rounds}", flush=True)
     nights = night.measure(builds, size, rounds)
     print("\n".join(night.report(builds, nights)))
+    measured |= night.as_json(builds, nights)
     if arguments.json:
-        arguments.json.write_text(json.dumps(measured | night.as_json(builds, nights), indent=1, default=str) + "\n")
+        arguments.json.write_text(json.dumps(measured, indent=1, default=str) + "\n")
+    if arguments.plot:
+        others = [json.loads(path.read_text()) for path in arguments.others]
+        growth.draw([*others, json.loads(json.dumps(measured, default=str))], arguments.plot)
 
 
-def _measure_stages(size: tuple[int, int, int]) -> dict[str, tuple[float, float]]:
-    """Print each stage next to its floor or peer, interleaved; return both medians in seconds."""
-    world, medians = generate.interactions(*size), {}
+@dataclass(frozen=True)
+class Stage:
+    """Medians in seconds of a stage and of its floor or peer, and the most that their ratio should be."""
+
+    stage: str
+    ours: float
+    floor: float | None
+    peer: float | None
+    against: str
+    target: float | None
+
+    @property
+    def ratio(self) -> float:
+        """Ours in the other's."""
+        return self.ours / (self.floor or self.peer or float("nan"))
+
+    @property
+    def passes(self) -> bool | None:
+        """Whether the target is reached; None without one."""
+        return None if self.target is None else self.ratio <= self.target
+
+    def line(self) -> str:
+        """The stage as a row of the table."""
+        floor, peer = (f"{seconds:.2f}s" if seconds else "" for seconds in (self.floor, self.peer))
+        target = "" if self.target is None else f"{self.target:.2f}"
+        verdict = {True: "yes", False: "NO", None: ""}[self.passes]
+        return (
+            f"{self.stage:<32}{self.ours:>8.2f}s{floor:>9}{peer:>9}{self.ratio:>8.2f}{target:>8}{verdict:>6}   "
+            f"{self.against}"
+        )
+
+
+HEAD = f"{'stage':<32}{'ours':>9}{'floor':>9}{'peer':>9}{'ratio':>8}{'target':>8}{'pass':>6}   against"
+
+
+def _measure_stages(size: tuple[int, int, int]) -> Iterator[Stage]:
+    """Print each stage next to its floor or peer, interleaved; yield the medians."""
+    world = generate.interactions(*size)
     print(f"{len(world):,} interactions, {world.n_users:,} users, {world.n_items:,} items; {machine()}\n")
-    print(f"{'stage':<34}{'ours':>9}{'other':>9}{'ratio':>8}   against")
+    print(HEAD)
     with tempfile.TemporaryDirectory() as folder:
-        for name, ours, against, other in _stages(world, Path(folder)):
-            mine, theirs = medians[f"{name} against {against}"] = _interleaved(ours, other)
-            print(f"{name:<34}{mine:>8.2f}s{theirs:>8.2f}s{mine / theirs:>8.2f}   {against}", flush=True)
-    return medians
+        for name, ours, kind, against, other, target in _stages(world, Path(folder)):
+            mine, theirs = _interleaved(ours, other)
+            is_floor = kind == "floor"
+            stage = Stage(name, mine, theirs if is_floor else None, None if is_floor else theirs, against, target)
+            print(stage.line(), flush=True)
+            yield stage
 
 
 def _stages(world, folder):  # type: ignore[no-untyped-def]
-    """(name, ours, what against, other) of each stage."""
+    """(name, ours, floor or peer, what it is, the other, the target) of each stage."""
     threads = os.cpu_count() or 1
     path = folder / "interactions.parquet"
     pq.write_table(world.to_table(), path)
     yield (
-        "user_items from rows",
-        lambda: world.confidence(RECIPE, 0),
-        "reading the rows from Parquet",
+        "user_items from Parquet",
+        lambda: Interactions.from_table(pq.read_table(path)).confidence(RECIPE, 0),
+        "floor",
+        "reading the rows",
         lambda: pq.read_table(path),
+        2.5,
     )
     confidence = world.confidence(RECIPE, 0)
     model = als.fit(confidence, RECIPE, 7)
@@ -86,19 +142,13 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
             for _ in pool.map(lambda first: users[first : first + 64] @ items, range(0, len(users), 64)):
                 pass
 
-    yield (
-        "top 100 of all, seen left out",
-        lambda: _rank(users, model, seen, eligible, threads),
-        "the inner products alone",
-        sgemm,
-    )
-    yield (
-        "top 100 of all, seen left out",
-        lambda: _rank(users, model, seen, eligible, threads),
-        "implicit, batches of 1000",
-        _implicit(users, model, seen),
-    )
-    ranked = _rank(users, model, seen, eligible, threads)
+    def top():  # type: ignore[no-untyped-def]
+        return _rank(users, model, seen, eligible, threads)
+
+    yield "top 100 of all, seen left out", top, "floor", "the inner products alone", sgemm, 2.5
+    implicit = _implicit(users, model, seen)
+    yield "top 100 of all, seen left out", top, "peer", "implicit, batches of 1000", implicit, 0.65
+    ranked = top()
     ids = pa.array([f"item-{i:05d}" for i in range(world.n_items)])
     lists = pa.table(dict(zip(("item_ids", "scores"), ladder.as_lists(ranked, ids), strict=True)))
 
@@ -108,7 +158,7 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
             copy_format.rows(fields, len(batch))
 
     written = folder / "lists.parquet"
-    yield "lists as COPY bytes", encode, "writing them as Parquet", lambda: pq.write_table(lists, written)
+    yield "lists as COPY bytes", encode, "peer", "writing as Parquet", lambda: pq.write_table(lists, written), None
 
 
 def _rank(users, model, seen, eligible, threads):  # type: ignore[no-untyped-def]

@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks import kernels
+from benchmarks import growth, kernels
+from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, median_interval, table, turns
-from benchmarks.night import BEGIN, step_seconds
+from benchmarks.night import BEGIN, FLIP, step_seconds
 from recjobs.config import ROOT
 
 
@@ -15,6 +16,31 @@ def test_two_builds_take_turns_so_that_neither_is_always_first() -> None:
     assert [(count, build.name) for count, build in turns([a, b], 3)] == [
         (0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a"), (2, "b"),
     ]  # fmt: skip
+
+
+def test_a_stage_is_held_against_its_floor_or_its_peer_and_passes_up_to_its_target() -> None:
+    floored = Stage("score", 5.0, 2.0, None, "the products alone", 2.5)
+    assert (floored.ratio, floored.passes) == (2.5, True)
+    slower = Stage("score", 5.0, None, 4.0, "implicit", 0.65)
+    assert (slower.ratio, slower.passes) == (1.25, False)
+    assert Stage("encode", 1.0, None, 4.0, "Parquet", None).passes is None
+    assert HEAD.split() == ["stage", "ours", "floor", "peer", "ratio", "target", "pass", "against"]
+    assert floored.line().split()[:6] == ["score", "5.00s", "2.00s", "2.50", "2.50", "yes"]
+    assert [HEAD.index("against"), HEAD.index("pass") + 4] == [
+        floored.line().index("the products"), floored.line().index("yes") + 3,
+    ]  # fmt: skip
+    assert slower.line().split()[1:6] == ["5.00s", "4.00s", "1.25", "0.65", "NO"]
+
+
+def test_growth_is_drawn_by_size_from_the_medians_of_our_own_nights(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def run(interactions: int, *seconds: float) -> dict[str, object]:
+        nights = [{"build": "this", "seconds": {FLIP: each}, "peak_mib": 100 * each} for each in seconds]
+        return {"interactions": interactions, "nights": [*nights, {"build": "457a3fa", "seconds": {FLIP: 99.0}}]}
+
+    runs = [run(20_000_000, 100.0, 90.0, 110.0), run(2_000_000, 10.0)]
+    assert growth.points(runs) == [(2_000_000, 10.0, 1000.0), (20_000_000, 100.0, 10_000.0)]
+    growth.draw(runs, tmp_path / "growth.svg")
+    assert "</svg>" in (tmp_path / "growth.svg").read_text()
 
 
 def test_a_ratio_is_taken_within_each_round_and_their_median_counts() -> None:
