@@ -13,7 +13,7 @@ from typing import Any
 
 AIRFLOW, CATALOG = os.environ["AIRFLOW_URL"], sys.argv[1]
 DAG, RUN = f"/api/v2/dags/nightly_{CATALOG}", "first-night"
-SECONDS = 900
+SECONDS = 1800
 deadline = time.monotonic() + SECONDS
 
 
@@ -26,26 +26,29 @@ def ask(method: str, path: str, body: Any = None, token: str = "") -> Any:
         return json.load(answer)
 
 
-def patiently(method: str, path: str, body: Any = None, token: str = "", until: int = 404) -> Any:
-    """The same, again for as long as the answer is `until`: the DAG processor has not read the file yet."""
+def patiently(method: str, path: str, body: Any = None, token: str = "", until: int | None = None) -> Any:
+    """The same, again for as long as there is no answer or it is `until`: whatever is asked here may be asked twice."""
     while True:
         try:
             return ask(method, path, body, token)
         except urllib.error.HTTPError as error:
             if error.code != until or time.monotonic() > deadline:
                 raise
-            time.sleep(1)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 user = {"username": "admin", "password": os.environ["AIRFLOW_ADMIN_PASSWORD"]}
-token = ask("POST", "/auth/token", user)["access_token"]
-patiently("PATCH", DAG, {"is_paused": False}, token)
+token = patiently("POST", "/auth/token", user)["access_token"]
+patiently("PATCH", DAG, {"is_paused": False}, token, until=404)  # the DAG processor has not read the file yet
 try:
-    ask("POST", f"{DAG}/dagRuns", {"dag_run_id": RUN, "logical_date": None, "conf": {}}, token)
+    patiently("POST", f"{DAG}/dagRuns", {"dag_run_id": RUN, "logical_date": None, "conf": {}}, token)
 except urllib.error.HTTPError as error:
     if error.code != 409:  # it was started before
         raise
-while (state := ask("GET", f"{DAG}/dagRuns/{RUN}", token=token)["state"]) not in {"success", "failed"}:
+while (state := patiently("GET", f"{DAG}/dagRuns/{RUN}", token=token)["state"]) not in {"success", "failed"}:
     if time.monotonic() > deadline:
         sys.exit(f"the night of {CATALOG} has not ended within {SECONDS} s: see nightly_{CATALOG} in Airflow")
     time.sleep(2)

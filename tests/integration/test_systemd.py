@@ -168,7 +168,7 @@ def test_the_commands_as_they_stand_make_a_night_and_serve_it_by_tls(tmp_path: P
                 processes.wait_for_status(unit, f"http://127.0.0.1:{api}/api/v2/monitor/health")
         admin = environment_of_files(secrets, ["/etc/recjobs/airflow-admin.env"])
         night = ["python", str(ROOT / "docker" / "setup" / "first_night.py"), "sample"]
-        out = processes.run("first-night", night, admin | {"AIRFLOW_URL": f"http://127.0.0.1:{api}"}, 900)
+        out = processes.run("first-night", night, admin | {"AIRFLOW_URL": f"http://127.0.0.1:{api}"}, 2000)
         assert out == "the first night of sample is live\n"
 
         trusted = ssl.create_default_context(cafile=str(certificate))
