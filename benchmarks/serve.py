@@ -8,7 +8,8 @@ ratios are taken within a round, and what is printed is the median over the roun
 The web app is measured as it is deployed, with API keys, a rate limit and the request log (`GUARDED`); beside it, as
 `open`, without any of them.
 
-`make bench-serve BESIDE=COMMIT` measures two web apps instead, this checkout's and that commit's, with the same lists.
+`make bench-serve BESIDE=COMMIT` measures two web apps instead, this checkout's and that commit's, with the same lists;
+`make bench-serve ROUNDS=16 ARGS=--metrics` this checkout's with its counters and without (WEBAPP_METRICS=false).
 `make bench-serve ARGS=--extremes` measures what else a web app has to bear (`serve_extremes`).
 """
 
@@ -28,7 +29,7 @@ import orjson
 from benchmarks import beside, serve_extremes, serve_rules, serve_world
 from benchmarks.__main__ import machine
 from benchmarks.beside import THIS, Build, Comparison, turns
-from benchmarks.serve_programs import GUARDED, KEY, OPEN, Served, apart, asked, running
+from benchmarks.serve_programs import GUARDED, KEY, OPEN, Served, apart, asked, cpu_seconds, running
 from benchmarks.serve_report import Taken, report
 from benchmarks.serve_world import CATALOG, World
 from local import postgres_binaries
@@ -42,6 +43,8 @@ PGBENCH = """\\set rank random_zipfian(1, {n_visitors}, {exponent})
 \\set n 20
 {statement};
 """
+UNCOUNTED = Build("uncounted", ROOT)
+"""This checkout, with WEBAPP_METRICS=false."""
 RATE = 500
 """Requests a second of the open loop."""
 
@@ -145,10 +148,16 @@ def measure(
 def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, Served]) -> dict[str, Comparison]:
     """Both builds' web apps in turn, `rounds` times after one that warms up. Exits when a request gets no 200."""
 
+    cpu: dict[Build, list[float]] = {build: [] for build in webapps}
+
     def measured(connections: int) -> list[list[Taken]]:
         taken: dict[Build, list[Taken]] = {build: [] for build in webapps}
+        for build in webapps:
+            cpu[build].clear()
         for _, build in turns(list(webapps), rounds + 1):
+            before = cpu_seconds(webapps[build])
             taken[build].append(bench.client(webapps[build], connections))
+            cpu[build].append((cpu_seconds(webapps[build]) - before) / taken[build][-1].latencies.size * 1e6)
             if failed := taken[build][-1].failed:
                 raise SystemExit(f"{failed} requests to the web app of {build.name} got no 200")
             print(".", end="", file=sys.stderr, flush=True)
@@ -160,6 +169,7 @@ def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, Served]) -> d
         "1 connection, p50 ms": Comparison(*([t.at(0.5) for t in of] for of in one)),
         "1 connection, p99 ms": Comparison(*([t.at(0.99) for t in of] for of in one)),
         "16 connections, requests/s": Comparison(*([t.rate for t in of] for of in many)),
+        "16 connections, CPU us/request": Comparison(*(of[1:] for of in cpu.values())),
     }
 
 
@@ -168,6 +178,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-serve", description=__doc__)
     parser.add_argument("--users", type=int, help=f"a million, or {serve_extremes.N_USERS:,} with --extremes")
     parser.add_argument("--beside", metavar="COMMIT", help="measure this commit's web app in turn with ours")
+    parser.add_argument(
+        "--metrics", action="store_true", help="measure this web app in turn with one that counts nothing"
+    )
     parser.add_argument("--extremes", action="store_true", help=serve_extremes.__doc__)
     parser.add_argument("--rounds", type=int, help="8 beside another commit, else 5")
     parser.add_argument("--seconds", type=float, default=2, help="of each measuring")
@@ -179,8 +192,8 @@ def main() -> None:
     if arguments.extremes:
         serve_extremes.run(arguments.state, arguments.users, arguments.rounds, arguments.seconds)
         return
-    builds = beside.builds(arguments.beside)
-    rounds = arguments.rounds or (8 if arguments.beside else 5)
+    builds = [THIS, UNCOUNTED] if arguments.metrics else beside.builds(arguments.beside)
+    rounds = arguments.rounds or (8 if len(builds) > 1 else 5)
     world = serve_world.build(arguments.state or ROOT / ".local/bench-serve", arguments.users or 1_000_000)
     try:
         with ExitStack() as stack:
@@ -190,7 +203,9 @@ def main() -> None:
             settings = {"RECJOBS_READER_URL": bench.url, "RECJOBS_STATE": str(folder)}
 
             def webapp(build: Build, key: str | None) -> Served:
-                own = settings | (GUARDED if key else OPEN)
+                own = (
+                    settings | (GUARDED if key else OPEN) | ({"WEBAPP_METRICS": "false"} if build == UNCOUNTED else {})
+                )
                 return Served(stack.enter_context(running(folder, ["webapp"], build=build, environment=own)), key)
 
             webapps = {build: webapp(build, KEY) for build in builds}
@@ -198,7 +213,7 @@ def main() -> None:
                 f"{world.n_users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
                 flush=True,
             )
-            if arguments.beside:
+            if len(builds) > 1:
                 comparisons = measure_beside(bench, rounds, webapps)
                 opened = measure_beside(bench, rounds, {build: webapp(build, None) for build in builds})
                 comparisons |= {f"{name}, open": one for name, one in opened.items()}

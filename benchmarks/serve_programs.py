@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.beside import THIS, Build, failure
 from benchmarks.serve_report import Taken
@@ -85,6 +86,13 @@ def running(
         finally:
             server.terminate()
             server.wait(30)
+
+
+def cpu_seconds(server: Served) -> float:
+    """The CPU time that the processes of a web app have used, those of its server included."""
+    listening = (one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN)
+    pids = {one.pid for one in listening if one.laddr.port == server.port and one.pid}
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
 def apart(cluster: Cluster) -> None:
