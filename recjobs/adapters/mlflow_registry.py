@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,51 @@ class Registry:
             models = client.search_registered_models(f"name = '{self._catalog}'")
             counts = {"experiments": experiments, "runs": runs, "models": models, "versions": versions}
             return {name: len(each) for name, each in counts.items()}
+
+    def prune(self, kept: set[str], before: datetime, dry_run: bool) -> dict[str, int]:
+        """Remove runs that began before an instant, with their files and model versions, but for those of the batches
+        in `kept` and those that an alias names. Returns how many runs and versions. Through a server (`http`) they are
+        only marked as deleted, until `mlflow gc` runs there. dry_run: only count."""
+        with self._client() as client:
+            versions = client.search_model_versions(f"name = '{self._catalog}'", max_results=10_000)
+            models = client.search_registered_models(f"name = '{self._catalog}'")
+            named = {str(version) for model in models for version in model.aliases.values()}
+            needed = {
+                each.run_id for each in versions if str(each.version) in named or each.tags.get("batch_id") in kept
+            }
+            query = f"attributes.start_time < {round(before.timestamp() * 1000)}"
+            old = {
+                run.info.run_id: run
+                for each in self._experiments(client)
+                for run in client.search_runs([each.experiment_id], query, run_view_type=_ALL, max_results=10_000)
+                if run.info.run_id not in needed and run.data.tags.get("batch_id") not in kept
+            }
+            gone = [each for each in versions if each.run_id in old]
+            if not dry_run:
+                for version in gone:
+                    client.delete_model_version(self._catalog, version.version)
+                for run in old.values():
+                    self._remove_run(client, run)
+            return {"mlflow_runs": len(old), "mlflow_versions": len(gone)}
+
+    def _remove_run(self, client: Any, run: Any) -> None:
+        models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+        for model in models:
+            client.delete_logged_model(model.model_id)
+        if run.info.lifecycle_stage == "active":
+            client.delete_run(run.info.run_id)
+        if self._uri.startswith(("http:", "https:")):
+            return
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.tracking._tracking_service.utils import _get_store
+
+        # What `mlflow gc` does; itself it would also remove what others have marked as deleted.
+        store = _get_store(self._uri)
+        for model in models:
+            get_artifact_repository(model.artifact_location).delete_artifacts()
+            store._hard_delete_logged_model(model.model_id)
+        get_artifact_repository(run.info.artifact_uri).delete_artifacts()
+        store._hard_delete_run(run.info.run_id)
 
     def remove(self) -> bool:
         """Remove the catalog's model, its experiments and their runs. Returns whether `mlflow gc` must still be run on

@@ -17,5 +17,8 @@ class Keep(Part):
     records: Annotated[int, Field(ge=5, le=100_000), Number] = 400
     """Nights whose metrics, findings, drift, steps and report stay in the database. Verdicts, inputs, batches and the
     publish log, a row a night each, stay for good."""
+    mlflow_days: Annotated[float, Field(ge=30, le=36_500), Number] = 365
+    """Runs in MLflow that began so long ago go, with their files and model versions, but for those of the kept batches
+    and of the aliases."""
     rejected_rows: Annotated[int, Field(ge=1, le=100_000), Number] = 30
     """Nights whose quarantined rows stay in the database; they hold user ids."""

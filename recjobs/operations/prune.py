@@ -3,6 +3,7 @@ that a roll-back goes to, their models and the champion's, and what the catalog'
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recjobs.adapters import migrations
@@ -11,7 +12,7 @@ from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
 from recjobs.core.retention import ALL
 from recjobs.errors import Locked
-from recjobs.night.database import database
+from recjobs.night.night import database, registry
 from recjobs.night.runner import measured
 from recjobs.operations.garbage_collection import Garbage, find_garbage, needed_by_database
 
@@ -46,6 +47,7 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
             # of all catalogs: whoever comes first
             audit = session.rows("old_audit" if dry_run else "prune_audit", days=settings.audit_days)
             records["audit_records"] = int(audit[0]["n"])
+            runs = _prune_mlflow(session, catalog, dry_run)
         artifacts = garbage.to_json()
         n_bytes = sum(each["bytes"] for each in artifacts)
         if not dry_run:
@@ -59,6 +61,7 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
         "artifacts": artifacts,
         "bytes": n_bytes,
         "records": {table: n for table, n in records.items() if n},
+        "mlflow": runs,
     }
 
 
@@ -97,6 +100,15 @@ def _prune_artifacts(session: Session, garbage: Garbage) -> None:
         garbage.store.remove_study(study.name)
     for result in garbage.inputs:
         garbage.store.remove_input(result.name)
+
+
+def _prune_mlflow(session: Session, catalog: Catalog, dry_run: bool) -> dict[str, int]:
+    """Remove old runs from MLflow, whose import takes seconds: only where something can be so old."""
+    before = datetime.now(UTC) - timedelta(days=catalog.keep.mlflow_days)
+    if not session.row("began_before", before=before):
+        return {}
+    kept = {batch_id for batch_id, _ in needed_by_database(session, set())}
+    return registry(catalog).prune(kept, before, dry_run)
 
 
 def _unregister_model(session: Session, garbage: Garbage, batch_id: str) -> bool:
