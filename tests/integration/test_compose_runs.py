@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
@@ -200,6 +201,50 @@ def test_a_night_goes_through_all_of_it_to_a_list_and_again_changes_nothing(plat
     for name in ("migrate", "airflow-migrate", "bucket", "first-night"):
         platform.run(name)
     assert platform.get("nginx", "/v1/sample/recommendations?user_id=C1000&n=5", key)["batch_id"] == batch
+
+
+class Airflow:
+    """The REST API under FAB's auth manager, as one user of it."""
+
+    def __init__(self, platform: Platform, name: str, password: str) -> None:
+        self._url, self._token = f"http://127.0.0.1:{platform.ports['airflow-api-server']}", ""
+        self._token = self.ask("POST", "/auth/token", {"username": name, "password": password})["access_token"]
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        content = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(
+            urllib.request.Request(self._url + path, content, headers, method=method), timeout=300
+        ) as answer:
+            return json.load(answer)
+
+    def status(self, method: str, path: str, body: Any = None) -> int:
+        try:
+            self.ask(method, path, body)
+        except urllib.error.HTTPError as error:
+            return error.code
+        return 200
+
+
+def test_a_service_account_triggers_a_dag_by_rest_and_a_viewer_may_not(platform: Platform):
+    admin = Airflow(platform, "admin", platform.settings("first-night")["AIRFLOW_ADMIN_PASSWORD"])
+    for name, role in (("nights-bot", "User"), ("bob", "Viewer")):
+        made = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": name}
+        admin.ask("POST", "/auth/fab/v1/users", made | {"roles": [{"name": role}], "password": f"the one of {name}"})
+    bot, viewer = (Airflow(platform, name, f"the one of {name}") for name in ("nights-bot", "bob"))
+    runs, run = "/api/v2/dags/prune/dagRuns", {"logical_date": None, "conf": {"dry_run": True}}
+    wait_for(lambda: bot.status("GET", "/api/v2/dags/prune") == 200, "the DAG to be read")
+    assert bot.status("POST", runs, run | {"dag_run_id": "by-a-bot"}) == 200
+    assert viewer.status("GET", f"{runs}/by-a-bot") == 200, "a viewer looks"
+    assert viewer.status("POST", runs, run | {"dag_run_id": "by-a-viewer"}) == 403
+    assert viewer.status("POST", f"{runs}/by-a-bot/clear", {"dry_run": False}) == 403
+    assert viewer.status("PATCH", "/api/v2/dags/prune", {"is_paused": True}) == 403
+    assert bot.status("GET", f"{runs}/by-a-viewer") == 404
+    for of in (bot, viewer):
+        assert of.status("GET", "/auth/fab/v1/users") == 403
+    bot._token = ""
+    assert bot.status("POST", runs, run | {"dag_run_id": "by-nobody"}) == 401
 
 
 def test_mlflow_has_the_model_for_who_signs_in(platform: Platform):
