@@ -59,12 +59,13 @@ def disk(path: str) -> tuple[int, int] | None:
     return usage.free, usage.total
 
 
-def forget_peak() -> None:
-    """Let `peak_bytes` count from now on. Where the kernel cannot, it goes on counting from the process's start."""
+def forget_peak() -> bool:
+    """Let `peak_bytes` count from now on; False where the kernel cannot: it counts from the process's start then."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
-        return
+        return False
+    return True
 
 
 def peak_bytes() -> int:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recjobs import NIGHT
 from recjobs.core.estimate import Cost, Past, Size
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NIGHTS = 3
 """The last nights whose costs count."""
+LOOKED_AT = 10
+"""The last nights that are looked at, as those that stopped early have few costs or none."""
 NAME = "cost.json"
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ def note_cost(night: "Night", step: str) -> Iterator[None]:
 def past_nights(store: "ArtifactStore", nights: list["Handovers"]) -> Iterator[Past]:
     """Yield what the last nights cost, newest first; those of an older version, which noted nothing, are left out."""
     n_found = 0
-    for night in reversed(nights):
+    for night in reversed(nights[-LOOKED_AT:]):
         if n_found < NIGHTS and (past := _past(night)):
             n_found += 1
             yield past
@@ -57,15 +59,13 @@ def _past(night: "Handovers") -> Past | None:
     try:
         size = size_of(night)
         sizes = night.files.sizes()
-        steps = {step: _cost(night.files.noted(step, NAME), sizes.get(step)) for step in NIGHT if step in sizes}
+        noted = {step: night.files.noted(step, NAME) for step in NIGHT if step in sizes}
     except Exception as error:  # a request of an older version, or files that are gone
         log.debug("what %s cost is not known: %s", night.batch_id, error)
         return None
-    return Past(night.batch_id, size, steps) if any(cost.peak_bytes for cost in steps.values()) else None
-
-
-def _cost(noted: dict[str, Any], n_bytes: int | None) -> Cost:
-    return Cost(noted.get("seconds"), noted.get("peak_bytes"), n_bytes)
+    # A step that noted nothing may be half done.
+    steps = {step: Cost(of.get("seconds"), of.get("peak_bytes"), sizes[step]) for step, of in noted.items() if of}
+    return Past(night.batch_id, size, steps) if steps else None
 
 
 def size_of(night: "Handovers") -> Size:

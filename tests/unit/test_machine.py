@@ -53,7 +53,8 @@ def test_the_disk_of_a_folder_that_is_not_there_yet_is_that_of_the_one_above(tmp
 
 
 def test_the_peak_is_seen_after_the_memory_is_given_back_and_is_forgotten():
-    machine.forget_peak()
+    if not machine.forget_peak():
+        pytest.skip("this kernel does not let a process forget its peak")
     before = machine.peak_bytes()
     np.ones(40_000_000)  # 320 MB
     peak = machine.peak_bytes()
