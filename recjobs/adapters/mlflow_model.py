@@ -33,9 +33,10 @@ class Recommender(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """The `n` (params, default 20) best items of each `user_id`: user_id, rank, item_id, score.
 
-        By the factors of the fit alone, and with the items that the user has seen (`seen_items`, which can be nothing
-        but `included`: the model does not know them). The lists that are served leave those out, know the interactions
-        since the fit, and have item neighbours, new and popular items in them: ask Postgres for those (`recommend`).
+        By the factors of the fit alone, which is the first stage, and with the items that the user has seen
+        (`seen_items`, which can be nothing but `included`: the model does not know them). The lists that are served
+        leave those out, know the interactions since the fit, have item neighbours, new and popular items in them, and
+        are ordered by the second stage where the recipe has one: ask Postgres for those (`recommend`).
         """
         asked: dict[str, Any] = {"n": 20, "seen_items": "included"} | (params or {})
         if asked["seen_items"] != "included":

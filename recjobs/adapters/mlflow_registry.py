@@ -19,8 +19,9 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _ACTIVE, _ALL = 1, 3
 """MLflow's ViewType, whose import takes seconds."""
 _NOT_SERVED = (
-    "`predict` ranks all items by the factors of the fit. These are not the lists that are served: those leave out "
-    "what a user has seen, know the interactions since the fit, and contain item neighbours, new and popular items. "
+    "`predict` ranks all items by the factors of the fit, the first stage. These are not the lists that are served: "
+    "those leave out what a user has seen, know the interactions since the fit, contain item neighbours, new and "
+    "popular items, and are ordered by the second stage where the recipe has one. "
     "They are in Postgres, in the view `served_lists` and the function `recommend`."
 )
 

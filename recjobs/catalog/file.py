@@ -38,6 +38,8 @@ class Model(Part):
     """Share of the user's own items, by decayed frequency, in the score; for `seen: allow` and `after_days`."""
     own_half_life_days: Positive = 90.0
     """There an interaction this many days old counts half."""
+    rerank: bool = False
+    """Whether a second stage, trained on past windows, orders the first 150 items of each list anew."""
 
 
 class Recency(Part):

@@ -21,6 +21,7 @@ class Recipe:
     neighbours: how many similar items of each item the blend knows.
     own_frequency: share of the user's own items, by decayed frequency, in the score, 0 to below 1.
     own_half_life_days: there an interaction this old counts half.
+    rerank: whether a second stage, trained on past windows, orders the first items of each list anew.
     """
 
     factors: int = 64
@@ -36,6 +37,7 @@ class Recipe:
     neighbours: int = 200
     own_frequency: float = 0.0
     own_half_life_days: float = 90.0
+    rerank: bool = False
 
     def one_line(self) -> str:
         """The recipe in one line, without empty values."""

@@ -27,6 +27,7 @@ from recjobs.core.rows.interactions import Interactions
 
 if TYPE_CHECKING:
     from recjobs.core.model.als import Factors
+    from recjobs.core.model.ranker import Ranker
     from recjobs.core.model.stored import StoredModel
 
 
@@ -171,14 +172,18 @@ class Handovers:
         """The candidate. Raises ModelUnreadable if the file holds no model."""
         return self._model("train", "candidate.npz")
 
-    def champion_recipe_factors(self) -> "Factors":
-        """Factors of the champion's recipe fit on the train part; written if the champion has seen the holdout."""
+    def champion_recipe_fit(self) -> "tuple[Factors, Ranker | None]":
+        """Factors and second stage of the champion's recipe fit on the train part; written if the champion has seen the
+        holdout."""
         from recjobs.core.model.als import Factors
+        from recjobs.core.model.stored import ranker_of
 
-        return Factors(**self.files.load_arrays("train", "champion_recipe.npz"))
+        arrays = self.files.load_arrays("train", "champion_recipe.npz")
+        return Factors(arrays["user_factors"], arrays["item_factors"]), ranker_of(arrays)
 
     def training(self) -> dict[str, Any]:
-        """`recipe`, `warm` (started from the champion's factors), `iterations`, `interactions`."""
+        """`recipe`, `warm` (started from the champion's factors), `iterations`, `interactions`; `second_stage` as
+        `Trained.to_json` if the recipe has one."""
         return self.files.load_json("train", "train.json")
 
     def evaluation(self) -> Evaluation:

@@ -50,7 +50,8 @@ class NightLists:
         recipe = Recipe.from_json(champion.recipe) if champion and source == "champion" else self.night.catalog.recipe
         in_fit = pc.is_in(self.user_ids, pa.array(stored.user_ids, self.user_ids.type))
         self._in_fit = in_fit.to_numpy(zero_copy_only=False)
-        return Model(aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist()), recipe)
+        item_factors = aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist())
+        return Model(item_factors, recipe, stored.ranker)
 
     def of(self, users: np.ndarray, n: int) -> Lists:
         """Return lists of n items for these users (user_idx), with reasons."""

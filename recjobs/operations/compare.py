@@ -15,8 +15,11 @@ from recjobs.core.evaluation.bootstrap import Interval, geometric_mean_differenc
 from recjobs.core.evaluation.exam import VIEWS, exam
 from recjobs.core.lists.maker import Model, Past
 from recjobs.core.lists.popularity import DEFAULT_WINDOW
+from recjobs.core.model.ranker import Ranker
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
+from recjobs.core.search.second_stage import train_ranker
 from recjobs.errors import DataRefused, Misuse
 from recjobs.night.night import Night, database, registry
 
@@ -97,7 +100,8 @@ def _date(date: str, night: Night, recipes: dict[str, Recipe]) -> _Date:
             models[side] = models["a"]
         else:
             factors = engine.fit(past.confidence(recipe), recipe, seed)
-            models[side] = Model(np.nan_to_num(factors.item_factors), recipe)
+            ranker = _ranker(night, train, now, recipe) if recipe.rerank else None
+            models[side] = Model(np.nan_to_num(factors.item_factors), recipe, ranker)
         seconds[side] = time.monotonic() - began
     baselines = {"neighbours": Model(None, night.catalog.recipe)}
     views, ndcg, choices = dict[str, Any](), dict[str, dict[str, np.ndarray]](), None
@@ -116,6 +120,19 @@ def _date(date: str, night: Night, recipes: dict[str, Recipe]) -> _Date:
         "views": views,
     }
     return _Date(result, ndcg)
+
+
+def _ranker(night: Night, train: Interactions, now: int, recipe: Recipe) -> Ranker | None:
+    return train_ranker(
+        train,
+        now,
+        recipe,
+        night.fitting_engine(),
+        view=night.catalog.view,
+        holdout_days=night.catalog.holdout_days,
+        seed=night.request.seed,
+        after_days=night.catalog.after_days,
+    ).ranker
 
 
 def _values(ndcg: dict[str, np.ndarray], seed: int) -> dict[str, Any]:

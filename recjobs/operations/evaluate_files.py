@@ -27,6 +27,7 @@ from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
+from recjobs.core.search.second_stage import train_ranker
 from recjobs.errors import BadConfiguration, DataRefused, Misuse
 from recjobs.operations.interaction_files import NEEDED, read
 
@@ -155,7 +156,11 @@ def _contenders(
     engine = past.engine
 
     def of_recipe() -> Model:
-        return Model(np.nan_to_num(engine.fit(past.confidence(recipe), recipe, seed).item_factors), recipe)
+        factors, ranker = engine.fit(past.confidence(recipe), recipe, seed), None
+        if recipe.rerank:
+            rows, days = past.interactions, float(Catalog.model_fields["holdout_days"].default)
+            ranker = train_ranker(rows, past.now, recipe, engine, view="discovery", holdout_days=days, seed=seed).ranker
+        return Model(np.nan_to_num(factors.item_factors), recipe, ranker)
 
     def of_implicit() -> Model:
         item_factors, defaults = baselines.implicit_defaults(past.interactions.pairs(), seed, engine.threads)

@@ -1,6 +1,7 @@
 """The HTML page about a night, without script: data, metrics, verdict and lists."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from recjobs.reports import comparison, plots, worth
 from recjobs.reports.page import page
 
 N_EXAMPLES = 12
+N_FEATURES = 15
+"""Features of the second stage in its plot."""
 NAMES = {"neighbours": "item neighbours", OWN_FREQUENCY: "own items, by frequency"}
 NAMES |= {window: title(window) for window in WINDOWS}
 """Names of models on the page, if they differ from those in the tables."""
@@ -33,11 +36,15 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
     verdict, kept = final_verdict(night), kept_batch(night, "report") if night.request.publish else None
     published = night.is_done("inspect") and not kept
     chosen = night.chosen_model() if night.is_done("refit") else None
+    second = night.training().get("second_stage")
+    importance = dict(islice(second["importance"].items(), N_FEATURES)) if second else {}
     return page(
         "report.html.jinja",
         night=night,
         cutoff=night.cutoff(),
         train=night.training(),
+        second=second,
+        importance=plots.shares(list(importance), list(importance.values()), "share (%)") if importance else "",
         data=night.input_account(),
         verdict=verdict,
         chosen=chosen,

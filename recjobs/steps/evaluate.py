@@ -28,8 +28,8 @@ def run(night: Night) -> dict[str, float | int]:
     train, holdout, seed = night.train(), night.holdout(), night.request.seed
     past = Past(train, microseconds(night.cutoff().at), night.engine)
     known = night.known_at_cutoff(train)
-    item_factors, findings = _candidate(night, train, holdout)
-    models, baselines = _models(night, item_factors), {"neighbours": Model(None, night.catalog.recipe)}
+    candidate, findings = _candidate(night, train, holdout)
+    models, baselines = _models(night, candidate), {"neighbours": Model(None, night.catalog.recipe)}
 
     rows: dict[str, Rows] = {}
     n_users: dict[str, int] = {}
@@ -66,10 +66,10 @@ def run(night: Night) -> dict[str, float | int]:
     return {"users": n_users[night.catalog.view], **ndcg, **_worth(night, live)}
 
 
-def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return (item factors, findings of the integrity checks); invalid factors are replaced by zeros."""
+def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[Model, dict[str, Any]]:
+    """Return (the candidate, findings of the integrity checks); invalid factors are replaced by zeros."""
     recipe, sides = night.catalog.recipe, (night.ids("users"), night.ids("items"))
-    unknown = np.zeros((len(sides[1]), recipe.factors), np.float32)
+    unknown = Model(np.zeros((len(sides[1]), recipe.factors), np.float32), recipe)
     try:
         model = night.candidate()
     except ModelUnreadable as error:
@@ -80,20 +80,21 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
     trace, defect = integrity.defect_of_fit(
         model.factors, train, holdout, recipe, now=now, as_of=as_of, seed=night.request.seed
     )
-    return model.factors.item_factors, {"defect": defect, "trace": trace.to_json()}
+    candidate = Model(model.factors.item_factors, recipe, model.ranker)
+    return candidate, {"defect": defect, "trace": trace.to_json()}
 
 
-def _models(night: Night, candidate: np.ndarray) -> dict[str, Model]:
-    models = {"candidate": Model(candidate, night.catalog.recipe)}
+def _models(night: Night, candidate: Model) -> dict[str, Model]:
+    models = {"candidate": candidate}
     if champion := night.request.champion:
         recipe = Recipe.from_json(champion.recipe)
         if champion.data_cutoff <= night.cutoff().at:
-            item_factors = night.aligned_champion().item_factors
+            models["champion"] = Model(night.aligned_champion().item_factors, recipe, night.champion_model().ranker)
         elif recipe == night.catalog.recipe:
-            item_factors = candidate
+            models["champion"] = candidate
         else:
-            item_factors = np.nan_to_num(night.champion_recipe_factors().item_factors)
-        models["champion"] = Model(item_factors, recipe)
+            factors, ranker = night.champion_recipe_fit()
+            models["champion"] = Model(np.nan_to_num(factors.item_factors), recipe, ranker)
     return models
 
 

@@ -29,11 +29,13 @@ def run(night: Night) -> dict[str, Any]:
     with night.writing("refit", resume_key=key) as files:
         version = champion.model_version if champion else None
         if refused is None and "model.npz" not in files.hashes:
-            factors, defect = _refit(night)
+            # The second stage is the candidate's: what the gate judged orders lists by what is known tonight.
+            candidate = night.candidate()
+            factors, defect = _refit(night, candidate.factors)
             if defect:
                 refused = f"the refit was refused: {defect}"
             else:
-                model = StoredModel(factors, night.ids("users"), night.ids("items"))
+                model = StoredModel(factors, night.ids("users"), night.ids("items"), candidate.ranker)
                 files.save_arrays("model.npz", **model.to_arrays())
                 files.checkpoint()
         if refused is None:
@@ -50,9 +52,9 @@ def run(night: Night) -> dict[str, Any]:
     return {"verdict": summary["verdict"], "model_version": version, "lists_from": source}
 
 
-def _refit(night: Night) -> tuple[als.Factors, str | None]:
+def _refit(night: Night, candidate: als.Factors) -> tuple[als.Factors, str | None]:
+    """The factors, and their defect, which lists without the second stage show."""
     recipe, seed, engine = night.catalog.recipe, night.request.seed, night.engine
-    candidate = night.candidate().factors
     past = Past(night.interactions(), microseconds(night.request.as_of), engine)
     factors = night.fitting_engine().fit(past.confidence(recipe), recipe, seed, start=candidate)
     note_device(factors, "the refit")

@@ -4,6 +4,7 @@ All lists come from here, evaluated and served ones: the evaluation, the refit's
 and `trace`, for any set of users. A user's list does not depend on the other users in the call.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,12 +17,14 @@ from recjobs.core.lists.ladder import Ladder, PopularList, fill_up
 from recjobs.core.lists.own_items import HALF_LIFE_DAYS, own_frequency, own_lists
 from recjobs.core.lists.popularity import WINDOWS, popular_order
 from recjobs.core.lists.reasons import Because, because, joined
+from recjobs.core.lists.reranking import CANDIDATES, FirstStage, SecondStage
 from recjobs.core.model.als import known_rows
 from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.fold_in import blocks
 from recjobs.core.model.neighbours import Blend, similarity_of
 from recjobs.core.model.own_part import BlendWithOwn
+from recjobs.core.model.ranker import Ranker
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
@@ -33,10 +36,11 @@ SAMPLE_USERS = 1000
 @dataclass(frozen=True)
 class Model:
     """item_factors (n_items, factors) in the order of the interactions' items (None: item neighbours alone), and their
-    recipe."""
+    recipe. ranker: the second stage; None: the lists are the first stage's."""
 
     item_factors: np.ndarray | None
     recipe: Recipe
+    ranker: Ranker | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,7 @@ class Past:
         self._similarity: dict[tuple[Recipe, int], csr_matrix] = {}
         self._own: dict[float, csr_matrix] = {}
         self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
+        self._second_stages: dict[Recipe, SecondStage] = {}
 
     @cached_property
     def activity(self) -> np.ndarray:
@@ -116,6 +121,13 @@ class Past:
         if half_life_days not in self._own:
             self._own[half_life_days] = own_frequency(self.interactions, self.now, half_life_days)
         return self._own[half_life_days]
+
+    def second_stage(self, recipe: Recipe) -> SecondStage:
+        """The second stage of lists by a recipe."""
+        key = replace(recipe, rerank=True)
+        if key not in self._second_stages:
+            self._second_stages[key] = SecondStage(self, key)
+        return self._second_stages[key]
 
     def ladder(self, known: Knowledge, window: str) -> Ladder:
         """What lists are filled from, by the popularity of one window."""
@@ -208,24 +220,46 @@ class ListMaker:
         if self.model is None or self.completed is None:
             nothing = np.full((users.size, n), -1, np.int32)
             return Ranked(nothing, np.full(nothing.shape, np.nan, np.float32)), None
+        item_factors, engine, ranker = self.completed.item_factors, self.past.engine, self.model.ranker
+        replaced = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
+        parts, explained = [], []
+        for block in self._first_stage(users, n if ranker is None else max(n, CANDIDATES)):
+            part = block.ranked
+            if ranker is not None:
+                stage = self.past.second_stage(self.model.recipe)
+                part = stage.ordered(ranker, block, item_factors, self.completed.predicted).first(n)
+            if replaced is not None:
+                part = part.without(replaced[block.place])
+            parts.append(part)
+            if reasons:
+                explained.append(because(part, reasons, item_factors, block.shares, engine.threads, block.added))
+        return Ranked.joined(parts, n), joined(explained) if explained else None
+
+    def candidates(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(item_idx of the first stage's CANDIDATES for these users, -1 behind a list's end; their features)"""
+        assert self.model is not None  # noqa: S101 - for mypy: a second stage has a model
+        assert self.completed is not None  # noqa: S101 - likewise
+        stage, listed, features = self.past.second_stage(self.model.recipe), [], []
+        for block in self._first_stage(users, CANDIDATES):
+            listed.append(block.ranked.item_idx)
+            features.append(stage.features(block, self.completed.item_factors))
+        return np.concatenate(listed), np.concatenate(features)
+
+    def _first_stage(self, users: np.ndarray, n: int) -> Iterator[FirstStage]:
+        """The model's n best items for these users, in blocks."""
+        assert self.model is not None  # noqa: S101 - for mypy: callers look first
+        assert self.completed is not None  # noqa: S101 - likewise
         recipe, engine, item_factors = self.model.recipe, self.past.engine, self.completed.item_factors
         confidence, blend = self.past.confidence(recipe), self.past.blend(recipe)
         fold_in = None if self.model.item_factors is None else engine.fold_in(self.model.item_factors, recipe)
         usable = self.known.eligible & known_rows(item_factors)
-        replaced = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
-        parts, explained = [], []
         rows, ranking = confidence[users], engine.ranking(item_factors, usable, blend)
-        for block in blocks(rows, 0, users.size, item_factors.shape[1]):
-            some = users[block]
-            vectors, shares = fold_in.of(rows[block]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
+        for place in blocks(rows, 0, users.size, item_factors.shape[1]):
+            some = users[place]
+            vectors, shares = fold_in.of(rows[place]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
             added = None if blend is None else blend.of(some)
-            part = ranking.best(vectors, n, self._seen_by(some), engine.threads, added)
-            if replaced is not None:
-                part = part.without(replaced[block])
-            parts.append(part)
-            if reasons:
-                explained.append(because(part, reasons, item_factors, shares, engine.threads, added))
-        return Ranked.joined(parts, n), joined(explained) if explained else None
+            ranked = ranking.best(vectors, n, self._seen_by(some), engine.threads, added)
+            yield FirstStage(place, some, vectors, shares, added, ranked)
 
     def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
         """Lists from `rank`, with own items where the choice says so, filled down the ladder."""

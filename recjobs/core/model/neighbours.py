@@ -51,6 +51,15 @@ class Blend:
             factor[here] = self._add(values[here], self._scores(first + here.start, first + here.stop))
         return factor
 
+    def at(self, listed: np.ndarray) -> np.ndarray:
+        """The sums of all users' neighbours at their listed items, (n_users, places); listed: item_idx, -1: none, where
+        the value means nothing."""
+        result = np.zeros(listed.shape, np.float32)
+        for here in row_blocks(len(listed)):
+            scores = self._scores(here.start, here.stop)
+            result[here] = np.take_along_axis(scores, np.maximum(listed[here], 0).astype(np.int64), axis=1)
+        return result
+
     def _scores(self, first: int, last: int) -> np.ndarray:
         """The sums of users' neighbours, (last - first, n_items): nearly dense for active users, so that a product of
         sparse matrices takes twice as long."""
@@ -108,15 +117,21 @@ def row_blocks(n: int) -> Iterator[slice]:
     return (slice(first, min(first + _ROWS, n)) for first in range(0, n, _ROWS))
 
 
+def drawn_users(user_items: csr_matrix) -> csr_matrix:
+    """A fixed sample of the users with about PAIRS pairs; all where there are no more."""
+    if user_items.nnz <= PAIRS:
+        return user_items
+    drawn = np.random.default_rng(0).random(user_items.shape[0]) < PAIRS / user_items.nnz
+    return user_items[np.flatnonzero(drawn)]
+
+
 def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:
     """(n_items, n_items), the n_neighbours most similar items in each row, the item itself among them.
 
     Above PAIRS pairs a fixed sample of users with about that many counts: it tells similarity well enough, and the time
     grows with the square of the history lengths.
     """
-    if user_items.nnz > PAIRS:
-        drawn = np.random.default_rng(0).random(user_items.shape[0]) < PAIRS / user_items.nnz
-        user_items = user_items[np.flatnonzero(drawn)]
+    user_items = drawn_users(user_items)
     model = TFIDFRecommender(K=n_neighbours, num_threads=threads)
     with warnings.catch_warnings(action="ignore", category=ParameterWarning), np.errstate(invalid="ignore"):
         model.fit(user_items, show_progress=False)

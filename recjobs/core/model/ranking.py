@@ -49,6 +49,10 @@ class Ranked:
         """The lists of some of the users."""
         return Ranked(self.item_idx[rows], self.scores[rows])
 
+    def first(self, n: int) -> "Ranked":
+        """The first n places of each list."""
+        return replace(self, item_idx=self.item_idx[:, :n], scores=self.scores[:, :n])
+
     def without(self, users: np.ndarray) -> "Ranked":
         """The same with empty lists where `users` (a mask) is true."""
         return replace(

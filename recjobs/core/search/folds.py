@@ -49,12 +49,30 @@ def folds(
 ) -> list[Fold]:
     """The folds before `end`, latest first: up to MOST by time, else one that holds out a random part of the pairs.
 
+    Random where nothing lies before the first cut, or nothing after it; empty where nothing can be asked.
+    """
+    by_time = folds_by_time(past, end, holdout_days, view, seed, after_days=after_days)
+    return by_time or random_fold(past, view, seed, after_days=after_days)
+
+
+def folds_by_time(
+    past: Interactions,
+    end: int,
+    holdout_days: float,
+    view: str,
+    seed: int,
+    *,
+    after_days: float | None = None,
+    most: int = MOST,
+) -> list[Fold]:
+    """Up to `most` folds before `end`, latest first.
+
     The first holds out the last holdout_days, the next the holdout_days before those, and so on, while they ask enough
-    users. Random where nothing lies before the first cut, or nothing after it; empty where nothing can be asked.
+    users. Empty where nothing lies before the first cut, or nothing after it.
     """
     result: list[Fold] = []
     width = round(holdout_days * DAY)
-    for back in range(MOST):
+    for back in range(most):
         until = end - back * width
         cut = until - width
         if len(result) >= 2 and sum(fold.questions.users.size for fold in result) >= USERS:
@@ -68,7 +86,7 @@ def folds(
         if n_users == 0 or (result and n_users < ENOUGH_USERS * result[0].questions.users.size):
             break
         result.append(Fold(train, questions, cut, f"the {holdout_days:g} days from {_day(cut)}"))
-    return result or random_fold(past, view, seed, after_days=after_days)
+    return result
 
 
 def random_fold(past: Interactions, view: str, seed: int, *, after_days: float | None = None) -> list[Fold]:

@@ -1,0 +1,155 @@
+"""Train the second stage: a ranker of the first stage's candidates, on past windows inside the train part.
+
+Each window is a fold: the first stage is fit, and every feature computed, from what lay before it; what users took in
+it are the labels. What lies at or after `end` plays no part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recjobs.core.evaluation.exam import K
+from recjobs.core.evaluation.metrics import per_user
+from recjobs.core.lists.features import FEATURES
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.model.als import Factors
+from recjobs.core.model.engine import Engine
+from recjobs.core.model.ranker import Ranker
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.search.folds import Fold, folds_by_time, random_fold
+
+WINDOWS = 2
+USERS = 5000
+"""Users of a window at most, drawn by the seed."""
+MIN_USERS = 200
+"""The fewest users, with something they took among their candidates, that a ranker is trained on."""
+HAS_TIMES = 2.0
+"""Days that interactions span, below which a random part of the pairs is held out in place of windows."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """ranker: None, and why_not says why. windows: their names, latest first; users: how many it was trained on.
+
+    ndcg: on the latest window, NDCG@20 of the first stage and of a ranker trained on the users of the others.
+    """
+
+    ranker: Ranker | None
+    why_not: str | None = None
+    windows: tuple[str, ...] = ()
+    users: int = 0
+    ndcg: tuple[float, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, with the features' importance instead of the ranker."""
+        first, second = self.ndcg or (None, None)
+        return {
+            "trained": self.ranker is not None,
+            "why_not": self.why_not,
+            "windows": list(self.windows),
+            "users": self.users,
+            "ndcg_first_stage": first,
+            "ndcg_second_stage": second,
+            "importance": {} if self.ranker is None else self.ranker.importance(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Some users' candidates (n_users, places), their features, and what each user took, row by row (an exam's)."""
+
+    listed: np.ndarray
+    features: np.ndarray
+    taken: Any
+
+    def labels(self) -> np.ndarray:
+        """(n_users, places), whether the user took the candidate."""
+        values = np.asarray(self.taken[np.arange(len(self.listed))[:, None], np.maximum(self.listed, 0)].todense())
+        return (values > 0) & (self.listed >= 0)
+
+    def is_useful(self) -> np.ndarray:
+        """A mask of the users who took one of their candidates."""
+        return np.asarray(self.labels().any(axis=1))
+
+    def where(self, users: np.ndarray) -> "_Window":
+        """The window of some of its users (a mask)."""
+        return _Window(self.listed[users], self.features[users], self.taken[np.flatnonzero(users)])
+
+
+def train_ranker(
+    train: Interactions,
+    end: int,
+    recipe: Recipe,
+    engine: Engine,
+    *,
+    view: str,
+    holdout_days: float,
+    seed: int,
+    after_days: float | None = None,
+) -> Trained:
+    """The ranker of a recipe for lists made at `end` (microseconds), and a ranker's gain on the latest window.
+
+    There is none where fewer than MIN_USERS users can be learned from, or where a ranker that has not seen the latest
+    window does no better on it than the first stage alone.
+    """
+    train = train.where(train.occurred_at < end)
+    if len(train) and np.ptp(train.occurred_at) < HAS_TIMES * DAY:
+        folds = random_fold(train, view, seed, after_days=after_days)
+    else:
+        folds = folds_by_time(train, end, holdout_days, view, seed, after_days=after_days, most=WINDOWS)
+    windows, names = _windows(folds, recipe, engine, seed), tuple(fold.name for fold in folds)
+    if not windows:
+        return Trained(None, "there is no earlier window to learn from")
+    useful = [window.where(window.is_useful()) for window in windows]
+    users = sum(len(window.listed) for window in useful)
+    if users < MIN_USERS:
+        return Trained(None, f"{users} users can be learned from, {MIN_USERS} are needed", names, users)
+    # Tried on users that it was not trained on: of the latest window; where there is one window, of its second half.
+    asked, earlier = windows[0], useful[1:]
+    if not earlier or sum(len(window.listed) for window in earlier) < MIN_USERS / 2:
+        half: np.ndarray = np.random.default_rng(seed).random(len(asked.listed)) < 0.5
+        earlier = [asked.where(half & asked.is_useful()), *earlier]
+        asked = asked.where(~half)
+    ndcg = _ndcg(asked, _fit(earlier, seed))
+    if ndcg[1] <= ndcg[0]:
+        why_not = f"on {names[0]} it does no better than the first stage: NDCG@20 {ndcg[1]:.4f}, not {ndcg[0]:.4f}"
+        return Trained(None, why_not, names, users, ndcg)
+    return Trained(_fit(useful, seed), None, names, users, ndcg)
+
+
+def _windows(folds: Sequence[Fold], recipe: Recipe, engine: Engine, seed: int) -> list[_Window]:
+    """The windows of folds; each first stage is fit from the factors of the one before it in time."""
+    windows: list[_Window] = []
+    start: Factors | None = None
+    for fold in reversed(folds):
+        past, users = Past(fold.train, fold.now, engine), np.arange(fold.questions.users.size)
+        fitted = engine.fit(past.confidence(recipe), recipe, seed, start)
+        if fitted.defect():
+            return []
+        start = fitted
+        if users.size > USERS:
+            users = np.sort(np.random.default_rng(seed).choice(users, USERS, replace=False))
+        questions = fold.questions.rows(users)
+        maker = ListMaker(past, Knowledge.of_train(fold.train), Model(fitted.item_factors, recipe), questions.kept_out)
+        windows.insert(0, _Window(*maker.candidates(questions.users), questions.holdout))
+    return windows
+
+
+def _fit(windows: Sequence[_Window], seed: int) -> Ranker:
+    valid = [window.listed >= 0 for window in windows]
+    features = np.concatenate([window.features[kept] for window, kept in zip(windows, valid, strict=True)])
+    labels = np.concatenate([window.labels()[kept] for window, kept in zip(windows, valid, strict=True)])
+    groups = np.concatenate([kept.sum(axis=1) for kept in valid])
+    return Ranker.fit(features, labels.astype(np.int8), groups, tuple(FEATURES), seed)
+
+
+def _ndcg(window: _Window, ranker: Ranker) -> tuple[float, float]:
+    """Mean NDCG@20 of the candidates in the first stage's order and in the ranker's."""
+    scores = ranker.scores(window.features.reshape(-1, window.features.shape[2])).reshape(window.listed.shape)
+    order = np.argsort(np.where(window.listed >= 0, -scores, np.inf), axis=1, kind="stable")
+    ranked = np.take_along_axis(window.listed, order, axis=1)
+    first, second = (float(np.nanmean(per_user(lists, window.taken, K)["ndcg"])) for lists in (window.listed, ranked))
+    return first, second

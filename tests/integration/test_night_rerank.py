@@ -1,0 +1,46 @@
+"""Published nights of a shop of novelties, whose lists a second stage orders anew."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recjobs.core.model.npz import read
+from recjobs.core.model.stored import StoredModel
+from tests.worlds import DAY_0, DAYS, Goods, MakeWorld, World
+
+USERS, ITEMS = 160, 120
+
+
+def novelties() -> Goods:
+    """Four tastes; every item is taken for about three weeks from its launch on, and hardly before or later."""
+    rng = np.random.default_rng(3)
+    launch, rows = np.linspace(-15, DAYS - 5, ITEMS), []
+    for user in range(USERS):
+        for day in rng.choice(DAYS, 18, replace=False):
+            age = day - launch
+            chance = np.where((age >= 0) & (age < 22), 1.0, 0.02) * np.where(np.arange(ITEMS) % 4 == user % 4, 1, 0.1)
+            item = rng.choice(ITEMS, p=chance / chance.sum())
+            rows.append((f"u{user:03}", f"i{item:03}", DAY_0 + pd.Timedelta(days=int(day), hours=12), 1.0))
+    sound = pd.DataFrame(rows, columns=["user", "item", "at", "quantity"]).drop_duplicates(ignore_index=True)
+    return Goods(sound)
+
+
+def stored(world: World, batch_id: str) -> StoredModel:
+    with world.step(batch_id, "refit", "model.npz").open("rb") as file:
+        return StoredModel.from_arrays(read(file, "the model"))
+
+
+@pytest.fixture(scope="module")
+def world(make_world: MakeWorld) -> World:
+    model = {"factors": 6, "alpha": 5, "regularization": 1, "iterations": 4, "rerank": True}
+    return make_world(novelties(), holdout_days=20, model=model, gate={"max_neighbours_drop": 0.9, "max_gini": 1.0})
+
+
+def test_the_first_night_publishes_a_model_with_its_ranker_and_says_what_it_uses(world):
+    batch_id = world.publish()
+    first = stored(world, batch_id)
+    assert first.ranker is not None
+    assert first.ranker.importance()["first_days"] > 0
+    page = world.value("select html from reports where batch_id = %s", batch_id)
+    assert "The second stage" in page
+    assert "first_days" in page
