@@ -15,6 +15,7 @@ from recjobs.catalog.limits import Limits
 from recjobs.catalog.scalars import Days, NonZero, Number, Positive, Share
 from recjobs.catalog.schedule import Schedule
 from recjobs.catalog.sources import Items, Part, Source, Users
+from recjobs.catalog.without_times import keys_that_need_times
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
 
@@ -122,6 +123,20 @@ class Catalog(Part):
         if value in ("public", "information_schema") or value.startswith("pg_"):
             raise ValueError("is a name Postgres keeps for itself")
         return value
+
+    @model_validator(mode="after")
+    def _asks_for_no_times(self) -> "Catalog":
+        if any(source.has_times for source in self.sources):
+            if not all(source.has_times for source in self.sources):
+                raise ValueError("has sources with times and sources with time: none; all or none of them need times")
+        elif keys := list(keys_that_need_times(self)):
+            raise ValueError(f"says time: none, and {', '.join(keys)} {'needs' if len(keys) == 1 else 'need'} times")
+        return self
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the interactions say when they occurred."""
+        return self.sources[0].has_times
 
     @property
     def inputs(self) -> dict[str, Input]:

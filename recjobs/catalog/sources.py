@@ -3,20 +3,16 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic.config import JsonDict
 
-from recjobs.catalog.scalars import Positive, Share, Timezone
+from recjobs.catalog.part import Part as Part
+from recjobs.catalog.scalars import Positive, Share
+from recjobs.catalog.times import OCCURRED_AT_UNLESS_NONE, SourceTime, Time
 from recjobs.core.source_formats import Dialect, Encoding, SourceFormat
 from recjobs.errors import ColumnRefused, DataRefused
-
-
-class Part(BaseModel):
-    """A section of a catalog file: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class RowFilter(Part):
@@ -50,18 +46,19 @@ _DELIMITER = r"^[\t -!#-~]$"
 _SIGN = r"^[!-/:-@\[-`{-~]$"
 
 
+_LOCATION: JsonDict = {
+    "dependentRequired": {"sql": ["connection"], "connection": ["sql"], "names": ["header"]},
+    "not": {"required": ["path", "sql"]},
+    "if": {"properties": {"header": {"const": False}}, "required": ["header"]},
+    "then": {"required": ["names"], "properties": {"names": {"minItems": 1}}},
+    "else": {"properties": {"names": {"maxItems": 0}}},
+}
+
+
 class Location(Part):
     """Where rows are read from: `path`, a file, folder, glob or s3://bucket/..., or `sql` on a `connection`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "dependentRequired": {"sql": ["connection"], "connection": ["sql"], "names": ["header"]},
-            "not": {"required": ["path", "sql"]},
-            "if": {"properties": {"header": {"const": False}}, "required": ["header"]},
-            "then": {"required": ["names"], "properties": {"names": {"minItems": 1}}},
-            "else": {"properties": {"names": {"maxItems": 0}}},
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_LOCATION)
 
     path: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] | None = None
     format: SourceFormat | None = None
@@ -163,43 +160,27 @@ class Columns(Mapping):
 
     user_id: str
     item_id: str
-    occurred_at: str
+    occurred_at: str | None = None
+    """Needed, unless `time: none` says that there is none."""
     weight: str | None = None
     kind: str | None = None
-
-
-class Time(Part):
-    """How a source writes instants; a time without an offset needs the timezone it was written in."""
-
-    unit: Literal["iso", "s", "ms", "us", "excel"] = "iso"
-    """iso: dates and times as ISO 8601 has them; s, ms, us: numbers since 1970; excel: Excel's numbers of days."""
-    timezone: Timezone = "UTC"
-    format: Annotated[str | None, Field(examples=["%d.%m.%Y %H:%M", "%m/%d/%Y"])] = None
-    """How text writes the time, in the signs of strptime, such as "%d.%m.%Y"."""
-
-    @model_validator(mode="after")
-    def _is_a_format(self) -> "Time":
-        if self.format is None:
-            return self
-        if self.unit != "iso":
-            raise ValueError(f"has both format and unit: {self.unit}; a format is for text, a unit for numbers")
-        try:
-            datetime.strptime("", self.format)  # noqa: DTZ007 - only the format counts
-        except ValueError as error:
-            if "does not match" not in str(error):
-                raise ValueError(f"format {self.format!r} is no format of a time: {error}") from None
-        if not any(sign in self.format for sign in ("%Y", "%y")):
-            raise ValueError(f"format {self.format!r} has no year: %Y is one of four digits")
-        return self
 
 
 class Source(Location):
     """Interactions of one shape."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            **_LOCATION,
+            "allOf": [OCCURRED_AT_UNLESS_NONE],
+        }
+    )
+
     is_required: ClassVar[bool] = True
-    where: dict[str, RowFilter] = {}
+    where: Annotated[dict[str, RowFilter], Field(default_factory=dict)]
     columns: Columns
-    time: Time = Time()
+    time: SourceTime = Time()
+    """none: the rows have no times. Then no source of the catalog has any."""
     repeats: Literal["merge", "sum"] = "merge"
     """What rows mean that are equal in user, item, time, weight and kind: the same interaction twice, or a quantity,
     which is added to the weight."""
@@ -212,6 +193,21 @@ class Source(Location):
         if self.rating_to_weight is not None and self.columns.weight is None:
             raise ValueError("rating_to_weight needs columns.weight, the column with the ratings")
         return self
+
+    @model_validator(mode="after")
+    def _has_a_time(self) -> "Source":
+        if self.has_times and self.columns.occurred_at is None:
+            raise ValueError(
+                "needs columns.occurred_at, the column with the time; or say `time: none` if there is none"
+            )
+        if not self.has_times and self.columns.occurred_at is not None:
+            raise ValueError("has both columns.occurred_at and time: none; leave one of them out")
+        return self
+
+    @property
+    def has_times(self) -> bool:
+        """Whether its rows say when they occurred."""
+        return self.time.unit != "none"
 
 
 class ItemColumns(Mapping):

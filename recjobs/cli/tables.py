@@ -81,6 +81,7 @@ def of_check(result: dict[str, Any]) -> Iterator[str]:
         yield f"and {carried:,} interactions of earlier nights"
     period = result["period"]
     times = f", {period['oldest']} to {period['newest']} UTC" if period else ""
+    times += "" if result["has_times"] else ", no times"
     yield f"{counts['users']:,} users, {counts['items']:,} items{times}"
     for row in result["rows"]:
         yield "  " + "  ".join(f"{name}={value}" for name, value in row.items())

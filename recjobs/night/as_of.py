@@ -44,7 +44,7 @@ def check_bounds(catalog: Catalog, inputs: Inputs, as_of: datetime, now: datetim
     way_out = "later nights would be refused as older. Say an earlier date; a night goes on with --force REASON"
     if as_of > now + timedelta(days=1):
         raise Misuse(f"as_of {as_of:%Y-%m-%d %H:%M} UTC is more than a day after now, {now:%Y-%m-%d %H:%M}: {way_out}")
-    if catalog.live:
+    if catalog.live or not catalog.has_times:
         return
     days = max(1.0, catalog.holdout_days)
     needed = microseconds(as_of) - round(days * 86_400_000_000)
@@ -71,7 +71,7 @@ def _newest(
     `enough`. unread: gets some texts and numbers that are no sensible times."""
     n_read, newest = 0, 0
     for source, file in files:
-        for rows in sources.read_rows(file, {"occurred_at": source.columns.occurred_at}, source.where):
+        for rows in sources.read_rows(file, {"occurred_at": str(source.columns.occurred_at)}, source.where):
             values: pa.Array = rows.columns["occurred_at"]
             with named(source, [file.path]):
                 at = as_microseconds(values, source.time.unit, source.time.timezone, source.time.format)

@@ -62,8 +62,8 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
         by_weekday=bounds.by_weekday,
         action=bounds.action,
     )
+    newest = instant(interactions.occurred_at.max()) if len(interactions) and catalog.has_times else None
     if catalog.live:
-        newest = instant(interactions.occurred_at.max()) if len(interactions) else None
         fresh = limits.freshness
         findings += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
         findings += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)

@@ -11,7 +11,6 @@ from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.als import aligned
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.instants import microseconds
 from recjobs.night.night import Night
 
 SPARE = 10
@@ -24,7 +23,7 @@ class NightLists:
     def __init__(self, night: Night) -> None:
         self.night, self.items, users = night, night.items(), night.users()
         self.user_ids, self.item_ids = users["user_id"].combine_chunks(), self.items["item_id"].combine_chunks()
-        self.past = Past(night.interactions(), microseconds(night.request.as_of), night.engine)
+        self.past = Past(night.interactions(), night.now, night.engine)
         settings = night.catalog.items
         known = Knowledge(
             self.items["available"].to_numpy(),

@@ -17,6 +17,7 @@ from recjobs.config import ROOT, Settings, load_settings
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.evaluation.approval import decided, is_open
 from recjobs.core.evaluation.verdict import Verdict
+from recjobs.core.rows.instants import AFTER_NO_TIME, microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import Misuse, ModelRefused, SystemAway
 from recjobs.night.database import database as database
@@ -65,6 +66,11 @@ class Night(Handovers):
     def catalog(self) -> Catalog:
         """The catalog as it was when the night began."""
         return self.request.catalog
+
+    @property
+    def now(self) -> int:
+        """The instant that ages count from, in microseconds: as_of, or one after that of all rows without times."""
+        return microseconds(self.request.as_of) if self.catalog.has_times else AFTER_NO_TIME
 
     @property
     def engine(self) -> "Engine":

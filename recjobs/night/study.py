@@ -17,6 +17,7 @@ from recjobs.adapters.records import Records
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import Named
 from recjobs.config import Settings, load_settings
+from recjobs.core.evaluation.split import split_at_random
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
@@ -137,8 +138,11 @@ class Study:
 
 
 def load_past(night: Night, until: datetime) -> Interactions:
-    """A night's accepted interactions before an instant."""
-    return before(night.interactions(), microseconds(until))
+    """A night's accepted interactions before an instant; without times, those outside the gate's random holdout."""
+    rows = night.interactions()
+    if not night.catalog.has_times:
+        rows = split_at_random(rows, night.ids("users"), night.ids("items"), night.request.seed)[0]
+    return before(rows, microseconds(until))
 
 
 def folds_of(catalog: Catalog, past: Interactions, until: datetime) -> list[Fold]:

@@ -22,11 +22,11 @@ def measure_worth(night: Night) -> dict[str, Any]:
     """Return `live_batch`, `since` and `rows` of the evaluations view about what was live at the night's begin.
 
     Counted are the interactions since it became live; in a catalog of past data, those from its as_of on. Empty if
-    there is none, nothing was taken since, or its lists are gone.
+    there is none, nothing was taken since, its lists are gone, or there are no times.
     """
     pin, live = night.request.live_batch, night.live()
     since = pin and (pin.live_since if night.catalog.live else pin.as_of)
-    if not (pin and live and since):
+    if not (pin and live and since and night.catalog.has_times):
         return {}
     rows, start = night.interactions(), microseconds(since)
     before = rows.where(rows.occurred_at < start)

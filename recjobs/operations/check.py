@@ -13,7 +13,7 @@ from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.catalog.file import Catalog
 from recjobs.config import Settings, load_settings
 from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
-from recjobs.core.evaluation.split import choose_cutoff, split_at
+from recjobs.core.evaluation.split import HOLDOUT_SHARE, choose_cutoff, split_at, split_at_random
 from recjobs.core.rows.fit import Fit
 from recjobs.core.rows.instants import instant
 from recjobs.core.rows.reason_codes import REASONS
@@ -95,7 +95,7 @@ def _extracted(catalog: Catalog, settings: Settings, folder: str, as_of: str | N
         }
     if as_of:
         check_bounds(catalog, inputs, at, began_at)
-    elif not catalog.live:
+    elif catalog.has_times and not catalog.live:
         at = after_newest(catalog, inputs, began_at)
     base = _base(night.store, at) if catalog.mode == "increment" else None
     return _with(night, as_of=at, input=pinned(inputs), history=_history(catalog, at), base=base), False
@@ -122,12 +122,14 @@ def _result(night: Night, is_sample: bool, error: RecjobsError | None) -> dict[s
     account = night.input_account()
     fits = night.files.load_json("validate", "findings.json")["fit"]
     at = night.interactions().occurred_at
+    has_period = at.size and night.catalog.has_times
     return {
         "catalog": night.catalog.name,
         "as_of": f"{night.request.as_of:%Y-%m-%d %H:%M:%S}",
         "is_sample": is_sample,
         "counts": account.counts,
-        "period": {"oldest": _text(at.min()), "newest": _text(at.max())} if at.size else {},
+        "period": {"oldest": _text(at.min()), "newest": _text(at.max())} if has_period else {},
+        "has_times": night.catalog.has_times,
         "holdout": {} if is_sample or not at.size else _holdout(night),
         "examples": _examples(night),
         "findings": account.findings,
@@ -141,12 +143,16 @@ def _result(night: Night, is_sample: bool, error: RecjobsError | None) -> dict[s
 
 def _holdout(night: Night) -> dict[str, Any]:
     """How many users a first night would measure models on, and how many of those the model would know."""
-    catalog, rows = night.catalog, night.interactions()
-    cutoff = choose_cutoff(rows, night.request.as_of, None, catalog.holdout_days, catalog.min_holdout_users)
-    train, holdout = split_at(rows, cutoff.at)
+    catalog, rows, what = night.catalog, night.interactions(), f"the last {night.catalog.holdout_days:g} days"
+    if catalog.has_times:
+        cutoff = choose_cutoff(rows, night.request.as_of, None, catalog.holdout_days, catalog.min_holdout_users)
+        train, holdout = split_at(rows, cutoff.at)
+    else:
+        what = f"{HOLDOUT_SHARE:.0%} of the pairs, at random"
+        train, holdout = split_at_random(rows, night.ids("users"), night.ids("items"), night.request.seed)
     asked = np.unique(holdout.user_idx)
     known = int(np.isin(asked, train.user_idx).sum())
-    return {"what": f"the last {catalog.holdout_days:g} days", "users": int(asked.size), "known_users": known}
+    return {"what": what, "users": int(asked.size), "known_users": known}
 
 
 def _examples(night: Night) -> dict[str, list[str]]:
@@ -170,7 +176,8 @@ def _rows(night: Night) -> list[dict[str, Any]]:
     for place in places:
         item = items.slice(int(rows.item_idx[place]), 1).to_pylist()[0]
         one = {"user_id": users["user_id"][int(rows.user_idx[place])].as_py(), "item_id": item["item_id"]}
-        one["occurred_at"] = _text(rows.occurred_at[place])
+        if night.catalog.has_times:
+            one["occurred_at"] = _text(rows.occurred_at[place])
         one["weight"] = f"{rows.weight[place]:g}"
         if rows.kind[place] >= 0:
             one["kind"] = rows.kinds[rows.kind[place]]

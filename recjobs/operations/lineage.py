@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.catalog.names import Named
+from recjobs.core.rows.instants import NO_TIME
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import validated_night, validated_nights
 
@@ -92,7 +93,9 @@ def _columns(night: Handovers) -> dict[str, Any]:
     rows = night.interactions()
     items = night.items()
     at = pa.array(rows.occurred_at).cast(pa.timestamp("us", "UTC"))
-    result: dict[str, Any] = {"occurred_at": {"oldest": _text(pc.min(at)), "newest": _text(pc.max(at))}}
+    result: dict[str, Any] = {}
+    if not len(rows) or (rows.occurred_at != NO_TIME).any():
+        result["occurred_at"] = {"oldest": _text(pc.min(at)), "newest": _text(pc.max(at))}
     if len(rows):
         weight = rows.weight
         quartiles = np.quantile(weight, [0.25, 0.5, 0.75]).round(4).tolist()

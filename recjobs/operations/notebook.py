@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from recjobs.errors import Misuse
@@ -18,16 +19,17 @@ class Live:
     champion: ChampionPin | None
 
     def interactions(self) -> pd.DataFrame:
-        """All accepted interactions of the live batch: user_id, item_id, occurred_at (UTC), weight, kind.
+        """All accepted interactions of the live batch: user_id, item_id, occurred_at (UTC; NaT for none), weight, kind.
 
         Ids and kinds are pandas categories of strings: twenty million rows take half a gigabyte.
         """
         rows = self.night.interactions()
+        at = pd.to_datetime(rows.occurred_at, unit="us", utc=True)
         return pd.DataFrame(
             {
                 "user_id": pd.Categorical.from_codes(rows.user_idx, pd.Index(self.night.ids("users"), dtype=str)),
                 "item_id": pd.Categorical.from_codes(rows.item_idx, pd.Index(self.night.ids("items"), dtype=str)),
-                "occurred_at": pd.to_datetime(rows.occurred_at, unit="us", utc=True),
+                "occurred_at": at if self.night.catalog.has_times else at.where(np.zeros(len(at), bool)),
                 "weight": rows.weight,
                 "kind": pd.Categorical.from_codes(rows.kind, pd.Index(rows.kinds, dtype=str)),
             },

@@ -36,6 +36,8 @@ def _from_artifacts(catalog: Named, row: dict[str, Any], user_id: str, item_id: 
         item, user = pc.index(lists.item_ids, item_id).as_py(), pc.index(lists.user_ids, user_id).as_py()
         if row["answer"] == "seen":
             rows = lists.past.interactions
+            if not lists.night.catalog.has_times:
+                return {}
             at = rows.occurred_at[(rows.user_idx == user) & (rows.item_idx == item)].max()
             return {"seen_at": datetime.fromtimestamp(at / 1e6, UTC), "seen_before": None}
         order = lists.maker.ladder.overall.order

@@ -33,6 +33,7 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
     trend: what the live lists were worth in earlier nights, see `worth.section`.
     """
     evaluation = night.evaluation()
+    names = NAMES if night.catalog.has_times else NAMES | dict.fromkeys(WINDOWS, title("popularity_all"))
     verdict, kept = final_verdict(night), kept_batch(night, "report") if night.request.publish else None
     published = night.is_done("inspect") and not kept
     chosen = night.chosen_model() if night.is_done("refit") else None
@@ -57,7 +58,7 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
         checks=comparison.CHECKS,
         views=VIEWS,
         beside=comparison.side_by_side(night),
-        names=NAMES,
+        names=names,
         percent=_percent,
         number=_number,
         bands=BANDS,
@@ -66,7 +67,7 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
         weeks=_weeks(night),
         drift=_drift(night),
         worth=worth.section(night, trend),
-        bars={view: _bars(evaluation.metrics, view) for view, users in evaluation.users.items() if users},
+        bars={view: _bars(evaluation.metrics, view, names) for view, users in evaluation.users.items() if users},
     )
 
 
@@ -95,6 +96,8 @@ def _drift(night: Night) -> dict[str, Any]:
 
 
 def _weeks(night: Night) -> str:
+    if not night.catalog.has_times:
+        return ""
     at = night.interactions().occurred_at
     days = at.view("datetime64[us]").astype("datetime64[D]").astype(np.int64)
     monday = days - (days + 3) % 7  # 1970-01-01 was a Thursday
@@ -102,10 +105,10 @@ def _weeks(night: Night) -> str:
     return plots.interactions_by_week(weeks.astype("datetime64[D]"), counts, night.cutoff().at)
 
 
-def _bars(rows: list[dict[str, Any]], view: str) -> str:
+def _bars(rows: list[dict[str, Any]], view: str, names: dict[str, str]) -> str:
     shown = [r for r in rows if (r["view"], r["segment"], r["metric"]) == (view, "all", "ndcg_at_20")]
     return plots.metric_bars(
-        [NAMES.get(r["model"], r["model"]) for r in shown],
+        [names.get(r["model"], r["model"]) for r in shown],
         [r["value"] for r in shown],
         [r["low"] for r in shown],
         [r["high"] for r in shown],

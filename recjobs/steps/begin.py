@@ -51,7 +51,9 @@ def run(
     began_at = datetime.now(UTC).replace(microsecond=0)
     inputs = inputs_of(effective, settings)
     today = effective.live and not as_of
-    at = parse_as_of(as_of) if as_of else began_at if today else after_newest(effective, inputs, began_at)
+    at = parse_as_of(as_of) if as_of else began_at
+    if not as_of and effective.has_times and not effective.live:
+        at = after_newest(effective, inputs, began_at)
     store = ArtifactStore(settings.artifacts, effective.name)
     if as_of and force is None:
         check_bounds(effective, inputs, at, began_at)
@@ -97,6 +99,8 @@ def run(
     for instant, _, earlier in reversed(earlier_nights):
         # Without an as_of a live source's night is as of now: one of the same day is the same night.
         is_other = instant.date() != at.date() if today else instant != at
+        if not (as_of or effective.has_times or effective.live):
+            is_other = False  # as of now, and nothing tells one day from another but the input
         known = recorded.get(earlier.batch_id)
         if is_other or (instant == at and known and known["is_pruned"]):
             continue

@@ -76,7 +76,7 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
         return unknown, {"defect": str(error)}
     if defect := integrity.defect_of_rows(model, *sides, train, recipe):
         return unknown, {"defect": defect}
-    now, as_of = microseconds(night.cutoff().at), microseconds(night.request.as_of)
+    now, as_of = microseconds(night.cutoff().at), night.now
     trace, defect = integrity.defect_of_fit(
         model.factors, train, holdout, recipe, now=now, as_of=as_of, seed=night.request.seed
     )

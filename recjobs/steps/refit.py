@@ -55,7 +55,7 @@ def run(night: Night) -> dict[str, Any]:
 def _refit(night: Night, candidate: als.Factors) -> tuple[als.Factors, str | None]:
     """The factors, and their defect, which lists without the second stage show."""
     recipe, seed, engine = night.catalog.recipe, night.request.seed, night.engine
-    past = Past(night.interactions(), microseconds(night.request.as_of), engine)
+    past = Past(night.interactions(), night.now, engine)
     factors = night.fitting_engine().fit(past.confidence(recipe), recipe, seed, start=candidate)
     note_device(factors, "the refit")
     if defect := factors.defect():

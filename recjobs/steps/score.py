@@ -87,10 +87,11 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
     users, item_idx, at = latest(interactions, N_HISTORY)
     counts = np.bincount(users, minlength=interactions.n_users)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    instants = pa.array(at) if night.catalog.has_times else pa.nulls(len(at), pa.int64())
     history = {
         "user_id": lists.user_ids,
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
-        "occurred_at": pa.ListArray.from_arrays(offsets, pa.array(at).cast(pa.timestamp("us", "UTC"))),
+        "occurred_at": pa.ListArray.from_arrays(offsets, instants.cast(pa.timestamp("us", "UTC"))),
         "seen": _seen(lists),
     }
     files.save_table("history.parquet", pa.table(history))

@@ -1,4 +1,5 @@
-"""Fit tonight's candidate on the train part, from the champion's factors if those have not seen the holdout."""
+"""Fit tonight's candidate on the train part, from the champion's factors if those have not seen the holdout,
+or from those of the candidate that it was."""
 
 import logging
 
@@ -13,6 +14,7 @@ from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.search.second_stage import Trained, train_ranker
 from recjobs.night.devices import note_device
+from recjobs.night.earlier_candidate import earlier_candidate
 from recjobs.night.night import Night
 
 
@@ -28,6 +30,8 @@ def run(night: Night) -> dict[str, int | bool]:
     start = None
     if champion and champion.data_cutoff <= cutoff.at and other.factors == recipe.factors:
         start = night.aligned_champion()
+    elif not night.catalog.has_times:
+        start = earlier_candidate(night)
     warm = start is not None
     engine, settings = night.fitting_engine(), night.settings
     metrics = Metrics(settings.statsd_host, settings.statsd_port, night.catalog.name, "train")

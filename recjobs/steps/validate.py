@@ -16,7 +16,7 @@ from recjobs.core.rows.accounting import Tally
 from recjobs.core.rows.drift import FeatureDrift, profile
 from recjobs.core.rows.findings import Finding, overridden, raise_blocking
 from recjobs.core.rows.gathering import BotLimits, Gathered, RowCollector
-from recjobs.core.rows.instants import instant, microseconds
+from recjobs.core.rows.instants import NO_TIME, instant, microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.reason_codes import QUARANTINE
 from recjobs.core.rows.validation import as_ids, check, encoded_ids, is_among, weights_of_ratings
@@ -151,6 +151,8 @@ def _take(
     too_low = np.zeros(batch.num_rows, bool)
     if source.rating_to_weight:
         columns["weight"], too_low = weights_of_ratings(raw["weight"], source.rating_to_weight)
+    if not source.has_times:
+        columns["occurred_at"] = pa.repeat(pa.scalar(NO_TIME, pa.timestamp("us", "UTC")), batch.num_rows)
     now = microseconds(night.request.began_at)
     time = source.time
     checked = check(columns, time.unit, time.timezone, now, night.catalog.kinds, known_items, time.format)
@@ -220,7 +222,7 @@ def _record(
     states = {f.action for f in findings}
     state = "refused" if "refused" in states else "skipped" if "skipped" in states else "accepted"
     stopped = [f.reason for f in findings if f.action in ("refused", "skipped")]
-    times = interactions.occurred_at
+    times = interactions.occurred_at if night.catalog.has_times else np.zeros(0, np.int64)
     with database(night.catalog, "publisher").connect() as session:
         session.call(
             "record_input",

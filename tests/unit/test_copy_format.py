@@ -46,7 +46,7 @@ def array_of(content):
     """An array as array_recv reads it."""
     inside = Decoder(content)
     dims, flags, oid = inside.integer(), inside.integer(), inside.integer()
-    assert flags == 0
+    assert flags in (0, 1)  # 1: elements may be null
     if dims == 0:
         assert inside.at == len(inside.content)
         return []
@@ -54,7 +54,9 @@ def array_of(content):
     n, first = inside.integer(), inside.integer()
     assert first == 1
     assert n > 0  # an empty array has no dimension
-    values = [_ELEMENTS[oid](inside.field()) for _ in range(n)]
+    fields = [inside.field() for _ in range(n)]
+    assert flags == 1 or None not in fields
+    values = [None if field is None else _ELEMENTS[oid](field) for field in fields]
     assert inside.at == len(inside.content)
     return values
 
@@ -98,6 +100,12 @@ def test_integer_arrays_and_nulls_are_not_empty_arrays():
 
 def test_timestamp_arrays_before_and_after_2000():
     lists = [[datetime(1999, 12, 31, 23, 59, 59, 1, UTC)], [], [datetime(2011, 12, 9, 12, 50, tzinfo=UTC)] * 2]
+    column = pa.array(lists, pa.list_(pa.timestamp("us", "UTC")))
+    assert [array_of(f) for [f] in rows_of([copy_format.timestamp_array(column)], 3)] == lists
+
+
+@pytest.mark.parametrize("lists", [[[None, None], [], [None]], [[None, datetime(2011, 12, 9, tzinfo=UTC)], [], [None]]])
+def test_timestamp_arrays_with_nulls(lists):
     column = pa.array(lists, pa.list_(pa.timestamp("us", "UTC")))
     assert [array_of(f) for [f] in rows_of([copy_format.timestamp_array(column)], 3)] == lists
 

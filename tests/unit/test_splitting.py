@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.evaluation.split import choose_cutoff, split_at
+from recjobs.core.evaluation.split import choose_cutoff, split_at, split_at_random
 from recjobs.core.lists.popularity import popular_order
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import DAY
@@ -82,3 +82,44 @@ def test_an_instant_in_microseconds_is_exact():
     assert microseconds(NOON + timedelta(microseconds=1)) == NOW + 1
     assert NOW % 1_000_000 == 0
     np.testing.assert_array_equal(split_at(ONE_USER_A_DAY, NOON)[0].occurred_at, ONE_USER_A_DAY.occurred_at)
+
+
+def ids_of(n):
+    return [f"id {k}" for k in range(n)]
+
+
+MANY = interactions([(user, item, 0) for user in range(60) for item in range(40)])
+
+
+def pairs_of(part):
+    return set(part.distinct_pairs().tolist())
+
+
+def test_a_random_holdout_has_a_fifth_of_the_pairs_and_all_rows_of_each():
+    twice = MANY.joined(MANY)
+    train, holdout = split_at_random(twice, ids_of(60), ids_of(40), seed=7)
+    assert len(train) + len(holdout) == len(twice)
+    assert not pairs_of(train) & pairs_of(holdout)
+    assert 0.17 < len(holdout) / len(twice) < 0.23
+
+
+def test_a_pair_lies_on_the_same_side_whatever_else_there_is():
+    _, holdout = split_at_random(MANY, ids_of(60), ids_of(40), seed=7)
+    some = MANY.where((MANY.user_idx % 2 == 0) & (MANY.item_idx >= 10))
+    users = [f"id {k}" for k in range(60)]
+    _, of_some = split_at_random(some, users, ids_of(40), seed=7)
+    assert pairs_of(of_some) == pairs_of(some) & pairs_of(holdout)
+
+
+def test_another_seed_draws_another_holdout():
+    first, second = (pairs_of(split_at_random(MANY, ids_of(60), ids_of(40), seed)[1]) for seed in (7, 8))
+    assert len(first & second) < len(first) / 3
+
+
+def test_nobody_loses_their_only_pair():
+    single = interactions([(user, user % 40, 0) for user in range(60)])
+    train, holdout = split_at_random(single, ids_of(60), ids_of(40), seed=7)
+    assert (len(train), len(holdout)) == (60, 0)
+    pair = interactions([(user, user % 20 + item, 0) for user in range(60) for item in (0, 20)])
+    train, _ = split_at_random(pair, ids_of(60), ids_of(40), seed=7)
+    assert set(train.user_idx.tolist()) == set(range(60))

@@ -1,18 +1,24 @@
 """Cut interactions at one instant: train < cutoff <= holdout. Never random, never leave-one-out: those leak the future
-(Ji et al., TOIS 2023)."""
+(Ji et al., TOIS 2023). Only interactions without times are cut at random."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 
-from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.instants import AFTER_NO_TIME, instant, microseconds
 from recjobs.core.rows.interactions import Interactions
+
+RANDOM = "random"
+HOLDOUT_SHARE = 0.2
+"""Part of the pairs that a random holdout has."""
 
 
 @dataclass(frozen=True)
 class Cutoff:
-    """The instant of the cut, and the rule that chose it: `champion` or `holdout_days`."""
+    """The instant of the cut, and the rule that chose it: `champion`, `holdout_days` or, without times, `random`."""
 
     at: datetime
     rule: str
@@ -48,3 +54,34 @@ def split_at(interactions: Interactions, cutoff: datetime) -> tuple[Interactions
     """(train, holdout): every interaction is in exactly one of them."""
     before = interactions.occurred_at < microseconds(cutoff)
     return interactions.where(before), interactions.where(~before)
+
+
+def random_cutoff() -> Cutoff:
+    """What stands in place of an instant where there are no times."""
+    why = (
+        f"there are no times: a random part ({HOLDOUT_SHARE:.0%}) of the pairs of user and item, never all of a user's"
+    )
+    return Cutoff(instant(AFTER_NO_TIME), RANDOM, why)
+
+
+def split_at_random(
+    interactions: Interactions, user_ids: Sequence[str], item_ids: Sequence[str], seed: int
+) -> tuple[Interactions, Interactions]:
+    """(train, holdout): HOLDOUT_SHARE of the pairs of user and item, with all their interactions, are the holdout.
+
+    A pair is drawn by a hash of seed and ids, so that it lies on the same side every night, whatever comes or goes. One
+    pair of each user stays in train, the one with the greatest hash.
+    """
+    users, items = (_hashes(ids, seed) for ids in (user_ids, item_ids))
+    pair = users[interactions.user_idx] * np.uint64(0x9E3779B97F4A7C15) ^ items[interactions.item_idx]
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        pair = (pair ^ (pair >> np.uint64(shift))) * np.uint64(factor)
+    pair ^= pair >> np.uint64(31)
+    greatest = np.zeros(interactions.n_users, np.uint64)
+    np.maximum.at(greatest, interactions.user_idx, pair)
+    held_out = (pair < np.uint64(int(HOLDOUT_SHARE * 2**64))) & (pair != greatest[interactions.user_idx])
+    return interactions.where(~held_out), interactions.where(held_out)
+
+
+def _hashes(ids: Sequence[str], seed: int) -> np.ndarray:
+    return np.asarray(pd.util.hash_array(np.array(ids, object), hash_key=f"{seed:016d}", categorize=False))

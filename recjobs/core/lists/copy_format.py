@@ -93,9 +93,12 @@ def float_array(values: pa.ListArray) -> pa.Array:
 
 
 def timestamp_array(values: pa.ListArray) -> pa.Array:
-    """A timestamptz[] field from timestamps in microseconds UTC; null becomes NULL, elements must not be null."""
-    at = values.flatten().cast(pa.int64()).to_numpy(zero_copy_only=False) - _POSTGRES_EPOCH
-    return _fixed_array(values, at, _TIMESTAMPTZ)
+    """A timestamptz[] field from timestamps in microseconds UTC; null becomes NULL, and so do null elements."""
+    at = values.flatten().cast(pa.int64())
+    if at.null_count:
+        elements = number(pc.subtract(at, _POSTGRES_EPOCH), ">i8")
+        return _array(values, _content_by_row(elements, values), _TIMESTAMPTZ, has_nulls=True)
+    return _fixed_array(values, at.to_numpy(zero_copy_only=False) - _POSTGRES_EPOCH, _TIMESTAMPTZ)
 
 
 def _fixed_array(values: pa.ListArray, flat: np.ndarray, oid: int) -> pa.Array:
@@ -105,11 +108,11 @@ def _fixed_array(values: pa.ListArray, flat: np.ndarray, oid: int) -> pa.Array:
     return _array(values, _binary(_starts(values) * record.itemsize, pa.py_buffer(record.tobytes())), oid)
 
 
-def _array(values: pa.ListArray, bodies: pa.Array, oid: int) -> pa.Array:
+def _array(values: pa.ListArray, bodies: pa.Array, oid: int, *, has_nulls: bool = False) -> pa.Array:
     """Length, header and elements of each row's array; an empty array has no dimension, null becomes NULL."""
     sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     header = np.empty((len(values), 5), ">i4")  # dimensions, flags, type, length and first subscript
-    header[:] = 1, 0, oid, 0, 1
+    header[:] = 1, int(has_nulls), oid, 0, 1
     header[:, 3] = sizes
     whole = _fixed(header.tobytes(), 20)
     if (sizes == 0).any():
