@@ -82,14 +82,42 @@ def migrate(as_json: bool) -> None:
     show(step.run(), as_json)
 
 
-@click.command("init", epilog="Example: recjobs init data/purchases.csv.gz")
-@click.argument("file")
+@click.command("init", epilog="Example: recjobs init data/ratings.csv data/movies.csv --name films")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--name", metavar="C", help="Name of the catalog; default: that of the file with the interactions.")
 @json_option
-def init(file: str, as_json: bool) -> None:
-    """Draft a catalog file from a data FILE."""
+def init(files: tuple[str, ...], name: str | None, as_json: bool) -> None:
+    """Draft a catalog file from data FILES.
+
+    Says what each file is (interactions, items, users), by names and values, and shows five rows as they are read.
+    """
     from recjobs.operations import init as step
 
-    show(step.run(file), as_json)
+    result = step.run(*files, name=name)
+    if as_json:
+        show(result, as_json)
+        return
+    notes = result.pop("notes")
+    show(result, as_json)
+    click.echo("\n".join([*notes, *_first_rows(result["catalog"], step.is_complete(tuple(result.values())))]))
+
+
+def _first_rows(catalog: str, is_complete: bool) -> list[str]:
+    """Return lines with some rows of a drafted catalog as they are understood, and what to run next."""
+    from recjobs.cli.options import load_catalog
+    from recjobs.cli.tables import of_rows
+    from recjobs.errors import RecjobsError
+    from recjobs.operations import check
+
+    after = [f"next: recjobs check --catalog {catalog}, then recjobs night --catalog {catalog}"]
+    if not is_complete:
+        return [f"fill in the lines with '?', then: recjobs check --catalog {catalog}"]
+    try:
+        checked = check.run(load_catalog(catalog))
+    except RecjobsError as error:
+        return [f"a night would stop: {error}", *after]
+    stops = [f"a night would stop: {checked.error}"] if checked.error else []
+    return [*of_rows(checked.result["rows"]), *stops, *after]
 
 
 @click.command(epilog="Example: recjobs schema")

@@ -83,8 +83,7 @@ def of_check(result: dict[str, Any]) -> Iterator[str]:
     times = f", {period['oldest']} to {period['newest']} UTC" if period else ""
     times += "" if result["has_times"] else ", no times"
     yield f"{counts['users']:,} users, {counts['items']:,} items{times}"
-    for row in result["rows"]:
-        yield "  " + "  ".join(f"{name}={value}" for name, value in row.items())
+    yield from of_rows(result["rows"])
     for reason, examples in result["examples"].items():
         yield f"quarantined: {reason}, such as {', '.join(examples)}"
     for finding in result["findings"]:
@@ -127,3 +126,9 @@ def of_plan(result: dict[str, Any]) -> Iterator[str]:
 
 def _mb(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:,.0f}"
+
+
+def of_rows(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Interactions as they were understood, a line each."""
+    for row in rows:
+        yield "  " + "  ".join(f"{name}={value}" for name, value in row.items())

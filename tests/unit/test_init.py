@@ -96,9 +96,12 @@ def test_a_name_that_cannot_be_a_catalog_is_refused_and_nothing_written(draft, t
     assert not list(tmp_path.glob("catalogs/*"))
 
 
-def test_a_file_without_a_likely_column_says_what_it_looked_for(draft):
-    with pytest.raises(DataRefused, match=r"no column looks like user_id, occurred_at among a, item"):
-        draft("a.csv", b"a,item\n1,2\n")
+def test_what_no_column_looks_like_is_a_line_to_fill_in_with_candidates(draft, tmp_path):
+    [source] = draft("a.csv", b"a,item\n1,2\n").sources
+    assert (source.columns.user_id, source.columns.item_id, source.time.unit) == ("?", "item", "none")
+    text = (tmp_path / "catalogs" / "a.yaml").read_text()
+    assert "user_id: '?'  # fill in: one of a, item\n" in text
+    assert "time: none  # no column looks like a time" in text
 
 
 @pytest.mark.parametrize("content", [b"", b"user,item,time\n"])

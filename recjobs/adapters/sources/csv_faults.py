@@ -102,12 +102,12 @@ def why_missing(file: SourceFile, missing: list[str]) -> str:
             return f". {shown}stands before the header in line {n}: say `skip_lines: {n - 1}` in the catalog"
     if first[0].startswith("{"):
         return f". {shown}begins as JSON does: say `format: jsonl` in the catalog if every line is an object"
-    if any(_is_value(field) for field in first):
+    if any(is_value(field) for field in first):
         return f". {shown}looks like data: say `header: false` and `names: [...]` in the catalog"
     return ""
 
 
-def _is_value(field: str) -> bool:
+def is_value(field: str) -> bool:
     """Whether a field is a number, and so hardly the name of a column."""
     try:
         float(field)

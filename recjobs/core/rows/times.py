@@ -43,11 +43,13 @@ def likely_setting(values: Sequence[str]) -> str:
     if not texts:
         return ""
     shown = f": it has {', '.join(repr(text[:40]) for text in texts[:3])}"
-    settings = _settings(pa.array(texts, pa.string()))
+    settings = settings_of(pa.array(texts, pa.string()))
     return f"{shown}; say `time: {{{' or '.join(settings)}}}` in the catalog" if settings else shown
 
 
-def _settings(texts: pa.Array) -> list[str]:
+def settings_of(texts: pa.Array) -> list[str]:
+    """The settings of `time` that read all of these texts, the likeliest first, such as `unit: s`."""
+
     def reads(unit: str, time_format: str | None = None) -> bool:
         at = as_microseconds(texts, unit, "UTC", time_format)
         return bool(((at > _EARLIEST) & (at < _LATEST)).all())

@@ -1,0 +1,108 @@
+"""The beginning of a data file, read in the dialect that it seems to have: what `init` guesses from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from recjobs.adapters import sources
+from recjobs.adapters.sources import SourceFile, csv_faults, other_formats
+from recjobs.config import Settings
+from recjobs.core.rows.guessing import Column
+from recjobs.errors import BadConfiguration, DataRefused
+from recjobs.night.night import data_folder
+
+MOST_ROWS = 100_000
+_WHOLE_BYTES = 4 << 20
+_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")
+
+
+@dataclass(frozen=True)
+class FileSample:
+    """A file by its first rows. path, settings: as a catalog names it. is_whole: whether these are all of its rows."""
+
+    shown: str
+    path: str
+    settings: dict[str, Any]
+    table: pa.Table
+    n_bytes: int
+    is_whole: bool
+
+    def columns(self) -> list[Column]:
+        """Its columns, apart from lists and objects."""
+        return [c for name in self.table.column_names if (c := Column.of(name, self.table[name].combine_chunks()))]
+
+    def renamed(self, names: list[str]) -> "FileSample":
+        """The same of a file without a header, with other names."""
+        return replace(self, table=self.table.rename_columns(names), settings=self.settings | {"names": names})
+
+
+def sample(path: str, settings: Settings) -> FileSample:
+    """Read the beginning of a file, or of the first file of a folder or pattern. Raises DataRefused without rows."""
+    place = path if path.startswith("s3://") else str(Path(path).absolute())
+    file, found = _file(path, place), dict[str, Any]()
+    if file.format == "csv":
+        file, found = _dialect(file)
+    if _needs_format(path):
+        found = {"format": file.format, **found}
+    batch = next(_batches(file), None)
+    if batch is None or batch.num_rows == 0:
+        raise DataRefused(f"{path}: no rows to guess from")
+    is_whole = (
+        file.n_bytes < _WHOLE_BYTES and batch.num_rows <= MOST_ROWS and not path.lower().endswith((".gz", ".zip"))
+    )
+    table = pa.Table.from_batches([batch.slice(0, MOST_ROWS)])
+    inside = Path(place)
+    data = data_folder(settings).absolute()
+    in_catalog = (
+        str(inside.relative_to(data)) if not path.startswith("s3://") and inside.is_relative_to(data) else place
+    )
+    n_bytes = inside.stat().st_size if inside.is_file() else file.n_bytes
+    return FileSample(path, in_catalog, found, table, n_bytes, is_whole and inside.is_file())
+
+
+def _needs_format(path: str) -> bool:
+    return Path(path).suffix != "" and sources.known_format(path) is None and not path.lower().endswith((".zip", ".gz"))
+
+
+def _file(path: str, place: str) -> SourceFile:
+    try:
+        return sources.find(Path.cwd(), place, whole=False)[0]
+    except BadConfiguration:
+        is_json = path.lower().endswith((".json", ".json.gz"))
+        if sources.known_format(path) or (other_formats.by_suffix(path) and not is_json):
+            raise
+        return sources.find(Path.cwd(), place, "jsonl" if is_json else "csv", whole=False)[0]
+
+
+def _dialect(file: SourceFile) -> tuple[SourceFile, dict[str, Any]]:
+    """Return the file in its likely dialect, and the settings that say so."""
+    found: dict[str, Any] = {}
+    for encoding in _ENCODINGS:
+        coded = replace(file, dialect=replace(file.dialect, encoding=encoding))
+        try:
+            delimiter = sources.delimiter_of(coded)
+            coded = replace(coded, delimiter=delimiter)
+            next(_batches(coded), None)
+        except DataRefused as error:
+            if encoding == _ENCODINGS[-1] or not any(word in str(error) for word in ("UTF-8 text", "UTF-16", "utf-16")):
+                raise
+            continue
+        if encoding != "utf-8":
+            found["encoding"] = encoding
+        break
+    is_excels = csv_faults.settled(coded) != coded
+    if delimiter != "," and not is_excels:
+        found["delimiter"] = delimiter
+    names = csv_faults.header(csv_faults.settled(coded))
+    if any(map(csv_faults.is_value, names)):
+        names = [f"column_{n}" for n in range(1, len(names) + 1)]
+        coded = replace(coded, dialect=replace(coded.dialect, names=tuple(names)))
+        found |= {"header": False, "names": names}
+    return coded, found
+
+
+def _batches(file: SourceFile) -> Iterator[pa.RecordBatch]:
+    return iter(sources.read(file, None))

@@ -1,0 +1,363 @@
+"""`recjobs init` on small files in the shapes that people bring: each file's part, and a catalog that reads it."""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recjobs.catalog.files import load_catalog
+from recjobs.operations import check, init
+
+Rows = Iterable[Iterable[object]]
+N_USERS, N_ITEMS, N_ROWS = 60, 25, 900
+DAY = 86_400
+START = 1_600_000_000
+
+
+class Folder:
+    """A data folder, where `init` finds files and leaves a catalog."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def csv(self, name: str, header: str | None, rows: Rows, delimiter: str = ",") -> None:
+        with (self.path / name).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=delimiter)
+            if header:
+                writer.writerow(header.split(","))
+            writer.writerows(rows)
+
+    def lines(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        (self.path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def init(self, *names: str) -> dict[str, Any]:
+        """The drafted file; a night would run on it, and all rows are accounted for."""
+        result = init.run(*(str(self.path / name) for name in names), name="shop")
+        self.notes = "\n".join(result["notes"])
+        tree: dict[str, Any] = yaml.safe_load((self.path / "shop.yaml").read_text())
+        self.checked = check.run(load_catalog("shop"))
+        assert self.checked.error is None, self.checked.error
+        return tree
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found: dict[str, int] = self.checked.result["counts"]
+        return found
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """One interaction as it was understood."""
+        found: dict[str, Any] = self.checked.result["rows"][2]
+        return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    for key in ("STATE", "CATALOGS", "DATA", "ARTIFACTS"):
+        monkeypatch.setenv(f"RECJOBS_{key}", str(tmp_path))
+    return Folder(tmp_path)
+
+
+def taken() -> Iterable[tuple[int, int, int, int]]:
+    """(number, user, item, seconds since 1970), every pair at most a few times."""
+    for n in range(N_ROWS):
+        yield n, n * 7 % N_USERS, (n * n + n // 60) % N_ITEMS, START + n * DAY // 9
+
+
+def instants(seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def movielens(folder: Folder) -> None:
+    folder.csv(
+        "ratings.csv",
+        "userId,movieId,rating,timestamp",
+        ((u + 1, i * 11 + 1, n % 10 / 2 + 0.5, t) for n, u, i, t in taken()),
+    )
+    folder.csv(
+        "movies.csv",
+        "movieId,title,genres",
+        ((i * 11 + 1, f"Night {i}, The (1999)", "Drama|War") for i in range(N_ITEMS)),
+    )
+    folder.csv(
+        "tags.csv", "userId,movieId,tag,timestamp", ((u + 1, i * 11 + 1, "dark", t) for n, u, i, t in taken() if n < 90)
+    )
+
+
+def test_movielens(folder: Folder) -> None:
+    movielens(folder)
+    tree = folder.init("movies.csv", "tags.csv", "ratings.csv")
+    [source] = tree["sources"]
+    assert source["path"] == "ratings.csv"
+    assert source["columns"] == {
+        "user_id": "userId",
+        "item_id": "movieId",
+        "occurred_at": "timestamp",
+        "weight": "rating",
+    }
+    assert source["time"] == {"unit": "s"}
+    assert source["rating_to_weight"] == {3.5: 1.0, 4.5: 2.0}
+    assert tree["items"] == {
+        "path": "movies.csv",
+        "columns": {"item_id": "movieId", "title": "title", "categories": "genres"},
+    }
+    assert folder.row["title"].startswith("Night ")
+    assert folder.row["categories"] == ["Drama", "War"]
+    assert "tags.csv: not used: further interactions" in folder.notes
+
+
+def test_retailrocket(folder: Folder) -> None:
+    events = ["view", "view", "view", "addtocart", "transaction"]
+    folder.csv(
+        "events.csv",
+        "timestamp,visitorid,event,itemid,transactionid",
+        ((t * 1000, 900_000 + u, events[n % 5], 70_000 + i, n if n % 5 == 4 else "") for n, u, i, t in taken()),
+    )
+    folder.csv("category_tree.csv", "categoryid,parentid", ((n, n // 3) for n in range(90)))
+    tree = folder.init("events.csv", "category_tree.csv")
+    [source] = tree["sources"]
+    assert source["columns"] == {
+        "user_id": "visitorid",
+        "item_id": "itemid",
+        "occurred_at": "timestamp",
+        "kind": "event",
+    }
+    assert source["time"] == {"unit": "ms"}
+    assert tree["kinds"] == {"addtocart": 3, "transaction": 5, "view": 1}
+    assert "items" not in tree
+    assert folder.counts["accepted"] == N_ROWS
+
+
+def test_hm(folder: Folder) -> None:
+    rows = [(instants(t)[:10], f"{u:064x}", f"0{100000 + i}", 0.05, 2) for _, u, i, t in taken()]
+    folder.csv("transactions_train.csv", "t_dat,customer_id,article_id,price,sales_channel_id", rows + rows[:200])
+    folder.csv(
+        "articles.csv",
+        "article_id,product_code,prod_name,product_type_name,product_group_name,detail_desc",
+        (
+            (f"0{100000 + i}", 100 + i // 3, f"Strap top {i}", "Vest top", "Garment Upper body", "Jersey")
+            for i in range(N_ITEMS)
+        ),
+    )
+    folder.csv(
+        "customers.csv",
+        "customer_id,FN,Active,club_member_status,fashion_news_frequency,age,postal_code",
+        ((f"{u:064x}", "", "", ("ACTIVE", "PRE-CREATE")[u % 2], "NONE", 20 + u % 50, f"{u:x}") for u in range(N_USERS)),
+    )
+    tree = folder.init("transactions_train.csv", "articles.csv", "customers.csv")
+    [source] = tree["sources"]
+    assert source["columns"] == {"user_id": "customer_id", "item_id": "article_id", "occurred_at": "t_dat"}
+    assert source["repeats"] == "sum"
+    assert folder.counts["merged"] >= 200
+    assert tree["items"]["columns"]["title"] == "prod_name"
+    assert tree["items"]["columns"]["categories"] in ("product_type_name", "product_group_name")
+    assert tree["users"]["columns"] == {"user_id": "customer_id", "segment": "club_member_status"}
+    assert folder.row["item_id"].startswith("0")
+
+
+def test_rees46(folder: Folder) -> None:
+    events = ["view", "view", "cart", "purchase", "remove_from_cart"]
+    folder.csv(
+        "2019-Oct.csv",
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session",
+        (
+            (
+                f"{instants(t)} UTC",
+                events[n % 5],
+                1000 + i,
+                2053 + i % 4,
+                f"electronics.kind{i % 4}",
+                "acme",
+                9.5,
+                5_000 + u,
+                f"{n:x}-s",
+            )
+            for n, u, i, t in taken()
+        ),
+    )
+    tree = folder.init("2019-Oct.csv")
+    [source] = tree["sources"]
+    assert source["columns"] == {
+        "user_id": "user_id",
+        "item_id": "product_id",
+        "occurred_at": "event_time",
+        "kind": "event_type",
+    }
+    assert tree["kinds"] == {"cart": 3, "purchase": 5, "view": 1}
+    assert tree["items"]["columns"] == {"categories": "category_code", "price": "price"}
+    assert folder.counts["excluded"] == N_ROWS // 5
+    assert "left out: remove_from_cart" in (folder.path / "shop.yaml").read_text()
+
+
+def test_lastfm(folder: Folder) -> None:
+    plays = {(u, i): 1 + (n % 7) ** 6 for n, u, i, _ in taken()}
+    folder.csv("user_artists.dat", "userID,artistID,weight", ((u + 2, i + 50, w) for (u, i), w in plays.items()), "\t")
+    folder.csv(
+        "artists.dat",
+        "id,name,url,pictureURL",
+        (
+            (i + 50, f"The Band {i}", f"http://www.example.com/{i}", f"http://img.example.com/{i}.jpg")
+            for i in range(N_ITEMS)
+        ),
+        "\t",
+    )
+    tree = folder.init("user_artists.dat", "artists.dat")
+    [source] = tree["sources"]
+    assert source["columns"] == {"user_id": "userID", "item_id": "artistID", "weight": "weight"}
+    assert (source["time"], source["format"], source["delimiter"]) == ("none", "csv", "\t")
+    assert tree["model"] == {"weight_scale": "log"}
+    assert tree["items"]["columns"] == {"item_id": "id", "title": "name", "url": "url", "image": "pictureURL"}
+    assert folder.row["title"].startswith("The Band")
+
+
+def test_amazon_reviews_as_json_lines(folder: Folder) -> None:
+    folder.lines(
+        "reviews.json",
+        (
+            {"reviewerID": f"A{u:013}", "asin": f"B{i:09}", "reviewerName": f"Jane {u}", "helpful": [0, 1],
+             "reviewText": "Good",
+             "overall": float(n % 5 + 1), "summary": "Five", "unixReviewTime": t, "reviewTime": "09 13, 2009"}
+            for n, u, i, t in taken()
+        ),
+    )  # fmt: skip
+    folder.lines(
+        "meta.jsonl",
+        (
+            {"asin": f"B{i:09}", "title": f"Cable {i}", "price": 3.5, "category": ["Cables", "Home"]}
+            for i in range(N_ITEMS)
+        ),
+    )
+    tree = folder.init("reviews.json", "meta.jsonl")
+    [source] = tree["sources"]
+    assert source["columns"] == {
+        "user_id": "reviewerID",
+        "item_id": "asin",
+        "occurred_at": "unixReviewTime",
+        "weight": "overall",
+    }
+    assert source["rating_to_weight"] == {4.0: 1.0, 5.0: 2.0}
+    assert tree["items"]["columns"]["title"] == "title"
+    assert folder.row["categories"] == ["Cables", "Home"]
+
+
+def test_amazon_reviews_of_2023_whose_title_is_the_reviews(folder: Folder) -> None:
+    folder.lines(
+        "Books.jsonl",
+        (
+            {"rating": float(n % 5 + 1), "title": f"Liked it {n}", "text": "Good", "images": [], "asin": f"B{i:09}",
+             "parent_asin": f"B{i:09}", "user_id": f"A{u:013}", "timestamp": t * 1000, "helpful_vote": 0,
+             "verified_purchase": True}
+            for n, u, i, t in taken()
+        ),
+    )  # fmt: skip
+    folder.lines(
+        "meta_Books.jsonl",
+        ({"main_category": "Books", "title": f"Novel {i}", "parent_asin": f"B{i:09}"} for i in range(N_ITEMS)),
+    )
+    tree = folder.init("Books.jsonl", "meta_Books.jsonl")
+    assert tree["sources"][0]["columns"]["item_id"] == "parent_asin"
+    assert tree["sources"][0]["time"] == {"unit": "ms"}
+    assert tree["items"]["columns"] == {"item_id": "parent_asin", "title": "title", "categories": "main_category"}
+
+
+def test_amazon_ratings_without_a_header(folder: Folder) -> None:
+    folder.csv("ratings_Books.csv", None, ((f"A{u:013}", f"B{i:09}", float(n % 5 + 1), t) for n, u, i, t in taken()))
+    tree = folder.init("ratings_Books.csv")
+    [source] = tree["sources"]
+    assert source["names"] == ["user", "item", "rating", "timestamp"]
+    assert folder.counts["read"] == N_ROWS
+    assert folder.row["user_id"].startswith("A")
+
+
+def shopify(folder: Folder, with_sku: bool) -> None:
+    header = (
+        "Name,Email,Financial Status,Paid at,Currency,Subtotal,Created at,Lineitem quantity,Lineitem name,"
+        "Lineitem price,Lineitem sku,Billing Name,Shipping Name,Shipping City,Id"
+    )
+    folder.csv(
+        "orders_export.csv",
+        header,
+        (
+            (f"#{1000 + n}", f"u{u}@example.com", "paid", f"{instants(t)} +0100", "EUR", 12.5, f"{instants(t)} +0100",
+             n % 4 + 1,
+             f"Mug {i} - Blue", 12.5, f"MUG-{i:03}" if with_sku else "", f"Jane Doe {u}", f"Jane Doe {u}",
+             "Bern", 88_000 + n)
+            for n, u, i, t in taken()
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("with_sku", [True, False])
+def test_shopify(folder: Folder, with_sku: bool) -> None:
+    shopify(folder, with_sku)
+    tree = folder.init("orders_export.csv")
+    item = "Lineitem sku" if with_sku else "Lineitem name"
+    assert tree["sources"][0]["columns"] == {
+        "user_id": "Email",
+        "item_id": item,
+        "occurred_at": "Created at",
+        "weight": "Lineitem quantity",
+    }
+    assert tree["items"]["columns"] == {"title": "Lineitem name", "price": "Lineitem price"}
+    assert folder.row["title"].startswith("Mug ")
+
+
+def test_woocommerce(folder: Folder) -> None:
+    folder.csv(
+        "woo.csv",
+        "Order Number,Order Status,Order Date,Customer Note,First Name (Billing),Last Name (Billing),Email (Billing),"
+        "SKU,Item #,Item Name,Quantity (- Refund),Item Cost",
+        (
+            (
+                500 + n,
+                "completed",
+                instants(t),
+                "",
+                f"Jane{u}",
+                f"Doe{u}",
+                f"u{u}@example.com",
+                f"T{i:03}",
+                1,
+                f"Tee {i}",
+                n % 3 + 1,
+                9.0,
+            )
+            for n, u, i, t in taken()
+        ),
+    )
+    tree = folder.init("woo.csv")
+    assert tree["sources"][0]["columns"] == {
+        "user_id": "Email (Billing)",
+        "item_id": "SKU",
+        "occurred_at": "Order Date",
+        "weight": "Quantity (- Refund)",
+    }
+    assert tree["items"]["columns"]["title"] == "Item Name"
+
+
+def test_ga4_of_bigquery(folder: Folder) -> None:
+    events = ["view_item", "add_to_cart", "purchase", "session_start", "page_view"]
+    folder.csv(
+        "events_20201101.csv",
+        "event_date,event_timestamp,event_name,user_pseudo_id,item_id,item_name,item_category,price,quantity",
+        (
+            (instants(t)[:10].replace("-", ""), t * 1_000_000 + n, events[n % 5], f"{u}.777",
+             *((f"SKU{i:03}", f"Cap {i}", "Apparel", 15.0, 1) if n % 5 < 3 else ("", "", "", "", "")))
+            for n, u, i, t in taken()
+        ),
+    )  # fmt: skip
+    tree = folder.init("events_20201101.csv")
+    columns = tree["sources"][0]["columns"]
+    assert (columns["user_id"], columns["item_id"]) == ("user_pseudo_id", "item_id")
+    assert (columns["occurred_at"], columns["kind"]) == ("event_timestamp", "event_name")
+    assert tree["sources"][0]["time"] == {"unit": "us"}
+    assert tree["kinds"] == {"add_to_cart": 3, "purchase": 5, "view_item": 1}
+    assert tree["items"]["columns"]["title"] == "item_name"
+    assert folder.counts["excluded"] == 2 * N_ROWS // 5
+    assert folder.counts["quarantined"] == 0
