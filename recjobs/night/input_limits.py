@@ -63,6 +63,7 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
         action=bounds.action,
     )
     newest = instant(interactions.occurred_at.max()) if len(interactions) and catalog.has_times else None
+    findings += volume.of_a_cut(newest, request.history)
     if catalog.live:
         fresh = limits.freshness
         findings += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)

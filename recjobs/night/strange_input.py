@@ -25,7 +25,10 @@ def of_ids(night: Night, gathered: Gathered) -> list[Finding]:
     users = pa.concat_arrays([_plain(gathered.user_ids), bots])
     items, of_items = _plain(gathered.item_ids), np.bincount(rows.item_idx, minlength=rows.n_items)
     for reason, ids, counts in (("likely_nobody", users, of_users), ("likely_no_item", items, of_items)):
-        if likely := strange_ids.nobody(ids, counts):
+        likely = strange_ids.nobody(ids, counts, people=ids is users)
+        if ids is users:  # bots are far ahead as well, and named already
+            likely |= strange_ids.far_ahead(_plain(gathered.user_ids), of_users[: len(gathered.user_ids)])
+        if likely:
             findings.append(of_night(reason, "warn", sum(likely.values()), _with_rows(likely)))
     of_kind = {"user": strange_ids.rounded(users, of_users), "item": strange_ids.rounded(items, of_items)}
     if shown := [f"{what} ids are rounded: {_with_rows(found)}" for what, found in of_kind.items() if found]:

@@ -137,9 +137,10 @@ def run(
         and live_batch
         and parse_batch_id(live_batch.batch_id) > parse_batch_id(request.batch_id)
     ):
+        cut = "" if as_of else ". Its newest row is older than that batch: if the export is of today, it looks cut"
         raise Superseded(
             f"{request.batch_id} would be older than the live batch {live_batch.batch_id}: to look at a past date say "
-            "--no-publish, to publish it all the same --force REASON"
+            "--no-publish, to publish it all the same --force REASON" + cut
         )
     require_room(effective, settings, inputs, at, publish=publish, force=force)
     night = Handovers(store.night(request.batch_id))

@@ -129,6 +129,32 @@ def test_zero_means_nobody_only_if_it_has_many_rows(zero):
     assert strange_ids.nobody(ids, np.array([30, 22, 20, 22])) == {}
 
 
+def crowd(n, each=20):
+    return [f"u{k}" for k in range(n)], [each] * n
+
+
+@pytest.mark.parametrize("word", ["guest-checkout", "Gast", "walk-in customer", "anonymous@example.com", "99999"])
+def test_a_guest_with_a_thousandth_of_all_rows_is_found(word):
+    ids, rows = crowd(1000)
+    assert strange_ids.nobody(pa.array([*ids, word]), np.array([*rows, 41])) == {word: 41}
+    assert strange_ids.nobody(pa.array([*ids, word]), np.array([*rows, 19])) == {}
+    assert strange_ids.nobody(pa.array([*ids, word]), np.array([*rows, 41]), people=False) == {}
+
+
+def test_one_user_far_ahead_of_all_others_may_be_nobody():
+    ids, rows = crowd(1000)
+    assert strange_ids.far_ahead(pa.array([*ids, "c-17"]), np.array([*rows, 1001])) == {"c-17": 1001}
+    assert strange_ids.far_ahead(pa.array([*ids, "c-17", "c-18"]), np.array([*rows, 1001, 600])) == {}
+    assert strange_ids.far_ahead(pa.array([*ids, "c-17"]), np.array([*rows, 999])) == {}
+    assert strange_ids.far_ahead(pa.array(["u", "v"]), np.array([5000, 0])) == {}
+
+
+@pytest.mark.parametrize("user", ["agastya", "august", "guesthouse-bern"])
+def test_a_name_is_no_guest_unless_it_has_many_rows(user):
+    ids, rows = crowd(1000)
+    assert strange_ids.nobody(pa.array([*ids, user]), np.array([*rows, 22])) == {}
+
+
 @pytest.mark.parametrize(
     ("one", "is_rounded"),
     [

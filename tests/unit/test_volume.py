@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recjobs.core.rows.volume import PastNight, of_freshness, of_repetition, of_volume
+from recjobs.core.rows.volume import PastNight, of_a_cut, of_freshness, of_repetition, of_volume
 
 MONDAY = datetime(2025, 6, 2, tzinfo=UTC)
 
@@ -67,3 +67,19 @@ def test_the_way_out_is_said_as_it_is_typed():
     (finding,) = of_volume(1, MONDAY, past(100), band=(0.5, 2), nights=7, by_weekday=False, action="refuse")
     assert "`--force REASON`" in finding.example
     assert "the last night, 2025-06-01, had 100" in finding.example
+
+
+def test_an_export_that_ends_before_the_last_nights_looks_cut():
+    last = PastNight("b1", MONDAY - timedelta(days=1), 100, "h1", newest=MONDAY - timedelta(days=1, hours=2))
+    older = PastNight("b0", MONDAY - timedelta(days=2), 100, "h0", newest=MONDAY)
+    assert of_a_cut(last.newest, [last, older]) == []
+    [finding] = of_a_cut(last.newest - timedelta(minutes=1), [last, older])
+    assert (finding.reason, finding.action) == ("looks_cut", "warned")
+    assert "2025-05-31 21:59 UTC" in finding.example
+    assert "of 2025-05-31 22:00" in finding.example
+
+
+def test_without_times_or_an_earlier_night_nothing_looks_cut():
+    assert of_a_cut(None, [PastNight("b1", MONDAY, 100, "h1", newest=MONDAY)]) == []
+    assert of_a_cut(MONDAY, past(100)) == []
+    assert of_a_cut(MONDAY, []) == []

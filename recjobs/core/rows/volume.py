@@ -20,6 +20,8 @@ class PastNight:
     as_of: datetime
     n_accepted: int
     input_hash: str
+    newest: datetime | None = None
+    """Its newest interaction; None where there are no times, and in a request of an older version."""
 
 
 def of_volume(
@@ -74,3 +76,15 @@ def of_repetition(input_hash: str, past: Iterable[PastNight], *, action: str) ->
         return []
     sentence = f"the input has the same bytes as on the night of {last.as_of:%Y-%m-%d %H:%M} UTC"
     return [of_night("repeated_input", action, 0, sentence)]
+
+
+def of_a_cut(newest: datetime | None, past: Iterable[PastNight]) -> list[Finding]:
+    """A finding if the newest interaction is older than that of the last accepted night."""
+    last = next(iter(past), None)
+    if newest is None or last is None or last.newest is None or newest >= last.newest:
+        return []
+    sentence = (
+        f"the newest interaction is of {newest:%Y-%m-%d %H:%M} UTC, that of the night of {last.as_of:%Y-%m-%d %H:%M}"
+        f" UTC was of {last.newest:%Y-%m-%d %H:%M}: the export looks cut"
+    )
+    return [of_night("looks_cut", "warn", 0, sentence)]
