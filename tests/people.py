@@ -9,12 +9,13 @@ import pyarrow as pa
 from markupsafe import escape
 
 from recjobs.adapters.artifact_store import ArtifactStore
+from recjobs.adapters.postgres import QUERIES
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.model.als import Factors
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows import users as core_users
 from recjobs.core.rows.interactions import Interactions
-from recjobs.night.handovers import Handovers
+from recjobs.night.handovers import INPUTS, Handovers
 from recjobs.steps.validate import REJECTED
 from tests.batches import stage
 from tests.worlds import DAY_0, World
@@ -104,11 +105,11 @@ def night_of(world: World, day: int, rows: Rows, named: str, champion: dict[str,
         files.save_table("lists.parquet", pa.table({"user_idx": idx, "candidate": [[0, 1]] * len(user_ids)}))
     with night.writing("gate") as files:
         files.save_json("verdict.json", {"verdict": "promoted"})
-    with night.writing("refit", resume_key=night.key_of("begin", "validate")) as files:
+    with night.writing("refit", resume_key=night.key_of(*INPUTS["refit"])) as files:
         files.save_arrays("model.npz", **model)
         files.checkpoint()
         sha256 = files.hashes["model.npz"]
-    with night.writing("score", resume_key=night.key_of("begin", "validate")) as files:
+    with night.writing("score", resume_key=night.key_of(*INPUTS["score"])) as files:
         files.save_table("top_n-00000.parquet", lists)
         files.checkpoint()
         files.save_table("history.parquet", pa.table({"user_id": user_ids, "item_ids": [["i1"]] * len(user_ids)}))
@@ -165,3 +166,10 @@ def _load(world: World, batch_id: str, lists: pa.Table, named: str, user_ids: li
         world.rows("select note_step(%s, %s, %s)", batch_id, step, state, role="recjobs_publisher")
     why = f"1 lists break user_twice (such as somebody else, {named})"
     world.rows("select note_reason(%s, 'inspect', %s)", batch_id, why, role="recjobs_publisher")
+
+
+def checksum_in_sql(world: World, batch_id: str) -> str:
+    """The checksum of a batch's lists as Postgres has them."""
+    part = world.value("select partition_name('top_n', %s)", batch_id, role="admin")
+    text = QUERIES["list_checksum"].read_text().replace("{partition}", part)
+    return str(world.rows(text, role="admin")[0]["checksum"])

@@ -77,6 +77,11 @@ class ArtifactStore:
         with suppress(FileNotFoundError):
             self._system.delete_dir(self.place)
 
+    def load_input(self, name: str) -> bytes:
+        """The stored result of a query, compressed."""
+        with self._system.open_input_file(f"{self.place}/{INPUTS}/{name}") as file:
+            return bytes(file.read())
+
     def remove_input(self, name: str) -> None:
         """Remove the stored result of a query."""
         self._remove(self._system.delete_file, f"{INPUTS}/{name}")

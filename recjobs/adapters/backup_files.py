@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
@@ -17,6 +18,8 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 CHUNK = 1 << 20
 _NAME = re.compile(r"\d{8}T\d{6}Z")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ERASURES = "erasures"
 _PATH = re.compile(r"(?!.*(^|/)\.\.?(/|$))[^/\0][^\0]*")
 """Files of a back-up: no absolute path and none that leads out of its folder."""
 
@@ -25,6 +28,8 @@ class BackupPlace:
     """A folder, or s3://bucket/folder, with a folder for each back-up, named by when it began."""
 
     def __init__(self, place: str) -> None:
+        if "://" not in place:
+            place = str(Path(place).absolute())
         system, path = file_system(place, "the place of the back-ups: ")
         self.system, self.path, self.place = (
             Store(system, place, "the place of the back-ups: "),
@@ -47,6 +52,34 @@ class BackupPlace:
         infos = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         names = sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
         return [BackupFiles(self.system, f"{self.path}/{name}", name) for name in names if _NAME.fullmatch(name)]
+
+    def note_erasure(self, entry: dict[str, str]) -> None:
+        """Note who was erased, as `catalog`, the salted hash `person`, and its `salt`; atomic."""
+        folder = f"{self.path}/{_ERASURES}/{entry['catalog']}"
+        self.system.create_dir(folder, recursive=True)
+        self.system.write_whole(f"{folder}/{entry['person']}.json", json.dumps(entry, indent=1).encode())
+
+    def erasures(self, catalog: str) -> list[dict[str, str]]:
+        """The erasures of a catalog that are noted here. Raises DataRefused for an entry that is damaged."""
+        folder = f"{self.path}/{_ERASURES}/{catalog}"
+        entries = []
+        for info in self.system.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
+            if info.base_name.endswith(".json"):
+                try:
+                    with self.system.open_input_stream(info.path) as file:
+                        entry = dict(json.loads(file.read()))
+                    if not all(_HASH.fullmatch(entry[name]) for name in ("person", "salt")):
+                        raise ValueError
+                except (ValueError, KeyError, TypeError):
+                    raise DataRefused(f"{info.path} is damaged: an erasure is noted there; restore that file") from None
+                entries.append(entry)
+        return entries
+
+    def above(self) -> "BackupPlace":
+        """The place that holds this one, if this is one back-up's folder; else itself."""
+        if not _NAME.fullmatch(self.path.rpartition("/")[2]):
+            return self
+        return BackupPlace(self.place.rstrip("/").rpartition("/")[0])
 
     def itself(self) -> "BackupFiles":
         """The place as the folder of one back-up."""

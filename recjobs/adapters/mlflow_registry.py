@@ -183,6 +183,13 @@ class Registry:
                 client.delete_registered_model_alias(self._catalog, "champion")
             return previous
 
+    def replace_hashes(self, changes: dict[str, str]) -> None:
+        """Tag versions whose files were rewritten with the hash of now; changes: it by the hash of before."""
+        with self._client() as client:
+            for old, new in changes.items():
+                for version in client.search_model_versions(f"name = '{self._catalog}' and tags.sha256 = '{old}'"):
+                    client.set_model_version_tag(self._catalog, str(version.version), "sha256", new)
+
     def contents(self) -> dict[str, int]:
         """How many experiments (one, and those whose folder was moved), runs and model versions the catalog has."""
         with self._client() as client:

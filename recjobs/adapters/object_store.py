@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -89,6 +89,19 @@ def folder_files(root: str, folder: str) -> Iterator[tuple[str, Iterator[bytes]]
         if info.type == fs.FileType.File:
             with suppress(FileNotFoundError), store.open_input_stream(info.path) as file:
                 yield info.path.removeprefix(within), iter(lambda file=file: file.read(CHUNK), b"")  # type: ignore[misc]
+
+
+def rewrite_files(root: str, folder: str, change: Callable[[str, bytes], bytes | None]) -> int:
+    """Replace each file below a folder for whose name and content `change` returns another content, atomically; returns
+    how many."""
+    system, path = file_system(root)
+    store, rewritten = Store(system, root), 0
+    for name, chunks in folder_files(root, folder):
+        after = change(name, b"".join(chunks))
+        if after is not None:
+            store.write_whole(f"{path.rstrip('/')}/{folder}/{name}", after)
+            rewritten += 1
+    return rewritten
 
 
 def write_files(root: str, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:

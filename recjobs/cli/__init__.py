@@ -20,7 +20,7 @@ for _command in (
     data.check, data.rejected, data.reasons, data.data, serving.init, serving.schema,
     serving.export, serving.trace, rules.rule,
     models.compare, models.tune,
-    backup.back_up, backup.restore, people.export_user,
+    backup.back_up, backup.restore, people.export_user, people.erase_user,
     access.api_key, access.operator, catalogs.catalog, audit.audit,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from recjobs.core.model.ranker import Ranker
     from recjobs.core.model.stored import StoredModel
 
+INPUTS = {
+    "refit": ("begin", "validate", "split", "train", "evaluate", "gate"),
+    "score": ("begin", "validate", "gate", "refit"),
+}
+"""The steps whose files decide whether a rerun of a step keeps its own, see `Handovers.key_of`."""
+
 
 class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True)

@@ -16,6 +16,7 @@ from recjobs.catalog.names import CatalogName, Named
 from recjobs.config import load_settings
 from recjobs.errors import BadConfiguration, RecjobsError, Superseded
 from recjobs.night.costs import note_cost
+from recjobs.night.erasures import begun_unless_erased, unless_erased
 
 if TYPE_CHECKING:
     from recjobs.night.night import Night
@@ -37,6 +38,7 @@ def begin_night(catalog: Catalog, *, run_id: str | None = None, **request: Any) 
     with (
         logs.about(catalog=catalog.name, step="begin"),
         beginning(catalog, request.get("as_of"), run_id, request.get("publish", True)) as begun,
+        begun_unless_erased(catalog, begun),
     ):
         if run_id and (again := _night_of_run(catalog, run_id)):
             begun["batch_id"] = again["batch_id"]
@@ -120,7 +122,7 @@ def run_step(name: str, catalog: Named, batch_id: str) -> dict[str, Any]:
             log.info("step %s is left out: %s stays live", name, kept)
             return {"kept": kept}
         other = _other_kernel(night, name)
-        with timed(metrics), note_status(night, name), note_cost(night, name):
+        with timed(metrics), note_status(night, name), unless_erased(night, name), note_cost(night, name):
             result: dict[str, Any] = import_module(f"recjobs.steps.{name}").run(night)
         if name == "gate" or (name == "refit" and night.catalog.gate.approval == "required"):
             note_approval(night)

@@ -49,6 +49,7 @@ def run(place: str, keep: int | None = None) -> dict[str, Any]:
     with ExitStack() as stack:
         for name in names:
             stack.enter_context(alone(database(name, "owner")))
+            _note_place(name, backups, keep)
         files = backups.new(datetime.now(UTC))
         for other in other_databases(settings):
             if reason := other.reason_left_out():
@@ -82,6 +83,17 @@ def run(place: str, keep: int | None = None) -> dict[str, Any]:
         "removed": len(removed),
         "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def _note_place(name: CatalogName, backups: BackupPlace, keep: int | None) -> None:
+    """Tell the catalog where it is backed up, and the place who was erased: a restore from there leaves them out."""
+    with database(name, "owner").connect() as session:
+        session.rows("become_owner")
+        if not session.rows("has_erasures")[0]["known"]:  # not migrated yet
+            return
+        session.rows("note_backup_place", place=backups.place, keep=keep)
+        for row in session.rows("erased_people"):
+            backups.note_erasure({"catalog": name.name, "person": row["person"], "salt": row["salt"]})
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def run(catalog: Named, user_id: str) -> dict[str, Any]:
         audit.note(session, "export_user", catalog.name, user_id=user_id)
         with session.transaction():  # one instant
             tables = _tables(session, user_id)
-            messages = [row for row in session.rows("messages", user_id=user_id) if mentions(row["text"], user_id)]
+            messages = [row for row in session.rows("messages") if mentions(row["text"], user_id)]
             pages = session.rows("pages", user_id=user_id)
     nights, unreadable = [], []
     store = ArtifactStore(load_settings().artifacts, catalog.name)

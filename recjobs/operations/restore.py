@@ -12,9 +12,10 @@ from recjobs.adapters.object_store import write_files
 from recjobs.adapters.postgres import Database
 from recjobs.catalog.names import CatalogName
 from recjobs.config import Settings, load_settings
-from recjobs.errors import DataRefused, Misuse, Superseded
+from recjobs.errors import DataRefused, Misuse, RecjobsError, Superseded
 from recjobs.night.catalogs import schemas
 from recjobs.night.night import database
+from recjobs.operations import erase_user
 from recjobs.operations.back_up import DUMP
 from recjobs.operations.other_databases import other_databases
 
@@ -23,7 +24,9 @@ _ARTIFACTS = "artifacts/"
 
 
 def run(place: str, force: str | None = None) -> dict[str, Any]:
-    """Restore one back-up, or the newest whole one below `place`. Killed, it is run again.
+    """Restore one back-up, or the newest whole one below `place`, and erase again who was erased since.
+
+    Killed, it is run again.
 
     Catalogs that it does not have stay as they are. MLflow's and Airflow's databases are replaced where nothing is in
     them, with `force` always. Raises DataRefused for a damaged or half-written back-up, before anything is changed, and
@@ -43,6 +46,7 @@ def run(place: str, force: str | None = None) -> dict[str, Any]:
     others = [other for other in other_databases(settings) if other.file in backup.files]
     kept = [other.name for other in others if not other.can_be_restored() or (other.is_used() and not force)]
 
+    erased = {name: _erased(name, BackupPlace(place).above()) for name in catalogs}
     artifacts = sorted((path for path in backup.files if path.startswith(_ARTIFACTS)), key=_manifest_last)
     write_files(settings.artifacts, ((path.removeprefix(_ARTIFACTS), backup.read(path)) for path in artifacts))
     owner = Database(settings.url_of("owner"))
@@ -56,9 +60,12 @@ def run(place: str, force: str | None = None) -> dict[str, Any]:
         with database(name, "owner").connect() as session:
             session.rows("become_owner")
             live += [row["batch_id"] for row in session.rows("live_batch")]
+            for entry in erased[name]:
+                session.rows("note_erasure", person=entry["person"], salt=entry["salt"])
     for other in others:
         if other.name not in kept:
             other.restore(backup.read(other.file))
+    erased_again = [receipt for name in catalogs for receipt in erase_user.finish(name)]
     return {
         "backup": backup.folder,
         "catalogs": " ".join(names),
@@ -66,6 +73,7 @@ def run(place: str, force: str | None = None) -> dict[str, Any]:
         "artifacts": len(artifacts),
         "databases": " ".join(["recjobs", *(other.name for other in others if other.name not in kept)]),
         "kept": " ".join(kept) or None,
+        "erased_again": len(erased_again),
         "forced": force,
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -83,6 +91,25 @@ def _chosen(place: BackupPlace) -> BackupFiles:
         if backup.name > whole[-1].name:
             log.warning("%s is half-written and does not count; taken is %s", backup.folder, whole[-1].folder)
     return whole[-1]
+
+
+def _erased(name: CatalogName, place: BackupPlace) -> list[dict[str, str]]:
+    """Who was erased from a catalog, by what is noted beside the back-ups and in the schema that is overwritten.
+
+    The latter is noted beside them first, so that a kill loses nothing.
+    """
+    entries = {entry["person"]: entry for entry in place.erasures(name.name)}
+    if name.name in schemas(load_settings()):
+        with database(name, "owner").connect() as session:
+            session.rows("become_owner")
+            here = session.rows("erased_people") if session.rows("has_erasures")[0]["known"] else []
+        for row in (row for row in here if row["person"] not in entries):
+            entries[row["person"]] = {"catalog": name.name, "person": row["person"], "salt": row["salt"]}
+            try:
+                place.note_erasure(entries[row["person"]])
+            except (OSError, RecjobsError) as error:
+                log.warning("an erasure cannot be noted beside the back-ups: %s", error)
+    return list(entries.values())
 
 
 def _refuse_to_lose(

@@ -11,9 +11,13 @@ from recjobs.adapters.sources import SourceFile, query
 from recjobs.adapters.step_files import StepFiles
 from recjobs.catalog.file import Input
 from recjobs.catalog.sources import Source
+from recjobs.core.rows.people import ErasedPeople
+from recjobs.core.rows.validation import encoded_ids
 from recjobs.errors import DataRefused
+from recjobs.night.erasures import erased_people
 from recjobs.night.night import Night, data_folder
 
+NOBODY = ErasedPeople()
 SAMPLE_FILES = 20
 """Files of one place that a sample is read from, the first and the last among them."""
 
@@ -22,12 +26,15 @@ def run(night: Night) -> dict[str, int]:
     """Copy mapped columns, values unchanged, to `source-<i>.parquet`, `items.parquet` and `users.parquet`, with the
     file and number of each row. Raises DataRefused if a file is missing, damaged, lacks a column or changed meanwhile.
     """
-    return copy(night, {key: _pinned(night, key, place) for key, place in night.catalog.inputs.items()})
+    inputs = {key: _pinned(night, key, place) for key, place in night.catalog.inputs.items()}
+    return copy(night, inputs, erased=erased_people(night.catalog))
 
 
-def copy(night: Night, inputs: dict[str, list[SourceFile]], most_rows: int | None = None) -> dict[str, int]:
+def copy(
+    night: Night, inputs: dict[str, list[SourceFile]], most_rows: int | None = None, erased: ErasedPeople = NOBODY
+) -> dict[str, int]:
     """Do what `run` does with these files, by key of the catalog; most_rows: read a sample of each source, of about so
-    many rows. `sampled`: how many sources were not read whole."""
+    many rows. `sampled`: how many sources were not read whole. erased: the people who are left out."""
     counts = list[dict[str, Any]]()
     with night.writing("extract") as files:
         for key, place in night.catalog.inputs.items():
@@ -35,7 +42,7 @@ def copy(night: Night, inputs: dict[str, list[SourceFile]], most_rows: int | Non
             name = f"source-{len(counts):03d}.parquet" if is_source else f"{key}.parquet"
             # Items and users are read whole: a part of them would fit nothing.
             limit = most_rows if is_source else None
-            count = _copy(files, name, inputs[key], night.catalog.mapping(place), place, limit)
+            count = _copy(files, name, inputs[key], night.catalog.mapping(place), place, erased, limit)
             if is_source:
                 counts.append(count)
         files.save_json("extract.json", {"input_hash": night.request.input["hash"], "sources": counts})
@@ -74,6 +81,7 @@ def _copy(
     source_files: list[SourceFile],
     mapping: dict[str, str],
     place: Input,
+    erased: ErasedPeople,
     most_rows: int | None = None,
 ) -> dict[str, Any]:
     where = place.where if isinstance(place, Source) else {}
@@ -88,9 +96,11 @@ def _copy(
                 if most_rows is not None and n_read >= most_rows:
                     is_sampled = True
                     break
+                if erased and "user_id" in mapping:
+                    _leave_out(rows, erased, mapping["user_id"])
                 n_read += rows.n_read
                 for rule, n in rows.excluded.items():
-                    excluded[rule] += n
+                    excluded[rule] = excluded.get(rule, 0) + n
                 columns = rows.columns | {
                     "file": pa.repeat(pa.scalar(index, pa.int32()), len(rows.row)),
                     "row": pa.array(rows.row, pa.int64()),
@@ -110,3 +120,12 @@ def _copy(
             raise DataRefused(f"{', '.join(f.path for f in source_files)}: no rows; see why its export wrote none")
     described = {"files": [f.path for f in source_files], "read": n_read, "excluded": excluded}
     return described if most_rows is None else {**described, "sampled": is_sampled}
+
+
+def _leave_out(rows: sources.Rows, erased: ErasedPeople, column: str) -> None:
+    """Exclude the rows of people who were erased, under the reason code of that name."""
+    mask = erased.mask(encoded_ids(rows.columns["user_id"], column))
+    if mask.any():
+        rows.columns = {name: values.filter(pa.array(~mask)) for name, values in rows.columns.items()}
+        rows.row = rows.row[~mask]
+        rows.excluded["erased"] = rows.excluded.get("erased", 0) + int(mask.sum())

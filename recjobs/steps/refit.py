@@ -15,6 +15,7 @@ from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
 from recjobs.errors import Defect
 from recjobs.night.devices import note_device
+from recjobs.night.handovers import INPUTS
 from recjobs.night.night import Night, database, registered_version, registry
 
 
@@ -25,7 +26,7 @@ def run(night: Night) -> dict[str, Any]:
     refused = None if verdict.promoted else verdict.reason
 
     # A fit with several threads would differ in its last bits: a rerun keeps the model that may be in charge by now.
-    key = night.key_of("begin", "validate", "split", "train", "evaluate", "gate")
+    key = night.key_of(*INPUTS["refit"])
     with night.writing("refit", resume_key=key) as files:
         version = champion.model_version if champion else None
         if refused is None and "model.npz" not in files.hashes:

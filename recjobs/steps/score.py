@@ -8,6 +8,7 @@ from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.ladder import as_lists, latest, similar
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
+from recjobs.night.handovers import INPUTS
 from recjobs.night.lists import NightLists
 from recjobs.night.night import Night
 
@@ -22,7 +23,7 @@ def run(night: Night) -> dict[str, int]:
     """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
     lists = NightLists(night)
     n_users, n = len(lists.user_ids), night.catalog.top_n.stored
-    with night.writing("score", resume_key=night.key_of("begin", "validate", "gate", "refit")) as files:
+    with night.writing("score", resume_key=night.key_of(*INPUTS["score"])) as files:
         for number, first in enumerate(range(0, n_users, CHUNK_USERS)):
             name = f"top_n-{number:05d}.parquet"
             if name not in files.hashes:

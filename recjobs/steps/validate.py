@@ -18,9 +18,11 @@ from recjobs.core.rows.findings import Finding, overridden, raise_blocking
 from recjobs.core.rows.gathering import BotLimits, Gathered, RowCollector
 from recjobs.core.rows.instants import NO_TIME, instant, microseconds
 from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.people import ErasedPeople, bare
 from recjobs.core.rows.reason_codes import QUARANTINE
 from recjobs.core.rows.validation import as_ids, check, encoded_ids, is_among, weights_of_ratings
 from recjobs.night import input_limits, strange_input
+from recjobs.night.erasures import erased_people
 from recjobs.night.night import Night, database
 
 _RAW = ("user_id", "item_id", "occurred_at", "weight", "kind")
@@ -90,7 +92,7 @@ def _gather(
     known_items = None
     if known is not None and items and items.unknown in ("quarantine", "refuse"):
         known_items = as_ids(known["item_id"].combine_chunks(), "item_id")
-    extracted = night.extracted_sources()
+    extracted, erased = night.extracted_sources(), erased_people(night.catalog)
     with files.writer("rejected.parquet", REJECTED) as rejected:
         for index, source in enumerate(night.catalog.sources):
             described = extracted[index]
@@ -100,6 +102,7 @@ def _gather(
             with named(source, described["files"]):
                 for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
                     bad = _take(batch, ids, source, night, tally, rows, stated, described["files"], known_items)
+                    bad = _without_erased(bad, erased, tally)
                     if bad.num_rows:
                         rejected.write_table(bad)
                         tally.quarantine(bad)
@@ -178,6 +181,16 @@ def _take(
     for name in _RAW:
         rejected[name] = raw[name].filter(bad).cast(pa.string()) if name in raw else pa.nulls(len(files), pa.string())
     return pa.table(rejected, schema=REJECTED)
+
+
+def _without_erased(bad: pa.Table, erased: ErasedPeople, tally: Tally) -> pa.Table:
+    """Leave out quarantined rows of people who were erased, whose id `extract` did not know for quotes or blanks."""
+    if not (erased and bad.num_rows):
+        return bad
+    mask = erased.mask(bare(bad["user_id"].combine_chunks()))
+    if mask.any():
+        tally.exclude("erased", int(mask.sum()))
+    return bad.filter(pa.array(~mask))
 
 
 def _counts(night: Night, tally: Tally, gathered: Gathered) -> dict[str, int]:

@@ -62,6 +62,7 @@ GRANTS = {
         "select steps",
         "select worth",
         "execute attach_batch",
+        "execute erasures_to_apply",
         "execute record_challenger",
         "execute decide_challenger",
         "execute log_approval",
@@ -200,7 +201,7 @@ def test_functions_that_run_as_the_owner_pin_their_search_path(published: World)
         role="admin",
     )
     assert {row["proname"] for row in functions if row["prosecdef"]} == {
-        "basket", "recommend_narrowed", "unpopular_items",
+        "basket", "recommend_narrowed", "unpopular_items", "erasures_to_apply",
         "attach_batch", "decide_challenger", "note_step", "note_begin", "note_reason", "record_challenger",
         "record_exposure",
         "promote_model", "publish_batch", "record_input", "record_night", "record_report",

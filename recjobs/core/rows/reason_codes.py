@@ -57,6 +57,8 @@ _ALL = (
            "nothing to do: a later night takes it along"),
     Reason("rating_too_low", "excluded", "weight", "the rating is below the lowest of `rating_to_weight`",
            "nothing to do, unless the rating should count: lower the first key of `rating_to_weight`"),
+    Reason("erased", "excluded", "user_id", "the person was erased on request",
+           "nothing to do; the source still has them"),
     Reason("bot", "excluded", "user_id", "the user has more interactions than a person can",
            "nothing to do, unless it is a person: raise `limits.bots`"),
     Reason("nobody", "excluded", "user_id", "the user id stands for nobody, as `limits.nobody` says",
