@@ -5,18 +5,34 @@ Help is printed from this package alone: what a verb needs it imports when it ru
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recjobs.errors import Misuse
+from recjobs.errors import Misuse, RecjobsError
 
 if TYPE_CHECKING:
     from recjobs.catalog.file import Catalog
     from recjobs.catalog.names import CatalogName
 
+
+def _names_beginning_with(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The catalogs that a shell offers; none where the settings cannot be read."""
+    from recjobs.catalog.files import catalog_names
+
+    with suppress(RecjobsError):
+        return [name for name in catalog_names() if name.startswith(incomplete)]
+    return []
+
+
 catalog_option = click.option(
-    "--catalog", "catalog_name", required=True, metavar="C", help="Name of a file in catalogs/."
+    "--catalog",
+    "catalog_name",
+    required=True,
+    metavar="C",
+    help="Name of a file in catalogs/.",
+    shell_complete=_names_beginning_with,
 )
 as_of_option = click.option(
     "--as-of", metavar="D", help="Use only what is earlier: an instant, or a date, of which the whole day (UTC) counts."

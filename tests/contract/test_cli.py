@@ -9,6 +9,7 @@ import sys
 import click
 import pytest
 import yaml
+from click.shell_completion import ShellComplete
 
 from recjobs import NIGHT, __main__, config
 from recjobs.__main__ import cli, main
@@ -76,6 +77,22 @@ def test_the_help_of_all_lists_every_verb(run):
     assert code == 0
     assert all(f"  {verb} " in out for verb in VERBS)
     assert "Example: recjobs night --catalog sample" in out
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("", ["shop", "toys"]), ("t", ["toys"]), ("x", [])])
+@pytest.mark.parametrize("verb", [["night"], ["check"], ["rule", "list"]])
+def test_a_shell_offers_the_catalogs(monkeypatch, tmp_path, verb, typed, offered):
+    for name in ("shop", "toys"):
+        (tmp_path / f"{name}.yaml").write_text("")
+    monkeypatch.setenv("RECJOBS_CATALOGS", str(tmp_path))
+    completion = ShellComplete(cli, {}, "recjobs", "_RECJOBS_COMPLETE")
+    assert [one.value for one in completion.get_completions([*verb, "--catalog"], typed)] == offered
+
+
+def test_a_shell_offers_nothing_where_a_setting_is_wrong(monkeypatch):
+    monkeypatch.setenv("RECJOBS_THREADS", "many")
+    completion = ShellComplete(cli, {}, "recjobs", "_RECJOBS_COMPLETE")
+    assert completion.get_completions(["night", "--catalog"], "") == []
 
 
 def test_without_a_verb_the_help_is_shown_and_it_is_misuse(run):
