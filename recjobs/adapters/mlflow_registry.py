@@ -212,9 +212,7 @@ class Registry:
             versions = client.search_model_versions(f"name = '{self._catalog}'", max_results=10_000)
             models = client.search_registered_models(f"name = '{self._catalog}'")
             named = {str(version) for model in models for version in model.aliases.values()}
-            needed = {
-                each.run_id for each in versions if str(each.version) in named or each.tags.get("batch_id") in kept
-            }
+            needed = {one.run_id for one in versions if str(one.version) in named or one.tags.get("batch_id") in kept}
             query = f"attributes.start_time < {round(before.timestamp() * 1000)}"
             old = {
                 run.info.run_id: run
