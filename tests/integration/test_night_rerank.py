@@ -6,7 +6,7 @@ import pytest
 
 from recjobs.core.model.npz import read
 from recjobs.core.model.stored import StoredModel
-from tests.worlds import DAY_0, DAYS, Goods, MakeWorld, World
+from tests.worlds import DAY_0, DAYS, EARLIER, Goods, MakeWorld, World
 
 USERS, ITEMS = 160, 120
 
@@ -30,17 +30,46 @@ def stored(world: World, batch_id: str) -> StoredModel:
         return StoredModel.from_arrays(read(file, "the model"))
 
 
+def lists(world: World) -> dict[str, list[str]]:
+    return {row["user_id"]: row["item_ids"] for row in world.rows("select user_id, item_ids from served_lists")}
+
+
 @pytest.fixture(scope="module")
 def world(make_world: MakeWorld) -> World:
     model = {"factors": 6, "alpha": 5, "regularization": 1, "iterations": 4, "rerank": True}
     return make_world(novelties(), holdout_days=20, model=model, gate={"max_neighbours_drop": 0.9, "max_gini": 1.0})
 
 
-def test_the_first_night_publishes_a_model_with_its_ranker_and_says_what_it_uses(world):
-    batch_id = world.publish()
-    first = stored(world, batch_id)
+@pytest.fixture(scope="module")
+def nights(world: World) -> tuple[str, str]:
+    """A night whose candidate is promoted, and one whose candidate has no second stage and is refused."""
+    return world.publish("--as-of", EARLIER), world.publish("--set", "rerank=false")
+
+
+def test_the_first_night_publishes_a_model_with_its_ranker_and_says_what_it_uses(world, nights):
+    first = stored(world, nights[0])
     assert first.ranker is not None
     assert first.ranker.importance()["first_days"] > 0
-    page = world.value("select html from reports where batch_id = %s", batch_id)
+    page = world.value("select html from reports where batch_id = %s", nights[0])
     assert "The second stage" in page
     assert "first_days" in page
+
+
+def test_a_champion_is_compared_and_served_with_its_own_ranker(world, nights):
+    verdict = world.value("select verdict from promotions where batch_id = %s", nights[1])
+    assert verdict == "refused", "a candidate without a second stage does not beat it"
+    assert world.live() == nights[1]
+    of = "select model_version from batches where batch_id = %s"
+    assert world.value(of, nights[0]) == world.value(of, nights[1])
+    metrics = {
+        row["model"]: row["value"]
+        for row in world.rows(
+            "select model, value from evaluations where batch_id = %s and segment = 'all' and view = 'discovery' "
+            "and metric = 'ndcg_at_20'",
+            nights[1],
+        )
+    }
+    assert metrics["champion"] > 1.2 * metrics["candidate"]
+    launch = {f"i{item:03}": day for item, day in enumerate(np.linspace(-15, DAYS - 5, ITEMS))}
+    ages = [DAYS - launch[item] for items in lists(world).values() for item in items[:5]]
+    assert np.median(ages) < 40, "tonight's lists are ordered by what is known tonight"
