@@ -30,7 +30,11 @@ NIGHTS: set[Flow] = {
     ("recjobs/ingress", "webapp", "TCP"),
     ("recjobs/monitoring", "webapp", "TCP"),
 }
-"""What steps, Airflow, MLflow, the proxy and Prometheus open."""
+"""What steps, Airflow, MLflow, a proxy and Prometheus open: tests/integration/test_compose_runs.py reads that."""
+COMPOSE: dict[Flow, str] = {
+    ("webapp", "statsd-exporter", "UDP"): "on a cluster Prometheus asks the web app, and it sends nothing"
+}
+"""What they open there and not on a cluster."""
 _RESOLVER = "names: compose's are looked up in a file of this machine"
 _CLIENTS = ("webapp", "migration", "worker", "mlflow", "scheduler", "dag-processor", "api-server", "alloy")
 _COMMANDS = ("run-airflow-migrations", "database-cleanup", "airflow-cleanup-pods")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from local import ports, postgres_binaries
@@ -20,19 +21,33 @@ from tests import s3_server
 from tests.as_processes import Processes, make_cluster, program
 from tests.commands import ROOT
 from tests.compose import Service, services
+from tests.kubernetes import overlay
 from tests.monitoring import wait_for
+from tests.network_flows import COMPOSE, ELSEWHERE, NIGHTS, SERVING, Sockets, faults, pods_of
 from tests.replicas import status
 
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.skipif("RECJOBS_SOAK" not in os.environ, reason="Airflow and MLflow take minutes to start"),
 ]
-SERVICES = services({"STATSD_HOST": "", "AIRFLOW_STATSD": "False"})
+SERVICES = services()
 ORDER = [
     "postgres", "migrate", "airflow-migrate", "bucket", "airflow-api-server", "airflow-scheduler",
     "airflow-dag-processor", "mlflow", "webapp-1", "webapp-2", "webapp-3", "nginx", "alertmanager", "prometheus",
 ]  # fmt: skip
 """Each after what it waits for."""
+PODS = {
+    **{f"webapp-{n}": "webapp" for n in (1, 2, 3)},
+    **{f"airflow-{name}": name for name in ("api-server", "scheduler", "dag-processor")},
+    "nginx": "recjobs/ingress",
+    "prometheus": "recjobs/monitoring",
+}
+"""What services are called in tests/network_flows.py, where their names are others."""
+COMMANDS = {
+    "recjobs migrate": "migration",
+    "airflow db migrate": "run-airflow-migrations",
+    "airflow db clean": "database-cleanup",
+}
 
 
 @dataclass
@@ -43,17 +58,20 @@ class Platform:
     secrets: Path
     ports: dict[str, int]
     store: s3_server.Server
+    sockets: Sockets
+    statsd: int
 
     def settings(self, name: str) -> dict[str, str]:
-        return SERVICES[name].environment(self.secrets)
+        own = SERVICES[name].environment(self.secrets)
+        return {key: str(self.statsd) if key.endswith("STATSD_PORT") else value for key, value in own.items()}
 
     def run(self, name: str) -> str:
-        return self.processes.run(name, SERVICES[name].argv, self.settings(name), 900)
+        return self.processes.run(name, SERVICES[name].argv, self.settings(name), 2000)
 
     def get(self, service: str, path: str, authorization: str = "") -> Any:
         headers = {"Authorization": authorization} if authorization else {}
         request = urllib.request.Request(f"http://127.0.0.1:{self.ports[service]}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=600) as answer:
             return json.load(answer)
 
     def sign_in(self, line: str) -> str:
@@ -77,6 +95,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             "http://store:9000": store.settings["AWS_ENDPOINT_URL"],
             "airflow-api-server:8080": f"127.0.0.1:{of['airflow-api-server']}",
             "0.0.0.0": "127.0.0.1",
+            "statsd-exporter": "127.0.0.1",
             **{f"webapp-{n}:8000": f"127.0.0.1:{of[f'webapp-{n}']}" for n in (1, 2, 3)},
             "alertmanager:9093": f"127.0.0.1:{of['alertmanager']}",
             "localhost:9090": f"127.0.0.1:{of['prometheus']}",
@@ -106,12 +125,33 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(s3_server, "KEY", s3["AWS_ACCESS_KEY_ID"])
             store.buckets = set()
-            found = Platform(processes, secrets, of, store)
-            try:
-                _start(found, folder, programs)
-                yield found
-            finally:
-                processes.stop()
+            ends = {port: PODS.get(name, name) for name, port in of.items()} | {store.server_port: "object store"}
+            sockets = Sockets(lambda process: _pod(processes, process), ends)
+            with sockets, sockets.receiver("statsd-exporter") as statsd:
+                found = Platform(processes, secrets, of, store, sockets, statsd)
+                try:
+                    _start(found, folder, programs)
+                    yield found
+                finally:
+                    processes.stop()
+
+
+def _pod(processes: Processes, process: psutil.Process) -> str | None:
+    """In which pod a process would be: by its own title, else by whose child it is; None: one of the test's."""
+    services = {started.pid: name for name, started in list(processes.running.items())}
+    chain = [process, *process.parents()]
+    if os.getpid() not in {each.pid for each in chain}:
+        return None  # of another Airflow on this machine
+    for each in chain:
+        words = " ".join(each.cmdline())
+        if words.startswith(("airflow worker", "airflow supervisor")):
+            return "worker"
+        if each.pid in services:
+            return PODS.get(services[each.pid], services[each.pid])
+        for command, name in COMMANDS.items():
+            if command in words:
+                return name
+    return None
 
 
 def _by_name(name: str, port: int) -> str:
@@ -277,3 +317,25 @@ def test_every_service_that_is_not_started_is_one_that_cannot_be_had(platform: P
     assert left == {"store", "statsd-exporter", "grafana", "node-exporter", "postgres-exporter", "jaeger", "nginx-tls"}
     for name, process in platform.processes.running.items():
         assert process.poll() is None, name
+
+
+def test_the_network_policies_allow_what_the_processes_open_and_nothing_else(platform: Platform):
+    """By their sockets, from the first one's start to the end of the night and a look at its model."""
+    credentials = b64encode(f"admin:{platform.sign_in('MLflow, admin')}".encode()).decode()
+    model = platform.get("mlflow", "/api/2.0/mlflow/registered-models/get?name=sample", f"Basic {credentials}")
+    run = model["registered_model"]["latest_versions"][0]["run_id"]
+    platform.get("mlflow", f"/api/2.0/mlflow/artifacts/list?run_id={run}", f"Basic {credentials}")
+    clean = ["airflow", "db", "clean", "--clean-before-timestamp", "2000-01-01", "--yes"]
+    platform.processes.run("database-cleanup", clean, platform.settings("airflow-scheduler"), 2000)
+
+    objects = overlay("production")
+    pods = pods_of(objects)
+    opened = {flow for flow in platform.sockets.flows if (flow[0] in pods or flow[1] in pods) and flow[0] != flow[1]}
+    assert (SERVING | NIGHTS) - opened == set(), "each of them is open for long enough to be seen"
+    assert opened - SERVING - NIGHTS - ELSEWHERE.keys() <= COMPOSE.keys()
+    assert {(who, whom) for who, whom in platform.sockets.strangers if who in pods} == set()
+    opened -= COMPOSE.keys()
+    assert faults(objects, opened | ELSEWHERE.keys()) == []
+    missing, planted = ("worker", "api-server", "TCP"), ("worker", "mlflow", "TCP")
+    assert len(faults(objects, opened - {missing} | ELSEWHERE.keys())) == 2
+    assert len(faults(objects, opened | {planted} | ELSEWHERE.keys())) == 2
