@@ -8,10 +8,15 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import psutil
+import pytest
 
 from tests.commands import ROOT
 
@@ -76,6 +81,30 @@ class Storage:
         ]
         units = {"KB": 1e-3, "MB": 1, "GB": 1e3}
         return {name: float(size) * units[unit] for name, size, unit in rows}
+
+
+@contextmanager
+def storage(folder: Path) -> Iterator[Storage]:
+    """A storage in a folder, or where the variable STORAGE says: there it stays. Where images cannot be built the test
+    is skipped, and fails where everything has to be tested."""
+    missing = [tool for tool in ("buildah", "debootstrap") if not shutil.which(tool)]
+    if missing or os.geteuid():
+        reason = f"images are built as root with buildah and debootstrap; missing: {missing or 'root'}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    kept = os.environ.get("STORAGE")
+    found = Storage(Path(kept) if kept else folder)
+    yield found
+    if not kept:
+        found.buildah("rmi", "--all", "--force")
+        shutil.rmtree(found.folder)
+
+
+def terminate(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to what `Image.command` runs: unshare keeps signals to itself."""
+    for child in psutil.Process(process.pid).children():
+        child.terminate()
 
 
 @dataclass

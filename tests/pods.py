@@ -1,11 +1,13 @@
 """Containers of rendered manifests as processes: command, environment and secret are what the manifest says."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.commands import ROOT
+from tests.containers import Image
 from tests.kubernetes import Object, named, of_kind, pod_template
 from tests.replicas import unmeasured
 from tests.webapp_world import World
@@ -47,15 +49,20 @@ def mount(container: Any, settings: dict[str, str], secret: str, folder: Path) -
     return settings | {"RECJOBS_STATE": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def run_migration(objects: list[Object], url: str, folder: Path) -> None:
+def run_migration(objects: list[Object], url: str, folder: Path, image: Image | None = None) -> None:
     """Run the Job `migration` on this database to its end; it must end well.
 
-    It knows no catalog's file: schemas are migrated anyway.
+    Without an image it runs from this checkout and knows no catalog's file: schemas are migrated anyway.
     """
-    _, job = container_of(objects, "Job", "migration")
+    pod, job = container_of(objects, "Job", "migration")
     (folder / "catalogs").mkdir(parents=True)
     secret = f"RECJOBS_DATABASE_URL={url}\n"
-    settings = mount(job, environment_of_container(objects, job), secret, folder)
+    own = environment_of_container(objects, job)
+    settings = mount(job, own, secret, folder)
+    if image:
+        os.chown(folder / "env", 0, pod["securityContext"]["fsGroup"])
+        image.run(*job["command"], volumes={folder: own["RECJOBS_STATE"]}, **own)
+        return
     done = subprocess.run(
         argv_of(job),
         cwd=ROOT,

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.commands import ROOT, environment_of
+from tests.containers import Image, terminate
 from tests.webapp_world import World, free_port
 
 CONFIGURATION = ROOT / "docker" / "nginx.conf"
@@ -24,8 +25,8 @@ START_SECONDS = 60
 class Replica:
     """One web app on a port of its own; stopped and started again, it has the same port."""
 
-    def __init__(self, world: World, name: str, folder: Path, *, code: Path = ROOT, **settings: str) -> None:
-        """code: the checkout that it runs from."""
+    def __init__(self, world: World, name: str, folder: Path, *, code: Path | Image = ROOT, **settings: str) -> None:
+        """code: the checkout or image that it runs from."""
         self.name, self.port, self.code = name, free_port(), code
         self.log = folder / f"{name}.log"
         self.settings = {
@@ -39,6 +40,10 @@ class Replica:
         self.process = self._launch()
 
     def _launch(self) -> subprocess.Popen[bytes]:
+        if isinstance(self.code, Image):
+            settings = self.settings | {"WEBAPP_HOST": "127.0.0.1", "RECJOBS_STATE": "/tmp/recjobs"}
+            with self.log.open("ab") as log:
+                return subprocess.Popen(self.code.command(**settings), stdout=log, stderr=log)
         environment = unmeasured({**self.settings, "PYTHONPATH": str(self.code)})
         with self.log.open("ab") as log:
             return subprocess.Popen(
@@ -55,8 +60,15 @@ class Replica:
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
-        self.process.terminate()
+        self.terminate()
         return self.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM, and no waiting."""
+        if isinstance(self.code, Image):
+            terminate(self.process)
+        else:
+            self.process.terminate()
 
     def wait(self) -> int:
         """Until it has ended."""
@@ -67,8 +79,8 @@ class Replica:
                 process.kill()
             raise
 
-    def replace(self, code: Path | None = None) -> None:
-        """Stop it and put a new one in its place, as a rolling update does; code: another checkout to run from."""
+    def replace(self, code: Path | Image | None = None) -> None:
+        """Stop it and put a new one in its place, as a rolling update does; code: another checkout or image."""
         assert self.stop() == 0, self.log.read_text()
         self.code = code or self.code
         self.process = self._launch()

@@ -6,7 +6,6 @@ Takes about a quarter of an hour and 10 GB, so only `make soak` does it; each im
 
 import json
 import os
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -15,11 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
 from local import ports
+from tests import containers
 from tests.commands import ROOT
 from tests.containers import Image, Storage
 from tests.contract.test_images import VERSION, pins
@@ -43,18 +42,8 @@ def image_name(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
-    missing = [tool for tool in ("buildah", "debootstrap") if not shutil.which(tool)]
-    if missing or os.geteuid():
-        reason = f"images are built as root with buildah and debootstrap; missing: {missing or 'root'}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    kept = os.environ.get("STORAGE")
-    storage = Storage(Path(kept) if kept else tmp_path_factory.mktemp("images"))
-    yield storage
-    if not kept:
-        storage.buildah("rmi", "--all", "--force")
-        shutil.rmtree(storage.folder)
+    with containers.storage(tmp_path_factory.mktemp("images")) as storage:
+        yield storage
 
 
 def unpacked(storage: Storage, name: str) -> Iterator[Image]:
@@ -166,7 +155,7 @@ def test_the_night_of_the_jobs_image_is_served_by_the_web_apps(night: World, web
         assert info["version"] == labels["org.opencontainers.image.version"] == VERSION
         assert info["commit"] == labels["org.opencontainers.image.revision"] != ""
     finally:
-        psutil.Process(process.pid).children()[0].terminate()  # unshare keeps signals to itself
+        containers.terminate(process)
     assert process.wait(60) == 0
     unanswered = subprocess.run(check, capture_output=True, check=False)
     assert unanswered.returncode, "the health check fails where nothing answers"

@@ -1,8 +1,9 @@
 """Expand and contract: the release before and this one serve side by side on one database, before and after migrating.
 
 The platform of the commit before the images has its state made by its own code. Then the Job `migration` of this code
-runs under load, by the rendered manifest; its web app comes up beside the old one behind nginx, both serve, and the old
-one leaves. No request may fail meanwhile, and no list be wrong.
+runs under load, by the rendered manifest; its web app comes up beside the old one behind nginx, both serve, and the
+old one leaves. No request may fail meanwhile, and no list be wrong. In `make soak` what migrates and what serves anew
+are the images, built; else this checkout.
 """
 
 import os
@@ -18,6 +19,8 @@ import pytest
 from local.postgres import Cluster
 from tests.checkouts import code_of
 from tests.commands import ROOT
+from tests.containers import Image, storage
+from tests.contract.test_images import VERSION
 from tests.kubernetes import overlay
 from tests.load import Load, batch_of
 from tests.pods import run_migration, tcp
@@ -89,8 +92,22 @@ def before(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Releas
     return release
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Image]]:
+    """The images of the web app and of the jobs, in `make soak`."""
+    if not SOAKING:
+        yield {}
+        return
+    with storage(tmp_path_factory.mktemp("images")) as stored:
+        stored.build("webapp", "jobs")
+        found = {name: Image(stored, f"localhost/recjobs-{name}:{VERSION}") for name in ("webapp", "jobs")}
+        yield found
+        for image in found.values():
+            image.remove()
+
+
 def test_both_releases_serve_while_one_takes_the_others_place(
-    cluster: Cluster, before: ReleaseBefore, tmp_path: Path, figure: Callable[[str], None]
+    images: dict[str, Image], cluster: Cluster, before: ReleaseBefore, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     world = World.__new__(World)  # on a server that this code has not migrated
     world.cluster = cluster
@@ -99,22 +116,30 @@ def test_both_releases_serve_while_one_takes_the_others_place(
     # these: it would answer 503 for the sake of its load and not of the upgrade.
     calm = SOAKING and os.getloadavg()[0] <= 1.5 * (os.cpu_count() or 1)
     patience = {} if calm else {"WEBAPP_STATEMENT_TIMEOUT_MS": "4000", "WEBAPP_REQUEST_TIMEOUT_MS": "4500"}
-    old, other = (Replica(world, name, tmp_path, code=before.code, **patience) for name in ("old", "other"))
+    # By TCP: an image's processes do not see the socket.
+    reader = {name: f"{tcp(world, 'recjobs_reader')}?application_name={name}" for name in ("old", "other", "beside")}
+    new: Path | Image = images.get("webapp", ROOT)
+    old, other = (
+        Replica(world, name, tmp_path, code=before.code, RECJOBS_READER_URL=reader[name], **patience)
+        for name in ("old", "other")
+    )
     replicas = [old, other]
     try:
         for replica in replicas:
             replica.wait_until_ready()
-        beside = Replica(world, "beside", tmp_path, **patience)
+        beside = Replica(world, "beside", tmp_path, code=new, RECJOBS_READER_URL=reader["beside"], **patience)
         replicas.append(beside)  # the new release: not ready until the schema is its own
         nginx = Nginx([replica.port for replica in replicas], tmp_path / "nginx")
         happenings = [
-            partial(run_migration, overlay("production"), tcp(world, "admin"), tmp_path / "migration"),
+            partial(
+                run_migration, overlay("production"), tcp(world, "admin"), tmp_path / "migration", images.get("jobs")
+            ),
             beside.wait_until_ready,
             partial(before.publish, SECOND),  # a night of the release before, on the new schema
-            partial(old.replace, ROOT),
+            partial(old.replace, new),
             partial(world.publish, "shop", batch_of(THIRD, SEEDS[THIRD])),
             partial(world.sql, "select roll_back(null, 'a test')", role="recjobs_publisher", catalog="shop"),
-            partial(other.replace, ROOT),
+            partial(other.replace, new),
             partial(world.publish, "shop", batch_of(FOURTH, SEEDS[FOURTH])),
             partial(old.replace, before.code),  # the roll-back of a release: the schema stays
         ]
@@ -135,11 +160,12 @@ def test_both_releases_serve_while_one_takes_the_others_place(
         assert {replica.port for replica in replicas} <= {int(port) for port in answered}
         figure(
             f"upgrade: {report.requests} requests, {report.failed} failed, {report.unavailable} 503, {report.torn} torn"
+            f"; {'from images' if images else 'from this checkout'}"
             f"; deadlines {'of production' if calm else 'longer, for the load of this machine'}"
         )
     finally:
         for replica in replicas:
-            replica.process.terminate()
+            replica.terminate()
         for replica in replicas:
             replica.wait()
 
