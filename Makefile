@@ -77,6 +77,9 @@ check: install-dev ## lint, format, types, architecture
 	@.venv/bin/lint-imports
 	@.venv/bin/python -m tests.landed_migrations
 
+screenshots: install-dev ## take README's pictures of a platform of their own, by Chromium (CATALOG=sample)
+	@CATALOG=$(CATALOG) .venv/bin/python -m tests.screenshots
+
 scan: install-dev ## scan Dockerfiles, workflows, YAML, shell and licences, with planted faults (ARGS="zizmor --sarif FILE")
 	@sh scanners/install.sh
 	@.venv-scan/bin/python -m scanners $(ARGS)

@@ -140,6 +140,17 @@ def test_the_picture_of_the_readme_can_be_drawn() -> None:
     assert ends - named == set(), "a line begins or ends at a box that has no title"
 
 
+def test_the_readme_shows_every_screenshot_that_the_script_takes_and_all_are_small() -> None:
+    script = (ROOT / "tests" / "screenshots.py").read_text(encoding="utf-8")
+    pictures = sorted((ROOT / "docs" / "screenshots").iterdir())
+    assert [path.name for path in pictures] == sorted(
+        f"{name}.png" for name in re.findall(r'save\(\w+, "(\w+)"\)', script)
+    )
+    assert 4 <= len(pictures) <= 5
+    assert [path.name for path in pictures if path.stat().st_size > 150_000] == []
+    assert [path.name for path in pictures if f"](docs/screenshots/{path.name})" not in README] == []
+
+
 def test_make_help_lists_every_command_a_user_may_give() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "up", "down", "status", "mlflow", "check", "install", "bench", "soak"):
