@@ -26,6 +26,12 @@ from tests.prometheus_names import expand
 from tests.statsd_listener import StatsdListener
 from tests.worlds import EARLIER, Postgres, World, shop, soak
 
+ANSWERS = (
+    "select u.user_id, n, array(select r.item_id || r.score from recommend(u.user_id, n) as r) as items"
+    " from (select user_id from served_lists union all select 'stranger ' || k from generate_series(1, 100) as k) as u,"
+    " generate_series(1, 10) as n"
+    " order by 1, 2"
+)
 LISTS = "select * from served_lists order by user_id"
 
 
@@ -231,9 +237,10 @@ def test_after_a_restore_the_next_night_is_judged_against_the_same_champion(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ):
     tmp_path = tmp_path_factory.mktemp("nights")
-    world = world_in_its_own_database(postgres, tmp_path)
+    world = world_in_its_own_database(postgres, tmp_path).write(shop(1_000))
     world.publish("--as-of", EARLIER)
-    state, runs = (world.everything(), world.rows(LISTS)), n_runs(world)
+    state, runs, answers = (world.everything(), world.rows(LISTS)), n_runs(world), world.rows(ANSWERS)
+    assert len(answers) >= 10_000
     query = "select batch_id, sha256, model_version from champion"
     [champion] = world.rows(query, role="recjobs_publisher")
     assert recjobs(world, "back-up", "--to", str(tmp_path / "place")).code == 0
@@ -241,8 +248,10 @@ def test_after_a_restore_the_next_night_is_judged_against_the_same_champion(
     restored = recjobs(world, "restore", "--from", str(tmp_path / "place"))
     assert restored.code == 0, restored.err
     assert ((world.everything(), world.rows(LISTS)), n_runs(world)) == (state, runs)
+    assert world.rows(ANSWERS) == answers
     assert world.night("--as-of", EARLIER).json["nothing_new"], "the night is known"
     later = world.night()
     assert later.code == 0, later.err
+    assert later.json["steps"]["train"]["warm"], "from the restored champion's factors"
     request = json.loads(world.step(later.json["batch_id"], "begin", "request.json").read_text())
     assert {key: request["champion"][key] for key in champion} == champion
