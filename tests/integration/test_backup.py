@@ -4,8 +4,10 @@ import contextlib
 import io
 import json
 import os
+import random
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ ANSWERS = (
     " generate_series(1, 10) as n"
     " order by 1, 2"
 )
+KILLS = 20
 LISTS = "select * from served_lists order by user_id"
 
 
@@ -210,6 +213,33 @@ def test_a_back_up_that_is_killed_counts_as_none(backed_up: BackedUp, tmp_path: 
     assert [folder.name for folder in tmp_path.iterdir()] == [Path(whole.json["backup"]).name], (
         "the half one is removed"
     )
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not os.environ.get("RECJOBS_SOAK"), reason="a process for each kill: `make soak`")
+def test_a_back_up_that_is_killed_at_any_moment_is_refused_or_whole(backed_up: BackedUp, tmp_path: Path):
+    world, before, draw = backed_up.world, backed_up.world.everything(), random.Random(17)
+    for name in ("first", "whole"):  # the first waits for what all of them are forked from
+        began = time.monotonic()
+        assert Command(("back-up", "--to", str(tmp_path / name)), world.settings).wait().code == 0
+    seconds, killed = time.monotonic() - began, 0
+    for number in range(KILLS):
+        place = tmp_path / str(number)
+        command = Command(("back-up", "--to", str(place)), world.settings)
+        time.sleep(draw.uniform(0, seconds))
+        command.kill()
+        code = command.wait().code
+        killed += code == -9
+        if not (place.exists() and any(place.iterdir())):
+            assert code == -9
+            continue
+        [folder] = place.iterdir()
+        is_whole = (folder / "manifest.json").exists()
+        restored = recjobs(world, "restore", "--from", str(folder), "--force", "a drill")
+        assert restored.code == (0 if is_whole else 65), restored.err
+        assert is_whole or "half-written" in restored.message
+        assert world.everything() == before
+    assert killed > KILLS / 2, "moments at which it was running"
 
 
 def test_a_restore_that_fails_midway_leaves_the_database_as_it_was(backed_up: BackedUp):
