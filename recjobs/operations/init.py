@@ -50,7 +50,7 @@ def _with_comments(text: str, comments: dict[str, str]) -> str:
     for key, comment in comments.items():
         place = next((n for n, line in enumerate(lines) if line.strip().startswith(f"{key}:")), None)
         if place is not None:
-            lines[place] += f"  # {comment}"
+            lines[place] += f"  # {' '.join(comment.split())}"
     return "\n".join(lines) + "\n"
 
 

@@ -77,6 +77,11 @@ def test_a_folder_gets_one_catalog(draft, tmp_path):
     assert [source.path for source in draft("orders", None).sources] == [str(tmp_path / "orders")]
 
 
+def test_a_column_whose_name_has_line_ends_breaks_no_line(draft, tmp_path):
+    draft("a.csv", b'"a\nkeep: {}",item\n1,2\n')
+    assert "# fill in: one of a keep: {}, item\n" in (tmp_path / "catalogs" / "a.yaml").read_text()
+
+
 def test_an_existing_catalog_is_never_overwritten(draft, tmp_path):
     draft("shop.csv", CSV)
     before = (tmp_path / "catalogs" / "shop.yaml").read_text()
