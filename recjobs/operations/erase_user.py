@@ -53,7 +53,7 @@ def run(catalog: Named, user_id: str, *, dry_run: bool = False, ignore_running: 
         raise Misuse("--user-id must not be empty")
     owner = database(catalog, "owner")
     migrate_catalog(owner, None)
-    held = _counts(export_user.run(catalog, user_id))
+    held = _counts(export_user.run(catalog, user_id, "export_user" if dry_run else "erase_user"))
     if dry_run:
         return {"catalog": catalog.name, "dry_run": True, "held": held}
     with alone(owner), owner.connect() as session:

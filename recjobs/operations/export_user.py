@@ -17,14 +17,14 @@ from recjobs.night.night import database
 from recjobs.operations.person_files import PersonInNight, as_json, readable
 
 
-def run(catalog: Named, user_id: str) -> dict[str, Any]:
+def run(catalog: Named, user_id: str, action: str = "export_user") -> dict[str, Any]:
     """Return what tables and artifacts hold about a user id, byte for byte this one; empty lists if they know nothing.
 
-    `unreadable` names files that are damaged, and so may hold more.
+    action: what it is done for, in the audit. `unreadable` names files that are damaged, and so may hold more.
     """
     with database(catalog, "owner").connect() as session:
         session.rows("become_owner")
-        audit.note(session, "export_user", catalog.name, user_id=user_id)
+        audit.note(session, action, catalog.name, user_id=user_id)
         with session.transaction():  # one instant
             tables = _tables(session, user_id)
             messages = [row for row in session.rows("messages") if mentions(row["text"], user_id)]

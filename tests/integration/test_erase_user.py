@@ -180,6 +180,8 @@ def test_nothing_is_left_of_a_person_and_others_keep_what_they_have(empty: World
     (tmp_path / "receipt.json").write_text(done.out)
     checked = recjobs(empty, "erase-user", "--check", str(tmp_path / "receipt.json"))
     [proof] = checked.json["receipts"]
+    of_person = recjobs(empty, "audit", "--catalog", empty.name, "--user-id", PERSON).json["entries"]
+    assert [entry["action"] for entry in of_person] == ["erase_user", "export_user"], "newest first, by a hash"
     assert (checked.code, proof["left_out"], proof["is_found"]) == (0, True, False)
     (tmp_path / "receipt.json").write_text(done.out.replace("held", "helt"))
     forged = recjobs(empty, "erase-user", "--check", str(tmp_path / "receipt.json"))
