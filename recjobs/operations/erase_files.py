@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,8 @@ def without_user(content: bytes, user_id: str, where: str) -> bytes | None:
         return None
     row = model.user_ids.index(user_id)
     factors = Factors(np.delete(model.factors.user_factors, row, axis=0), model.factors.item_factors)
-    return _npz(StoredModel(factors, model.user_ids[:row] + model.user_ids[row + 1 :], model.item_ids).to_arrays())
+    user_ids = model.user_ids[:row] + model.user_ids[row + 1 :]
+    return _npz(replace(model, factors=factors, user_ids=user_ids).to_arrays())
 
 
 def _ended(night: NightFiles, unread: list[str]) -> dict[str, EndedStep]:

@@ -151,7 +151,7 @@ def require_sound(world: World, batches: list[str], *, is_restored: bool = False
         interactions = night.interactions()
         assert (interactions.user_idx.tolist(), interactions.n_users) == ([0, 1, 1], 2)
         model = night.refit_model()
-        assert (model.user_ids, len(night.champion_recipe_factors().user_factors)) == (["a", "z"], 2)
+        assert (model.user_ids, len(night.champion_recipe_fit()[0].user_factors)) == (["a", "z"], 2)
     assert digest_of(mlflow_folder(world) / "model.npz") in (mlflow_folder(world) / "MLmodel").read_text()
     request = Handovers(store.night(batches[1])).stored_request()
     assert request["champion"]["sha256"] == world.value(

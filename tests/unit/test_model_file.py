@@ -5,9 +5,12 @@ import io
 import numpy as np
 import pytest
 
+from recjobs.core.model import npz
 from recjobs.core.model.als import Factors
+from recjobs.core.model.ranker import Ranker
 from recjobs.core.model.stored import StoredModel
 from recjobs.errors import ModelRefused
+from recjobs.operations.erase_files import without_user
 from tests.unit.hostile import HOSTILE
 
 MODEL = StoredModel(
@@ -62,3 +65,13 @@ def test_a_missing_array_is_refused_by_name(missing):
     del arrays[missing]
     with pytest.raises(ModelRefused, match=missing):
         StoredModel.from_arrays(arrays)
+
+
+def test_a_model_without_a_user_keeps_all_else():
+    factors = Factors(np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((2, 2), np.float32))
+    file = io.BytesIO()
+    np.savez(file, **StoredModel(factors, ["a", "b", "c"], ["x", "y"], Ranker("its text")).to_arrays())
+    without = without_user(file.getvalue(), "b", "")
+    left = StoredModel.from_arrays(npz.read(io.BytesIO(without), ""))
+    assert (left.user_ids, left.item_ids, left.ranker) == (["a", "c"], ["x", "y"], Ranker("its text"))
+    assert left.factors.user_factors.tolist() == [[0, 1], [4, 5]]
