@@ -22,7 +22,7 @@ Flow = tuple[str, str, str]
 SERVING: set[Flow] = {("webapp", "postgres", "TCP"), ("migration", "postgres", "TCP")}
 """What web app and migration open: tests/integration/test_kubernetes_processes.py reads it from their sockets."""
 NIGHTS: set[Flow] = {
-    *((who, "postgres", "TCP") for who in ("mlflow", "worker", "run-airflow-migrations", "database-cleanup")),
+    *((who, "postgres", "TCP") for who in ("mlflow", "worker", "run-airflow-migrations")),
     *((who, "postgres", "TCP") for who in ("scheduler", "dag-processor", "api-server")),
     *((who, "object store", "TCP") for who in ("worker", "mlflow")),
     ("worker", "api-server", "TCP"),
@@ -47,6 +47,7 @@ ELSEWHERE: dict[Flow, str] = {
     ("scheduler", "Kubernetes' API", "TCP"): "KubernetesExecutor makes the steps' pods",
     ("api-server", "Kubernetes' API", "TCP"): "the log of a step that runs is its pod's",
     ("airflow-cleanup-pods", "Kubernetes' API", "TCP"): "it removes the pods of failed steps",
+    ("database-cleanup", "postgres", "TCP"): "a command whose connections are too short to be seen each time",
     ("airflow-cleanup-pods", "postgres", "TCP"): "Airflow notes there which command ran",
     ("api-server", "object store", "TCP"): "the log of a step that has ended; compose keeps logs on a volume",
     **{
