@@ -67,7 +67,7 @@ coverage: install-dev ## what the last `make test` covered, as coverage.xml and 
 	@.venv/bin/coverage html --quiet
 
 soak: export RECJOBS_SOAK := 1
-soak: install-dev ## the tests that count, at full counts, one after the other (a quarter of an hour)
+soak: install-dev ## the tests that count, at full counts, one after the other (hours; ARGS=FILE for some)
 	@.venv/bin/python -m pytest -m soak $(ARGS)
 
 check: install-dev ## lint, format, types, architecture
