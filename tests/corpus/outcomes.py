@@ -237,7 +237,7 @@ OUTCOMES: dict[str, Outcome] = {
     "configurations.unknown_key": refuse(78, "top_m: unknown key", "Did you mean top_n?", "Allowed: description"),
     "configurations.unknown_key_of_the_model": refuse(78, "model.factor: unknown key. Did you mean factors?"),
     "configurations.unknown_key_of_a_source": refuse(78, "sources.0.columns.userid: ", "mean user_id?"),
-    "configurations.key_missing": refuse(78, "sources.0.columns.occurred_at: missing"),
+    "configurations.key_missing": refuse(78, "needs columns.occurred_at"),
     "configurations.nothing_to_read": refuse(78, "sources", "at least 1"),
     "configurations.text_where_a_number_is_due": refuse(78, "top_n.stored: 'many'", "integer"),
     "configurations.switch_where_a_number_is_due": refuse(78, "seed: True", "switch"),

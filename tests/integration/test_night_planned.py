@@ -82,8 +82,10 @@ def test_with_a_reason_it_goes_on_and_the_next_plan_is_what_it_took(planned: tup
     written = sum(file.stat().st_size for step in NIGHT for file in (folder / step).rglob("*") if file.is_file())
     assert found["artifact_bytes"] == pytest.approx(written, rel=0.05)
     in_postgres = world.value(
-        "select sum(pg_total_relation_size(oid)) from pg_class where relkind = 'r' and relname like %s",
+        "select sum(pg_total_relation_size(oid)) from pg_class "
+        "where relkind = 'r' and relname like %s and relnamespace = %s::regnamespace",
         f"%{batch_id.replace('-', '_').lower()}",
+        world.name,
         role="admin",
     )
     assert found["database_bytes"] == pytest.approx(float(in_postgres), rel=0.05)
