@@ -1,8 +1,9 @@
 """What this process caches of one catalog: its rules, its items, and recent responses (`webapp.lists` says why)."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -116,21 +117,21 @@ class CatalogCache:
             self._popular[batch, segment] = items
         return items
 
-    def load_categories(
-        self, session: ReadSession, batch: Batch, item_ids: Iterable[str]
-    ) -> Mapping[str, Categories] | None:
-        """The categories of items of a batch, these included; None if the batch is no longer live."""
+    def load_categories(self, session: ReadSession, batch: Batch, item_ids: list[str]) -> Sequence[Categories] | None:
+        """The categories of each of a batch's items; None if the batch is no longer live."""
         categories = self._categories.get(batch, {})
+        with contextlib.suppress(KeyError):
+            return list(map(categories.__getitem__, item_ids))
         if len(categories) > MAX_CATEGORIZED:
             categories, self._same = {}, {}
-        if missing := [item_id for item_id in item_ids if item_id not in categories]:
-            [(*live, known)] = session.rows("categories", missing)
-            if tuple(live) != batch:
-                return None
-            names = orjson.loads(known or "{}")
-            for item_id in missing:
-                of_item = as_categories(names.get(item_id))
-                categories[item_id] = self._same.setdefault(of_item, of_item)
-            others = [(other, its) for other, its in self._categories.items() if other != batch]
-            self._categories = dict([*others[1 - MAX_BATCHES :], (batch, categories)])
-        return categories
+        missing = [item_id for item_id in item_ids if item_id not in categories]
+        [(*live, known)] = session.rows("categories", missing)
+        if tuple(live) != batch:
+            return None
+        names = orjson.loads(known or "{}")
+        for item_id in missing:
+            of_item = as_categories(names.get(item_id))
+            categories[item_id] = self._same.setdefault(of_item, of_item)
+        others = [(other, its) for other, its in self._categories.items() if other != batch]
+        self._categories = dict([*others[1 - MAX_BATCHES :], (batch, categories)])
+        return [categories[item_id] for item_id in item_ids]

@@ -137,7 +137,7 @@ def _ranked(
     kept_out: set[int] | None = None
     if rules.pins and (kept_out := _kept_out(session, live, user_id)) is None:
         return None
-    categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else {}
+    categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else ()
     if categories is None:
         return None
     sources = composition.sources(len(item_ids))
@@ -160,7 +160,7 @@ def _ranked(
         item_ids += [item.item_id for item in more]
         sources += ["popular"] * len(more)
         because += [0] * len(more) if because else []
-        categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else {}
+        categories = cache.load_categories(session, live.key, item_ids) if rules.need_categories else ()
         if categories is None:
             return None
         entries = apply_rules(rules, item_ids, categories, kept_out, 0, n) or []

@@ -4,15 +4,20 @@ import functools
 import itertools
 import struct
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 Entry = tuple[int | None, str, str | None, float | None]
 """An item of the result: its index in the stored list (None: not in it), its id, and the source and the score that a
 rule gave it (None: its own)."""
-Placement = tuple[int, bool, float, str]
+Placement = tuple[float, bool, float, str]
 """A pinned or boosted item: the rank that the rule wants, whether it is boosted, its stored rank, its id."""
+Caps = list[tuple[tuple[int, str], int]]
+"""What counts an item, by rule and category, and how many of that may be shown."""
+Capped = tuple[float, bool, float, str, Caps]
+"""A capped item, by what it is counted in the order of: its rank, whether it is anything but pinned, its stored rank,
+its id."""
 Categories = tuple[str, ...]
 """The categories of an item, each once."""
 NOWHERE = float("inf")
@@ -47,7 +52,7 @@ class Effect:
         self.blocked = False
         self.place: int | None = None
         self.factor: float | None = None
-        self.caps: list[tuple[tuple[int, str], int]] = []
+        self.caps: Caps = []
 
     def add(self, rule: Rule, category: str) -> None:
         """Take one more rule into account. category: the one of the item that the rule is about, or none ("")."""
@@ -87,23 +92,24 @@ class ActiveRules:
         pinned = {item_id: (rule.item_idx, effects[item_id]) for item_id, rule in pins if not effects[item_id].blocked}
         self.pins = [(item_id, *of_pin) for item_id, of_pin in pinned.items()]
 
-    def effects(self, item_ids: Iterable[str], categories: Mapping[str, Categories]) -> dict[str, Effect]:
-        """The effects on those items that a rule is about. categories: of each item, if `need_categories`."""
-        by_item, effects = self._by_item, dict[str, Effect]()
-        if not self.need_categories:
-            return {item_id: self._on_item(item_id, ()) for item_id in item_ids if item_id in by_item}
-        known = self._of_categories
-        for item_id in item_ids:
-            names = categories[item_id]
-            if item_id in by_item:
-                effects[item_id] = self._on_item(item_id, names)
-                continue
-            if names not in known:
-                known[names] = self._combined((), names)
-            if (effect := known[names]) is not None:
-                effects[item_id] = effect
-        if len(known) > MAX_COMBINATIONS:
-            self._of_categories = {}
+    def effects(self, item_ids: list[str], categories: Iterable[Categories]) -> list[Effect | None]:
+        """The effect on each item, None where no rule is about it. categories: of each, if `need_categories`."""
+        by_item, effects = self._by_item, list[Effect | None]()
+        if self.need_categories:
+            known = self._of_categories
+            for names in categories:
+                if names not in known:
+                    known[names] = self._combined((), names)
+                effects.append(known[names])
+            if len(known) > MAX_COMBINATIONS:
+                self._of_categories = {}
+        else:
+            effects = [None] * len(item_ids)
+        if not by_item.keys().isdisjoint(item_ids):
+            of_each = categories if self.need_categories else itertools.repeat(())
+            for index, (item_id, names) in enumerate(zip(item_ids, of_each, strict=False)):
+                if item_id in by_item:
+                    effects[index] = self._on_item(item_id, names)
         return effects
 
     def _on_item(self, item_id: str, categories: Categories) -> Effect:
@@ -166,7 +172,7 @@ class RuleSet:
 def apply_rules(
     rules: ActiveRules,
     item_ids: list[str],
-    categories: Mapping[str, Categories],
+    categories: Sequence[Categories],
     kept_out: Collection[int],
     n_served: int,
     n: int,
@@ -176,78 +182,72 @@ def apply_rules(
     categories: of each item, if the rules need them. kept_out: item_idx of items that must not enter this list.
     """
     effects = rules.effects(item_ids, categories)
-    affected = set(effects)
-    outside = []
+    affected: list[tuple[float, str, Effect]] = [
+        (rank, item_id, effect)
+        for rank, (item_id, effect) in enumerate(zip(item_ids, effects, strict=True), 1)
+        if effect is not None
+    ]
     if rules.pins:
         stored = set(item_ids)
-        for item_id, idx, effect in rules.pins:
-            # without an idx the batch is from before the rules, and does not say what the user has seen
-            if item_id not in stored and idx is not None and idx not in kept_out:
-                outside.append(item_id)
-                effects[item_id] = effect
-    if not effects:
+        # without an idx the batch is from before the rules, and does not say what the user has seen
+        affected += [
+            (NOWHERE, item_id, effect)
+            for item_id, idx, effect in rules.pins
+            if item_id not in stored and idx is not None and idx not in kept_out
+        ]
+    if not affected:
         return [(index, item_id, None, None) for index, item_id in enumerate(item_ids[:n])]
 
-    ranks = {item_id: rank for rank, item_id in enumerate(item_ids, 1) if item_id in affected}
-    removed = {rank for item_id, rank in ranks.items() if effects[item_id].blocked}
-    placements = _placements(effects, ranks, outside)
-    if over_caps := _over_caps(effects, ranks, placements):
-        removed.update(ranks[item_id] for item_id in over_caps if item_id in ranks)
+    removed = set[float]()
+    placements: list[Placement] = []
+    capped: list[Capped] = []
+    for rank, item_id, effect in affected:
+        if effect.blocked:
+            removed.add(rank)
+            continue
+        place, boosted = rank, True
+        if effect.place is not None:
+            place, boosted = effect.place, False
+            placements.append((place, boosted, rank, item_id))
+        elif effect.factor is not None:
+            place = -int(-rank // effect.factor)
+            placements.append((place, boosted, rank, item_id))
+        if effect.caps:
+            # of two pins at one place the one from outside comes first
+            capped.append((place, boosted, -1 if rank == NOWHERE else rank, item_id, effect.caps))
+    if over_caps := _over_caps(capped):
+        removed.update(rank for rank, item_id, _ in affected if item_id in over_caps)
         placements = [placement for placement in placements if placement[3] not in over_caps]
+    removed.discard(NOWHERE)
     if len(item_ids) - len(removed) < n_served:
         return None
-    removed.update(ranks[item_id] for _, _, _, item_id in placements if item_id in ranks)
-    return _merge(item_ids, removed, placements, ranks, n)
+    removed.update(rank for _, _, rank, _ in placements)
+    return _merge(item_ids, removed, sorted(placements), n)
 
 
-def _placements(effects: dict[str, Effect], ranks: dict[str, int], outside: list[str]) -> list[Placement]:
-    placements: list[Placement] = []
-    for item_id in [*ranks, *outside]:
-        effect = effects[item_id]
-        if effect.blocked:
-            continue
-        rank = ranks.get(item_id, NOWHERE)
-        if effect.place is not None:
-            placements.append((effect.place, False, rank, item_id))
-        elif effect.factor is not None:
-            placements.append((-int(-rank // effect.factor), True, rank, item_id))
-    return sorted(placements)
-
-
-def _over_caps(effects: dict[str, Effect], ranks: dict[str, int], placements: list[Placement]) -> set[str]:
-    placed = {item_id: (place, boosted, rank) for place, boosted, rank, item_id in placements}
+def _over_caps(capped: list[Capped]) -> set[str]:
     counts: dict[tuple[int, str], int] = {}
     over = set()
-
-    def order(item_id: str) -> tuple[int, bool, float, str]:
-        place, boosted, rank = placed.get(item_id) or (ranks[item_id], True, ranks[item_id])
-        # of two pins at one place the one from outside comes first
-        return place, boosted, -1.0 if rank == NOWHERE else rank, item_id
-
-    capped = [i for i in {*ranks, *placed} if effects[i].caps and not effects[i].blocked]
-    for item_id in sorted(capped, key=order):
-        for cap, at_most in effects[item_id].caps:
+    for _, _, _, item_id, caps in sorted(capped):
+        for cap, at_most in caps:
             counts[cap] = counts.get(cap, 0) + 1
             if counts[cap] > at_most:
                 over.add(item_id)
     return over
 
 
-def _merge(
-    item_ids: list[str], removed: set[int], placements: list[Placement], ranks: dict[str, int], n: int
-) -> list[Entry]:
+def _merge(item_ids: list[str], removed: set[float], placements: list[Placement], n: int) -> list[Entry]:
     merged: list[Entry] = []
-    rest = ((rank - 1, item_id) for rank, item_id in enumerate(item_ids, 1) if rank not in removed)
+    rest = ((rank - 1, item_id, None, None) for rank, item_id in enumerate(item_ids, 1) if rank not in removed)
     place = 0
-    for wanted, boosted, _, item_id in placements:
-        place = max(place + 1, wanted)
-        merged.extend((*entry, None, None) for entry in itertools.islice(rest, max(0, min(place - 1, n) - len(merged))))
+    for wanted, boosted, rank, item_id in placements:
+        place = max(place + 1, int(wanted))
+        merged.extend(itertools.islice(rest, max(0, min(place - 1, n) - len(merged))))
         if len(merged) >= n:
             return merged
-        rank = ranks.get(item_id)
-        index = None if rank is None else rank - 1
+        index = None if rank == NOWHERE else int(rank) - 1
         merged.append((index, item_id, "boosted" if boosted else "pinned", _score(place)))
-    merged.extend((*entry, None, None) for entry in itertools.islice(rest, n - len(merged)))
+    merged.extend(itertools.islice(rest, n - len(merged)))
     return merged
 
 
