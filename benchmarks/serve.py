@@ -19,8 +19,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -145,31 +147,37 @@ def measure(
     return taken
 
 
-def measure_beside(bench: Bench, rounds: int, webapps: dict[Build, Served]) -> dict[str, Comparison]:
-    """Both builds' web apps in turn, `rounds` times after one that warms up. Exits when a request gets no 200."""
+def measure_beside(
+    bench: Bench, rounds: int, builds: Sequence[Build], webapp: Callable[[Build], AbstractContextManager[Served]]
+) -> dict[str, Comparison]:
+    """Both builds' web apps in turn, `rounds` times after one that warms up. Exits when a request gets no 200.
 
-    cpu: dict[Build, list[float]] = {build: [] for build in webapps}
-
-    def measured(connections: int) -> list[list[Taken]]:
-        taken: dict[Build, list[Taken]] = {build: [] for build in webapps}
-        for build in webapps:
-            cpu[build].clear()
-        for _, build in turns(list(webapps), rounds + 1):
-            before = cpu_seconds(webapps[build])
-            taken[build].append(bench.client(webapps[build], connections))
-            cpu[build].append((cpu_seconds(webapps[build]) - before) / taken[build][-1].latencies.size * 1e6)
-            if failed := taken[build][-1].failed:
-                raise SystemExit(f"{failed} requests to the web app of {build.name} got no 200")
-            print(".", end="", file=sys.stderr, flush=True)
-        return [of[1:] for of in taken.values()]
-
-    one, many = measured(1), measured(16)
+    Each turn starts its web app anew: two processes of one program differ by some hundredths in how their memory lies,
+    for as long as they run.
+    """
+    one: dict[Build, list[Taken]] = {build: [] for build in builds}
+    many: dict[Build, list[Taken]] = {build: [] for build in builds}
+    cpu: dict[Build, list[float]] = {build: [] for build in builds}
+    for count, build in turns(builds, rounds + 1):
+        with webapp(build) as server:
+            bench.client(server, 16)
+            taken = [bench.client(server, 1)]
+            before = cpu_seconds(server)
+            taken.append(bench.client(server, 16))
+            used = cpu_seconds(server) - before
+        if failed := sum(each.failed for each in taken):
+            raise SystemExit(f"{failed} requests to the web app of {build.name} got no 200")
+        if count:
+            one[build].append(taken[0])
+            many[build].append(taken[1])
+            cpu[build].append(used / taken[1].latencies.size * 1e6)
+        print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {
-        "1 connection, p50 ms": Comparison(*([t.at(0.5) for t in of] for of in one)),
-        "1 connection, p99 ms": Comparison(*([t.at(0.99) for t in of] for of in one)),
-        "16 connections, requests/s": Comparison(*([t.rate for t in of] for of in many)),
-        "16 connections, CPU us/request": Comparison(*(of[1:] for of in cpu.values())),
+        "1 connection, p50 ms": Comparison(*([each.at(0.5) for each in one[build]] for build in builds)),
+        "1 connection, p99 ms": Comparison(*([each.at(0.99) for each in one[build]] for build in builds)),
+        "16 connections, requests/s": Comparison(*([each.rate for each in many[build]] for build in builds)),
+        "16 connections, CPU us/request": Comparison(*(cpu[build] for build in builds)),
     }
 
 
@@ -202,20 +210,21 @@ def main() -> None:
             bench = Bench(world, folder, arguments.seconds)
             settings = {"RECJOBS_READER_URL": bench.url, "RECJOBS_STATE": str(folder)}
 
-            def webapp(build: Build, key: str | None) -> Served:
+            @contextmanager
+            def webapp(build: Build, key: str | None) -> Iterator[Served]:
                 own = (
                     settings | (GUARDED if key else OPEN) | ({"WEBAPP_METRICS": "false"} if build == UNCOUNTED else {})
                 )
-                return Served(stack.enter_context(running(folder, ["webapp"], build=build, environment=own)), key)
+                with running(folder, ["webapp"], build=build, environment=own) as port:
+                    yield Served(port, key)
 
-            webapps = {build: webapp(build, KEY) for build in builds}
             print(
                 f"{world.n_users:,} users, {rounds} rounds, load {os.getloadavg()[0]:.1f} before; {machine()}",
                 flush=True,
             )
             if len(builds) > 1:
-                comparisons = measure_beside(bench, rounds, webapps)
-                opened = measure_beside(bench, rounds, {build: webapp(build, None) for build in builds})
+                comparisons = measure_beside(bench, rounds, builds, partial(webapp, key=KEY))
+                opened = measure_beside(bench, rounds, builds, partial(webapp, key=None))
                 comparisons |= {f"{name}, open": one for name, one in opened.items()}
                 print("\n".join(beside.table(builds, comparisons)))
                 if arguments.json:
@@ -231,8 +240,8 @@ def main() -> None:
                 Served(stack.enter_context(running(folder, [*PEER.split(), str(n)], n, environment=peer)))
                 for n in (1, os.cpu_count() or 1)
             ]
-            without_keys = webapp(THIS, None)
-            print("\n".join(report(measure(bench, rounds, webapps[THIS], without_keys, trivial, (peers[0], peers[1])))))
+            deployed, without_keys = (stack.enter_context(webapp(THIS, key)) for key in (KEY, None))
+            print("\n".join(report(measure(bench, rounds, deployed, without_keys, trivial, (peers[0], peers[1])))))
     finally:
         world.cluster.stop()
 
