@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from scanners.findings import PLANTED, ROOT, Finding
+from scanners import files
+from scanners.findings import ROOT, Finding
 
 ALLOWED = re.compile(
     r"MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense|Zlib|CC0|Artistic"
     r"|MPL|Mozilla|LGPL|Lesser General"  # used as they are, as libraries of their own
 )
-PLANTED_LICENCE = "GPL-3.0-only"
+PLANTED_LICENCES = {"planted-package": "GPL-3.0-only", "planted-provider": "AGPL-3.0-only"}
+"""Of the packages that the locks in `scanners/planted` name: one a lock."""
+LOCKS = ("requirements.txt", "requirements-kubernetes.txt")
+"""What the jobs image installs; the web app's lock is a part of it."""
+INSTALLED = (".venv/lib/python*/site-packages", ".venv-scan/shipped")
+"""Where their packages are here; scanners/install.sh makes the second, of what `make install` leaves out."""
 # How the texts of licences begin to say what they grant, for packages whose metadata names none.
 TEXTS = {
     "Permission is hereby granted, free of charge, to any person obtaining a copy": "MIT",
@@ -23,9 +29,9 @@ TEXTS = {
 }
 
 
-def locks(files: list[str]) -> list[str]:
-    """The locks whose packages are shipped and installed here."""
-    return [name for name in files if name == "requirements.txt"]
+def locks(names: list[str]) -> list[str]:
+    """The locks whose packages are shipped and installed here, and the planted ones."""
+    return files.matching(names, *LOCKS)
 
 
 def allowed(licence: str) -> bool:
@@ -35,27 +41,30 @@ def allowed(licence: str) -> bool:
 
 
 def findings(paths: list[str]) -> Iterator[Finding]:
-    """What the metadata of the installed packages says, with a planted package among them."""
-    lines = {
-        _normal(name): (path, number)
-        for path in paths
-        for number, line in enumerate((ROOT / path).read_text(encoding="utf-8").splitlines(), 1)
-        if (name := line.split("==")[0]) != line
-    }
-    site_packages = [str(path) for path in (ROOT / ".venv").glob("lib/python*/site-packages")]
+    """What the metadata of the locks' packages says, planted packages among them. Raises OSError if one is missing."""
+    folders = [str(path) for pattern in INSTALLED for path in ROOT.glob(pattern)]
     with tempfile.TemporaryDirectory() as folder:
-        planted = Path(folder) / "planted_package-1.0.dist-info"
+        _plant(Path(folder))
+        licences = {_normal(d.name): (licence_of(d), d) for d in distributions(path=[*folders, folder])}
+    for path in paths:
+        lines = enumerate((ROOT / path).read_text(encoding="utf-8").splitlines(), 1)
+        pins = [(_normal(line.split("==")[0]), line, number) for number, line in lines if re.match(r"\w\S*==", line)]
+        # One with a marker may be for other machines only.
+        if missing := sorted(name for name, line, _ in pins if name not in licences and ";" not in line):
+            raise OSError(f"packages of {path} are not installed here: {', '.join(missing)}")
+        for name, _, number in pins:
+            if name in licences and not allowed(licences[name][0]):
+                licence, package = licences[name]
+                yield Finding("licences", path, number, licence, f"{package.name} {package.version}")
+
+
+def _plant(folder: Path) -> None:
+    for name, licence in PLANTED_LICENCES.items():
+        planted = folder / f"{name.replace('-', '_')}-1.0.dist-info"
         planted.mkdir()
         (planted / "METADATA").write_text(
-            f"Metadata-Version: 2.4\nName: planted-package\nVersion: 1.0\nLicense-Expression: {PLANTED_LICENCE}\n"
+            f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: {licence}\n"
         )
-        licences = {_normal(d.name): (licence_of(d), d) for d in distributions(path=[folder, *site_packages])}
-    if not licences.keys() & lines.keys():
-        raise OSError("nothing of the lock is installed in .venv")
-    for name, (licence, package) in licences.items():
-        path, line = (f"{PLANTED}package", 1) if name == "planted-package" else lines.get(name, ("", 0))
-        if path and not allowed(licence):
-            yield Finding("licences", path, line, licence, f"{package.name} {package.version}")
 
 
 def licence_of(package: Distribution) -> str:

@@ -130,3 +130,17 @@ def test_what_may_be_shipped() -> None:
     code = "import sys; from scanners.licences import allowed; print([allowed(name) for name in sys.argv[1:]])"
     done = subprocess.run([PYTHON, "-c", code, *LICENCES], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout.strip() == str([*LICENCES.values()])
+
+
+def test_licences_are_read_of_every_package_that_the_jobs_image_installs() -> None:
+    done = scan("licences")
+    assert done.stdout == "licences: 2 files, 0 findings, 0 suppressed, 2 of 2 planted faults found\n"
+    code = (
+        "from scanners import licences as of\n"
+        "list(of.findings(['requirements-kubernetes.txt']))\n"
+        "of.INSTALLED = of.INSTALLED[:1]\n"
+        "list(of.findings(['requirements-kubernetes.txt']))\n"
+    )
+    done = subprocess.run([PYTHON, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert "OSError: packages of requirements-kubernetes.txt are not installed here: " in done.stderr
+    assert "apache-airflow-providers-cncf-kubernetes" in done.stderr
