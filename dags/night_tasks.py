@@ -58,10 +58,15 @@ def check_names(dag_run: Any, form: Collection[str]) -> None:
 @contextmanager
 def airflow_states() -> Iterator[None]:
     """Translate the errors of a step: late input skips the task and the rest of the night, an error that a retry may
-    fix is raised as it is, and everything else fails without a retry."""
+    fix is raised as it is, and everything else fails without a retry. What the task logs has no secret of ours."""
+    from airflow.sdk.log import mask_secret
+
+    from recjobs.config import load_settings, secrets_of, without_secrets
     from recjobs.errors import InputLate, RecjobsError, of_the_machine
 
     try:
+        for secret in secrets_of(load_settings()):
+            mask_secret(secret)
         yield
     except InputLate as error:
         raise AirflowSkipException(str(error)) from None
@@ -69,7 +74,8 @@ def airflow_states() -> Iterator[None]:
         if error.retry:
             raise
         # expected: the message says what is wrong and what to do, and where it was raised helps nobody
-        raise AirflowFailException(f"{type(error).__name__} (exit code {error.exit_code}): {error}") from None
+        said = f"{type(error).__name__} (exit code {error.exit_code}): {error}"
+        raise AirflowFailException(without_secrets(said)) from None
     except (AirflowFailException, AirflowSkipException):
         raise
     except Exception as error:

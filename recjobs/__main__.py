@@ -35,8 +35,7 @@ def _configure_logs() -> None:
 
     with suppress(BadConfiguration):  # the command says which setting is wrong
         settings = load_settings()
-        if settings.log == "json":
-            logs.configure(secrets_of(settings))
+        (logs.configure if settings.log == "json" else logs.hide)(secrets_of(settings))
 
 
 def _exit_code(command: Callable[[], Any]) -> int:
@@ -65,12 +64,14 @@ def _exit_code(command: Callable[[], Any]) -> int:
 
 
 def _say(message: str, error: Exception | None = None, exit_code: int = 130) -> None:
-    """Write the one message of a failure: a line on stderr, or a line of the log."""
+    """Write the one message of a failure, without secrets: a line on stderr, or a line of the log."""
+    from recjobs.config import without_secrets
+
     if logs.is_json():
         members = {**getattr(error, "log_ids", {}), "exit_code": exit_code}
         logging.getLogger("recjobs").error("%s", message, extra={"members": members})
     else:
-        click.echo(f"recjobs: {message}", err=True)
+        click.echo(f"recjobs: {without_secrets(message)}", err=True)
 
 
 if __name__ == "__main__":

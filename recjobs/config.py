@@ -4,12 +4,15 @@ Importing this module is cheap: Airflow does so at every parse of the DAG folder
 """
 
 import errno
+import json
 import os
 import pwd
+import re
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
 from pydantic import ByteSize, Field, ValidationError
@@ -35,11 +38,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ROLES = ("owner", "loader", "publisher", "reader", "editor", "web")
 
-SECRETS = (
-    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY",
-    "MLFLOW_TRACKING_PASSWORD", "OTEL_EXPORTER_OTLP_HEADERS",
-)  # fmt: skip
-"""Settings, also those of libraries, whose whole value is secret."""
+SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "OTEL_EXPORTER_OTLP_HEADERS")
+"""Settings, also those of libraries, whose whole value is secret, though `SECRET_NAME` does not say so."""
+
+SECRET_NAME = re.compile(r"(^|_)(\w*PASS|\w*PASSWORD|PASSPHRASE|SECRET|SECRET_KEY|ACCESS_KEY|TOKEN|FERNET_KEY)$")
+"""Names of settings whose whole value is secret, whoever reads them."""
+
+SHORTEST_SECRET = 4
+"""Characters; to hide a shorter text would hide parts of words."""
+
+HIDDEN = "***"
+_PASSWORDS = tuple(map(re.compile, (r":(?!//)(\S+)@", r":([^:@/\s]+)@", r"\bpassword=('[^']*'|[^\s&]+)")))
+"""Where a URL or a connection string has a password, whatever characters it is of and however wrong the rest is."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -165,18 +175,60 @@ def _user_of_the_system() -> str:
         return f"uid {os.getuid()}"
 
 
-def secrets_of(settings: Settings) -> set[str]:
-    """The passwords in the URLs of the settings and of sources, and the values of `SECRETS`: never to be logged."""
-    names = [name for name in os.environ if name.startswith("RECJOBS_CONNECTION_")]
-    urls = [getattr(settings, f"{role}_url") for role in ROLES] + [os.environ[name] for name in names]
-    secrets = {os.environ.get(name, "") for name in SECRETS}
-    for url in [*urls, settings.database_url, settings.mlflow_tracking_uri]:
+def secrets_of(settings: Settings | None) -> set[str]:
+    """Every password and key in the environment, `.env` and the local platform's `env`: never to be shown.
+
+    They are the values of `SECRETS` and of names like `SECRET_NAME`, the passwords in URLs, and of Airflow's
+    connections also the address, since a webhook's is a secret. None: the settings cannot be read, so only those of
+    the environment and of `.env`.
+    """
+    urls = [] if settings is None else [getattr(settings, f"{role}_url") for role in ROLES]
+    secrets = {password for url in urls for password in _passwords(url)}
+    for name, value in _values(settings).items():
+        if name in SECRETS or SECRET_NAME.search(name):
+            secrets |= {value, *value.replace(",", " ").split()}
+        elif name.startswith("AIRFLOW_CONN_"):
+            secrets |= {value, *_of_connection(value)}
+        secrets |= {*_passwords(value)}
+    return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+
+
+def _values(settings: Settings | None) -> Mapping[str, str]:
+    """The environment, else `.env`, else the local platform's `env`, without what is empty."""
+    files = [ROOT / ".env"] if settings is None else [settings.state / "env", ROOT / ".env"]
+    merged: dict[str, str | None] = {}
+    for file in files:
+        merged |= dotenv_values(file)
+    return {name: value for name, value in {**merged, **os.environ}.items() if value}
+
+
+def _passwords(text: str) -> Iterator[str]:
+    for pattern in _PASSWORDS:
+        for match in pattern.finditer(text):
+            yield from (match[1].strip("'"), unquote(match[1].strip("'")))
+
+
+def _of_connection(value: str) -> Iterator[str]:
+    """What is secret in an Airflow connection that is written as JSON."""
+    try:
+        parts = json.loads(value)
+    except ValueError:
+        return
+    if isinstance(parts, dict):
+        address = str(parts.get("host") or "")
+        yield from (address if "/" in address else "", str(parts.get("password") or ""))
+
+
+def without_secrets(text: str, secrets: Iterable[str] | None = None) -> str:
+    """The text with each secret replaced by `***`. secrets: unless given, those of the settings as they are now."""
+    if secrets is None:
         try:
-            password = urlsplit(url).password or ""
-        except ValueError:
-            continue
-        secrets |= {password, unquote(password)}
-    return secrets - {""}
+            secrets = secrets_of(load_settings())
+        except BadConfiguration:
+            secrets = secrets_of(None)
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def connection_url(name: str) -> str:
@@ -185,8 +237,7 @@ def connection_url(name: str) -> str:
     Raises BadConfiguration when it is not set.
     """
     setting = f"RECJOBS_CONNECTION_{name.upper()}"
-    values = {**dotenv_values(load_settings().state / "env"), **dotenv_values(ROOT / ".env"), **os.environ}
-    if url := values.get(setting):
+    if url := _values(load_settings()).get(setting):
         return url
     raise BadConfiguration(
         f"{setting} is not set, and a source has `connection: {name}`; set it to a URL such as "

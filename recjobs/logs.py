@@ -62,6 +62,27 @@ class JsonFormatter(logging.Formatter):
         return line
 
 
+class TextFormatter(logging.Formatter):
+    """A line as text. secrets: texts that must not appear in it."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, and below it the frames of an error."""
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, HIDDEN)
+        return line
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Leave secrets out of the lines that this process writes as text."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(TextFormatter(secrets))
+
+
 def configure(secrets: Iterable[str]) -> None:
     """Write the lines of this process to stderr as JSON: stdout has the result of a command."""
     handler = logging.StreamHandler(sys.stderr)

@@ -13,7 +13,7 @@ from recjobs.adapters.statsd import Metrics
 from recjobs.adapters.tracing import Tracing
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import CatalogName, Named
-from recjobs.config import load_settings
+from recjobs.config import load_settings, without_secrets
 from recjobs.errors import BadConfiguration, RecjobsError, Superseded
 from recjobs.night.costs import note_cost
 from recjobs.night.erasures import begun_unless_erased, unless_erased
@@ -292,6 +292,6 @@ def _note(catalog: Named, function: str, **what: str | None) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The error as people read it on the page of nights."""
+    """The error as people read it on the page of nights, without secrets."""
     text = str(error) if isinstance(error, RecjobsError) else f"{type(error).__name__}: {error}"
-    return text.replace("\0", "\u2400")[:REASON_LENGTH]
+    return without_secrets(text).replace("\0", "\u2400")[:REASON_LENGTH]

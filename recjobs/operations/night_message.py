@@ -3,7 +3,7 @@
 from typing import Any
 
 from recjobs.catalog.names import Named
-from recjobs.config import load_settings
+from recjobs.config import load_settings, without_secrets
 from recjobs.core.evaluation.verdict import Verdict
 from recjobs.core.lists.popularity import WINDOWS, title
 from recjobs.night.decision import final_verdict, kept_batch, recipe_changes
@@ -39,9 +39,9 @@ def of_finished(catalog: Named, batch_id: str) -> dict[str, str]:
 
 def of_stopped(catalog_name: str, batch_id: str | None, step: str, state: str, reason: str) -> dict[str, str]:
     """Return title, text and link of a night that a task ended. state: of the task, a key of STOPPED; reason: its
-    error."""
+    error, told without secrets."""
     lines = [
-        f"{reason.strip()[:600] or 'No reason was given; see the log of the task.'}",
+        f"{without_secrets(reason.strip())[:600] or 'No reason was given; see the log of the task.'}",
         "The lists that were live before are still live.",
     ]
     night = f" ({batch_id})" if batch_id else ""

@@ -5,7 +5,7 @@ from typing import Any
 from recjobs.adapters.local_platform import running
 from recjobs.catalog.files import catalog_names, read_catalogs
 from recjobs.catalog.names import CatalogName
-from recjobs.config import Settings, load_settings
+from recjobs.config import Settings, load_settings, without_secrets
 from recjobs.errors import BadConfiguration, RecjobsError
 from recjobs.night.catalogs import schemas
 from recjobs.night.database import database
@@ -36,7 +36,7 @@ def _of_catalog(name: str) -> dict[str, Any]:
     except BadConfiguration:
         return {"live": None}
     except RecjobsError as error:
-        return {"live": None, "error": str(error)}
+        return {"live": None, "error": without_secrets(str(error))}
 
 
 def _row(name: str, query: str) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ has a secret."""
 import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -21,19 +20,15 @@ from recjobs import NIGHT
 from recjobs.config import ROOT
 from tests.commands import Command
 from tests.replicas import Replica, status, wait_for
+from tests.secret_settings import FOUND, with_canaries
 from tests.webapp_world import World as WebWorld
 from tests.worlds import EARLIER, MakeWorld
+from webapp.settings import SECRETS as WEB_SECRETS
 
 pytest_plugins = ["tests.webapp_fixtures"]
 
 JSON = {"RECJOBS_LOG": "json"}
 MEMBERS = {"time", "level", "logger", "message", "catalog", "batch_id", "step", "request_id"}
-CANARY = "c4n4ry-{}-0f9e8d7c6b5a4938271605f4e3d2c1b0"
-SECRETS = [
-    *(f"RECJOBS_{role}_URL" for role in ("DATABASE", "OWNER", "LOADER", "PUBLISHER", "READER", "EDITOR", "WEB")),
-    "RECJOBS_CONNECTION_SHOP", "MLFLOW_TRACKING_URI", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-    "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "WEBAPP_SECRET_KEY",
-]  # fmt: skip
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
@@ -139,22 +134,12 @@ def test_sigterm_loses_no_line_not_even_that_of_the_request_that_is_being_answer
     assert [line["request_id"] for line in lines if line["message"] == "request" and line["request_id"] in ids] == ids
 
 
-def with_canaries(settings: dict[str, str], port: int) -> dict[str, str]:
-    """Settings in which each secret is one of its own, and nothing answers."""
-    planted = {}
-    for name in SECRETS:
-        secret = CANARY.format(name.lower())
-        is_url = name.endswith("_URL") or name in ("RECJOBS_CONNECTION_SHOP", "MLFLOW_TRACKING_URI")
-        planted[name] = f"postgresql://somebody:{secret}@127.0.0.1:{port}/nowhere" if is_url else secret
-    return settings | planted
-
-
 def test_no_line_has_a_secret_whatever_fails(make_world: MakeWorld, tmp_path: Path):
     from tests.webapp_world import free_port
 
     world = make_world()
     source = {"connection": "shop", "query": "select 1", "columns": world.catalog["sources"][0]["columns"]}
-    settings = with_canaries(world.settings, free_port())
+    settings = world.settings | with_canaries(free_port())
     texts = []
     for kind in ("text", "json"):
         for verb, more in (
@@ -168,15 +153,16 @@ def test_no_line_has_a_secret_whatever_fails(make_world: MakeWorld, tmp_path: Pa
             texts.append(done.out + done.err)
     world.write_catalog(world.catalog | {"sources": [source]})
     texts.append(Command(("night", "--catalog", world.name), settings | JSON).wait().err)
-    for name in ("WEBAPP_SECRET_KEY", "RECJOBS_API_KEYS", "WEBAPP_OPERATORS", ""):
-        away = {key: value for key, value in settings.items() if key not in SECRETS[-3:] or key == name}
+    for name in (*WEB_SECRETS, ""):
+        others = {key for key in settings if key.startswith("WEBAPP_") or key == "RECJOBS_API_KEYS"} - {name}
+        away = {key: value for key, value in settings.items() if key not in others}
         environment = {**os.environ, **away, "WEBAPP_PORT": str(free_port()), **JSON}
         code = "import webapp.wsgi as w; c = w.app.test_client(); c.get('/v1/shop/popular'); c.get('/?catalog=shop')"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
         texts.append(done.stdout + done.stderr)
     assert all(texts)
     assert "127.0.0.1" in "".join(texts), "what failed is said"
-    assert re.findall(r"c4n4ry-\S+", "".join(texts)) == []
+    assert FOUND.findall("".join(texts)) == []
 
 
 def test_a_secret_in_a_message_is_hidden():
