@@ -35,6 +35,8 @@ class Model(Part):
     """Share of item neighbours in the score; 0: ALS alone."""
     neighbours: Annotated[int, Field(ge=1, le=1000), Number] = 200
     """Similar items of each item that the blend knows."""
+    random_walk: Share = 0.0
+    """Share of random walks (RP3beta) in the neighbours' part of the score; 0: TF-IDF neighbours alone."""
     own_frequency: Annotated[float, Field(ge=0, lt=1), Number] = 0.0
     """Share of the user's own items, by decayed frequency, in the score; for `seen: allow` and `after_days`."""
     own_half_life_days: Positive = 90.0

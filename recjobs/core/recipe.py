@@ -19,6 +19,7 @@ class Recipe:
     kinds: weight of each kind of interaction; empty: kinds do not matter.
     blend: share of item neighbours in the score, 0 (ALS alone) to 1 (neighbours alone).
     neighbours: how many similar items of each item the blend knows.
+    random_walk: share of random walks (RP3beta) in the neighbours' part, 0 (TF-IDF alone) to 1 (walks alone).
     own_frequency: share of the user's own items, by decayed frequency, in the score, 0 to below 1.
     own_half_life_days: there an interaction this old counts half.
     rerank: whether a second stage, trained on past windows, orders the first items of each list anew.
@@ -38,6 +39,7 @@ class Recipe:
     own_frequency: float = 0.0
     own_half_life_days: float = 90.0
     rerank: bool = False
+    random_walk: float = 0.0
 
     def one_line(self) -> str:
         """The recipe in one line, without empty values."""

@@ -22,8 +22,9 @@ from recjobs.core.model.als import known_rows
 from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.fold_in import blocks
-from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.own_part import BlendWithOwn
+from recjobs.core.model.random_walk import ItemSimilarity
 from recjobs.core.model.ranker import Ranker
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
@@ -87,7 +88,7 @@ class Past:
     def __init__(self, interactions: Interactions, now: int, engine: Engine) -> None:
         self.interactions, self.now, self.engine = interactions, now, engine
         self._confidence: dict[Recipe, csr_matrix] = {}
-        self._similarity: dict[tuple[Recipe, int], csr_matrix] = {}
+        self._similarity: dict[Recipe, ItemSimilarity] = {}
         self._own: dict[float, csr_matrix] = {}
         self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
         self._second_stages: dict[Recipe, SecondStage] = {}
@@ -106,11 +107,11 @@ class Past:
 
     def blend(self, recipe: Recipe) -> Blend | None:
         """Every user's blend with item neighbours and own items; None where the recipe has neither."""
-        rows, key, similarity = self.confidence(recipe), (_of_data(recipe), recipe.neighbours), None
+        rows, key, similarity = self.confidence(recipe), _of_data(recipe), None
         if recipe.blend:
             if key not in self._similarity:
-                self._similarity[key] = similarity_of(rows, recipe.neighbours, self.engine.threads)
-            similarity = self._similarity[key]
+                self._similarity[key] = ItemSimilarity(rows, self.engine.threads)
+            similarity = self._similarity[key].of(recipe.neighbours, recipe.random_walk)
         if recipe.own_frequency:
             own = self.own_frequency(recipe.own_half_life_days)
             return BlendWithOwn.of_all(rows, similarity, recipe.blend, own, recipe.own_frequency)
@@ -170,7 +171,7 @@ class ListMaker:
         self.past, self.known, self.seen = past, known, seen
         self.choice = choice or ListChoice()
         if model is not None and model.item_factors is None:
-            model = replace(model, recipe=replace(model.recipe, blend=1.0, own_frequency=0.0))
+            model = replace(model, recipe=replace(model.recipe, blend=1.0, random_walk=0.0, own_frequency=0.0))
         self.model = model
 
     @property

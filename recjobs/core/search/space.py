@@ -11,8 +11,8 @@ from recjobs.core.rows.interactions import DAY, Interactions
 
 SCALES = ("one", "linear", "log")
 OFF = -0.1
-"""Where `blend`, `own_frequency` and `frequency_scaling` begin: what lies below 0 is 0, so that a search can leave
-them out."""
+"""Where `blend`, `random_walk`, `own_frequency` and `frequency_scaling` begin: what lies below 0 is 0, so that a search
+can leave them out."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def space_of(past: Interactions, recipes: Sequence[Recipe], *, repeats: bool = F
         Range("alpha", 0.5, 200),
         Range("regularization", 0.1, 2000),
         Range("factors", min(16, rows), min(256, rows), whole=True),
-        Range("blend", OFF, 0.6, log=False),
+        Range("blend", OFF, 0.8, log=False),
+        Range("random_walk", OFF, 1, log=False),
         Range("frequency_scaling", OFF, 1, log=False),
     ]
     days = float(np.ptp(past.occurred_at) / DAY) if len(past) else 0.0
