@@ -6,7 +6,7 @@ first, so that several processes can run trials, and any can be killed.
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.search.folds import Fold, before, folds
+from recjobs.core.search.portfolio import portfolio
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import Space
 from recjobs.errors import Misuse
@@ -99,12 +100,9 @@ class Study:
 
     @property
     def planned(self) -> list[Recipe]:
-        """The recipes of the first trials: the known ones, then the file's with a blend, which is often good, and with
-        own items where lists may hold them."""
-        in_file = self.request.catalog.recipe
-        starts = [replace(in_file, blend=0.3), replace(in_file, blend=0.3, frequency_scaling=0.5)]
-        if self.request.catalog.view != "discovery":
-            starts = [replace(in_file, own_frequency=0.5), replace(in_file, blend=0.3, own_frequency=0.5), *starts]
+        """The recipes of the first trials: the known ones, then those of the portfolio."""
+        catalog, past = self.request.catalog, self.folds[0].train
+        starts = portfolio(self.space, past, catalog.recipe, repeats=catalog.view != "discovery")
         return list(dict.fromkeys([*self.known, *starts]))
 
     @cached_property

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recjobs.core.model.engine import Engine
+from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY
 from recjobs.core.search.folds import before, folds, random_fold
 from tests.unit.worlds import NOW, interactions
@@ -72,3 +74,13 @@ def test_repeats_are_asked_for_where_they_decide():
     again = replace(PAST, item_idx=np.zeros_like(PAST.item_idx))
     assert by_time(again, view="repeats")[0].questions.users.size == 4
     assert all("random" in fold.name for fold in by_time(again))
+
+
+def test_recipes_that_count_interactions_alike_share_what_was_computed():
+    (latest, *_), engine = by_time(PAST), Engine()
+    past = latest.past(Recipe(alpha=3, blend=0.3), engine)
+    assert latest.past(Recipe(factors=9), engine) is past
+    other = latest.past(Recipe(half_life_days=9.0), engine)
+    assert other is not past
+    assert latest.past(Recipe(), engine) is not past, "one is kept"
+    assert (past.interactions, past.now) == (latest.train, latest.now)

@@ -7,6 +7,7 @@ import pytest
 
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
+from recjobs.core.search import preview
 from recjobs.core.search.folds import folds
 from recjobs.core.search.search import FOLD, Trial, attempt, best, chosen, hopeless, importance, propose, spent
 from recjobs.core.search.space import space_of
@@ -154,6 +155,46 @@ def test_the_best_is_complete_and_of_equals_the_first(world):
     trials = [trial(space, n, SOUND, value) for n, value in enumerate((0.1, 0.2, 0.2))]
     assert best([*trials, trial(space, 3, SOUND, 0.9, "pruned")]).number == 1
     assert best([]) is None
+
+
+def previewed(space, number, value, state="pruned"):
+    return trial(space, number, SOUND, value, state, looks={preview.LOOK: value})
+
+
+def test_of_the_previews_the_best_third_goes_on_and_those_given_up_count(world):
+    space, _ = world
+    trials = [previewed(space, n, 0.1 + n / 100, "complete" if n % 3 else "pruned") for n in range(9)]
+    assert hopeless(space, trials)(preview.LOOK, 0.15)
+    assert not hopeless(space, trials)(preview.LOOK, 0.16)
+    assert not hopeless(space, trials[:2])(preview.LOOK, 0.01), "two tell nothing"
+
+
+def test_a_preview_comes_first_where_there_is_much_data_and_costs_few_factors(world, monkeypatch):
+    space, held_out = world
+    monkeypatch.setattr(preview, "ROWS", len(held_out[0].train))
+    given_up = attempt(space, SOUND, held_out, 1, Engine(), lambda look, value: True)
+    assert (given_up.state, set(given_up.looks), given_up.folds) == ("pruned", {preview.LOOK}, ())
+    assert given_up.value == given_up.looks[preview.LOOK] > 0
+    assert preview.preview_of(Recipe(factors=256, alpha=3)) == Recipe(factors=64, alpha=3, iterations=4)
+    monkeypatch.setattr(preview, "ROWS", len(held_out[0].train) + 1)
+    assert preview.LOOK not in attempt(space, SOUND, held_out, 1, Engine(), never).looks
+
+
+def test_stopping_early_keeps_the_best_of_all(world, monkeypatch):
+    space, held_out = world
+    monkeypatch.setattr(preview, "ROWS", 1)
+    recipes = [
+        Recipe(factors=factors, alpha=alpha, regularization=regularization, iterations=6)
+        for factors in (1, 2, 4, 8) for alpha in (0.5, 10) for regularization in (1, 30)
+    ]  # fmt: skip
+    whole = [attempt(space, recipe, held_out, 1, Engine(), never, n) for n, recipe in enumerate(recipes)]
+    stopped: list[Trial] = []
+    for number in range(len(recipes)):
+        one = run_trial(space, recipes, held_out, stopped, number, seed=1, threads=1, is_over=lambda: False)
+        stopped.append(one)
+    given_up = [one for one in stopped if one.state == "pruned"]
+    assert len(given_up) >= len(recipes) / 3
+    assert best(stopped).value == best(whole).value
 
 
 def of_folds(space, number, recipe, *values):

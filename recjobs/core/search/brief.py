@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search import search
 from recjobs.core.search.folds import Fold, before, folds, random_fold
+from recjobs.core.search.portfolio import portfolio
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import space_of
 from recjobs.core.search.trials import run_trial
@@ -19,13 +19,6 @@ ASKED = 4000
 longer than the fit."""
 HELD_OUT_DAYS, HELD_OUT_SHARE = 30.0, 0.2
 """By time, the last days are held out; of a short history that share of it."""
-STARTS: tuple[dict[str, Any], ...] = (
-    {"blend": 0.3},
-    {"alpha": 5.0, "regularization": 50.0, "factors": 128, "blend": 0.3},
-    {"alpha": 5.0, "regularization": 5.0, "frequency_scaling": 0.5, "factors": 128, "blend": 0.3},
-)
-"""Tried after the first recipe, and before anything is drawn: each was good somewhere."""
-
 Told = Callable[[list[Trial]], None]
 """Is told all trials, after each."""
 
@@ -63,7 +56,7 @@ def brief_search(
         return None
     asked = [_asking_fewer(fold, seed) for fold in asked]
     space = space_of(past, [first])
-    known = list(dict.fromkeys([first, *(space.recipe(space.params(replace(first, **start))) for start in STARTS)]))
+    known = list(dict.fromkeys([first, *portfolio(space, past, first)]))
     trials: list[Trial] = []
     while clock() - began < seconds or not trials:
         is_over = (lambda: clock() - began >= seconds) if trials else None

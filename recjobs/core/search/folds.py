@@ -1,10 +1,14 @@
 """Folds for a search: parts of the past, each split as the gate splits, and none of them the gate's own holdout."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from recjobs.core.evaluation.exam import Exam, exam
+from recjobs.core.lists.maker import Knowledge, Past
+from recjobs.core.model.engine import Engine
+from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 
 MOST, USERS = 5, 10_000
@@ -16,7 +20,7 @@ RANDOM_SHARE = 0.1
 """Part of the pairs that is held out where there are no usable times."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fold:
     """Interactions to fit on, the exam on those after them, and the instant between (microseconds)."""
 
@@ -24,6 +28,21 @@ class Fold:
     questions: Exam
     now: int
     name: str
+    _pasts: dict[object, Past] = field(default_factory=dict, init=False, repr=False)
+
+    def past(self, recipe: Recipe, engine: Engine) -> Past:
+        """The past of this fold. Recipes that count interactions alike, one after the other, share what was computed
+        from it, such as item neighbours; the next one that does not takes its place."""
+        key = (recipe.half_life_days, recipe.weight_scale, recipe.weight_cap, recipe.kinds, engine)
+        if key not in self._pasts:
+            self._pasts.clear()
+            self._pasts[key] = Past(self.train, self.now, engine)
+        return self._pasts[key]
+
+    @cached_property
+    def known(self) -> Knowledge:
+        """What an evaluation may know of its users and items."""
+        return Knowledge.of_train(self.train)
 
 
 def before(interactions: Interactions, end: int) -> Interactions:

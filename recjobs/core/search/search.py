@@ -6,7 +6,7 @@ from the finished trials each time, so that trials may come from any number of p
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recjobs.core.evaluation.bootstrap import DECIMALS
 from recjobs.core.evaluation.exam import answer
-from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.lists.maker import ListMaker, Model
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
+from recjobs.core.search import preview
 from recjobs.core.search.folds import Fold
 from recjobs.core.search.space import Range, Space
 
@@ -27,11 +28,13 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LOOKS = (2, 4, 8)
 """Iterations of the first fold after which a trial may be pruned."""
+LOOKED_AT = 1000
+"""Users asked at such a look."""
 FOLD = 1000
 """The look at the end of a fold: of the first FOLD, of the second 2 * FOLD, ...; then it is the mean of all so far."""
 AT_RANDOM = 10
-"""Trials before TPE begins to learn. They change about half of the first known recipe's parameters: where every number
-is random, one bad one spoils the rest."""
+"""Trials before TPE begins to learn. They change about half of the best recipe's parameters: where every number is
+random, one bad one spoils the rest."""
 COMPARED = 5
 """Complete trials before one below their median is hopeless."""
 FAR_BEHIND, BEHIND = 0.85, 0.95
@@ -47,7 +50,7 @@ class Trial:
     """One recipe that was tried.
 
     state: complete; pruned (hopeless: value is what it had reached); failed (its factors are unusable).
-    value: mean NDCG@20 over the folds. looks: NDCG@20 by iteration of the first fold, and at each
+    value: mean NDCG@20 over the folds. looks: NDCG@20 in the preview, by iteration of the first fold, and at each
     fold's end. began_at, seconds: the clock's.
     """
 
@@ -89,18 +92,21 @@ def propose(space: Space, known: Sequence[Recipe], trials: Sequence[Trial], numb
     rng = np.random.default_rng([seed, number])
     params = study_of(space, trials, int(rng.integers(2**32))).ask(_distributions(space)).params
     if len(trials) < AT_RANDOM:
-        kept = space.params(known[0])
+        kept = space.params(leader.recipe if (leader := best(trials)) else known[0])
         params = {name: kept[name] if rng.random() < 0.5 else value for name, value in params.items()}
     return space.recipe(params)
 
 
 def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
-    """A pruner: is a trial far behind the best one, or below the median of all complete ones, at the same look?"""
+    """A pruner: is a trial not among the best of all in the preview; later, is it far behind the best one, or below the
+    median of all complete ones, at the same look?"""
     study, ahead = study_of(space, trials, 0), best(trials)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=COMPARED, n_min_trials=COMPARED)
     looks: dict[int, float] = {}
 
     def judge(look: int, value: float) -> bool:
+        if look == preview.LOOK:
+            return _falls_behind(space, trials, value)
         looks[look] = value
         share = BEHIND if look >= FOLD else FAR_BEHIND
         if ahead and look > LOOKS[0] and value < share * ahead.looks.get(look, 0):
@@ -111,10 +117,22 @@ def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
     return judge
 
 
+def _falls_behind(space: Space, trials: Sequence[Trial], value: float) -> bool:
+    """Whether a preview's value is not among the best of all. Trials that were given up count too: all were asked
+    alike."""
+    look = preview.LOOK
+    asked = [replace(t, state="complete", looks={look: t.looks[look]}) for t in trials if look in t.looks]
+    n = preview.COMPARED
+    pruner = optuna.pruners.PercentilePruner(preview.KEPT, n_startup_trials=n, n_min_trials=n)
+    running = optuna.trial.create_trial(state=TrialState.RUNNING, intermediate_values={look: value})
+    return bool(pruner.prune(study_of(space, asked, 0), running))
+
+
 def attempt(
     space: Space, recipe: Recipe, folds: Sequence[Fold], seed: int, engine: Engine, give_up: GiveUp, number: int = 0
 ) -> Trial:
-    """Fit a recipe to each fold and evaluate it as the gate will; prune it where `give_up` returns true.
+    """Fit a recipe to each fold, first as a preview where that pays, and evaluate it as the gate will; prune it where
+    `give_up` returns true.
 
     Exceptions of give_up end the attempt.
     """
@@ -126,14 +144,20 @@ def attempt(
         value = float(np.mean(reached)) if defect is None and reached else 0.0
         return Trial(number, recipe, space.params(recipe), state, value, looks, tuple(values), defect)
 
+    if preview.is_worth_it(folds):
+        first, reduced = folds[0], preview.preview_of(recipe)
+        factors = engine.fit(first.past(reduced, engine).confidence(reduced), reduced, seed)
+        value = 0.0 if factors.defect() else _ndcg(first, reduced, engine, factors.item_factors, preview.USERS)
+        looks[preview.LOOK] = value
+        if give_up(preview.LOOK, value):
+            return ended("pruned")
     for index, fold in enumerate(folds):
-        past = Past(fold.train, fold.now, engine)
-        confidence = past.confidence(recipe)
-        ndcg = partial(_ndcg, fold, recipe, past, Knowledge.of_train(fold.train))
+        confidence = fold.past(recipe, engine).confidence(recipe)
+        ndcg = partial(_ndcg, fold, recipe, engine)
 
         def watch(iteration: int, _: np.ndarray, items: np.ndarray, ndcg: partial[float] = ndcg) -> None:
             if iteration in LOOKS and iteration < recipe.iterations and np.isfinite(items).all():
-                looks[iteration] = ndcg(items)
+                looks[iteration] = ndcg(items, most=LOOKED_AT)
                 if give_up(iteration, looks[iteration]):
                     raise _Hopeless
 
@@ -151,11 +175,13 @@ def attempt(
     return ended("complete")
 
 
-def _ndcg(fold: Fold, recipe: Recipe, past: Past, known: Knowledge, item_factors: np.ndarray) -> float:
-    """NDCG@20 of item factors in the deciding view."""
-    factors = np.where(known.eligible[:, None], item_factors, np.float32(0))
-    maker = ListMaker(past, known, Model(factors, recipe), fold.questions.kept_out)
-    return float(np.mean(answer("trial", maker, fold.questions).per_user["ndcg"]))
+def _ndcg(fold: Fold, recipe: Recipe, engine: Engine, item_factors: np.ndarray, most: int | None = None) -> float:
+    """NDCG@20 of item factors in the deciding view, of at most `most` users at equal distances."""
+    factors, questions = np.where(fold.known.eligible[:, None], item_factors, np.float32(0)), fold.questions
+    if most:
+        questions = questions.rows(np.arange(0, questions.users.size, -(-questions.users.size // most)))
+    maker = ListMaker(fold.past(recipe, engine), fold.known, Model(factors, recipe), questions.kept_out)
+    return float(np.mean(answer("trial", maker, questions).per_user["ndcg"]))
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
