@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from recjobs.catalog.gate import Gate, Inspect
 from recjobs.catalog.keep import Keep
 from recjobs.catalog.limits import Limits
+from recjobs.catalog.orders import Orders
 from recjobs.catalog.scalars import Days, NonZero, Number, Positive, Share
 from recjobs.catalog.schedule import Schedule
 from recjobs.catalog.sources import Items, Part, Source, Users
@@ -107,6 +108,7 @@ class Catalog(Part):
     """Whether an item that a user has seen is shown again: never, always, or {after_days: 30}."""
     holdout_days: Days = 30
     min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
+    orders: Orders = Orders()
     top_n: TopN = TopN()
     serve: Serve = Serve()
     model: Model = Model()

@@ -164,6 +164,8 @@ class Columns(Mapping):
     """Needed, unless `time: none` says that there is none."""
     weight: str | None = None
     kind: str | None = None
+    order_id: str | None = None
+    """Which order, invoice or basket the row belongs to; rows without one are put together by `orders.without_id`."""
 
 
 class Source(Location):
@@ -182,8 +184,8 @@ class Source(Location):
     time: SourceTime = Time()
     """none: the rows have no times. Then no source of the catalog has any."""
     repeats: Literal["merge", "sum"] = "merge"
-    """What rows mean that are equal in user, item, time, weight and kind: the same interaction twice, or a quantity,
-    which is added to the weight."""
+    """What rows mean that are equal in user, item, time, weight, kind and order: the same interaction twice, or a
+    quantity, which is added to the weight."""
     rating_to_weight: Annotated[dict[float, Positive], Field(min_length=1)] | None = None
     """{3: 1, 5: 2}: the weight column holds ratings; one from 3 on weighs 1, one from 5 on 2, one below 3 is no
     interaction."""

@@ -158,7 +158,14 @@ def _with_dot(values: pa.Array) -> pa.Array:
     return pc.if_else(number, pc.replace_substring(pc.replace_substring(values, ".", ""), ",", "."), values)
 
 
-_HOLDS = {"user_id": "ids", "item_id": "ids", "occurred_at": "times", "weight": "numbers", "kind": "kinds"}
+_HOLDS = {
+    "user_id": "ids",
+    "item_id": "ids",
+    "occurred_at": "times",
+    "weight": "numbers",
+    "kind": "kinds",
+    "order_id": "ids",
+}
 _SEVERAL = ("categories", "prefers")
 _SINGLE = ("title", "price", "url", "image", "available", "segment")
 

@@ -8,10 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.row_key import RowKey
 from recjobs.core.rows.texts import Kinds, Texts
 from recjobs.core.rows.validation import Checked
-
-SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class BotLimits:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Interactions with ids numbered in byte order, rows in order of user, item, time, weight and kind.
+    """Interactions with ids numbered in byte order, rows in order of user, item, time, weight, kind and order.
 
     merged: duplicate rows dropped. carried: rows from an earlier night. set_aside: tonight's rows of `bots`, which are
     left out.
@@ -59,6 +58,7 @@ class RowCollector:
         self._users, self._items, self._kinds = Texts(), Texts(), Kinds()
         self._times: list[np.ndarray] = []
         self._weights: list[np.ndarray] = []
+        self._order_keys: list[np.ndarray | None] = []
         self._n_carried = 0
 
     def carry(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
@@ -83,6 +83,7 @@ class RowCollector:
             texts.add(pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), of))
         self._times.append(interactions.occurred_at)
         self._weights.append(interactions.weight)
+        self._order_keys.append(interactions.order_key)
 
     def know_users(self, user_ids: pa.Array) -> None:
         """Add users who may have no interactions."""
@@ -99,34 +100,47 @@ class RowCollector:
             texts.add(values if mask is None else _used(values.filter(mask)))
         self._times.append(checked.occurred_at[sound] if mask is not None else checked.occurred_at)
         self._weights.append(checked.weight[sound].astype(np.float32))
+        self._order_keys.append(None if checked.order_key is None else checked.order_key[sound])
+
+    def _orders(self) -> np.ndarray | None:
+        """The order key of each row, in place of the collected ones; None if no row may have one."""
+        lengths, keys = map(len, self._times), self._order_keys
+        if all(chunk is None for chunk in keys):
+            return None
+        chunks = [np.zeros(n, np.int64) if chunk is None else chunk for n, chunk in zip(lengths, keys, strict=True)]
+        self._order_keys = []
+        return np.concatenate(chunks)
 
     def finish(self, bots: BotLimits | None = None, *, sums: bool = False) -> Gathered:
         """Number the ids, sort the rows, merge exact duplicates (sums: add up their weights) and set bots aside."""
         with ThreadPoolExecutor(2) as pool:
             (user_idx, user_ids), (item_idx, item_ids) = pool.map(Texts.finish, (self._users, self._items))
+        orders = self._orders()
         times = np.concatenate([np.zeros(0, np.int64), *self._times])
         self._times = []
         weights = np.concatenate([np.zeros(0, np.float32), *self._weights])
         self._weights = []
         kind, kinds = self._kinds.finish()
-        key = _Key(user_idx, item_idx, times, len(item_ids))
+        key = RowKey(user_idx, item_idx, times, len(item_ids))
         n_rows = len(user_idx)
-        del user_idx, item_idx, times  # `_Key.columns` restores them
-        packed = None if self._n_carried else key.sort_whole(weights, kind, len(kinds))
+        del user_idx, item_idx, times  # `RowKey.columns` restores them
+        packed = None if self._n_carried or orders is not None else key.sort_whole(weights, kind, len(kinds))
         if packed:
             weights, kind = packed
             carried = np.zeros(len(weights), bool)
         else:
-            order = key.sort(weights, kind)
+            order = key.sort([weights, kind] if orders is None else [weights, kind, orders])
             # Of equal rows the first stays; an earlier night's rows come first.
             carried = order < self._n_carried if self._n_carried else np.zeros(order.size, bool)
             weights, kind = weights[order], (kind[order] if kinds else kind[: order.size])
+            orders = None if orders is None else orders[order]
             del order
         if sums:
             weights = weights * _lengths(key.begins)
         columns = key.columns()
         del key
-        interactions = Interactions(*columns, weights, kind, len(user_ids), len(item_ids), kinds)
+        sides = len(user_ids), len(item_ids)
+        interactions = Interactions(*columns, weights, kind, *sides, kinds, order_key=orders)
         merged = n_rows - len(interactions)
         bot_idx = np.zeros(0, np.int64) if bots is None else _bots_among(interactions, bots)
         if not bot_idx.size:
@@ -150,123 +164,9 @@ def _used(values: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(new.take(values.indices), values.dictionary.filter(pa.array(used)))
 
 
-class _Key:
-    """User, item and time of each row, packed into one number of 64 bits where they fit; else user and item.
-
-    Sorts by that number, then the ties. A lexsort of all columns takes five times as long at 20 million rows, and would
-    have to reorder the columns, which are restored from the number here.
-    """
-
-    def __init__(self, user_idx: np.ndarray, item_idx: np.ndarray, times: np.ndarray, n_items: int) -> None:
-        """Changes times in place."""
-        self.begins = np.zeros(0, bool)  # of each sorted row, whether it is the first of equal ones
-        self._item_bits = max(1, n_items - 1).bit_length()
-        self._earliest, self._unit, self._time_bits = int(times.min(initial=2**62)), 1, 0
-        latest, users = int(times.max(initial=0)), int(user_idx.max(initial=0))
-        if _are_whole_seconds(times, self._earliest):
-            self._unit = SECOND
-        span = ((latest - self._earliest) // self._unit).bit_length() if times.size else 0
-        exact = users.bit_length() + self._item_bits + span <= 63
-        self._times = None if exact else times
-        self._number = user_idx.astype(np.int64)
-        self._number <<= self._item_bits
-        self._number |= item_idx
-        if exact:
-            self._time_bits = span
-            times -= self._earliest
-            times //= self._unit
-            self._number <<= span
-            self._number |= times
-
-    def sort_whole(self, weights: np.ndarray, kind: np.ndarray, n_kinds: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The weights and kinds of the sorted distinct rows; None if a whole row does not fit into 63 bits.
-
-        Sorting 20 million numbers takes a tenth of the time of an argsort.
-        """
-        if self._times is not None:
-            return None
-        encoded = pa.array(weights).dictionary_encode()
-        values = encoded.dictionary.to_numpy()
-        weight_bits, kind_bits = max(0, len(values) - 1).bit_length(), n_kinds.bit_length()
-        if int(self._number.max(initial=0)).bit_length() + weight_bits + kind_bits > 63:
-            return None
-        number = self._number
-        number <<= weight_bits
-        number |= np.argsort(np.argsort(values)).astype(np.int32)[encoded.indices.to_numpy()]
-        del encoded
-        number <<= kind_bits
-        if n_kinds:
-            number |= kind + 1
-        number.sort()
-        fresh = np.ones(number.size, bool)
-        fresh[1:] = number[1:] != number[:-1]
-        self.begins = fresh
-        if not fresh.all():
-            number = number[fresh]
-        kinds = kind[: number.size]
-        if n_kinds:
-            kinds = (number.astype(np.int16) & np.int16((1 << kind_bits) - 1)) - np.int16(1)
-        number >>= kind_bits
-        sorted_weights = np.sort(values)[number.astype(np.int32) & ((1 << weight_bits) - 1)]
-        number >>= weight_bits
-        self._number = number
-        return sorted_weights, kinds
-
-    def sort(self, weights: np.ndarray, kind: np.ndarray) -> np.ndarray:
-        """The places of the distinct rows, in order of user, item, time, weight, kind and place."""
-        order = np.argsort(self._number)
-        self._number = self._number[order]
-        others = [weights, kind] if self._times is None else [self._times, weights, kind]
-        fresh = _settle_ties(self._number, order, others)
-        self.begins = fresh
-        if not fresh.all():
-            self._number, order = self._number[fresh], order[fresh]
-        if self._times is not None:
-            self._times = self._times[order]
-        return order.astype(np.int32)
-
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """User, item and time of the sorted rows. Call it once: it consumes the key."""
-        times = self._times
-        if times is None:
-            times = self._number & ((1 << self._time_bits) - 1)
-            times *= self._unit
-            times += self._earliest
-            self._number >>= self._time_bits
-        item_idx = self._number.astype(np.int32)  # the lower half of the number
-        item_idx &= (1 << self._item_bits) - 1
-        self._number >>= self._item_bits
-        return self._number.astype(np.int32), item_idx, times
-
-
 def _lengths(begins: np.ndarray) -> np.ndarray:
     """How many rows each group has, from a mask of where one begins."""
     return np.diff(np.append(np.flatnonzero(begins), begins.size)).astype(np.float32)
-
-
-def _are_whole_seconds(times: np.ndarray, since: int) -> bool:
-    blocks = range(0, times.size, 1 << 18)  # a whole column of remainders would take as much memory as times
-    return not any(((times[first : first + (1 << 18)] - since) % SECOND).any() for first in blocks)
-
-
-def _settle_ties(key: np.ndarray, order: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
-    """Order rows with equal keys by `others` and place, changing `order` in place; return a mask of the distinct rows.
-
-    key: sorted already.
-    """
-    fresh = np.ones(order.size, bool)
-    equal = key[1:] == key[:-1]
-    if not equal.any():
-        return fresh
-    tied = np.zeros(order.size, bool)
-    tied[1:] |= equal
-    tied[:-1] |= equal
-    rows = order[tied]
-    order[tied] = rows[np.lexsort([rows, *(column[rows] for column in reversed(others)), key[tied]])]
-    places = np.flatnonzero(equal)
-    before, after = order[places], order[places + 1]
-    fresh[places + 1] = ~np.logical_and.reduce([column[before] == column[after] for column in others])
-    return fresh
 
 
 def _bots_among(interactions: Interactions, bots: BotLimits) -> np.ndarray:

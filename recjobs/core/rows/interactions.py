@@ -20,6 +20,8 @@ SCHEMA = pa.schema(
         "kind": pa.int16(),
     }
 )
+ORDER = pa.field("order_key", pa.int64())
+"""A further column, where a source says which order a row belongs to."""
 DAY = 86_400_000_000
 """Microseconds in a day."""
 _SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -31,7 +33,8 @@ _SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Interactions:
-    """Columns of equal length; occurred_at in microseconds since 1970 UTC; kind an index into `kinds`, -1 for none.
+    """Columns of equal length; occurred_at in microseconds since 1970 UTC; kind an index into `kinds`, -1 for none;
+    order_key a hash of the order's id, 0 for none, see `validation.order_keys`; None where no source has orders.
 
     n_users and n_items are those of the whole night, so that every matrix made of a part has the same shape.
     """
@@ -46,19 +49,24 @@ class Interactions:
     kinds: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     """Kinds that count against an item, such as a return."""
+    order_key: np.ndarray | None = None
+
+    @property
+    def _columns(self) -> list[str]:
+        return SCHEMA.names if self.order_key is None else [*SCHEMA.names, ORDER.name]
 
     def __len__(self) -> int:
         return len(self.user_idx)
 
     def where(self, mask: np.ndarray) -> "Interactions":
         """The rows where mask is true."""
-        columns: dict[str, Any] = {name: getattr(self, name)[mask] for name in SCHEMA.names}
+        columns: dict[str, Any] = {name: getattr(self, name)[mask] for name in self._columns}
         return replace(self, **columns)
 
     def joined(self, other: "Interactions") -> "Interactions":
         """These rows, followed by those of another part of the same night."""
         columns: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in SCHEMA.names
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self._columns
         }
         return replace(self, **columns)
 
@@ -69,7 +77,8 @@ class Interactions:
         arrays[2] = arrays[2].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
         metadata = {"n_users": str(self.n_users), "n_items": str(self.n_items), "kinds": json.dumps(self.kinds)}
         metadata["negative"] = json.dumps(self.negative)
-        return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
+        table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
+        return table if self.order_key is None else table.append_column(ORDER, pa.array(self.order_key))
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Interactions":
@@ -85,6 +94,7 @@ class Interactions:
             n_items=int(metadata["n_items"]),
             kinds=tuple(json.loads(metadata["kinds"])),
             negative=tuple(json.loads(metadata.get("negative", "[]"))),  # files of the first nights have none
+            order_key=table[ORDER.name].to_numpy() if ORDER.name in table.column_names else None,
         )
 
     def _is_negative(self) -> np.ndarray:

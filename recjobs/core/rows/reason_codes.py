@@ -63,7 +63,7 @@ _ALL = (
            "nothing to do, unless it is a person: raise `limits.bots`"),
     Reason("nobody", "excluded", "user_id", "the user id stands for nobody, as `limits.nobody` says",
            "nothing to do, unless it is somebody: take the id out of `limits.nobody`"),
-    Reason("duplicate", "merged", "", "the row equals another in user, item, time, weight and kind",
+    Reason("duplicate", "merged", "", "the row equals another in user, item, time, weight, kind and order",
            "nothing to do; many may mean that an export ran twice, or quantities: `repeats: sum`"),
     Reason("repeat", "merged", "", "the row equals another, and its weight is added to it, as `repeats: sum` says",
            "nothing to do; `repeats: merge` if an export ran twice"),

@@ -1,0 +1,40 @@
+"""Which rows of interactions are one order: by its id, else by user and day, or by a user's visits."""
+
+import numpy as np
+
+from recjobs.core.rows.instants import NO_TIME
+from recjobs.core.rows.interactions import DAY, Interactions
+
+MINUTE = 60_000_000
+
+
+def orders_of(interactions: Interactions, gap_minutes: float | None = None) -> np.ndarray:
+    """The number of the order of each row, from 0 on; (n,) int64, -1 for a row of no order.
+
+    Rows of one user with the same order id are one order. The other rows of a user are one order a day (UTC); with
+    gap_minutes a visit: rows less than so long apart, one after the other. A row without order id and time has none.
+    """
+    user, at = interactions.user_idx.astype(np.int64), interactions.occurred_at
+    named = np.zeros(user.size, bool) if interactions.order_key is None else interactions.order_key != 0
+    by_time = ~named & (at != NO_TIME)
+    key = np.zeros(user.size, np.int64)
+    if named.any() and interactions.order_key is not None:
+        key[named] = interactions.order_key[named]
+    key[by_time] = at[by_time] // DAY if gap_minutes is None else _visits(user[by_time], at[by_time], gap_minutes)
+    rows = np.flatnonzero(named | by_time)
+    order = rows[np.lexsort((key[rows], by_time[rows], user[rows]))]
+    begins = np.zeros(order.size, bool)
+    for column in (user, by_time, key):
+        begins[1:] |= column[order][1:] != column[order][:-1]
+    result = np.full(user.size, -1, np.int64)
+    result[order] = np.cumsum(begins)
+    return result
+
+
+def _visits(user: np.ndarray, at: np.ndarray, gap_minutes: float) -> np.ndarray:
+    """A number for each row, the same for rows of one visit."""
+    order = np.lexsort((at, user))
+    begins = (user[order][1:] != user[order][:-1]) | (np.diff(at[order]) >= gap_minutes * MINUTE)
+    visit = np.zeros(user.size, np.int64)
+    visit[order[1:]] = np.cumsum(begins)
+    return visit
