@@ -65,6 +65,7 @@ RECJOBS_PUBLISHER_URL=$(database recjobs_publisher "$PUBLISHER" recjobs)
 RECJOBS_READER_URL=$(database recjobs_reader "$READER" recjobs)
 RECJOBS_EDITOR_URL=$(database recjobs_editor "$EDITOR" recjobs)
 MLFLOW_TRACKING_URI=$(driver mlflow "$MLFLOW" mlflow)
+RECJOBS_AIRFLOW_DATABASE_URL=$(driver airflow "$AIRFLOW" airflow)
 EOT
 
 write s3.env <<EOT

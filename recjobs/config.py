@@ -95,6 +95,16 @@ class Settings(BaseSettings):
     """MLflow's store; unset: the local platform's."""
     airflow_database_url: str = Field(default="", alias="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
     """Airflow's database, for back-ups; unset: `airflow` beside RECJOBS_DATABASE_URL's, if there is one."""
+    airflow_cleaning_url: str = Field(default="", alias="RECJOBS_AIRFLOW_DATABASE_URL")
+    """The same for tasks of a DAG, from which Airflow hides its own setting: `prune` removes old rows there."""
+    airflow_logs: Path | None = Field(default=None, alias="AIRFLOW__LOGGING__BASE_LOG_FOLDER")
+    """Folder of Airflow's log files; unset: `<state>/airflow/logs`."""
+    airflow_days: int = Field(default=180, ge=30, alias="RECJOBS_AIRFLOW_DAYS")
+    """Runs of DAGs, and what Airflow keeps of them in its database, go after so many days."""
+    airflow_log_days: int = Field(default=30, ge=1, alias="RECJOBS_AIRFLOW_LOG_DAYS")
+    """Airflow's log files go when nothing was written to them for so many days."""
+    export_days: int | None = Field(default=None, ge=1, alias="RECJOBS_EXPORT_DAYS")
+    """Files that `recjobs export` wrote go after so many days; unset: they stay."""
     statsd_host: str = Field(default="", alias="STATSD_HOST")
     """Where metrics are sent by UDP; unset: nowhere."""
     statsd_port: Port = Field(default=8125, alias="STATSD_PORT")

@@ -54,7 +54,8 @@ class SecretSearch:
                 unpacked = unpack(raw)
             except (OSError, EOFError, zlib.error):
                 continue
-            self.look(unpacked, place)
+            if unpacked:
+                self.look(unpacked, place)
 
     def files(self, folder: Path, leave_out: Iterable[Path] = ()) -> None:
         """Search all files below a folder, the columns of Parquet files decoded; but for some files and folders."""

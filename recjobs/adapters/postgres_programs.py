@@ -30,6 +30,11 @@ def plain_url(url: str) -> str:
     return _DRIVER.sub("postgresql://", url)
 
 
+def with_driver(url: str) -> str:
+    """A URL as SQLAlchemy needs it, which takes plain `postgresql` for a driver that is not installed."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", url)
+
+
 def beside(url: str, database: str) -> str:
     """The URL of another database of the same server."""
     parts = extensions.parse_dsn(plain_url(url)) | {"dbname": database}

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 CHUNK = 1 << 20
 WAIT_SECONDS = 60
@@ -30,6 +31,15 @@ def restore(path: Path, chunks: Iterable[bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as target:
             source.backup(target)
+
+
+def least(path: Path, table: str, column: str) -> Any:
+    """The least value of a column; None if there is no such file, table or row."""
+    if not has_rows(path, table):
+        return None
+    with closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as connection:
+        statement = f'select min("{column}") from "{table}"'  # noqa: S608 - names of ours
+        return connection.execute(statement).fetchone()[0]
 
 
 def has_rows(path: Path, table: str) -> bool:

@@ -17,6 +17,7 @@ def cli() -> None:
 for _command in (
     nights.night, nights.plan, nights.begin, *nights.STEP_COMMANDS, models.evaluate,
     serving.roll_back, serving.promote, serving.approve, serving.prune, serving.status, serving.migrate,
+    serving.clean_airflow,
     data.check, data.rejected, data.reasons, data.data, serving.init, serving.schema,
     serving.export, serving.trace, rules.rule,
     models.compare, models.tune,

@@ -3,7 +3,8 @@
 import getpass
 import json
 import sys
-from datetime import UTC
+from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -73,6 +74,16 @@ def prune(catalog_name: str, dry_run: bool, as_json: bool) -> None:
     show_tree(operation.run(load_catalog(catalog_name), dry_run), as_json)
 
 
+@click.command("clean-airflow", epilog="Example: recjobs clean-airflow --dry-run")
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@json_option
+def clean_airflow(dry_run: bool, as_json: bool) -> None:
+    """Remove Airflow's old log files, and old runs from its database."""
+    from recjobs.operations import clean_airflow as operation
+
+    show(operation.run(dry_run), as_json)
+
+
 @click.command(epilog="Example: recjobs migrate")
 @json_option
 def migrate(as_json: bool) -> None:
@@ -132,7 +143,7 @@ def schema(as_json: bool) -> None:
 @click.command(epilog="Example: recjobs status --json")
 @json_option
 def status(as_json: bool) -> None:
-    """Show which processes run, and what each catalog serves."""
+    """Show which processes run, what each catalog serves, and how old what is kept is."""
     from recjobs.operations import status as step
 
     result = step.run()
@@ -164,6 +175,17 @@ def status(as_json: bool) -> None:
             click.secho(f"{name:15} {night} stopped at {stopped['step']} ({stopped['state']}, {at}): {why}", fg="red")
         if "file" in entry:
             click.secho(f"{name:15} {' '.join(entry['file'].split())}", fg="red")
+    _show_retention(result["retention"])
+
+
+def _show_retention(rows: list[dict[str, Any]]) -> None:
+    """Print how old the oldest is of what grows; red what is a week older than its setting allows."""
+    now = datetime.now(UTC)
+    for row in [row for row in rows if row["oldest"]]:
+        age = (now - row["oldest"]).days
+        kept = f"kept {row['days']} days, {row['setting']}" if row["days"] else row["setting"]
+        is_late = row["days"] is not None and age > row["days"] + 7
+        click.secho(f"{row['what']:20} oldest {age} days ({kept})", fg="red" if is_late else None)
 
 
 @click.command(epilog="Example: recjobs export --catalog online_retail --to lists.csv.gz --n 10")

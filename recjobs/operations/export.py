@@ -1,6 +1,7 @@
 """Export the live lists, with titles, to a Parquet or CSV file."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from recjobs.adapters import exported_files
 from recjobs.adapters.whole_file import whole_file
 from recjobs.catalog.file import Catalog
+from recjobs.config import load_settings
 from recjobs.errors import ListsRefused, Misuse
 from recjobs.night.database import database
 
@@ -64,6 +67,7 @@ def run(catalog: Catalog, to: str, n: int | None = None, overwrite: bool = False
                 ids = columns["user_id"]
                 users += sum(one != before for before, one in zip((last, *ids), ids, strict=False))
                 rows, last, batch_id = rows + len(chunk), ids[-1], columns["batch_id"][-1]
+    exported_files.note(load_settings().state, path, catalog.name, time.time())
     return {"file": str(path), "batch_id": batch_id, "users": users, "rows": rows, "columns": names}
 
 

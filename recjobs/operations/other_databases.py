@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recjobs.adapters import postgres_programs, sqlite_copy
@@ -12,6 +13,10 @@ from recjobs.errors import BadConfiguration
 _SQLITE = "sqlite:///"
 _TABLES = {"mlflow": "runs", "airflow": "dag_run"}
 """Of each, the table that has a row once it was used."""
+_BEGAN = {"mlflow": ("runs", "start_time"), "airflow": ("dag_run", "run_after")}
+"""Of each, when its runs began: MLflow in milliseconds since 1970."""
+_HIDDEN = "airflow-db-not-allowed"
+"""What Airflow puts in the place of its setting in a task."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,22 @@ class OtherDatabase:
             table = session.row("public_table", name=_TABLES[self.name])
             return bool(table and session.row("has_rows", {"table": table["name"]}))
 
+    def oldest(self) -> datetime | None:
+        """When the oldest run began; None if there is none."""
+        table, column = _BEGAN[self.name]
+        if self._path:
+            value = sqlite_copy.least(self._path, table, column)
+        else:
+            with self._database().connect() as session:
+                if not session.row("public_table", name=table):
+                    return None
+                value = session.rows("oldest_run", {"table": table, "column": column})[0]["oldest"]
+        if value is None or isinstance(value, datetime):
+            return value
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return datetime.fromtimestamp(float(value) / 1000, UTC)
+
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace its content by a back-up's, in one transaction."""
         if self._path:
@@ -85,10 +106,14 @@ class OtherDatabase:
 
 
 def other_databases(settings: Settings) -> list[OtherDatabase]:
-    """MLflow's, by MLFLOW_TRACKING_URI, and Airflow's: by its own setting, else beside ours by the name `airflow`."""
+    """MLflow's, by MLFLOW_TRACKING_URI, and Airflow's: by its own settings, else beside ours by the name `airflow`."""
     mlflow = settings.mlflow_tracking_uri or f"{_SQLITE}{settings.state}/mlflow.db"
-    airflow = settings.airflow_database_url
-    if airflow or not settings.database_url:
-        return [OtherDatabase("mlflow", mlflow), OtherDatabase("airflow", airflow)]
-    beside = postgres_programs.beside(settings.database_url, "airflow")
-    return [OtherDatabase("mlflow", mlflow), OtherDatabase("airflow", beside, is_certain=False)]
+    return [OtherDatabase("mlflow", mlflow), _airflow(settings)]
+
+
+def _airflow(settings: Settings) -> OtherDatabase:
+    own = settings.airflow_database_url
+    url = settings.airflow_cleaning_url or ("" if own.startswith(_HIDDEN) else own)
+    if url or not settings.database_url:
+        return OtherDatabase("airflow", url)
+    return OtherDatabase("airflow", postgres_programs.beside(settings.database_url, "airflow"), is_certain=False)

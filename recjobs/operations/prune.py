@@ -6,10 +6,10 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from recjobs.adapters import migrations
+from recjobs.adapters import exported_files, migrations
 from recjobs.adapters.postgres import Database, Session
 from recjobs.catalog.file import Catalog
-from recjobs.config import load_settings
+from recjobs.config import Settings, load_settings
 from recjobs.core.retention import ALL
 from recjobs.errors import Locked
 from recjobs.night.night import database, registry
@@ -48,6 +48,7 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
             audit = session.rows("old_audit" if dry_run else "prune_audit", days=settings.audit_days)
             records["audit_records"] = int(audit[0]["n"])
             runs = _prune_mlflow(session, catalog, dry_run)
+        exports = _prune_exports(settings, catalog, dry_run)
         artifacts = garbage.to_json()
         n_bytes = sum(each["bytes"] for each in artifacts)
         if not dry_run:
@@ -62,7 +63,15 @@ def run(catalog: Catalog, dry_run: bool = False) -> dict[str, Any]:
         "bytes": n_bytes,
         "records": {table: n for table, n in records.items() if n},
         "mlflow": runs,
+        "exports": exports,
     }
+
+
+def _prune_exports(settings: Settings, catalog: Catalog, dry_run: bool) -> int:
+    if settings.export_days is None:
+        return 0
+    before = datetime.now(UTC) - timedelta(days=settings.export_days)
+    return exported_files.remove_before(settings.state, catalog.name, before, dry_run)
 
 
 @contextmanager

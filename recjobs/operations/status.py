@@ -9,13 +9,14 @@ from recjobs.config import Settings, load_settings, without_secrets
 from recjobs.errors import BadConfiguration, RecjobsError
 from recjobs.night.catalogs import schemas
 from recjobs.night.database import database
+from recjobs.operations import retention_ages
 
 NO_FILE = "no file in catalogs/: its lists are still served, until `recjobs catalog remove`"
 
 
 def run() -> dict[str, Any]:
     """Return the platform's processes with port, URL and process id, and each catalog's live batch, how old it is,
-    its challenger, and where the latest try at a night stopped.
+    its challenger, and where the latest try at a night stopped; and how old the oldest is of what grows.
 
     `file` of a catalog: why its file cannot be read, or that it has none.
     """
@@ -24,7 +25,7 @@ def run() -> dict[str, Any]:
     files |= {name: str(error) for name, error in read_catalogs(settings)[1].items()}
     names = {**dict.fromkeys(_schemas(settings), NO_FILE), **files}
     catalogs = {name: _of_catalog(name) | ({"file": why} if why else {}) for name, why in sorted(names.items())}
-    return {"platform": running(settings.state), "catalogs": catalogs}
+    return {"platform": running(settings.state), "catalogs": catalogs, "retention": retention_ages.run(settings)}
 
 
 def _of_catalog(name: str) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def test_the_search_finds_a_secret_in_every_form(around: str):
         search.look(content, "here")
         assert search.found == {"PASSWORD in here"}, content
     search.found = set()
-    search.look(f"another {secret[:-2]}", "here")
+    for content in (f"another {secret[:-2]}", "", gzip.compress(b"")):
+        search.look(content, "here")
     assert search.found == set()
     assert len(forms(secret)) == 7
