@@ -27,7 +27,18 @@ def main() -> None:
     os.umask(0o077)
     if not {"-h", "--help", "--version"} & set(sys.argv[1:]):  # they log nothing, and settings take a while to import
         _configure_logs()
-    sys.exit(_exit_code(lambda: cli(standalone_mode=False)))
+    sys.exit(_exit_code(_run_and_flush))
+
+
+def _run_and_flush() -> None:
+    try:
+        cli(standalone_mode=False)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:  # else Python tries once more at its end, and exits with 120
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _configure_logs() -> None:
@@ -71,7 +82,8 @@ def _say(message: str, error: Exception | None = None, exit_code: int = 130) -> 
         members = {**getattr(error, "log_ids", {}), "exit_code": exit_code}
         logging.getLogger("recjobs").error("%s", message, extra={"members": members})
     else:
-        click.echo(f"recjobs: {without_secrets(message)}", err=True)
+        with suppress(OSError):  # of a full disk; the exit code says it as well
+            click.echo(f"recjobs: {without_secrets(message)}", err=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -143,9 +143,17 @@ def run_study(
     return {**result, "catalog": catalog.name}
 
 
+class _Console(Console):  # type: ignore[misc]  # of a library without types here
+    """What cannot be written, as on a full disk, is left out: it is no reason for a night to end."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with suppress(OSError):
+            super().print(*objects, **options)
+
+
 def _console() -> Console:
     # as JSON the runner's log says the same
-    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=logs.is_json())
+    return _Console(stderr=True, highlight=False, soft_wrap=True, quiet=logs.is_json())
 
 
 def _progress(console: Console, *columns: Any) -> Progress:
