@@ -145,5 +145,8 @@ bench-kernels: install ## whole nights with two kernels of OpenBLAS: the same ve
 bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
 	@.venv/bin/python -m benchmarks.new_items $(ARGS)
 
+bench-restore: install ## a back-up and its restore onto an empty machine (SIZE="200k 2m 20m")
+	@.venv/bin/python -m benchmarks.restore $(if $(SIZE),--size $(SIZE)) $(ARGS)
+
 bench-serve: install ## serving a million lists against pgbench and scoring on request, or BESIDE=COMMIT (3 GB in .local/bench-serve)
 	@.venv/bin/python -m benchmarks.serve $(BESIDE_ARGS) $(ARGS)

@@ -83,20 +83,20 @@ def measure(builds: Sequence[Build], size: tuple[int, int, int], rounds: int) ->
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         for build in builds:
             stores[build] = Path(folder) / f"{build.name}.db"
-            with _world(Path(folder) / "warm-up", "warm_up", WARM_UP, stores[build]) as (settings, reader_url):
+            with world(Path(folder) / "warm-up", "warm_up", WARM_UP, stores[build]) as (settings, reader_url):
                 _night(build, "warm_up", settings, reader_url)
         for count, build in turns(builds, rounds):
             print(f"\rnight {len(nights) + 1} of {rounds * len(builds)} ", end="", file=sys.stderr, flush=True)
             store = Path(folder) / "mlflow.db"
             shutil.copy(stores[build], store)
-            with _world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
+            with world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
                 nights.append((count, build, _night(build, "bench", settings, reader_url)))
     print(file=sys.stderr)
     return nights
 
 
 @contextmanager
-def _world(folder: Path, catalog: str, size: tuple[int, int, int], store: Path) -> Iterator[tuple[dict[str, str], str]]:
+def world(folder: Path, catalog: str, size: tuple[int, int, int], store: Path) -> Iterator[tuple[dict[str, str], str]]:
     """An empty Postgres and a catalog file; yields the settings that lead to them, and the reader's URL."""
     rows = CACHE / f"interactions-{'-'.join(map(str, size))}.parquet"
     if not rows.exists():

@@ -73,9 +73,9 @@ def measure(size: tuple[int, int, int]) -> dict[str, Any]:
     """Run one night; return what it cost and what the probe took before it."""
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         store = Path(folder) / "mlflow.db"
-        with night._world(Path(folder) / "warm-up", "warm_up", night.WARM_UP, store) as (settings, reader_url):
+        with night.world(Path(folder) / "warm-up", "warm_up", night.WARM_UP, store) as (settings, reader_url):
             night._night(THIS, "warm_up", settings, reader_url)
-        with night._world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
+        with night.world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
             probe = machine.probe()
             taken = night._night(THIS, "bench", settings, reader_url)
             artifacts = ArtifactStore(settings["RECJOBS_ARTIFACTS"], "bench")

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks import growth, kernels
+from benchmarks import growth, kernels, restore
 from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, median_interval, table, turns
 from benchmarks.night import BEGIN, FLIP, step_seconds
@@ -97,3 +97,9 @@ def test_two_nights_lists_are_compared_by_their_first_items_as_wholes_and_by_the
     assert kernels.difference(lists(*[same] * 200), lists(*[same] * 199, swapped)).is_small
     first = (["i1", "i0", *ids[2:]], scores)
     assert not kernels.difference(lists(*[same] * 200), lists(*[same] * 199, first)).is_small
+
+
+def test_a_restore_is_a_line_with_its_size_times_and_lists() -> None:
+    measured = {"night": 61.04, "back-up": 9.0, "restore": 12.26, "bytes": 123_400_000, "lists": 40_000}
+    words = restore.line(2_000_000, measured).split()
+    assert words == ["2,000,000", "61.0s", "9.0s", "12.3s", "123", "MB", "40,000", "equal"]
