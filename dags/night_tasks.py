@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperatorLink, CronTriggerTimetable, Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from night_message import NightMessage
+from step_pods import MEMORY
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ STEP_CLASSES = {
     **dict.fromkeys(("extract", "validate", "split", "inspect", "publish"), "data"),
     **dict.fromkeys(("train", "evaluate", "refit", "score", "trial"), "compute"),
 }
-"""The size of a step's pod on Kubernetes, where it is not `small`; k8s/airflow/values.yaml says how large each is."""
+"""The size of a step's pod on Kubernetes, where it is not `small`; k8s/airflow/values.yaml says how large each is.
+step_pods.py sets its memory by the night's plan."""
 
 
 def pod(task: str) -> dict[str, str]:
@@ -179,7 +181,8 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
     """Return the task that begins a night from its form; its result is the batch id."""
 
     @task(task_id="begin", execution_timeout=timedelta(hours=1), **STOPPED, **OUTSIDE)
-    def run(catalog_name: str, params: Any, dag_run: Any) -> str:
+    def run(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> str:
+        from recjobs.night.pods import memory_of_pods
         from recjobs.night.runner import begin_night, catalog_of_night
         from recjobs.operations import deadline
 
@@ -200,6 +203,7 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
                     f"nothing new: {night['batch_id']} is finished, of this run or with an equal request; for another "
                     "night trigger the DAG"
                 )
+            ti.xcom_push(MEMORY, memory_of_pods(catalog, night["batch_id"]))
             return str(night["batch_id"])
 
     return run(catalog_name=catalog_name)

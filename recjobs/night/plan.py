@@ -19,10 +19,13 @@ from recjobs.errors import BadConfiguration, DiskFull, RecjobsError
 from recjobs.night import counts, room
 from recjobs.night.as_of import Inputs
 from recjobs.night.costs import past_nights
+from recjobs.night.handovers import Handovers
 from recjobs.night.night import begun_nights, database
 
 PROBED = 1_000_000
 """Interactions from which on a night that has no earlier one measures the machine's speed as it begins."""
+NAME = "plan.json"
+"""Beside the night's request: the plan that it began with."""
 
 log = logging.getLogger(__name__)
 
@@ -178,14 +181,14 @@ def require_room(
     publish: bool,
     force: str | None,
     done: Collection[str] = (),
-) -> None:
-    """Raise what `lack` returns of the steps that are not done; with force, warn of it. Without an estimate, as of
-    input that cannot be read, the night goes on, and the step that reads it says why."""
+) -> Plan | None:
+    """Return the plan of the whole night. Raise what `lack` returns of the steps that are not done; with force, warn of
+    it. Without an estimate, as of input that cannot be read, the night goes on, and the step that reads it says why."""
     try:
         whole = make(catalog, settings, inputs, at, publish)
         plan = rest_of(whole, done)
         if not plan.steps:
-            return
+            return whole
         memory, step = plan.peak
         log.info(
             "the plan: %s interactions, %s users, %s items; %.1f minutes, %s of memory in %s, %s of files",
@@ -195,14 +198,24 @@ def require_room(
         missing = lack(plan, look(catalog, settings))
     except RecjobsError as error:
         log.info("the night goes on without a plan: %s", error)
-        return
+        return None
     except Exception as error:
         log.warning("the night of %s goes on without a plan: %s", catalog.name, error)
-        return
+        return None
     if missing and force is None:
         raise missing
     if missing:
         log.warning("%s; it goes on: %s", missing, force)
+    return whole
+
+
+def note(night: Handovers, plan: Plan | None) -> None:
+    """Write the plan beside a begun night's request. A failure to do so fails no night."""
+    try:
+        if plan:
+            night.files.note("begin", NAME, plan.to_json())
+    except Exception as error:
+        log.warning("the plan of %s could not be noted: %s", night.batch_id, error)
 
 
 def rest_of(plan: Plan, done: Collection[str]) -> Plan:

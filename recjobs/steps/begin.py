@@ -21,7 +21,7 @@ from recjobs.night.as_of import after_newest, check_bounds
 from recjobs.night.handovers import Handovers
 from recjobs.night.inputs import inputs_of, pinned
 from recjobs.night.night import begun_nights, code_version, database, registered
-from recjobs.night.plan import require_room
+from recjobs.night.plan import note, require_room
 from recjobs.night.request import ChallengerPin, ChampionPin, LivePin, Request
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,8 @@ def run(
             if finished or not lost or champion is None:
                 if not finished:
                     ended = [step for step in NIGHT if earlier.is_done(step)]
-                    require_room(effective, settings, inputs, at, publish=publish, force=force, done=ended)
+                    plan = require_room(effective, settings, inputs, at, publish=publish, force=force, done=ended)
+                    note(earlier, plan)
                 return {"batch_id": earlier.batch_id, "resumed": not finished, "nothing_new": finished}
         break
     if lost and champion:
@@ -142,13 +143,14 @@ def run(
             f"{request.batch_id} would be older than the live batch {live_batch.batch_id}: to look at a past date say "
             "--no-publish, to publish it all the same --force REASON" + cut
         )
-    require_room(effective, settings, inputs, at, publish=publish, force=force)
+    plan = require_room(effective, settings, inputs, at, publish=publish, force=force)
     night = Handovers(store.night(request.batch_id))
     if approval:
         with night.writing("approve") as files:  # first: a night that has begun goes on as it was begun
             files.save_json("answer.json", asdict(replace(approval, late=False)))
     with night.writing("begin") as files:
         files.save_json("request.json", request.model_dump(mode="json"))
+    note(night, plan)
     return {"batch_id": request.batch_id, "resumed": False, "nothing_new": False}
 
 

@@ -1,9 +1,13 @@
 """The manifests: what kustomize renders is valid, complete and consistent, and each check finds a planted fault."""
 
+import ast
 import copy
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,8 @@ import yaml
 
 from k8s.from_grafana import RULES, texts
 from recjobs.config import Settings
+from recjobs.core.estimate import Size, steps
+from recjobs.night.pods import of_plan
 from tests.commands import ROOT
 from tests.contract.test_images import pins
 from tests.image_files import Dockerfile
@@ -442,6 +448,44 @@ def test_a_night_may_need_what_the_largest_class_of_steps_has(production: list[O
     [container] = step_classes()["compute"]["spec"]["containers"]
     said = named(production, "ConfigMap", "recjobs-jobs")["data"]["RECJOBS_MEMORY"]
     assert said == f"{container['resources']['limits']['memory']}B", "`begin` is small, and decides for all steps"
+
+
+def test_the_classes_of_steps_have_room_for_what_is_said_beside_them():
+    pods = step_classes()
+    night = Size(20_000_000, 20_000_000, users=138_493, items=26_744, stored=100, factors=64)
+    for name, n_interactions in {"compute": 20_000_000, "data": 5_000_000}.items():
+        assert f"{n_interactions // 1_000_000} million" in (K8S / "airflow" / "values.yaml").read_text(encoding="utf-8")
+        [container] = pods[name]["spec"]["containers"]
+        has = quantity(container["resources"]["limits"]["memory"]) / 2**20
+        planned = steps(replace(night, rows=n_interactions, interactions=n_interactions))
+        needed = of_plan({"steps": {step: {"peak_bytes": cost.peak_bytes} for step, cost in planned.items()}})
+        needed["publish"] = of_plan({"steps": {"score": {"peak_bytes": planned["publish"].peak_bytes}}})["score"]
+        classes = classes_of_steps()
+        assert {step: mib for step, mib in needed.items() if classes.get(step) == name and mib > has} == {}
+
+
+def classes_of_steps() -> dict[str, str]:
+    """The class of each step that is not small, as dags/night_tasks.py has it; importing that would take Airflow."""
+    tree = ast.parse((ROOT / "dags" / "night_tasks.py").read_text(encoding="utf-8"))
+    [value] = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STEP_CLASSES"
+    ]
+    found: dict[str, str] = eval(ast.unparse(value), {"dict": dict})
+    return found
+
+
+def test_the_values_name_the_function_that_sets_the_memory_of_pods():
+    text = airflow_values()["airflowLocalSettings"]
+    assert "{{" not in text, "the chart takes it for a template"
+    code = text.replace("/app/dags", str(ROOT / "dags")) + "\nprint(__all__, pod_mutation_hook.__module__)\n"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['pod_mutation_hook'] step_pods\n"
+    assert "kubernetes" not in done.stderr, "all of Airflow's processes load it"
+    assert "airflow" not in done.stderr, "which is being loaded"
+    copied = [words for words in Dockerfile("jobs").arguments("COPY") if words.startswith("dags ")]
+    assert copied == ["dags ./dags"], "in WORKDIR /app"
 
 
 def test_the_ingress_of_airflow_in_the_page_is_what_the_chart_takes():

@@ -12,11 +12,16 @@ from typing import Any
 import psutil
 import pytest
 import requests
+import yaml
 
 from local import ports
+from local.databases import DRIVER
 from local.errors import LocalError
+from local.postgres import Cluster
 from local.processes import Record
 from recjobs import NIGHT
+from recjobs.night.pods import of_plan
+from tests.commands import ROOT
 from tests.platforms import PORTS, Platform, eventually
 
 
@@ -76,6 +81,52 @@ def test_airflow_shows_all_steps_green_with_small_results(demo: str, platform: P
     assert {name: task["state"] for name, task in tasks.items()} == dict.fromkeys(("begin", *NIGHT), "success")
     for step in NIGHT:
         assert len(json.dumps(airflow.result("nightly_sample", run_id, step))) < 4000
+
+
+MAKE_PODS = """
+import json, sys
+from types import SimpleNamespace as Some
+from airflow import settings
+
+def memory(run_id, task, try_number="1", dag_id="nightly_sample"):
+    about = {"dag_id": dag_id, "task_id": task, "run_id": run_id, "try_number": try_number}
+    resources = Some(requests={"cpu": "4", "memory": "16Gi"}, limits={"cpu": "4", "memory": "16Gi"})
+    pod = Some(metadata=Some(annotations=about), spec=Some(containers=[Some(name="base", resources=resources)]))
+    settings.pod_mutation_hook(pod)
+    assert resources.requests == resources.limits
+    return resources.limits["memory"]
+
+run_id, steps = sys.argv[1], sys.argv[2].split()
+print(json.dumps({
+    "planned": {step: memory(run_id, step) for step in steps},
+    "again": memory(run_id, "score", "2"),
+    "unplanned": [memory("another", "score"), memory(run_id, "begin"), memory(run_id, "trial", dag_id="tune_sample")],
+}))
+"""
+
+
+def test_the_pods_of_steps_would_have_the_memory_that_the_night_was_planned_with(
+    demo: str, platform: Platform, tmp_path: Path
+) -> None:
+    """By the function that Airflow's scheduler calls for each pod, as the chart's values name it, from the XCom that a
+    task of this Airflow left."""
+    values = yaml.safe_load((ROOT / "k8s" / "airflow" / "values.yaml").read_text())
+    (tmp_path / "config").mkdir()
+    hooks = values["airflowLocalSettings"].replace("/app/dags", str(ROOT / "dags"))
+    (tmp_path / "config" / "airflow_local_settings.py").write_text(hooks)
+    database = Cluster(platform.state, int(platform.settings["POSTGRES_PORT"])).url("airflow", "airflow", DRIVER)
+    settings = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database}
+    run_id = platform.airflow().runs("nightly_sample")[0]["dag_run_id"]
+    command = [sys.executable, "-W", "ignore", "-c", MAKE_PODS, run_id, " ".join(NIGHT)]
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    [planned] = platform.state.rglob("begin/plan.json")
+    memory = of_plan(json.loads(planned.read_text()))
+    assert found["planned"] == {step: f"{memory[step]}Mi" for step in NIGHT}
+    assert found["planned"]["train"] != "16Gi"
+    assert found["again"] == "16Gi", "the first try may have been killed for memory"
+    assert found["unplanned"] == ["16Gi"] * 3
 
 
 def test_the_tasks_link_to_the_report(demo: str, platform: Platform) -> None:

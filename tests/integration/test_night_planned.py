@@ -71,6 +71,9 @@ def test_with_a_reason_it_goes_on_and_the_next_plan_is_what_it_took(planned: tup
     batch_id = done.json["batch_id"]
     folder: Path = world.artifacts / world.name / batch_id
     costs = {step: json.loads((folder / step / "cost.json").read_text()) for step in NIGHT}
+    noted = json.loads((folder / "begin" / "plan.json").read_text())
+    for key in ("as_of", "size", "peak_bytes", "peak_step", "artifact_bytes", "database_bytes", "nights"):
+        assert noted[key] == first[key], key
 
     found = plan(world)
     assert found["nights"] == [batch_id]
