@@ -10,6 +10,7 @@ from markupsafe import escape
 
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.postgres import QUERIES
+from recjobs.core.evaluation.side_by_side import whole_lists
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.model.als import Factors
 from recjobs.core.model.stored import StoredModel
@@ -103,6 +104,8 @@ def night_of(world: World, day: int, rows: Rows, named: str, champion: dict[str,
     with night.writing("evaluate") as files:
         idx = pa.array(range(len(user_ids)), pa.int32())
         files.save_table("lists.parquet", pa.table({"user_idx": idx, "candidate": [[0, 1]] * len(user_ids)}))
+        whole = whole_lists(np.arange(len(user_ids)), np.tile([0, 1], (len(user_ids), 1)))
+        files.save_table("unfiltered.parquet", whole)
     with night.writing("gate") as files:
         files.save_json("verdict.json", {"verdict": "promoted"})
     with night.writing("refit", resume_key=night.key_of(*INPUTS["refit"])) as files:

@@ -1,12 +1,16 @@
 """What this machine has: memory, disk, speed; and how much memory this process took at most."""
 
+import ctypes
+import gc
 import os
 import resource
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
@@ -57,6 +61,15 @@ def disk(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return usage.free, usage.total
+
+
+def give_back() -> None:
+    """Give memory that nothing uses any more back to the kernel. Allocators keep what was freed, so that a process
+    would have the memory of one step while it works on the next."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def forget_peak() -> bool:

@@ -33,6 +33,7 @@ def note_cost(night: "Night", step: str) -> Iterator[None]:
     from recjobs.adapters import machine
 
     was_done = night.is_done(step)
+    machine.give_back()
     machine.forget_peak()
     began, computed = time.monotonic(), time.process_time()
     yield

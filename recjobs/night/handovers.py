@@ -128,7 +128,7 @@ class Handovers:
 
     def interactions(self) -> Interactions:
         """All accepted interactions."""
-        return Interactions.from_table(self.files.load_table("validate", "interactions.parquet"))
+        return self._interactions("validate", "interactions.parquet")
 
     def users(self) -> pa.Table:
         """A row per user, by index: id and attributes."""
@@ -163,11 +163,11 @@ class Handovers:
 
     def train(self) -> Interactions:
         """The interactions before the cutoff."""
-        return Interactions.from_table(self.files.load_table("split", "train.parquet"))
+        return self._interactions("split", "train.parquet")
 
     def holdout(self) -> Interactions:
         """The interactions from the cutoff on."""
-        return Interactions.from_table(self.files.load_table("split", "holdout.parquet"))
+        return self._interactions("split", "holdout.parquet")
 
     def cutoff(self) -> Cutoff:
         """The cutoff, with the rule that chose it."""
@@ -210,6 +210,13 @@ class Handovers:
         """The list of each holdout user by each model, as `kept_lists` returns them."""
         return self.files.load_table("evaluate", "lists.parquet")
 
+    def unfiltered_lists(self) -> pa.Table | None:
+        """The candidate's lists with nothing but returned items left out, as `whole_lists` returns them; None if the
+        evaluation has not kept them."""
+        if "unfiltered.parquet" not in self.files.manifest("evaluate"):
+            return None
+        return self.files.load_table("evaluate", "unfiltered.parquet")
+
     def candidate_defect(self) -> str | None:
         """Why the candidate's factors are invalid, if they are."""
         defect: str | None = self.files.load_json("evaluate", "integrity.json")["defect"]
@@ -235,6 +242,13 @@ class Handovers:
         """The model fit on everything; written if the candidate was promoted."""
         return self._model("refit", "model.npz")
 
+    def neighbours(self) -> pa.Table | None:
+        """Item neighbours of the refit's recipe by all interactions, as `neighbours.as_table` returns them; None if the
+        refit has not kept them."""
+        if "neighbours.parquet" not in self.files.manifest("refit"):
+            return None
+        return self.files.load_table("refit", "neighbours.parquet")
+
     def list_chunks(self) -> Iterator[pq.ParquetFile]:
         """The finished lists in chunks, a row per user, as in the table top_n."""
         for name in sorted(self.files.manifest("score")):
@@ -252,6 +266,10 @@ class Handovers:
     def exposure(self) -> pa.Table:
         """In how many lists each item is."""
         return self.files.load_table("inspect", "exposure.parquet")
+
+    def _interactions(self, step: str, name: str) -> Interactions:
+        file = pq.ParquetFile(pa.BufferReader(self.files.load_bytes(step, name)))
+        return Interactions.from_columns(lambda column: file.read([column])[column], file.schema_arrow)
 
     def _model(self, step: str, name: str) -> "StoredModel":
         from recjobs.core.model.stored import StoredModel

@@ -10,6 +10,7 @@ from recjobs.core.lists.choice import NEIGHBOURS, NO_MODEL
 from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.als import aligned
+from recjobs.core.model.neighbours import of_table
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
 
@@ -49,6 +50,9 @@ class NightLists:
         recipe = Recipe.from_json(champion.recipe) if champion and source == "champion" else self.night.catalog.recipe
         in_fit = pc.is_in(self.user_ids, pa.array(stored.user_ids, self.user_ids.type))
         self._in_fit = in_fit.to_numpy(zero_copy_only=False)
+        kept = self.night.neighbours() if source == "refit" and recipe.blend else None
+        if kept is not None and kept.num_rows == len(self.item_ids):
+            self.past.similarity(recipe, of_table(kept))
         item_factors = aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist())
         return Model(item_factors, recipe, stored.ranker)
 

@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
-from recjobs.core.evaluation.exam import VIEWS, Rows, exam, measure
-from recjobs.core.evaluation.side_by_side import kept_lists
+from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
+from recjobs.core.evaluation.side_by_side import kept_lists, whole_lists
 from recjobs.core.lists.choice import ListChoice
-from recjobs.core.lists.maker import Model, Past
+from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.lists.one_pass import rank_views
 from recjobs.core.lists.popularity import WINDOWS
+from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
@@ -31,18 +33,22 @@ def run(night: Night) -> dict[str, float | int]:
     candidate, findings = _candidate(night, train, holdout)
     models, baselines = _models(night, candidate), {"neighbours": Model(None, night.catalog.recipe)}
 
-    rows: dict[str, Rows] = {}
+    measured: dict[str, tuple[list[Answer], dict[str, np.ndarray]]] = {}
     n_users: dict[str, int] = {}
     choices: dict[str, ListChoice] | None = None
+    exams = {  # the deciding view first: list choices come from it
+        view: exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
+        for view in dict.fromkeys((night.catalog.view, *VIEWS))
+    }
+    ranked = rank_views(past, known, baselines | _once(models), list(exams.values()), K)
     with night.writing("evaluate") as files:
-        for view in dict.fromkeys((night.catalog.view, *VIEWS)):  # the deciding view first: list choices come from it
-            questions = exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
-            outcome = contest(past, known, questions, models, baselines, seed, choices)
+        for (view, questions), of_models in zip(exams.items(), ranked, strict=True):
+            outcome = contest(past, known, questions, models, baselines, seed, choices, of_models)
             answers, choices = outcome.answers, outcome.choices
             activity = past.activity[questions.users]
             answered = answers["candidate"].n_model > 0
             segments = choices["candidate"].groups(activity) | {"model": answered, "ladder": ~answered}
-            rows[view] = measure(list(answers.values()), view, train, segments, seed)
+            measured[view] = (list(answers.values()), segments)
             columns: dict[str, np.ndarray] = {"user_idx": questions.users.astype(np.int32)}
             for answer in answers.values():
                 columns |= {f"{answer.name}.{metric}": values for metric, values in answer.per_user.items()}
@@ -55,6 +61,10 @@ def run(night: Night) -> dict[str, float | int]:
                 if "trace" in findings:  # else its rows are invalid, and all its lists are popular ones
                     findings |= {"popular": share, "defect": integrity.defect_of_lists(share) or findings["defect"]}
             n_users[view] = len(questions.users)
+        if "trace" in findings and "candidate" in ranked[-1]:
+            lists = _unfiltered(past, known, candidate, exams["repeats"], ranked[list(exams).index("repeats")])
+            files.save_table("unfiltered.parquet", lists)
+        rows = measure_views(measured, train, seed)
         metrics = [_finite(row) for view in dict.fromkeys((*VIEWS, night.catalog.view)) for row in rows[view]]
         lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
@@ -96,6 +106,19 @@ def _models(night: Night, candidate: Model) -> dict[str, Model]:
             factors, ranker = night.champion_recipe_fit()
             models["champion"] = Model(np.nan_to_num(factors.item_factors), recipe, ranker)
     return models
+
+
+def _once(models: dict[str, Model]) -> dict[str, Model]:
+    """The models without those that are another's factors and recipe, such as a champion of tonight's recipe."""
+    distinct = {(id(model.item_factors), model.recipe): name for name, model in reversed(models.items())}
+    return {name: models[name] for name in distinct.values()}
+
+
+def _unfiltered(past: Past, known: Knowledge, candidate: Model, questions: Exam, ranked: dict[str, Ranked]) -> pa.Table:
+    """The lists that the refit's are compared with: the candidate's own, with no group's in place of them."""
+    maker = ListMaker(past, known, candidate, questions.kept_out)
+    lists = maker.finish(ranked["candidate"], questions.users)
+    return whole_lists(questions.users, lists.ranked.item_idx)
 
 
 def _worth(night: Night, live: dict[str, Any]) -> dict[str, float]:

@@ -4,12 +4,16 @@ there is neither, tonight's lists are the popular ones."""
 import hashlib
 from typing import Any
 
+import numpy as np
+
 from recjobs.core.evaluation.exam import K, exam
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.evaluation.refit import defect_of_refit
+from recjobs.core.evaluation.side_by_side import lists_of
 from recjobs.core.lists.maker import ListMaker, Model, Past
 from recjobs.core.model import als
 from recjobs.core.model.kernel import kernel
+from recjobs.core.model.neighbours import as_table
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
@@ -32,12 +36,15 @@ def run(night: Night) -> dict[str, Any]:
         if refused is None and "model.npz" not in files.hashes:
             # The second stage is the candidate's: what the gate judged orders lists by what is known tonight.
             candidate = night.candidate()
-            factors, defect = _refit(night, candidate.factors)
+            past = Past(night.interactions(), night.now, night.engine)
+            factors, defect = _refit(night, past, candidate.factors)
             if defect:
                 refused = f"the refit was refused: {defect}"
             else:
                 model = StoredModel(factors, night.ids("users"), night.ids("items"), candidate.ranker)
                 files.save_arrays("model.npz", **model.to_arrays())
+                if night.catalog.recipe.blend:  # the check has made them, and `score` needs the same
+                    files.save_table("neighbours.parquet", as_table(past.similarity(night.catalog.recipe)))
                 files.checkpoint()
         if refused is None:
             version = _register(night, files.hashes["model.npz"], files.read("model.npz"))
@@ -53,10 +60,9 @@ def run(night: Night) -> dict[str, Any]:
     return {"verdict": summary["verdict"], "model_version": version, "lists_from": source}
 
 
-def _refit(night: Night, candidate: als.Factors) -> tuple[als.Factors, str | None]:
+def _refit(night: Night, past: Past, candidate: als.Factors) -> tuple[als.Factors, str | None]:
     """The factors, and their defect, which lists without the second stage show."""
     recipe, seed, engine = night.catalog.recipe, night.request.seed, night.engine
-    past = Past(night.interactions(), night.now, engine)
     factors = night.fitting_engine().fit(past.confidence(recipe), recipe, seed, start=candidate)
     note_device(factors, "the refit")
     if defect := factors.defect():
@@ -64,13 +70,17 @@ def _refit(night: Night, candidate: als.Factors) -> tuple[als.Factors, str | Non
 
     train = night.train()
     questions = exam(train, night.holdout(), "repeats", seed)
-    before = Past(train, microseconds(night.cutoff().at), engine)
-    lists = [
-        ListMaker(of, night.known_at_cutoff(of.interactions), Model(item_factors, recipe), questions.kept_out)
-        .lists(questions.users, K)
-        .ranked.item_idx
-        for of, item_factors in ((before, candidate.item_factors), (past, factors.item_factors))
-    ]
+
+    def lists_from(of: Past, item_factors: np.ndarray) -> np.ndarray:
+        maker = ListMaker(of, night.known_at_cutoff(of.interactions), Model(item_factors, recipe), questions.kept_out)
+        return maker.lists(questions.users, K).ranked.item_idx
+
+    kept = night.unfiltered_lists()  # None of a candidate with a second stage, or of an older version's evaluation
+    before = None if kept is None else lists_of(kept, questions.users, K)
+    if before is None:
+        before = lists_from(Past(train, microseconds(night.cutoff().at), engine), candidate.item_factors)
+    del train, kept
+    lists = (before, lists_from(past, factors.item_factors))
     champion = night.aligned_champion().item_factors if night.request.champion else None
     return factors, defect_of_refit(
         factors,

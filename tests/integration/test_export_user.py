@@ -36,7 +36,8 @@ def test_all_that_is_held_about_a_person_is_written(empty: World, user_id: str):
     assert files["refit", "model.npz"]["factors"] == [2 * row + 2, 2 * row + 3]
     assert {*files} >= {
         ("validate", "users.parquet"), ("train", "candidate.npz"), ("train", "champion_recipe.npz"),
-        ("evaluate", "lists.parquet"), ("score", "top_n-00000.parquet"), ("score", "history.parquet"),
+        ("evaluate", "lists.parquet"), ("evaluate", "unfiltered.parquet"), ("score", "top_n-00000.parquet"),
+        ("score", "history.parquet"),
     }  # fmt: skip
     is_named = user_id == PERSON
     assert (("validate", "rejected.parquet") in files) == is_named

@@ -17,9 +17,14 @@ from recjobs.adapters import sample_shop
 from recjobs.catalog.files import load_catalog
 from recjobs.config import ROOT, load_settings
 from recjobs.core.evaluation.as_served import contest
-from recjobs.core.evaluation.exam import Exam, K
+from recjobs.core.evaluation.exam import Exam, K, exam
+from recjobs.core.evaluation.side_by_side import lists_of
 from recjobs.core.lists import ladder
+from recjobs.core.lists.maker import ListMaker, Model, Past
+from recjobs.core.model.neighbours import as_table
 from recjobs.core.model.stored import StoredModel
+from recjobs.core.rows.instants import microseconds
+from recjobs.night.handovers import Handovers
 from recjobs.night.lists import NightLists
 from recjobs.night.night import Night
 from recjobs.night.runner import begin_night
@@ -131,3 +136,32 @@ def test_a_list_that_is_filled_otherwise_is_seen(finished, tmp_path, monkeypatch
     lists = served(night)
     monkeypatch.setattr(ladder.PopularList, "before", lambda self, other: other)  # a segment's list is the one of all
     assert judged(night, np.arange(len(lists))) != lists
+
+
+def test_the_refit_compares_its_lists_with_those_that_the_evaluation_has_made(finished, tmp_path):
+    night = finished(sample(tmp_path))
+    train, recipe, candidate = night.train(), night.catalog.recipe, night.candidate()
+    questions = exam(train, night.holdout(), "repeats", night.request.seed)
+    past = Past(train, microseconds(night.cutoff().at), night.engine)
+    model = Model(candidate.factors.item_factors, recipe)
+    made_anew = ListMaker(past, night.known_at_cutoff(train), model, questions.kept_out).lists(questions.users, K)
+    kept = night.unfiltered_lists()
+    assert kept is not None
+    found = lists_of(kept, questions.users, K)
+    np.testing.assert_array_equal(found, made_anew.ranked.item_idx)
+    assert lists_of(kept, questions.users[1:], K) is None, "of other users"
+    assert lists_of(kept, questions.users, K + 1) is None
+
+
+def test_lists_are_made_with_the_neighbours_that_the_refit_has_kept(finished, tmp_path, monkeypatch):
+    model = {"factors": 8, "alpha": 5, "regularization": 5, "iterations": 3, "blend": 0.4}
+    night = finished(sample(tmp_path) | {"model": model})
+    users = np.arange(300)
+    own = NightLists(night)
+    made, kept = own.of(users, K).ranked, as_table(own.past.similarity(night.catalog.recipe))
+    in_reverse = kept.take(np.arange(kept.num_rows)[::-1].copy())
+    for table, is_same in ((kept, True), (in_reverse, False), (kept.slice(1), True)):
+        monkeypatch.setattr(Handovers, "neighbours", lambda night, table=table: table)
+        ranked = NightLists(night).of(users, K).ranked
+        assert np.array_equal(ranked.item_idx, made.item_idx) == is_same
+        assert np.array_equal(ranked.scores, made.scores) == is_same

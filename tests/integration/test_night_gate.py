@@ -186,6 +186,8 @@ def test_seen_items_are_shown_again_after_the_days_the_catalog_says_and_the_deci
         "and metric = 'ndcg_at_20'"
     )
     assert world.value("select candidate from promotions where batch_id = %s", batch_id) == pytest.approx(deciding)
+    assert world.step(batch_id, "evaluate", "unfiltered.parquet").exists()
+    assert world.step(batch_id, "refit", "neighbours.parquet").exists()
 
 
 DEGENERATE: dict[str, Goods] = {

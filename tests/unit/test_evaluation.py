@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recjobs.core.evaluation import exam as evaluation
-from recjobs.core.evaluation.exam import answer, exam, measure
+from recjobs.core.evaluation.exam import answer, exam, measure, measure_views
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.engine import Engine
@@ -128,6 +128,24 @@ def test_a_segment_is_measured_on_its_own_users():
     rows, [candidate, _] = rows_of("discovery")
     unknown = next(r for r in rows if (r["model"], r["segment"]) == ("candidate", "unknown"))
     assert unknown["value"] == pytest.approx(candidate.per_user["ndcg"][1])
+
+
+def test_views_are_measured_together_as_each_alone_whether_or_not_they_have_as_many_users():
+    of_views = {}
+    for view in ("discovery", "repeats"):
+        questions = exam(TRAIN, HOLDOUT, view, 1)
+        asked = {view: questions, f"{view}, one user": questions.rows(np.arange(1))}
+        for name, some in asked.items():
+            everybody = np.ones(len(some.users), bool)
+            of_views[name] = (
+                [answer("candidate", maker(MODEL, some), some)],
+                {"light": everybody, "heavy": ~everybody},
+            )
+    sizes = [len(answers[0].lists) for answers, _ in of_views.values()]
+    assert len(set(sizes)) == 3
+    together = measure_views(of_views, TRAIN, seed=1)
+    for view, (answers, segments) in of_views.items():
+        assert together[view] == measure(answers, view, TRAIN, segments, seed=1)
 
 
 def test_an_empty_exam_reports_no_metric_of_users():

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.neighbours import Blend, as_table, of_table, similarity_of
 from recjobs.core.model.ranking import best_items
 from tests.unit.worlds import sets
 
@@ -74,3 +75,14 @@ def test_seen_items_and_items_that_are_not_eligible_stay_out():
     assert found.item_idx[10][0] == 2, "the one of its taste that is left"
     for user, row in enumerate(found.item_idx):
         assert not set(row[row >= 0]) & set(TASTES[user].indices)
+
+
+def test_neighbours_come_back_from_their_table_bit_by_bit():
+    similarity = similarity_of(TASTES, 3, 1)
+    back = of_table(as_table(similarity))
+    assert back.shape == similarity.shape
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(similarity, name))
+    assert back.data.dtype == np.float32
+    nothing = csr_matrix((3, 3), dtype=np.float32)
+    assert of_table(as_table(nothing)).nnz == 0

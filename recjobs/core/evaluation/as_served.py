@@ -33,42 +33,47 @@ def contest(
     baselines: Mapping[str, Model],
     seed: int,
     choices: Mapping[str, ListChoice] | None = None,
+    ranked: Mapping[str, Ranked] | None = None,
 ) -> Contest:
     """Ask models as they would be served, baselines as they are, the popular list of every window, and where lists may
     hold items that the user had before, their own by frequency.
 
-    choices: from another view of the same holdout; None: chosen here. All are filled from the same ladder.
+    choices: from another view of the same holdout; None: chosen here. All are filled from the same ladder. ranked: what
+    `rank_views` made of some of the models and baselines for this exam.
     """
     users = questions.users
-    popular = {
-        window: answer(window, ListMaker(past, known, None, questions.kept_out, ListChoice(window)), questions)
-        for window in WINDOWS
-    }
+
+    def maker_of(model: Model | None, choice: ListChoice | None = None) -> ListMaker:
+        return ListMaker(past, known, model, questions.kept_out, choice)
+
+    popular = {window: answer(window, maker_of(None, ListChoice(window)), questions) for window in WINDOWS}
     ndcg = {window: one.per_user["ndcg"] for window, one in popular.items()}
     activity, deciding = past.activity[users], deciding_half(users.size, seed)
-    base = ListChoice.from_activity(activity, best_window(ndcg, activity == 0, deciding, seed))
+    if choices and models:  # what was chosen there holds here
+        base = next(iter(choices.values()))
+    else:
+        base = ListChoice.from_activity(activity, best_window(ndcg, activity == 0, deciding, seed))
     answers, chosen = dict[str, Answer](), dict[str, ListChoice]()
     own = _own_frequency(past, known, questions, next(iter((choices or {}).values()), base))
     simple = ndcg | {name: one.per_user["ndcg"] for name, one in own.items()}
     ranked_by = dict[tuple[int, Recipe], Ranked]()  # a champion of tonight's recipe may be tonight's candidate
     for name, model in models.items():
-        maker = ListMaker(past, known, model, questions.kept_out, base)
         key = (id(model.item_factors), model.recipe)
         if key not in ranked_by:
-            ranked_by[key] = maker.rank(users, K)[0]
-        ranked = ranked_by[key]
-        answers[name] = Answer.of(name, maker.finish(ranked, users), questions)
-        chosen[name] = (
-            choices[name] if choices else choose(base, answers[name].per_user["ndcg"], simple, activity, deciding, seed)
-        )
-        if chosen[name] != base:
-            maker = ListMaker(past, known, model, questions.kept_out, chosen[name])
-            served = ranked.without(chosen[name].replaced(activity))
-            answers[name] = Answer.of(name, maker.finish(served, users), questions)
+            ranked_by[key] = (ranked or {}).get(name) or maker_of(model).rank(users, K)[0]
+        if choices:
+            chosen[name] = choices[name]
+        else:
+            answers[name] = Answer.of(name, maker_of(model, base).finish(ranked_by[key], users), questions)
+            chosen[name] = choose(base, answers[name].per_user["ndcg"], simple, activity, deciding, seed)
+        if name not in answers or chosen[name] != base:
+            served = ranked_by[key].without(chosen[name].replaced(activity))
+            answers[name] = Answer.of(name, maker_of(model, chosen[name]).finish(served, users), questions)
     base = next(iter(chosen.values()), base)
     for name, model in baselines.items():
-        maker = ListMaker(past, known, model, questions.kept_out, ListChoice(base.popular))
-        answers[name] = answer(name, maker, questions)
+        maker = maker_of(model, ListChoice(base.popular))
+        of_model = (ranked or {}).get(name) or maker.rank(users, K)[0]
+        answers[name] = Answer.of(name, maker.finish(of_model, users), questions)
     rivals = own | {name: answers[name] for name in baselines if name == NEIGHBOURS}
     without = choices.get(NO_MODEL) if choices else _without_model(base, ndcg, rivals, activity, deciding, seed)
     chosen |= {NO_MODEL: without} if without else {}
@@ -146,4 +151,6 @@ def _best(ndcg: Mapping[str, np.ndarray], users: np.ndarray) -> str:
 
 
 def _is_better(first: np.ndarray, second: np.ndarray, users: np.ndarray, seed: int) -> bool:
-    return bool(users.any()) and relative_difference(first[users], second[users], seed).low > 0
+    if not users.any() or (first - second)[users].mean() <= 0:  # no interval around that lies above 0
+        return False
+    return relative_difference(first[users], second[users], seed).low > 0

@@ -40,7 +40,7 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
     counts = np.empty((min(block, resamples), n_users))
     for first in range(0, resamples, block):
         rows = min(block, resamples - first)
-        for count, row in zip(counts, rng.integers(0, n_users, (rows, n_users), dtype=np.int32), strict=False):
+        for count, row in zip(counts, rng.integers(0, n_users, (rows, n_users)), strict=False):  # int64: as counted
             count[:] = np.bincount(row, minlength=n_users)
         sums[first : first + rows] = counts[:rows] @ values
     drawn_users = np.full((resamples, m), float(n_users))

@@ -1,5 +1,6 @@
 """The lists that each model would have served on the holdout, and their metrics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,29 +108,48 @@ def measure(answers: list[Answer], view: str, train: Interactions, segments: dic
 
     All share their resamples, so that any two can be compared. An empty exam gives no rows of per-user metrics.
     """
-    rows: Rows = []
+    return measure_views({view: (answers, segments)}, train, seed)[view]
+
+
+def measure_views(
+    views: Mapping[str, tuple[list[Answer], dict[str, np.ndarray]]], train: Interactions, seed: int
+) -> dict[str, Rows]:
+    """What `measure` returns for each of several views: answers and segments. Resamples are drawn once for the views
+    of as many users."""
+    rows: dict[str, Rows] = {view: [] for view in views}
 
     def add(
-        name: str, segment: str, metric: str, value: float, low: float | None = None, high: float | None = None
+        view: str,
+        name: str,
+        segment: str,
+        metric: str,
+        value: float,
+        low: float | None = None,
+        high: float | None = None,
     ) -> None:
         row = {"model": name, "segment": segment, "view": view, "metric": metric, "value": value}
-        rows.append(row | {"low": low, "high": high})
+        rows[view].append(row | {"low": low, "high": high})
 
-    keys, columns = [], []
-    for one in answers:
-        for metric in metrics.PER_USER:
-            keys.append((one.name, "all", f"{metric}_at_{K}"))
-            columns.append(one.per_user[metric])
-        for segment, mask in segments.items():
-            if mask.any():
-                keys.append((one.name, segment, f"ndcg_at_{K}"))
-                columns.append(np.where(mask, one.per_user["ndcg"], np.nan))
-    if columns and len(columns[0]):
-        for key, estimate in zip(keys, mean_intervals(np.column_stack(columns), seed), strict=True):
-            add(*key, estimate.value, estimate.low, estimate.high)
+    by_size: dict[int, list[tuple[tuple[str, str, str, str], np.ndarray]]] = {}
+    for view, (answers, segments) in views.items():
+        for one in answers:
+            columns = [("all", metric, one.per_user[metric]) for metric in metrics.PER_USER]
+            columns += [
+                (segment, "ndcg", np.where(mask, one.per_user["ndcg"], np.nan))
+                for segment, mask in segments.items()
+                if mask.any()
+            ]
+            for segment, metric, values in columns:
+                by_size.setdefault(values.size, []).append(((view, one.name, segment, f"{metric}_at_{K}"), values))
+    for n_users, measured in by_size.items():
+        if n_users:
+            estimates = mean_intervals(np.column_stack([values for _, values in measured]), seed)
+            for (key, _), estimate in zip(measured, estimates, strict=True):
+                add(*key, estimate.value, estimate.low, estimate.high)
     popular = popularity(train)
-    for one in answers:
-        for metric, value in metrics.of_lists(one.lists, popular, popular > 0).items():
-            add(one.name, "all", metric, value)
-        add(one.name, "all", "fallback_share", one.fallback_share)
+    for view, (answers, _) in views.items():
+        for one in answers:
+            for metric, value in metrics.of_lists(one.lists, popular, popular > 0).items():
+                add(view, one.name, "all", metric, value)
+            add(view, one.name, "all", "fallback_share", one.fallback_share)
     return rows

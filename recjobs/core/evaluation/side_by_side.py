@@ -22,6 +22,20 @@ def kept_lists(questions: Exam, lists: dict[str, np.ndarray]) -> pa.Table:
     return pa.table(columns | {name: _without_ends(rows) for name, rows in lists.items() if name in MODELS})
 
 
+def whole_lists(users: np.ndarray, lists: np.ndarray) -> pa.Table:
+    """Users (user_idx) and the list of each, (n_users, k) item_idx, -1 behind the end: user_idx, item_idx."""
+    item_idx = pa.FixedSizeListArray.from_arrays(pa.array(lists.ravel().astype(np.int32)), lists.shape[1])
+    return pa.table({"user_idx": pa.array(users.astype(np.int32)), "item_idx": item_idx})
+
+
+def lists_of(table: pa.Table, users: np.ndarray, k: int) -> np.ndarray | None:
+    """The lists of `whole_lists`, (n_users, k); None if they are not those of exactly these users, k long."""
+    item_idx = table["item_idx"].combine_chunks()
+    if item_idx.type.list_size != k or not np.array_equal(table["user_idx"].to_numpy(), users):
+        return None
+    return np.asarray(item_idx.flatten().to_numpy().reshape(users.size, k))
+
+
 @dataclass(frozen=True)
 class PlacesChange:
     """An item or category, with its places in lists before and after."""

@@ -88,7 +88,8 @@ class Past:
     def __init__(self, interactions: Interactions, now: int, engine: Engine) -> None:
         self.interactions, self.now, self.engine = interactions, now, engine
         self._confidence: dict[Recipe, csr_matrix] = {}
-        self._similarity: dict[Recipe, ItemSimilarity] = {}
+        self._parts: dict[Recipe, ItemSimilarity] = {}
+        self._similarity: dict[tuple[Recipe, int, float], csr_matrix] = {}
         self._own: dict[float, csr_matrix] = {}
         self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
         self._second_stages: dict[Recipe, SecondStage] = {}
@@ -107,15 +108,23 @@ class Past:
 
     def blend(self, recipe: Recipe) -> Blend | None:
         """Every user's blend with item neighbours and own items; None where the recipe has neither."""
-        rows, key, similarity = self.confidence(recipe), _of_data(recipe), None
-        if recipe.blend:
-            if key not in self._similarity:
-                self._similarity[key] = ItemSimilarity(rows, self.engine.threads)
-            similarity = self._similarity[key].of(recipe.neighbours, recipe.random_walk)
+        rows, similarity = self.confidence(recipe), self.similarity(recipe) if recipe.blend else None
         if recipe.own_frequency:
             own = self.own_frequency(recipe.own_half_life_days)
             return BlendWithOwn.of_all(rows, similarity, recipe.blend, own, recipe.own_frequency)
         return None if similarity is None else Blend(rows, similarity, recipe.blend)
+
+    def similarity(self, recipe: Recipe, known: csr_matrix | None = None) -> csr_matrix:
+        """Item neighbours by a recipe, see `ItemSimilarity.of`. known: the same, as an earlier step made it."""
+        data = _of_data(recipe)
+        key = (data, recipe.neighbours, recipe.random_walk)
+        if key not in self._similarity:
+            if known is None:
+                if data not in self._parts:
+                    self._parts[data] = ItemSimilarity(self.confidence(recipe), self.engine.threads)
+                known = self._parts[data].of(recipe.neighbours, recipe.random_walk)
+            self._similarity[key] = known
+        return self._similarity[key]
 
     def own_frequency(self, half_life_days: float) -> csr_matrix:
         """user_items: how often each user took each item, see `own_items.own_frequency`."""

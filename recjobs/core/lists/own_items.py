@@ -28,16 +28,17 @@ def own_lists(
     frequency, kept_out: the users' rows; popular: item_idx in order of popularity.
     """
     n_users, n_items = frequency.shape
-    place = np.full(n_items, popular.size, np.int64)
-    place[popular] = np.arange(popular.size)
     row = np.repeat(np.arange(n_users), np.diff(frequency.indptr))
     item, value = frequency.indices.astype(np.int64), frequency.data
     kept = eligible[item]
     if kept_out is not None:
-        out = kept_out.tocoo()
-        out_of = out.data > 0
-        kept &= ~np.isin(row * n_items + item, out.row[out_of].astype(np.int64) * n_items + out.col[out_of])
+        kept &= ~_among(row * n_items + item, kept_out)
     row, item, value = row[kept], item[kept], value[kept]
+    lists = np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan, np.float32)
+    if not row.size:
+        return Ranked(*lists)
+    place = np.full(n_items, popular.size, np.int64)
+    place[popular] = np.arange(popular.size)
     highest = np.zeros(n_users, np.float32)
     np.maximum.at(highest, row, value)
     step = step_of(highest)[row]
@@ -46,6 +47,14 @@ def own_lists(
     row, item, score = row[order], item[order], score[order]
     rank = np.arange(row.size) - np.searchsorted(row, row)
     first = rank < n
-    lists = np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan, np.float32)
     lists[0][row[first], rank[first]], lists[1][row[first], rank[first]] = item[first], score[first]
     return Ranked(*lists)
+
+
+def _among(pairs: np.ndarray, kept_out: csr_matrix) -> np.ndarray:
+    """A mask of the pairs (row * n_items + item) whose value in a matrix is above 0."""
+    row = np.repeat(np.arange(kept_out.shape[0], dtype=np.int64), np.diff(kept_out.indptr))
+    out = np.sort((row * kept_out.shape[1] + kept_out.indices)[kept_out.data > 0])
+    if not out.size:
+        return np.zeros(pairs.size, bool)
+    return np.asarray(out[np.minimum(np.searchsorted(out, pairs), out.size - 1)] == pairs)

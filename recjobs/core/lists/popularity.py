@@ -17,9 +17,9 @@ def title(window: str) -> str:
 
 def popularity(interactions: Interactions, since: int | None = None) -> np.ndarray:
     """How many users liked each item, from `since` (microseconds) on or ever; shape (n_items,), int64."""
-    part = interactions.liked()
-    part = part if since is None else part.where(part.occurred_at >= since)
-    return np.bincount(part.distinct_pairs() % part.n_items, minlength=part.n_items)
+    if since is None:
+        return interactions.takers
+    return interactions.where(interactions.occurred_at >= since).takers
 
 
 def popular_order(interactions: Interactions, now: int, days: float | None = 30) -> tuple[np.ndarray, np.ndarray]:

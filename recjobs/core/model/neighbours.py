@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from implicit.nearest_neighbours import TFIDFRecommender
 from implicit.utils import ParameterWarning
 from scipy.sparse import csc_matrix, csr_matrix
@@ -13,6 +15,8 @@ PAIRS = 4_000_000
 _ROWS = 8
 SAME = 1e-5
 """Scores that spread by less of the largest one are equal."""
+Sums: TypeAlias = dict[tuple[int, int], np.ndarray]
+"""Sums of neighbours by the similarity (its id) and the first user, for blends of the same users that share it."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,26 @@ class Blend:
         """(n_items, columns), the columns of `similarity`."""
         return self.similarity if columns.size == self.similarity.shape[1] else self.similarity[:, columns].tocsr()
 
-    def add_to(self, values: np.ndarray, first: int, last: int) -> np.ndarray:
+    def add_to(self, values: np.ndarray, first: int, last: int, sums: Sums | None = None) -> np.ndarray:
         """Add the neighbour scores of users first to last - 1 to their ALS scores, (last - first, n_items).
 
         Both are scaled to standard deviations of that user's scores, and the sum to the unit of ALS, so that a weight
         of 0 changes nothing; at weight 1 the result is the neighbour scores alone. Returns the factor that each user's
-        neighbour scores were multiplied by, (last - first,); 0 where they are all equal.
+        neighbour scores were multiplied by, (last - first,); 0 where they are all equal. sums: those that another blend
+        has left, and where to leave them.
         """
         factor = np.zeros(last - first, np.float32)
         for here in row_blocks(last - first):
-            factor[here] = self._add(values[here], self._scores(first + here.start, first + here.stop))
+            factor[here] = self._add(values[here], self._scores_once(first + here.start, first + here.stop, sums))
         return factor
+
+    def _scores_once(self, first: int, last: int, sums: Sums | None) -> np.ndarray:
+        if sums is None:
+            return self._scores(first, last)
+        key = id(self.similarity), first
+        if key not in sums:
+            sums[key] = self._scores(first, last)
+        return sums[key].copy()  # `_add` overwrites it
 
     def at(self, listed: np.ndarray) -> np.ndarray:
         """The sums of all users' neighbours at their listed items, (n_users, places); listed: item_idx, -1: none, where
@@ -139,3 +152,19 @@ def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -
     # An item taken only by a user with nearly all items has TF-IDF 0, and no angle.
     similarity.data = np.nan_to_num(similarity.data, nan=0.0, posinf=0.0, neginf=0.0)
     return similarity
+
+
+def as_table(similarity: csr_matrix) -> pa.Table:
+    """Item neighbours as a table with a row for each item: item_idx and similarity, lists."""
+    offsets = pa.array(similarity.indptr.astype(np.int64))
+    columns = {"item_idx": similarity.indices.astype(np.int32), "similarity": similarity.data}
+    return pa.table(
+        {name: pa.LargeListArray.from_arrays(offsets, pa.array(column)) for name, column in columns.items()}
+    )
+
+
+def of_table(table: pa.Table) -> csr_matrix:
+    """The inverse of `as_table`."""
+    item_idx, values = (table[name].combine_chunks() for name in ("item_idx", "similarity"))
+    arrays = (values.flatten().to_numpy(), item_idx.flatten().to_numpy(), item_idx.offsets.to_numpy())
+    return csr_matrix(arrays, shape=(table.num_rows, table.num_rows))

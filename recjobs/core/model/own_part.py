@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.neighbours import Blend
+from recjobs.core.model.neighbours import Blend, Sums
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class BlendWithOwn(Blend):
         """The same for some of the items, with the same own_unit."""
         return replace(self, similarity=similarity, own=self.own[:, columns].tocsr())
 
-    def add_to(self, values: np.ndarray, first: int, last: int) -> np.ndarray:
+    def add_to(self, values: np.ndarray, first: int, last: int, sums: Sums | None = None) -> np.ndarray:
         """Add neighbours as `Blend.add_to` does, then the own items of users first to last - 1.
 
         Frequencies are scaled to standard deviations of that user's scores. Returns the neighbours' unit.
         """
-        unit = super().add_to(values, first, last) if self.weight else np.zeros(last - first, np.float32)
+        unit = super().add_to(values, first, last, sums) if self.weight else np.zeros(last - first, np.float32)
         own = self.own[first:last]
         row = np.repeat(np.arange(last - first), np.diff(own.indptr))
         n, data = values.shape[1], own.data.astype(np.float64)

@@ -4,16 +4,16 @@ The last bits of a score depend on the processor: OpenBLAS and NumPy have routin
 before they are compared, and equal ones rank by item (docs/decisions/0024).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.neighbours import Blend, row_blocks
+from recjobs.core.model.neighbours import Blend, Sums, row_blocks
+from recjobs.core.model.nth_highest import nth_highest
 
 CHUNK = 64
 """Users multiplied at a time."""
@@ -38,6 +38,11 @@ class Ranked:
     def lengths(self) -> np.ndarray:
         """The number of items in each list."""
         return np.asarray((self.item_idx >= 0).sum(axis=1))
+
+    @classmethod
+    def empty(cls, n_users: int, n: int) -> "Ranked":
+        """Lists without items."""
+        return cls(np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan, np.float32))
 
     @classmethod
     def joined(cls, parts: list["Ranked"], n: int) -> "Ranked":
@@ -75,6 +80,7 @@ class Ranking:
         # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell
         # kernels) and on the number of rows: a user's list would depend on the other users.
         self._transposed = np.ascontiguousarray(item_factors[self.columns].T, np.float64)
+        self._similar_of = None if blend is None else blend.similarity
         self._similarity = None if blend is None else blend.similar_among(self.columns)
 
     def best(
@@ -87,40 +93,45 @@ class Ranking:
     ) -> Ranked:
         """The n items with the highest inner product for each user, see `best_items`. blend: that of these users, where
         there is one of all."""
-        n_users, width = len(user_factors), min(n, self.columns.size)
-        item_idx = np.full((n_users, n), -1, np.int32)
-        scores = np.full((n_users, n), np.nan, np.float32)
-        if width == 0 or n_users == 0:
-            return Ranked(item_idx, scores)
-        known_users = np.asarray(user_factors.any(axis=1))
-        added = None
-        if blend is not None and self._similarity is not None:
-            added = blend.among(self.columns, self._similarity)
-        unit = None if added is None else np.zeros(n_users, np.float32)
+        [[ranked]] = best_in_one_pass([Scored(self, user_factors, blend)], n, [Asked(seen)], threads)
+        return ranked
 
-        def rank(first: int) -> None:
-            last = min(first + CHUNK, n_users)
-            values = self._products(user_factors[first:last].astype(np.float64))
-            known = known_users[first:last]
-            if added is not None and unit is not None:
-                unit[first:last] = added.add_to(values, first, last)
-                known = unit[first:last] > 0 if added.weight == 1 else known
-            if seen is not None:
-                begin, end = seen.indptr[first], seen.indptr[last]
-                row = np.repeat(np.arange(last - first), np.diff(seen.indptr[first : last + 1]))
-                places = self._position[seen.indices[begin:end]]
-                values[row[places >= 0], places[places >= 0]] = -np.inf
-            for here in row_blocks(last - first):
-                top, picked = _highest(values[here], width)
-                kept = np.isfinite(picked) & known[here, None]
-                some = slice(first + here.start, first + here.stop)
-                item_idx[some, :width] = np.where(kept, self.columns[top], -1)
-                scores[some, :width] = np.where(kept, picked, np.nan)
+    def share_neighbours(self, others: Sequence["Ranking"]) -> None:
+        """Use the neighbours among the items of another ranking, if those are the same."""
+        for other in others:
+            if self._similar_of is other._similar_of and np.array_equal(self.columns, other.columns):
+                self._similarity = other._similarity
 
-        in_threads(rank, range(0, n_users, CHUNK), threads)
-        return Ranked(item_idx, scores, unit)
+    def added(self, blend: Blend | None) -> Blend | None:
+        """A blend of some users, among the items of this ranking."""
+        return None if blend is None or self._similarity is None else blend.among(self.columns, self._similarity)
 
-    def _products(self, users: np.ndarray) -> np.ndarray:
+    def without_seen(self, values: np.ndarray, seen: csr_matrix, first: int) -> Callable[[], None]:
+        """Leave out the seen items of users from `first` on in their scores; returns what puts the scores back."""
+        last = first + len(values)
+        row = np.repeat(np.arange(len(values)), np.diff(seen.indptr[first : last + 1]))
+        places = self._position[seen.indices[seen.indptr[first] : seen.indptr[last]]]
+        row, places = row[places >= 0], places[places >= 0]
+        scores = values[row, places]
+        values[row, places] = -np.inf
+
+        def put_back() -> None:
+            values[row, places] = scores
+
+        return put_back
+
+    def pick(self, values: np.ndarray, known: np.ndarray, result: "Ranked", first: int) -> None:
+        """Write the lists of known users (a mask) to the rows from `first`, by their scores of this ranking's items."""
+        rows = np.flatnonzero(known)
+        width = min(result.item_idx.shape[1], self.columns.size)
+        if not (width and rows.size):
+            return
+        top, picked = _highest(values if rows.size == len(values) else values[rows], width)
+        kept = np.isfinite(picked)
+        result.item_idx[first + rows, :width] = np.where(kept, self.columns[top], -1)
+        result.scores[first + rows, :width] = np.where(kept, picked, np.nan)
+
+    def products(self, users: np.ndarray) -> np.ndarray:
         """The inner products of some users, float32."""
         values = np.empty((len(users), self.columns.size), np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
@@ -128,6 +139,65 @@ class Ranking:
                 here = slice(first, first + _COLUMNS)
                 values[:, here] = users @ self._transposed[:, here]
         return values
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the scores of some users are made of: a ranking, their factors (n_users, factors), and their blend where
+    there is one of all."""
+
+    ranking: Ranking
+    user_factors: np.ndarray
+    blend: Blend | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Lists of some users. seen: (n_users, n_items), items to leave out; None: none. wanted: (n_users,), a mask of
+    those whose lists are wanted, the others' are empty; None: all."""
+
+    seen: csr_matrix | None
+    wanted: np.ndarray | None = None
+
+
+def best_in_one_pass(scored: Sequence[Scored], n: int, asked: Sequence[Asked], threads: int = 1) -> list[list[Ranked]]:
+    """For each of several models, and each of several sets of seen items, what `Ranking.best` returns.
+
+    All are of the same users. Scores are computed once for all sets, sums of neighbours once for all models that share
+    them.
+    """
+    n_users = len(scored[0].user_factors)
+    results = [[Ranked.empty(n_users, n) for _ in asked] for _ in scored]
+    blends = [one.ranking.added(one.blend) for one in scored]
+    units = [None if added is None else np.zeros(n_users, np.float32) for added in blends]
+    known_users = [np.asarray(one.user_factors.any(axis=1)) for one in scored]
+    is_shared = sum(added is not None for added in blends) > 1
+
+    def rank(first: int) -> None:
+        last = min(first + CHUNK, n_users)
+        products = [one.ranking.products(one.user_factors[first:last].astype(np.float64)) for one in scored]
+        for here in row_blocks(last - first):
+            begin, end = first + here.start, first + here.stop
+            sums: Sums | None = {} if is_shared else None
+            for one, added, unit, knows, of_asked, of_chunk in zip(
+                scored, blends, units, known_users, results, products, strict=True
+            ):
+                values, known = of_chunk[here], knows[begin:end]
+                if not values.size:
+                    continue
+                if added is not None and unit is not None:
+                    unit[begin:end] = added.add_to(values, begin, end, sums)
+                    known = unit[begin:end] > 0 if added.weight == 1 else known
+                for each, result in zip(asked, of_asked, strict=True):
+                    put_back = None if each.seen is None else one.ranking.without_seen(values, each.seen, begin)
+                    wanted = known if each.wanted is None else known & each.wanted[begin:end]
+                    one.ranking.pick(values, wanted, result, begin)
+                    if put_back is not None and len(asked) > 1:
+                        put_back()
+
+    if n_users:
+        in_threads(rank, range(0, n_users, CHUNK), threads)
+    return [[replace(r, neighbours_unit=unit) for r in of] for of, unit in zip(results, units, strict=True)]
 
 
 def best_items(
@@ -164,7 +234,7 @@ def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         values = np.where(np.isfinite(values), values, np.float32(-np.inf))
         highest = values.max(axis=1)
     step = step_of(highest)
-    least = np.rint(_nth_highest(values, n) / step)
+    least = np.rint(nth_highest(values, n) / step)
     lowest = np.maximum((least - np.float32(0.5)) * step, np.finfo(np.float32).min)  # -inf: filtered
     row, column = np.divmod(np.flatnonzero(values >= lowest[:, None]), n_columns)
     for each in np.flatnonzero(np.bincount(row, minlength=n_rows) > 4 * n):
@@ -185,28 +255,6 @@ def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     columns[row, place], scores[row, place] = column, units * step[row]
     order = np.argsort(-scores, axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
-
-
-def _nth_highest(values: np.ndarray, n: int) -> np.ndarray:
-    """The nth highest value of each row."""
-    n_rows, n_columns = values.shape
-    depth = n_columns // (4 * n)
-    if depth >= 4:
-        # n groups of columns have a value as high as the nth highest of the groups' maxima: the rest is below it.
-        width = n_columns // depth
-        steps = (values.strides[0], width * values.itemsize, values.itemsize)
-        highest = as_strided(values, (n_rows, depth, width), steps, writeable=False).max(axis=1)
-        row, column = np.divmod(np.flatnonzero(values >= _nth_of_all(highest, n)[:, None]), n_columns)
-        counts = np.bincount(row, minlength=n_rows)
-        if counts.max() <= 8 * n:
-            candidates = np.full((n_rows, counts.max()), -np.inf, np.float32)
-            candidates[row, np.arange(row.size) - (np.cumsum(counts) - counts)[row]] = values[row, column]
-            return _nth_of_all(candidates, n)
-    return _nth_of_all(values, n)
-
-
-def _nth_of_all(values: np.ndarray, n: int) -> np.ndarray:
-    return np.asarray(np.partition(values, values.shape[1] - n, axis=1)[:, values.shape[1] - n])
 
 
 def in_threads(function: Callable[[_In], _Out], values: Iterable[_In], threads: int) -> list[_Out]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,18 +84,23 @@ class Interactions:
     @classmethod
     def from_table(cls, table: pa.Table) -> "Interactions":
         """The inverse of `to_table`."""
-        metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
+        return cls.from_columns(table.column, table.schema)
+
+    @classmethod
+    def from_columns(cls, column: Callable[[str], pa.ChunkedArray], schema: pa.Schema) -> "Interactions":
+        """The same from one column after the other, by name, and the table's schema: never all of them twice."""
+        metadata = {k.decode(): v.decode() for k, v in schema.metadata.items()}
         return cls(
-            user_idx=table["user_idx"].to_numpy(),
-            item_idx=table["item_idx"].to_numpy(),
-            occurred_at=table["occurred_at"].cast(pa.int64()).to_numpy(),
-            weight=table["weight"].to_numpy(),
-            kind=table["kind"].to_numpy(),
+            user_idx=column("user_idx").to_numpy(),
+            item_idx=column("item_idx").to_numpy(),
+            occurred_at=column("occurred_at").cast(pa.int64()).to_numpy(),
+            weight=column("weight").to_numpy(),
+            kind=column("kind").to_numpy(),
             n_users=int(metadata["n_users"]),
             n_items=int(metadata["n_items"]),
             kinds=tuple(json.loads(metadata["kinds"])),
             negative=tuple(json.loads(metadata.get("negative", "[]"))),  # files of the first nights have none
-            order_key=table[ORDER.name].to_numpy() if ORDER.name in table.column_names else None,
+            order_key=column(ORDER.name).to_numpy() if ORDER.name in schema.names else None,
         )
 
     def _is_negative(self) -> np.ndarray:
@@ -122,6 +128,14 @@ class Interactions:
         if (keys[1:] < keys[:-1]).any():  # rows from `validate` and their parts are sorted already
             keys.sort()
         return np.asarray(keys[np.diff(keys, prepend=-1) != 0])
+
+    @cached_property
+    def takers(self) -> np.ndarray:
+        """How many users liked each item, (n_items,), int64; not to be changed."""
+        part = self.liked()
+        counts = np.bincount(part.distinct_pairs() % self.n_items, minlength=self.n_items)
+        counts.flags.writeable = False
+        return counts
 
     def confidence(self, recipe: Recipe, now: int) -> csr_matrix:
         """user_items (n_users, n_items), float32: the confidence in each pair, before alpha.
