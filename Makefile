@@ -130,7 +130,7 @@ bench-validate: install ## validate at 20 million rows: time against a floor, an
 bench-warm: install ## iterations that a cold and a warm start need
 	@.venv/bin/python -m benchmarks.warm_start $(ARGS)
 
-bench-dates: install ## a search once, then its recipe against popularity at six dates of online_retail
+bench-dates: install ## the second stage against simpler lists at six dates of online_retail (ARGS="--timeout 15m": a search's recipe)
 	@.venv/bin/python -m benchmarks.dates $(ARGS)
 
 bench-evaluate: install ## evaluate two files of 1.2 million pairs, as it comes and tuned for 15 minutes

@@ -43,7 +43,7 @@ class Model(Part):
     own_half_life_days: Positive = 90.0
     """There an interaction this many days old counts half."""
     rerank: bool = False
-    """Whether a second stage, trained on past windows, orders the first 150 items of each list anew."""
+    """Whether a second stage, trained on past windows, orders the candidates at the head of each list."""
 
 
 class Recency(Part):

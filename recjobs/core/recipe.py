@@ -22,7 +22,7 @@ class Recipe:
     random_walk: share of random walks (RP3beta) in the neighbours' part, 0 (TF-IDF alone) to 1 (walks alone).
     own_frequency: share of the user's own items, by decayed frequency, in the score, 0 to below 1.
     own_half_life_days: there an interaction this old counts half.
-    rerank: whether a second stage, trained on past windows, orders the first items of each list anew.
+    rerank: whether a second stage, trained on past windows, orders the candidates at the head of each list.
     """
 
     factors: int = 64

@@ -6,6 +6,7 @@ import pytest
 
 from recjobs.core.model.npz import read
 from recjobs.core.model.stored import StoredModel
+from tests.commands import Kill
 from tests.worlds import DAY_0, DAYS, EARLIER, Goods, MakeWorld, World
 
 USERS, ITEMS = 160, 120
@@ -34,10 +35,16 @@ def lists(world: World) -> dict[str, list[str]]:
     return {row["user_id"]: row["item_ids"] for row in world.rows("select user_id, item_ids from served_lists")}
 
 
+SETTINGS = {
+    "holdout_days": 20,
+    "model": {"factors": 6, "alpha": 5, "regularization": 1, "iterations": 4, "rerank": True},
+    "gate": {"max_neighbours_drop": 0.9, "max_gini": 1.0},
+}
+
+
 @pytest.fixture(scope="module")
 def world(make_world: MakeWorld) -> World:
-    model = {"factors": 6, "alpha": 5, "regularization": 1, "iterations": 4, "rerank": True}
-    return make_world(novelties(), holdout_days=20, model=model, gate={"max_neighbours_drop": 0.9, "max_gini": 1.0})
+    return make_world(novelties(), **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +80,21 @@ def test_a_champion_is_compared_and_served_with_its_own_ranker(world, nights):
     launch = {f"i{item:03}": day for item, day in enumerate(np.linspace(-15, DAYS - 5, ITEMS))}
     ages = [DAYS - launch[item] for items in lists(world).values() for item in items[:5]]
     assert np.median(ages) < 40, "tonight's lists are ordered by what is known tonight"
+
+
+def test_killed_while_the_second_stage_learns_and_while_it_makes_lists_a_night_ends_as_if_it_had_not_been(
+    world, nights, make_world
+):
+    twin = make_world(novelties(), **SETTINGS)
+    for kill in (
+        Kill("recjobs.core.search.second_stage:_fit", "after"),
+        Kill("recjobs.core.lists.reranking:SecondStage.ordered", "after"),
+        Kill("recjobs.adapters.artifacts:StepFiles.checkpoint", "after", ("/score",)),
+    ):
+        done = twin.night("--as-of", EARLIER, kill=kill)
+        assert done.code == -9, f"not killed {kill}: {done.err}"
+        assert twin.live() is None
+    assert twin.publish("--as-of", EARLIER) == nights[0]
+    checksum = "select checksum from batches where batch_id = %s"
+    assert twin.value(checksum, nights[0]) == world.value(checksum, nights[0])
+    assert stored(twin, nights[0]).ranker == stored(world, nights[0]).ranker

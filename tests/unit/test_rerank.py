@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation.bootstrap import relative_difference
 from recjobs.core.evaluation.exam import K, exam
 from recjobs.core.evaluation.gate import Bounds, Shown, decide
 from recjobs.core.evaluation.metrics import per_user
-from recjobs.core.lists import features, reranking
+from recjobs.core.lists import candidates, features, reranking
 from recjobs.core.lists.features import FEATURES, item_features, pair_features, user_features
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
+from recjobs.core.lists.own_items import own_last_days
 from recjobs.core.model import ranker
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.linear import REGULARIZATION, Linear
@@ -76,11 +78,12 @@ def ndcg(second):
 
 
 def with_shuffled_labels(monkeypatch):
-    """A ranker of the same windows, whose labels belong to other candidates of the user."""
+    """A ranker of the same windows, whose labels belong to other candidates of the user. Its first stage knows recency:
+    without, it puts the oldest items first, and is worse than chance."""
     honest = second_stage._Window.labels
     rng = np.random.default_rng(1)
     monkeypatch.setattr(second_stage._Window, "labels", lambda window: rng.permuted(honest(window), axis=1))
-    kept = trained(TRAIN, CUT, RECIPE, Engine())
+    kept = trained(TRAIN, CUT, replace(RECIPE, half_life_days=8.0), Engine())
     monkeypatch.undo()
     return kept
 
@@ -187,14 +190,21 @@ def test_without_a_ranker_lists_are_those_of_a_recipe_that_has_no_second_stage()
     assert plain.because.packed.tobytes() == without.because.packed.tobytes()
 
 
-def test_it_orders_the_first_items_anew_and_keeps_their_scores_the_rest_and_the_reasons_true(stage):
+@pytest.mark.parametrize("n_first", [30, candidates.FIRST])
+def test_it_puts_candidates_in_front_and_keeps_scores_the_rest_and_the_reasons_true(stage, monkeypatch, n_first):
+    monkeypatch.setattr(candidates, "FIRST", n_first)
     users = QUESTIONS.users
     first, second = (maker(second).lists(users, ITEMS, K) for second in (None, stage.ranker))
-    n = reranking.CANDIDATES
-    assert (first.ranked.item_idx[:, :n] != second.ranked.item_idx[:, :n]).any()
-    np.testing.assert_array_equal(np.sort(first.ranked.item_idx[:, :n]), np.sort(second.ranked.item_idx[:, :n]))
-    np.testing.assert_array_equal(first.ranked.item_idx[:, n:], second.ranked.item_idx[:, n:])
+    ahead, rest = first.ranked.item_idx[:, :n_first], first.ranked.item_idx[:, n_first:]
+    assert (ahead != second.ranked.item_idx[:, :n_first]).any()
+    np.testing.assert_array_equal(np.sort(first.ranked.item_idx), np.sort(second.ranked.item_idx))
     np.testing.assert_array_equal(first.ranked.scores, second.ranked.scores)
+    listed = maker(None).candidates(users)[0]
+    for row, items in enumerate(second.ranked.item_idx):
+        kept = rest[row][(rest[row] >= 0) & ~np.isin(rest[row], listed[row])]
+        np.testing.assert_array_equal(items[items >= 0][(items >= 0).sum() - kept.size :], kept)
+    raised = [np.setdiff1d(row[:K], before) for row, before in zip(second.ranked.item_idx, ahead, strict=True)]
+    assert any(items.size for items in raised) == (n_first == 30), "other generators' items come first, too"
     for row, user in enumerate(users[:40]):
         own = set(TRAIN.item_idx[TRAIN.user_idx == user].tolist())
         reasons = unpacked(second.because, row)
@@ -216,8 +226,19 @@ def test_a_short_list_begins_as_a_long_one_and_a_users_does_not_depend_on_others
         np.testing.assert_array_equal(alone.scores[0], short.scores[user])
 
 
+def test_a_ranker_from_before_there_were_other_generators_orders_the_first_stages_items_alone(stage, monkeypatch):
+    monkeypatch.setattr(candidates, "FIRST", 30)
+    names = [name for name in FEATURES if name not in ("linear_long", "linear_long_rank", "user_popular")]
+    rng = np.random.default_rng(0)
+    old = Ranker.fit(rng.random((4000, len(names))), rng.random(4000) < 0.1, np.full(40, 100), names, 1)
+    first, second = (maker(each).lists(QUESTIONS.users, ITEMS).ranked.item_idx for each in (None, old))
+    assert (first[:, :30] != second[:, :30]).any()
+    np.testing.assert_array_equal(np.sort(first[:, :30]), np.sort(second[:, :30]))
+    np.testing.assert_array_equal(first[:, 30:], second[:, 30:])
+
+
 def test_items_with_predicted_factors_keep_their_places(stage):
-    block = next(maker(None)._first_stage(np.arange(50), 60))
+    block = next(maker(None).first_stage(np.arange(50), candidates.FIRST))
     fixed = np.arange(ITEMS) % 5 == 0
     ordered = PAST.second_stage(RECIPE).ordered(stage.ranker, block, FACTORS, fixed)
     was, now = block.ranked.item_idx, ordered.item_idx
@@ -234,7 +255,7 @@ def test_a_catalog_too_small_or_too_young_goes_on_without_it():
     assert trained(TRAIN.where(np.zeros(len(TRAIN), bool)), CUT, RECIPE, Engine()).ranker is None
 
 
-def test_it_is_left_out_where_it_does_no_better_than_the_first_stage(monkeypatch):
+def test_it_is_left_out_where_it_does_no_better_than_thefirst_stage(monkeypatch):
     monkeypatch.setattr(second_stage.Ranker, "scores", lambda self, rows: -rows[:, list(FEATURES).index("blend")])
     result = trained(TRAIN, CUT, RECIPE, Engine())
     assert result.ranker is None
@@ -277,16 +298,51 @@ def test_the_numbers_of_a_small_world():
     assert items["next_last_year"][0] > items["next_last_year"][1], (
         "item 0 was taken in the 30 days after, item 1 before"
     )
-    users = dict(zip(features.OF_USERS, user_features(rows, NOW).T.tolist(), strict=True))
+    assert items["rows_per_buyer"] == [pytest.approx(0.585, abs=1e-3), 0, 0], "three rows of two users"
+    users = dict(zip(features.OF_USERS, user_features(rows, NOW, item_features(rows, NOW)).T.tolist(), strict=True))
     assert users["user_last_days"][:2] == [1, 10]
-    assert np.isnan(users["user_last_days"][2])
+    assert np.isnan([users[name][2] for name in ("user_last_days", "user_popular", "user_novelty")]).all()
+    assert users["user_popular"][1] == pytest.approx(items["popular_90d"][0], abs=1e-3)
+    ages = [np.log2(1 + 339) / 2, np.log2(1 + 330) / 2]  # item 0 when it was 339, 0 and 330 days old; item 1 new
+    assert users["user_novelty"][:2] == pytest.approx(ages, abs=1e-3)
+    days = own_last_days(rows, NOW).toarray()
+    assert days.tolist() == [[2, 401, 0], [11, 0, 0], [0, 0, 0]], "and one more, so that 0 is never"
     listed = np.array([[2, 0, -1]])
-    scores = {name: np.array([[1.0, 3.0, 99.0]]) for name in ("blend", "als", "neighbours")} | {"linear": None}
-    own = {"own_confidence": np.zeros((1, 3)), "own_frequency": np.zeros((1, 3))}
+    scores = dict.fromkeys(features.SCORES) | {"als": np.array([[1.0, 3.0, 99.0]]), "blend": np.array([[1, np.nan, 9]])}
+    own = dict.fromkeys(("own_confidence", "own_frequency", "own_last_days"), np.zeros((1, 3)))
     pairs = dict(zip(features.OF_PAIRS, pair_features(listed, scores, own)[0].T.tolist(), strict=True))
     assert pairs["als"][:2] == [-1, 1]
     assert pairs["als_rank"][:2] == [2, 1]
     assert np.isnan(pairs["linear_rank"]).all()
+    assert pairs["blend_rank"][0] == 1
+    assert np.isnan(pairs["blend_rank"][1]), "another generator's"
+
+
+def test_candidates_are_those_of_the_first_stage_and_what_others_have_beyond_them(monkeypatch):
+    monkeypatch.setattr(candidates, "FIRST", 2)
+    first = np.array([[3, 1, 9], [2, -1, -1]])
+    added = {"linear": np.array([[1, 4], [5, -1]]), "season": np.array([[4, 6, 3], [7, 8, 9]])}
+    listed = candidates.joined(first, added)
+    assert [row[row >= 0].tolist() for row in listed] == [[3, 1, 4, 6], [2]], "a short list has all there are"
+    usable = np.array([True, True, True, False, True])
+    table = np.zeros((5, len(features.OF_ITEMS)), np.float32)
+    table[:, list(features.OF_ITEMS).index("popular_14d")] = [0, 5, 1, 9, 1]
+    table[:, list(features.OF_ITEMS).index("next_last_year")] = np.nan
+    orders = candidates.orders(table, usable)
+    assert orders["popular"].tolist() == [1, 2, 4, 0]
+    assert orders["season"].tolist() == []
+
+
+def test_the_linear_model_proposes_what_may_be_listed_and_it_gives_a_score():
+    model = Linear(np.zeros((4, 4), np.float32), np.array([0, 1, 3, 4]))
+    scores = np.array([[0.5, 0.9, 0.7, -0.1], [0.1, 0.2, 0.3, 0.4]], np.float32)
+    seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]))
+    usable = np.array([True, True, True, False, True])
+    assert candidates.of_linear(model, scores, 2, seen, usable).tolist() == [[1, -1], [1, 0]]
+    assert model.at(scores, np.array([[3, 2, -1], [4, 0, 1]])).tolist() == [
+        pytest.approx([0.7, 0, 0]),
+        pytest.approx([0.4, 0.1, 0.2]),
+    ]
 
 
 def test_the_linear_model_is_that_of_the_closed_form():
@@ -301,7 +357,9 @@ def test_the_linear_model_is_that_of_the_closed_form():
     np.fill_diagonal(weights, 0)
     listed = np.array([[3, 7, -1], [1, 0, 2]])
     expected = (dense[:2][:, known] @ weights)[[[0] * 3, [1] * 3], np.searchsorted(known, np.maximum(listed, 0))]
-    np.testing.assert_allclose(model.at(x[:2], listed), np.where(listed >= 0, expected, 0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.at(model.scores(x[:2]), listed), np.where(listed >= 0, expected, 0), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_documents_table_is_that_of_the_features():

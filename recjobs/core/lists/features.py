@@ -16,17 +16,19 @@ SEASON_DAYS = 30
 """How far ahead the features of last year look."""
 
 _DEVIATIONS = "in standard deviations of the user's candidates"
-_OF_SCORES = {
-    "blend": f"the score of the first stage, {_DEVIATIONS}",
+SCORES = {
+    "blend": f"the score of the first stage, {_DEVIATIONS}; missing where another generator added the candidate",
     "als": f"the part of ALS in it, {_DEVIATIONS}",
     "neighbours": f"the score by item neighbours, also where `blend` is 0, {_DEVIATIONS}",
     "linear": f"the score by an item-item linear model (EASE), {_DEVIATIONS}; missing for large catalogues",
+    "linear_long": f"the same of interactions that count however old they are, {_DEVIATIONS}; missing likewise",
 }
 OF_PAIRS = {
-    **_OF_SCORES,
-    **{f"{name}_rank": f"the candidate's place by `{name}`, from 1" for name in _OF_SCORES},
+    **SCORES,
+    **{f"{name}_rank": f"the candidate's place by `{name}`, from 1" for name in SCORES},
     "own_confidence": "the confidence in the user's own interactions with the item; 0: none",
     "own_frequency": "how often the user took the item, an interaction of 90 days ago counting half; 0: never",
+    "own_last_days": "days since the user last took the item; missing: never",
 }
 OF_ITEMS = {
     **{
@@ -38,6 +40,7 @@ OF_ITEMS = {
     "first_days": "days since somebody first took the item",
     "last_days": "days since somebody last took it",
     "buyers": "log2 of 1 + the number of users who took it",
+    "rows_per_buyer": "log2 of the number of interactions for each of them",
     "next_last_year": f"popularity in the {SEASON_DAYS} days that followed this day a year ago, as `popular`; missing "
     "where the data does not reach back so far",
     "rise_last_year": f"that, less the popularity in the {SEASON_DAYS} days before that day",
@@ -46,6 +49,9 @@ OF_USERS = {
     "user_rows": "log2 of 1 + the number of the user's interactions",
     "user_items": "log2 of 1 + the number of items among them",
     "user_last_days": "days since the user's last interaction",
+    "user_popular": "the mean of `popular_90d` over the user's interactions",
+    "user_novelty": "the mean age of the items that the user took, as they were taken: log2 of 1 + days since somebody "
+    "first took them",
 }
 FEATURES: dict[str, str] = {**OF_PAIRS, **OF_ITEMS, **OF_USERS}
 """Meaning of each feature, in the order of the columns."""
@@ -72,7 +78,9 @@ def item_features(interactions: Interactions, now: int) -> np.ndarray:
     np.minimum.at(newest, liked.item_idx, age)
     columns["first_days"] = np.where(np.isfinite(oldest), oldest, np.nan)
     columns["last_days"] = np.where(np.isfinite(newest), newest, np.nan)
-    columns["buyers"] = np.log2(1 + np.bincount(liked.distinct_pairs() % n, minlength=n))
+    buyers = np.bincount(liked.distinct_pairs() % n, minlength=n)
+    columns["buyers"] = np.log2(1 + buyers)
+    columns["rows_per_buyer"] = np.log2(np.maximum(1, np.bincount(liked.item_idx, minlength=n)) / np.maximum(1, buyers))
     reach, missing = float(age.max(initial=0)), np.full(n, np.nan)
     after = popular((age <= 365) & (age > 365 - SEASON_DAYS)) if reach >= 365 else missing
     before = popular((age > 365) & (age <= 365 + SEASON_DAYS)) if reach >= 365 + SEASON_DAYS else missing
@@ -80,12 +88,23 @@ def item_features(interactions: Interactions, now: int) -> np.ndarray:
     return _table(columns, OF_ITEMS)
 
 
-def user_features(interactions: Interactions, now: int) -> np.ndarray:
-    """(n_users, OF_USERS) float32, at `now` (microseconds)."""
-    n = interactions.n_users
+def user_features(interactions: Interactions, now: int, items: np.ndarray) -> np.ndarray:
+    """(n_users, OF_USERS) float32, at `now` (microseconds). items: `item_features` of the same."""
+    n, age = interactions.n_users, (now - interactions.occurred_at) / DAY
     newest = np.full(n, np.inf)
-    np.minimum.at(newest, interactions.user_idx, (now - interactions.occurred_at) / DAY)
+    np.minimum.at(newest, interactions.user_idx, age)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        known = np.isfinite(values)
+        user = interactions.user_idx[known]
+        total, count = np.bincount(user, values[known], n), np.bincount(user, minlength=n)
+        return np.asarray(np.divide(total, count, out=np.full(n, np.nan), where=count > 0))
+
+    of_items = dict(zip(OF_ITEMS, items.T.astype(np.float64), strict=True))
+    first_days = of_items["first_days"][interactions.item_idx]
     columns = {
+        "user_popular": mean(of_items["popular_90d"][interactions.item_idx]),
+        "user_novelty": mean(np.log2(1 + np.maximum(0, first_days - age))),
         "user_rows": np.log2(1 + np.bincount(interactions.user_idx, minlength=n)),
         "user_items": np.log2(1 + np.bincount(interactions.distinct_pairs() // interactions.n_items, minlength=n)),
         "user_last_days": np.where(np.isfinite(newest), newest, np.nan),
@@ -98,20 +117,20 @@ def pair_features(
 ) -> np.ndarray:
     """(n_users, places, OF_PAIRS) float32; listed: (n_users, places) item_idx, -1: none.
 
-    scores: each generator's, (n_users, places), or None: missing; own: `own_confidence` and `own_frequency` likewise.
+    scores: each generator's, (n_users, places), NaN or None: missing; own: the features that begin with own_, likewise.
     """
-    valid = listed >= 0
     columns: dict[str, np.ndarray] = {**own}
     for name, values in scores.items():
         if values is None:
             columns[name] = columns[f"{name}_rank"] = np.full(listed.shape, np.nan)
             continue
+        valid = (listed >= 0) & np.isfinite(values)
         rounded = _standardised(values.astype(np.float64), valid)
-        columns[name] = rounded
+        columns[name] = np.where(valid, rounded, np.nan)
         order = np.argsort(np.where(valid, -rounded, np.inf), axis=1, kind="stable")
         rank = np.empty(listed.shape)
         np.put_along_axis(rank, order, np.arange(1.0, listed.shape[1] + 1)[None].repeat(len(listed), 0), axis=1)
-        columns[f"{name}_rank"] = rank
+        columns[f"{name}_rank"] = np.where(valid, rank, np.nan)
     return _table(columns, OF_PAIRS)
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from recjobs.core.lists import candidates
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.ladder import Ladder, PopularList, fill_up
 from recjobs.core.lists.own_items import HALF_LIFE_DAYS, own_frequency, own_lists
 from recjobs.core.lists.popularity import WINDOWS, popular_order
 from recjobs.core.lists.reasons import Because, because, joined
-from recjobs.core.lists.reranking import CANDIDATES, FirstStage, SecondStage
+from recjobs.core.lists.reranking import FirstStage, SecondStage
 from recjobs.core.model.als import known_rows
 from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.engine import Engine
@@ -233,7 +234,7 @@ class ListMaker:
         item_factors, engine, ranker = self.completed.item_factors, self.past.engine, self.model.ranker
         replaced = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
         parts, explained = [], []
-        for block in self._first_stage(users, n if ranker is None else max(n, CANDIDATES)):
+        for block in self.first_stage(users, n if ranker is None else max(n, candidates.FIRST)):
             part = block.ranked
             if ranker is not None:
                 stage = self.past.second_stage(self.model.recipe)
@@ -246,16 +247,15 @@ class ListMaker:
         return Ranked.joined(parts, n), joined(explained) if explained else None
 
     def candidates(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(item_idx of the first stage's CANDIDATES for these users, -1 behind a list's end; their features)"""
+        """(item_idx of the candidates of these users' second stage; their features), see `SecondStage.features`"""
         assert self.model is not None  # noqa: S101 - for mypy: a second stage has a model
         assert self.completed is not None  # noqa: S101 - likewise
-        stage, listed, features = self.past.second_stage(self.model.recipe), [], []
-        for block in self._first_stage(users, CANDIDATES):
-            listed.append(block.ranked.item_idx)
-            features.append(stage.features(block, self.completed.item_factors))
-        return np.concatenate(listed), np.concatenate(features)
+        stage, item_factors = self.past.second_stage(self.model.recipe), self.completed.item_factors
+        parts = [stage.features(block, item_factors) for block in self.first_stage(users, candidates.FIRST)]
+        listed, features = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return listed, features
 
-    def _first_stage(self, users: np.ndarray, n: int) -> Iterator[FirstStage]:
+    def first_stage(self, users: np.ndarray, n: int) -> Iterator[FirstStage]:
         """The model's n best items for these users, in blocks."""
         assert self.model is not None  # noqa: S101 - for mypy: callers look first
         assert self.completed is not None  # noqa: S101 - likewise
@@ -268,8 +268,9 @@ class ListMaker:
             some = users[place]
             vectors, shares = fold_in.of(rows[place]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
             added = None if blend is None else blend.of(some)
-            ranked = ranking.best(vectors, n, self._seen_by(some), engine.threads, added)
-            yield FirstStage(place, some, vectors, shares, added, ranked)
+            seen = self._seen_by(some)
+            ranked = ranking.best(vectors, n, seen, engine.threads, added)
+            yield FirstStage(place, some, vectors, shares, added, ranked, seen, usable & ~self.completed.predicted)
 
     def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
         """Lists from `rank`, with own items where the choice says so, filled down the ladder."""

@@ -20,6 +20,17 @@ def own_frequency(interactions: Interactions, now: int, half_life_days: float) -
     return liked.pairs(np.exp2(-((now - liked.occurred_at) / DAY) / half_life_days))
 
 
+def own_last_days(interactions: Interactions, now: int) -> csr_matrix:
+    """user_items: 1 + the days since each user last took each item, as `own_frequency`."""
+    liked = interactions.liked()
+    pairs = liked.distinct_pairs()
+    key = liked.user_idx.astype(np.int64) * liked.n_items + liked.item_idx
+    days = np.full(pairs.size, np.inf)
+    np.minimum.at(days, np.searchsorted(pairs, key), (now - liked.occurred_at) / DAY)
+    user, item = np.divmod(pairs, liked.n_items)
+    return csr_matrix(((1 + days).astype(np.float32), (user, item)), shape=(liked.n_users, liked.n_items))
+
+
 def own_lists(
     frequency: csr_matrix, n: int, kept_out: csr_matrix | None, eligible: np.ndarray, popular: np.ndarray
 ) -> Ranked:

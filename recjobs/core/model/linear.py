@@ -16,13 +16,13 @@ REGULARIZATION = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """weights: (known, known) float32, the weight of each item of a history (column) in the score of an item (row).
+    """weights: (known, known) float32, the weight of each item of a history (row) in the score of an item (column).
 
-    place: (n_items,), the row of each item; -1: without interactions.
+    known: item_idx of the items with interactions, ascending.
     """
 
     weights: np.ndarray
-    place: np.ndarray
+    known: np.ndarray
 
     @classmethod
     def fit(cls, user_items: csr_matrix) -> "Linear | None":
@@ -30,8 +30,6 @@ class Linear:
         known = np.flatnonzero(np.bincount(user_items.indices, minlength=user_items.shape[1]))
         if not 0 < known.size <= MAX_ITEMS:
             return None
-        place = np.full(user_items.shape[1], -1)
-        place[known] = np.arange(known.size)
         x = drawn_users(user_items)[:, known].astype(np.float64)
         gram = (x.T @ x).toarray()
         gram[np.diag_indices_from(gram)] += REGULARIZATION * gram.trace() / known.size
@@ -40,19 +38,15 @@ class Linear:
             return None
         inverse, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        # B = -P / diag(P) by column: B[i, j] is what i in a history adds to j, so that a row here is a column of B.
-        weights = (-inverse / np.diag(inverse)[:, None]).astype(np.float32)
+        weights = np.ascontiguousarray(-inverse / np.diag(inverse), np.float32)  # B = -P / diag(P), by column
         np.fill_diagonal(weights, 0)
-        return cls(weights, place)
+        return cls(weights, known)
 
-    def at(self, histories: csr_matrix, listed: np.ndarray) -> np.ndarray:
-        """The scores of users' listed items: (n_users, places); listed: item_idx, -1: none."""
-        result = np.zeros(listed.shape, np.float32)
-        for user, items in enumerate(listed):
-            own = slice(*histories.indptr[user : user + 2])
-            history = self.place[histories.indices[own]]
-            scored = np.flatnonzero((items >= 0) & (self.place[items] >= 0))
-            used = history >= 0
-            taken = self.weights[np.ix_(self.place[items[scored]], history[used])]
-            result[user, scored] = (taken * histories.data[own][used]).sum(axis=1)
-        return result
+    def scores(self, histories: csr_matrix) -> np.ndarray:
+        """The scores of the known items for users with these histories: (n_users, known) float32."""
+        return np.asarray(histories[:, self.known] @ self.weights)
+
+    def at(self, scores: np.ndarray, listed: np.ndarray) -> np.ndarray:
+        """The scores of users' listed items, (n_users, places), 0 for unknown ones; listed: item_idx, -1: none."""
+        place = np.minimum(np.searchsorted(self.known, listed), self.known.size - 1)
+        return np.where(self.known[place] == listed, np.take_along_axis(scores, place, axis=1), np.float32(0))

@@ -126,7 +126,7 @@ class Ranking:
         width = min(result.item_idx.shape[1], self.columns.size)
         if not (width and rows.size):
             return
-        top, picked = _highest(values if rows.size == len(values) else values[rows], width)
+        top, picked = highest(values if rows.size == len(values) else values[rows], width)
         kept = np.isfinite(picked)
         result.item_idx[first + rows, :width] = np.where(kept, self.columns[top], -1)
         result.scores[first + rows, :width] = np.where(kept, picked, np.nan)
@@ -225,7 +225,7 @@ def step_of(highest: np.ndarray) -> np.ndarray:
     return np.asarray(np.ldexp(np.float32(1), exponent - BITS))
 
 
-def _highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """(columns, rounded scores) of the n highest finite values in each row, highest first, of equal ones the first
     column first; a score of -inf behind the end."""
     n_rows, n_columns = values.shape

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recjobs.core.evaluation.bootstrap import relative_difference
 from recjobs.core.evaluation.exam import K
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.lists.features import FEATURES
@@ -22,7 +23,7 @@ from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search.folds import Fold, folds_by_time, random_fold
 
 WINDOWS = 2
-USERS = 5000
+USERS = 3000
 """Users of a window at most, drawn by the seed."""
 MIN_USERS = 200
 """The fewest users, with something they took among their candidates, that a ranker is trained on."""
@@ -93,7 +94,7 @@ def train_ranker(
     """The ranker of a recipe for lists made at `end` (microseconds), and a ranker's gain on the latest window.
 
     There is none where fewer than MIN_USERS users can be learned from, or where a ranker that has not seen the latest
-    window does no better on it than the first stage alone.
+    window is not better on it than the first stage alone, beyond doubt (a 95% interval over its users).
     """
     train = train.where(train.occurred_at < end)
     if len(train) and np.ptp(train.occurred_at) < HAS_TIMES * DAY:
@@ -113,9 +114,13 @@ def train_ranker(
         half: np.ndarray = np.random.default_rng(seed).random(len(asked.listed)) < 0.5
         earlier = [asked.where(half & asked.is_useful()), *earlier]
         asked = asked.where(~half)
-    ndcg = _ndcg(asked, _fit(earlier, seed))
-    if ndcg[1] <= ndcg[0]:
-        why_not = f"on {names[0]} it does no better than the first stage: NDCG@20 {ndcg[1]:.4f}, not {ndcg[0]:.4f}"
+    of_users = _ndcg(asked, _fit(earlier, seed))
+    ndcg, gain = (float(of_users[0].mean()), float(of_users[1].mean())), relative_difference(*of_users[::-1], seed)
+    if not gain.low > 0:
+        why_not = (
+            f"on {names[0]} it does no better than the first stage beyond doubt: NDCG@20 {ndcg[1]:.4f}, and the first "
+            f"stage {ndcg[0]:.4f} (95%: {gain.low:+.1%} to {gain.high:+.1%})"
+        )
         return Trained(None, why_not, names, users, ndcg)
     return Trained(_fit(useful, seed), None, names, users, ndcg)
 
@@ -146,10 +151,11 @@ def _fit(windows: Sequence[_Window], seed: int) -> Ranker:
     return Ranker.fit(features, labels.astype(np.int8), groups, tuple(FEATURES), seed)
 
 
-def _ndcg(window: _Window, ranker: Ranker) -> tuple[float, float]:
-    """Mean NDCG@20 of the candidates in the first stage's order and in the ranker's."""
+def _ndcg(window: _Window, ranker: Ranker) -> tuple[np.ndarray, np.ndarray]:
+    """NDCG@20 of each user's candidates in the first stage's order and in the ranker's."""
     scores = ranker.scores(window.features.reshape(-1, window.features.shape[2])).reshape(window.listed.shape)
     order = np.argsort(np.where(window.listed >= 0, -scores, np.inf), axis=1, kind="stable")
     ranked = np.take_along_axis(window.listed, order, axis=1)
-    first, second = (float(np.nanmean(per_user(lists, window.taken, K)["ndcg"])) for lists in (window.listed, ranked))
-    return first, second
+    first, second = (per_user(lists, window.taken, K)["ndcg"] for lists in (window.listed, ranked))
+    asked = np.isfinite(first)
+    return first[asked], second[asked]
