@@ -115,6 +115,14 @@ join items as o on o.item_id = s.similar_item_id
 where s.item_id = (select item_id from items order by n_users desc, item_id limit 1) and s.rank <= 10
 order by s.rank;
 
+-- What is bought on one order with the best-selling item?
+select t.item_id, i.title, t.rank, t.together_item_id, o.title as together_title, round(t.score::numeric, 3) as score
+from together_items as t
+join items as i using (item_id)
+join items as o on o.item_id = t.together_item_id
+where t.item_id = (select item_id from items order by n_users desc, item_id limit 1) and t.rank <= 10
+order by t.rank;
+
 -- Who changed what is live, when and why?
 select l.at, l.action, l.batch_id, l.previous_batch_id, l.model_version, l.actor, l.forced, l.reason
 from publish_log as l

@@ -51,6 +51,7 @@ class Batch:
     items: dict[str, tuple[str | None, list[str] | None, float | None]] = field(default_factory=dict)
     users: dict[str, tuple[list[str], list[float], str, int, int]] = field(default_factory=dict)
     similar: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
+    together: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     popular: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     history: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     reasons: dict[str, tuple[list[str], list[int]]] = field(default_factory=dict)
@@ -73,6 +74,7 @@ def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
         batch.items[item_id] = (title, [f"kind {k % 3}"] if k % 2 else None, k / 100 if k % 5 else None)
         batch.similar[item_id] = (draw.sample(item_ids, 40), scores)
     del batch.similar["item299"]
+    batch.together = {item: (ids[::-1], scores) for item, (ids, _) in batch.similar.items() if item != "item298"}
     for k, user_id in enumerate([f"u{k:04}" for k in range(600)] + ODD_IDS):
         source, n_model, n_category = [("als", 35, 3), ("foldin", 10, 5), ("popular", 0, 0), ("popular", 0, 5)][k % 4]
         batch.users[user_id] = (draw.sample(item_ids, 40), scores, source, n_model, n_category)
@@ -201,7 +203,7 @@ class World:
                 (u, *one[:5], one[5] if one[5:] else None, *batch.reasons.get(u, (None, None)))
                 for u, one in batch.users.items()
             ],
-            "similar_lists": [(i, *one) for i, one in batch.similar.items()],
+            "similar_lists": [(i, *one, *batch.together.get(i, (None, None))) for i, one in batch.similar.items()],
             "popular_lists": [(s, *one) for s, one in batch.popular.items()],
             "history_lists": [
                 (

@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     cors.install(app, settings)
     operators.install(app)
     endpoint.install(app, settings, lambda: live_lists(pool, settings.page_timeout_ms))
-    for blueprint in (shared_lists.similar, shared_lists.popular, shared_lists.basket):
+    for blueprint in (shared_lists.similar, shared_lists.together, shared_lists.popular, shared_lists.basket):
         app.register_blueprint(blueprint)
     for module in (
         recommendations,

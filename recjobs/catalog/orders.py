@@ -1,9 +1,11 @@
-"""What an order is."""
+"""What an order is, and how many of them an item needs."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from recjobs.catalog.part import Part
-from recjobs.catalog.scalars import Positive
+from recjobs.catalog.scalars import Number, Positive
 
 
 class Orders(Part):
@@ -13,6 +15,8 @@ class Orders(Part):
     """What is one order of a user where rows have no order_id: a day in UTC, or a visit."""
     gap_minutes: Positive = 30.0
     """A visit ends before a pause of so long."""
+    min_orders: Annotated[int, Field(ge=1), Number] = 5
+    """Items on fewer orders stand in no list of items bought together."""
 
     @property
     def gap(self) -> float | None:

@@ -202,6 +202,13 @@ class Handovers:
             return {}
         return self.files.load_json("evaluate", "worth.json")
 
+    def goods(self) -> list[dict[str, Any]]:
+        """What lists of items are worth, as `together_rows` returns it; empty for a night of an older version."""
+        if "goods.json" not in self.files.manifest("evaluate"):
+            return []
+        rows: list[dict[str, Any]] = self.files.load_json("evaluate", "goods.json")["rows"]
+        return rows
+
     def user_metrics(self, view: str) -> pa.Table:
         """A row per holdout user: `<model>.<metric>`, and `is_<segment>`."""
         return self.files.load_table("evaluate", f"{view}.parquet")

@@ -133,7 +133,7 @@ class Night(Handovers):
         request, run_id = self.request, registry.run_of(self.batch_id)
         metrics = {
             ".".join((row["model"], row["view"], row["metric"])): row["value"]
-            for row in self.evaluation().metrics + self.worth().get("rows", [])
+            for row in self.evaluation().metrics + self.worth().get("rows", []) + self.goods()
             if row["segment"] == "all" and row["value"] is not None
         }
         verdict = self.verdict()

@@ -67,8 +67,26 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
         weeks=_weeks(night),
         drift=_drift(night),
         worth=worth.section(night, trend),
+        goods=_goods(night.goods()),
         bars={view: _bars(evaluation.metrics, view, names) for view, users in evaluation.users.items() if users},
     )
+
+
+GOODS = {
+    ("together", "ndcg_at_20"): "which other items stand on an order, asked of one of its items: NDCG@20",
+    ("basket", "ndcg_at_20"): "which item of an order is missing, asked of the others: NDCG@20",
+    ("basket", "hit_rate_at_20"): "the same: share of orders whose missing item is among the first 20",
+}
+"""The questions about lists of items, by view and metric."""
+
+
+def _goods(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each question: its text, the number of times it was asked, and each list's values."""
+    return [
+        {"question": text, "n": lists[0]["n"], "lists": {row["model"]: row for row in lists}}
+        for (view, metric), text in GOODS.items()
+        if (lists := [row for row in rows if (row["view"], row["metric"]) == (view, metric)])
+    ]
 
 
 def _percent(share: float | None) -> str:

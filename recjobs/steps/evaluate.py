@@ -1,5 +1,5 @@
 """Evaluate candidate, champion and baselines on the holdout, by the lists that would have been served, and choose which
-list each group of users gets; measure what the live batch's lists were worth since they went live."""
+list each group of users gets; measure what lists of items and the live batch's lists were worth."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +10,7 @@ import pyarrow as pa
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
+from recjobs.core.evaluation.goods import together_rows
 from recjobs.core.evaluation.side_by_side import kept_lists, whole_lists
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
@@ -69,6 +70,11 @@ def run(night: Night) -> dict[str, float | int]:
         lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
         files.save_json("integrity.json", findings)
+        orders = night.catalog.orders
+        goods = together_rows(
+            train, holdout, past.now, seed, gap_minutes=orders.gap, min_orders=orders.min_orders, threads=night.threads
+        )
+        files.save_json("goods.json", {"rows": goods})
         live = measure_worth(night)
         files.save_json("worth.json", live)
     deciding = (row for row in rows[night.catalog.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from recjobs.core.lists.bands import BANDS, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
-from recjobs.core.lists.contract import Broken, World, check_ids, check_lists, check_other_lists
+from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_lists, check_other_lists
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.errors import ListsRefused, ModelRefused
@@ -107,7 +107,11 @@ def _disliked(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray
 
 
 def _check_other_tables(night: Night, world: World, broken: Broken) -> None:
-    check_other_lists(night.scored("similar").read(), "item_id", world, broken, eligible_only=True)
+    similar = night.scored("similar").read()
+    check_other_lists(similar, "item_id", world, broken, eligible_only=True)
+    if "together_ids" in similar.column_names:  # else the lists are of an older version
+        together = similar.select(["item_id", "together_ids", "together_scores"]).rename_columns(OTHER_LISTS)
+        check_other_lists(together, "item_id", world, broken, eligible_only=True)
     check_other_lists(night.scored("popular").read(), "segment", world, broken, eligible_only=True)
     item_ids, user_ids = night.scored("items").read(["item_id"]), night.scored("history").read(["user_id"])
     check_ids(item_ids["item_id"].combine_chunks(), world.item_ids, "items_differ", broken)

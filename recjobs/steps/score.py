@@ -8,6 +8,7 @@ from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.ladder import as_lists, latest, similar
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
+from recjobs.core.lists.together import Baskets, Together
 from recjobs.night.handovers import INPUTS
 from recjobs.night.lists import NightLists
 from recjobs.night.night import Night
@@ -65,7 +66,12 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
         ids, scores = as_lists(alike, item_ids)
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
-    files.save_table("similar.parquet", pa.table({"item_id": item_ids, "item_ids": ids, "scores": scores}))
+    table = {"item_id": item_ids, "item_ids": ids, "scores": scores}
+    orders = night.catalog.orders
+    together = Together(Baskets.of(interactions, orders.gap), night.now, maker.known.eligible, orders.min_orders)
+    lists_of_all = together.lists(np.arange(len(item_ids)), N_SIMILAR, night.threads)
+    table["together_ids"], table["together_scores"] = as_lists(lists_of_all, item_ids)
+    files.save_table("similar.parquet", pa.table(table))
 
     ladder, n = maker.ladder, night.catalog.top_n.stored
     segments = {"all": (ladder.overall, max(n, MIN_POPULAR))}

@@ -37,8 +37,9 @@ def test_the_main_path_from_the_catalogs_to_a_similar_item_and_back(visit, batch
 
     page.locator(".cards .title").nth(3).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(listed[3])
-    similar = batch.similar[batch.users["u0002"][0][3]][0][:20]
-    assert titles_of(page) == [batch.items[item][0] or item for item in similar]
+    third = batch.users["u0002"][0][3]
+    shown = [*batch.similar[third][0][:20], *batch.together[third][0][:20]]
+    assert titles_of(page) == [batch.items[item][0] or item for item in shown]
     page.get_by_role("link", name="Customer u0002").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("u0002")
 

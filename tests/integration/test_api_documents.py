@@ -47,6 +47,7 @@ def test_there_are_commands_for_every_kind_of_list():
         "recommendations?",
         "recommendations:batch",
         "similar",
+        "together",
         "basket",
         "popular",
         "offset",

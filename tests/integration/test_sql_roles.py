@@ -20,8 +20,8 @@ ROLES = (
 READABLE = (
     "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
     " inputs drift rejected challengers champions"
-    " similar_items user_history steps exposure previous_batch previous_lists previous_items segments rules"
-    " rule_log begins kept_recommendations"
+    " similar_items together_items user_history steps exposure previous_batch previous_lists previous_items segments"
+    " rules rule_log begins kept_recommendations"
     " live_state stored_lists stored_popular written_rules served_rules kept_out worth"
 )
 RULE = ("kind", "item_id", "category", "segment", "place", "factor", "at_most", "starts_at", "ends_at", "note")
@@ -33,6 +33,7 @@ GRANTS = {
         "execute basket",
         "execute item_details",
         "execute recommend",
+        "execute together",
         "execute trace",
         "execute recommend_narrowed",
         "execute apply_rules",

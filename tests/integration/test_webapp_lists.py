@@ -128,6 +128,17 @@ def test_popular_is_overall_or_by_category(client: FlaskClient, batch: Batch):
     assert [item["item_id"] for item in tea["items"]] == batch.popular["category:Tea & <cake>"][0]
 
 
+def test_every_odd_item_id_has_what_is_bought_together_with_it(client: FlaskClient, batch: Batch):
+    for item_id in ODD_IDS:
+        answer = get(client, "/v1/shop/together", item_id=item_id, n=5)
+        assert (answer["source"], answer["item_id"]) == ("together", item_id)
+        assert [item["item_id"] for item in answer["items"]] == batch.together[item_id][0][:5]
+
+
+def test_an_item_on_too_few_orders_has_nothing_that_is_bought_with_it(client: FlaskClient):
+    assert get(client, "/v1/shop/together", item_id="item298")["items"] == []
+
+
 def test_an_item_too_new_to_resemble_any_has_no_similar_ones(client: FlaskClient):
     answer = get(client, "/v1/shop/similar", item_id="item299")
     assert (answer["title"], answer["items"]) == ("TITLE OF 299", [])

@@ -140,7 +140,7 @@ SCHEMAS: Part = {
             "item_id": text("The external id, byte for byte"),
             "title": {"type": ["string", "null"]},
             "score": {"type": "number", "description": "Comparable within one source of one list"},
-            "source": text("Where this item comes from", enum=[*LADDER, "similar", *PLACED]),
+            "source": text("Where this item comes from", enum=[*LADDER, "similar", "together", *PLACED]),
             "because": {
                 "type": "array",
                 "items": {"type": "string"},
@@ -172,6 +172,9 @@ SCHEMAS: Part = {
     ),
     "Similar": ranked_list(
         {"item_id": text("The item asked for"), "title": {"type": ["string", "null"]}}, {"const": "similar"}
+    ),
+    "Together": ranked_list(
+        {"item_id": text("The item asked for"), "title": {"type": ["string", "null"]}}, {"const": "together"}
     ),
     "Popular": ranked_list(
         {"category": {"type": ["string", "null"]}}, text("Where the list comes from", enum=["popular", EXHAUSTED])

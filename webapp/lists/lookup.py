@@ -82,7 +82,16 @@ def recommendations_of_many(
 
 def similar(session: ReadSession, catalog: str, item_id: str, n: int | None = None) -> RenderedList:
     """The items similar to one, none for a very new item; `NotFound` for an unknown one."""
-    row = session.row("similar", item_id, n or DEFAULT_N)
+    return _of_item(session, "similar", catalog, item_id, n)
+
+
+def together(session: ReadSession, catalog: str, item_id: str, n: int | None = None) -> RenderedList:
+    """The items bought together with one, none where orders say too little; `NotFound` for an unknown one."""
+    return _of_item(session, "together", catalog, item_id, n)
+
+
+def _of_item(session: ReadSession, statement: str, catalog: str, item_id: str, n: int | None) -> RenderedList:
+    row = session.row(statement, item_id, n or DEFAULT_N)
     if row is None:
         check_published(session, catalog)
         raise NotFound("unknown_item", "The live batch has no such item")

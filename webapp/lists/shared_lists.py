@@ -1,4 +1,4 @@
-"""The routes of lists that belong to no user: similar items, popular items, what goes with a basket."""
+"""The routes of lists that belong to no user: similar items, items bought together, popular items, baskets."""
 
 from flask import Blueprint, Response
 
@@ -9,6 +9,7 @@ from webapp.lists import lookup
 from webapp.postgres.connection_pool import connection_pool
 
 similar = Blueprint("similar", __name__)
+together = Blueprint("together", __name__)
 popular = Blueprint("popular", __name__)
 basket = Blueprint("basket", __name__)
 
@@ -27,6 +28,14 @@ def similar_by_path(catalog: str, item_id: str, n: int | None) -> Response:
     """The short form, for ids without `/` and dot segments."""
     with connection_pool().session(catalog) as session:
         return lookup.similar(session, catalog, item_id, n).to_response(SHARED)
+
+
+@together.get("/v1/<catalog>/together", endpoint="by_query")
+@Operation("The items that are bought together with an item", query=(ITEM_ID, N), answers="Together", tagged=True)
+def together_by_query(catalog: str, item_id: str, n: int | None) -> Response:
+    """What stands on one order with an item, by past orders."""
+    with connection_pool().session(catalog) as session:
+        return lookup.together(session, catalog, item_id, n).to_response(SHARED)
 
 
 @popular.get("/v1/<catalog>/popular", endpoint="by_query")

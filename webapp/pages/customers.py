@@ -117,9 +117,17 @@ def _customer(session: ReadSession, context: Record, user_id: str, category: str
 
 def _item(session: ReadSession, context: Record, item_id: str, user_id: str | None) -> str:
     answer = lookup.similar(session, context["catalog"], item_id).to_dict()
-    details = item_details(session, [answer, *answer["items"]])
+    together = lookup.together(session, context["catalog"], item_id).to_dict()
+    details = item_details(session, [answer, *answer["items"], *together["items"]])
     return render_template(
-        "item.html", item_id=item_id, user_id=user_id, item=details[item_id], answer=answer, details=details, **context
+        "item.html",
+        item_id=item_id,
+        user_id=user_id,
+        item=details[item_id],
+        answer=answer,
+        together=together,
+        details=details,
+        **context,
     )
 
 

@@ -20,6 +20,7 @@ SOURCES = {
     "pinned": ("Pinned", "pinned: a rule puts it at this place"),
     "boosted": ("Boosted", "boosted: a rule lifts it"),
     "similar": ("Similar", "similar: bought by the same customers"),
+    "together": ("Together", "together: bought on the same order"),
 }
 STEPS = {
     "extract": "reading the sources",

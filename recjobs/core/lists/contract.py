@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_SCORE = 1e30
+OTHER_LISTS = ["item_id", "item_ids", "scores"]
+"""Columns of lists of similar items, as `check_other_lists` takes them."""
 
 
 @dataclass

@@ -1,0 +1,100 @@
+"""What the lists of an item are worth, measured on the orders of the holdout."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.core.evaluation.bootstrap import mean_intervals
+from recjobs.core.evaluation.exam import K, Rows
+from recjobs.core.lists.popularity import popular_order
+from recjobs.core.lists.together import Baskets, Together, best_of_rows
+from recjobs.core.model.ranking import first_unseen
+from recjobs.core.rows.interactions import Interactions
+
+MAX_PAIRS = 20_000
+"""Pairs of an order and one of its items that are asked about."""
+MAX_BASKETS = 5_000
+N_STORED = 50
+_DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
+
+
+def together_rows(
+    train: Interactions,
+    holdout: Interactions,
+    now: int,
+    seed: int,
+    *,
+    gap_minutes: float | None = None,
+    min_orders: int = 1,
+    threads: int = 1,
+) -> Rows:
+    """Rows as in the evaluations view, of `together` and `popularity`, and `n`, the number of questions.
+
+    View `together`: which other goods stand on the order, asked of one of its items; NDCG@20. View `basket`: which item
+    is missing, asked of the rest of an order; NDCG@20 and the share of the baskets with the missing item among the
+    first 20. Popularity is that of the 30 days before now. Orders are those of the holdout with two items or more; no
+    rows if there are none.
+    """
+    orders = Baskets.of(holdout, gap_minutes).items
+    orders = orders[np.diff(orders.indptr) > 1]
+    if not orders.nnz or not len(train):
+        return []
+    known = np.bincount(train.item_idx, minlength=train.n_items) > 0
+    together = Together(Baskets.of(train, gap_minutes), now, known, min_orders)
+    popular = popular_order(train, now)[0]
+    popular, rng = popular[known[popular]], np.random.default_rng(seed)
+    pairs = np.sort(rng.permutation(orders.nnz)[:MAX_PAIRS])
+    order, item = np.repeat(np.arange(orders.shape[0]), np.diff(orders.indptr))[pairs], orders.indices[pairs]
+    itself = csr_matrix((np.ones(item.size, np.float32), item, np.arange(item.size + 1)), (item.size, train.n_items))
+    asked, place = np.unique(item, return_inverse=True)
+    lists = {
+        "together": together.lists(asked, K, threads).item_idx[place],
+        "popularity": first_unseen(popular, K, itself, item.size),
+    }
+    size = np.diff(orders.indptr)[order] - 1
+    ndcg = {name: _ndcg(orders, order, one, size) for name, one in lists.items()}
+    rows = list(_rows("together", "ndcg_at_20", ndcg, seed))
+
+    some = np.unique(order)
+    some = np.sort(rng.permutation(some)[:MAX_BASKETS])
+    hidden = (rng.random(some.size) * np.diff(orders.indptr)[some]).astype(np.int64) + orders.indptr[some]
+    missing, rest = orders.indices[hidden], orders[some].copy()
+    rest.data[hidden - orders.indptr[some] + rest.indptr[:-1]] = 0
+    rest.eliminate_zeros()
+    lists = {
+        "together": _completions(rest, together, threads),
+        "popularity": first_unseen(popular, K, rest.astype(np.float32), some.size),
+    }
+    hits = {name: one == missing[:, None] for name, one in lists.items()}
+    rows += _rows("basket", "ndcg_at_20", {name: hit @ _DISCOUNT for name, hit in hits.items()}, seed)
+    return rows + list(_rows("basket", "hit_rate_at_20", {name: hit.any(axis=1) for name, hit in hits.items()}, seed))
+
+
+def _ndcg(orders: csr_matrix, order: np.ndarray, lists: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """NDCG of lists (n, K) that are asked for the items of orders; size: how many items are right."""
+    right = np.asarray(orders[np.repeat(order, K), np.maximum(lists, 0).ravel()]).reshape(lists.shape) * (lists >= 0)
+    return np.asarray((right @ _DISCOUNT) / np.cumsum(_DISCOUNT)[np.minimum(size, K) - 1])
+
+
+def _completions(baskets: csr_matrix, together: Together, threads: int) -> np.ndarray:
+    """The first K items by the sum of their scores in the lists of a basket's items, which are left out: as stored."""
+    stored = together.lists(np.arange(baskets.shape[1]), N_STORED, threads)
+    row, place = np.nonzero(stored.item_idx >= 0)
+    shape = (baskets.shape[1], baskets.shape[1])
+    scores = csr_matrix((stored.scores[row, place].astype(np.float64), (row, stored.item_idx[row, place])), shape=shape)
+    result = [np.zeros((0, K), np.int32)]
+    for first in range(0, baskets.shape[0], 500):
+        some = baskets[first : first + 500]
+        sums = (some @ scores).tocoo()
+        key = np.repeat(np.arange(some.shape[0]), np.diff(some.indptr)) * shape[1] + some.indices
+        kept = ~np.isin(sums.row.astype(np.int64) * shape[1] + sums.col, key)
+        result.append(best_of_rows(sums.row[kept], sums.col[kept], sums.data[kept], some.shape[0], K).item_idx)
+    return np.concatenate(result)
+
+
+def _rows(view: str, metric: str, values: dict[str, np.ndarray], seed: int) -> Iterator[dict[str, object]]:
+    columns = np.column_stack([np.asarray(one, np.float64) for one in values.values()])
+    for name, estimate in zip(values, mean_intervals(columns, seed), strict=True):
+        row = {"model": name, "segment": "all", "view": view, "metric": metric, "n": len(columns)}
+        yield row | {"value": estimate.value, "low": estimate.low, "high": estimate.high}
