@@ -3,15 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic.config import JsonDict
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from recjobs.catalog.locations import LOCATION, Join
+from recjobs.catalog.locations import Location as Location
 from recjobs.catalog.part import Part as Part
 from recjobs.catalog.scalars import Positive, Share
 from recjobs.catalog.times import OCCURRED_AT_UNLESS_NONE, SourceTime, Time
-from recjobs.core.source_formats import Dialect, Encoding, SourceFormat
 from recjobs.errors import ColumnRefused, DataRefused
 
 
@@ -42,110 +42,6 @@ class RowFilter(Part):
         return self
 
 
-_DELIMITER = r"^[\t -!#-~]$"
-_SIGN = r"^[!-/:-@\[-`{-~]$"
-
-
-_LOCATION: JsonDict = {
-    "dependentRequired": {"sql": ["connection"], "connection": ["sql"], "names": ["header"]},
-    "not": {"required": ["path", "sql"]},
-    "if": {"properties": {"header": {"const": False}}, "required": ["header"]},
-    "then": {"required": ["names"], "properties": {"names": {"minItems": 1}}},
-    "else": {"properties": {"names": {"maxItems": 0}}},
-}
-
-
-class Location(Part):
-    """Where rows are read from: `path`, a file, folder, glob or s3://bucket/..., or `sql` on a `connection`."""
-
-    model_config = ConfigDict(json_schema_extra=_LOCATION)
-
-    path: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] | None = None
-    format: SourceFormat | None = None
-    delimiter: Annotated[str, Field(json_schema_extra={"pattern": _DELIMITER})] = ","
-    """Between the fields of a CSV line, such as ; or "\\t"."""
-    header: bool = True
-    """false: the first line of a CSV file is a row, and `names` names the columns."""
-    names: tuple[str, ...] = ()
-    """The columns of a CSV file without a header, one name for each field in their order."""
-    skip_lines: Annotated[int, Field(ge=0, le=100_000)] = 0
-    """How many lines of a CSV file stand before the header (or the first row)."""
-    comment: Annotated[str | None, Field(json_schema_extra={"pattern": _SIGN})] = None
-    """Lines of a CSV file that begin with this sign, such as "#", are no rows."""
-    quote: Annotated[str, Field(json_schema_extra={"pattern": f"{_SIGN}|^none$"})] = '"'
-    """The sign around fields of a CSV file; none: a quote is a sign like others."""
-    escape: Annotated[str | None, Field(json_schema_extra={"pattern": _SIGN})] = None
-    """The sign before a quote, delimiter or line end that belongs to the field, such as "\\\\" in dumps of MySQL."""
-    encoding: Encoding = "utf-8"
-    """How a CSV file writes text as bytes."""
-    decimal: Literal[".", ","] = "."
-    """Before the fraction of weights and prices in a CSV file; with a comma, 1.234,50 is 1234.50."""
-    sql: str | None = None
-    """One select statement for Postgres."""
-    connection: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
-    """shop: the URL is in the setting RECJOBS_CONNECTION_SHOP, so that no secret stands in a catalog."""
-
-    is_required: ClassVar[bool] = False
-
-    @field_validator("delimiter")
-    @classmethod
-    def _is_one_sign(cls, value: str) -> str:
-        if not re.match(_DELIMITER, value):
-            raise ValueError(
-                "is no delimiter: it is one ASCII character other than a double quote. A file with more between its "
-                r"fields, such as ::, can be written with a tab (sed 's/::/\t/g'), or converted to Parquet"
-            )
-        return value
-
-    @field_validator("comment", "quote", "escape")
-    @classmethod
-    def _is_punctuation(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not re.match(_SIGN, value) and (info.field_name, value) != ("quote", "none"):
-            raise ValueError("is no sign: it is one ASCII character of punctuation, such as # or \\")
-        return value
-
-    @model_validator(mode="after")
-    def _one_dialect(self) -> Self:
-        if self.header and self.names:
-            raise ValueError("names belongs to header: false; a file with a header has its own")
-        if not self.header and not self.names:
-            raise ValueError("header: false needs names, one for each field, such as names: [user, item, at]")
-        if double := next((name for name in self.names if self.names.count(name) > 1), None):
-            raise ValueError(f"names has {double!r} more than once")
-        signs = [sign for sign in (self.delimiter, self.quote, self.escape, self.comment) if sign not in (None, "none")]
-        if len(set(signs)) < len(signs):
-            raise ValueError("delimiter, quote, escape and comment need a sign each (a quote written twice needs none)")
-        return self
-
-    @model_validator(mode="after")
-    def _path_or_sql(self) -> Self:
-        if self.path is not None and self.sql is not None:
-            raise ValueError("has both path and sql; rows come from one of them")
-        if (self.sql is None) != (self.connection is None):
-            raise ValueError("sql and connection belong together")
-        if self.is_required and not self.has_location:
-            raise ValueError("needs a path, or sql and a connection")
-        return self
-
-    @property
-    def dialect(self) -> Dialect:
-        """How the CSV files of this place are written, apart from their delimiter."""
-        return Dialect(
-            names=self.names,
-            skip_lines=self.skip_lines,
-            comment=self.comment,
-            quote=None if self.quote == "none" else self.quote,
-            escape=self.escape,
-            encoding=self.encoding,
-            decimal=self.decimal,
-        )
-
-    @property
-    def has_location(self) -> bool:
-        """Whether there is a path or a query."""
-        return self.path is not None or self.sql is not None
-
-
 class Mapping(Part):
     """Column mapping: canonical name -> the source's name, or None for a column it does not have."""
 
@@ -173,7 +69,7 @@ class Source(Location):
 
     model_config = ConfigDict(
         json_schema_extra={
-            **_LOCATION,
+            **LOCATION,
             "allOf": [OCCURRED_AT_UNLESS_NONE],
         }
     )
@@ -181,6 +77,8 @@ class Source(Location):
     is_required: ClassVar[bool] = True
     where: Annotated[dict[str, RowFilter], Field(default_factory=dict)]
     columns: Columns
+    join: Join | None = None
+    """Columns that stand in another file, found there by a key."""
     time: SourceTime = Time()
     """none: the rows have no times. Then no source of the catalog has any."""
     repeats: Literal["merge", "sum"] = "merge"
@@ -189,6 +87,12 @@ class Source(Location):
     rating_to_weight: Annotated[dict[float, Positive], Field(min_length=1)] | None = None
     """{3: 1, 5: 2}: the weight column holds ratings; one from 3 on weighs 1, one from 5 on 2, one below 3 is no
     interaction."""
+
+    @model_validator(mode="after")
+    def _joins_files(self) -> "Source":
+        if self.join is not None and self.sql is not None:
+            raise ValueError("has both sql and join; a query joins by itself")
+        return self
 
     @model_validator(mode="after")
     def _has_ratings(self) -> "Source":

@@ -26,7 +26,7 @@ Encoding = Literal[
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV file is written, apart from its delimiter."""
+    """How a CSV file is written, apart from its delimiter; and what is a row of other files."""
 
     names: tuple[str, ...] = ()
     """The columns by position, of a file without a header line."""
@@ -41,6 +41,8 @@ class Dialect:
     encoding: str = "utf-8"
     decimal: str = "."
     """Between the integer and the fraction of a number: a dot or a comma."""
+    explode: str | None = None
+    """The list in each line or row of JSON Lines or Parquet whose objects are the rows."""
 
     @property
     def is_plain(self) -> bool:

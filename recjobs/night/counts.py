@@ -1,5 +1,6 @@
 """How much a night will work on, before it reads its input: by the last night's counts, else by counting ids."""
 
+import re
 from datetime import datetime
 
 import numpy as np
@@ -92,4 +93,4 @@ def _earlier(night: Handovers) -> dict[str, list[int]]:
 
 
 def _bytes(of: dict[str, list[int]]) -> int:
-    return sum(n_bytes for key, files in of.items() if key.startswith("sources.") for n_bytes in files)
+    return sum(n_bytes for key, files in of.items() if re.fullmatch(r"sources\.\d+", key) for n_bytes in files)

@@ -1,11 +1,13 @@
 """The files of a catalog's inputs, and how a night pins them."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from recjobs.adapters import sources
-from recjobs.adapters.sources import SourceFile, query
+from recjobs.adapters.sources import JoinedFiles, SourceFile, query
 from recjobs.catalog.file import Catalog, Input
+from recjobs.catalog.sources import Location, Source
 from recjobs.config import Settings, connection_url
 from recjobs.night.as_of import Inputs
 from recjobs.night.night import data_folder
@@ -25,16 +27,34 @@ def files_of(
     whole: whether the hash is that of all bytes, or only of the first megabytes.
     """
     if place.path is not None:
-        folder = data_folder(settings)
-        return sources.find(folder, place.path, place.format, place.delimiter, place.dialect, whole=whole)
+        return files_at(place, settings, whole=whole)
     connection = str(place.connection)
     url = connection_url(connection)
     return [query.pin(str(place.sql), connection, key, url, queries, catalog.mapping(place))]
 
 
+def files_at(place: Location, settings: Settings, *, whole: bool = True) -> list[SourceFile]:
+    """Return the files of a place's path, each with the files that it is joined to. Raises DataRefused without one."""
+    folder = data_folder(settings)
+    format, ranges = place.format, place.ranges
+    files = sources.find(folder, str(place.path), format, place.delimiter, place.dialect, whole=whole, ranges=ranges)
+    join = place.join if isinstance(place, Source) else None
+    if join is None:
+        return files
+    others = tuple(files_at(join, settings, whole=whole))
+    joined = JoinedFiles(others, join.on, join.key or join.on, join.columns)
+    return [replace(file, join=joined) for file in files]
+
+
+def with_joined(key: str, files: list[SourceFile]) -> list[tuple[str, SourceFile]]:
+    """Return the files of an input with its key, and those that they are joined to with `<key>.join`."""
+    others = files[0].join.files if files and files[0].join else ()
+    return [(key, file) for file in files] + [(f"{key}.join", file) for file in others]
+
+
 def pinned(inputs: Inputs) -> dict[str, Any]:
     """The input for the request: each file with the catalog key that names it, and a hash of all."""
-    files = [(key, file) for key, of_key in inputs.items() for file in of_key]
+    files = [pair for key, of_key in inputs.items() for pair in with_joined(key, of_key)]
     digest = hashlib.sha256("\n".join(str(file.sha256) for _, file in files).encode()).hexdigest()
     entries = [{"of": key, "path": f.path, "bytes": f.n_bytes, "sha256": f.sha256} for key, f in files]
     return {"hash": digest, "files": entries}

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs.core.rows import guessing
+from recjobs.core.rows import attribute_values, guessing
 from recjobs.core.rows.guessing import Column
 from recjobs.core.rows.unnamed_columns import names_by_values
+from recjobs.operations.draft_joins import find_join
 from recjobs.operations.file_samples import FileSample
 
 TO_FILL_IN = "?"
@@ -61,12 +62,16 @@ class _File:
 
 def draft_of(samples: Sequence[FileSample]) -> Draft:
     """The draft of the catalog of these files."""
+    names = ", ".join(Path(sample.path).name for sample in samples)
+    found = find_join(samples)
+    if found:
+        samples = [found.rows, *(s for s in samples if s.path not in (found.rows.path, found.other.path))]
     files = [_File.of(sample) for sample in samples]
-    main, draft = _interactions_among(files), Draft()
+    main, draft = files[0] if found else _interactions_among(files), Draft()
     source, user, item = _source(main, files, draft)
     draft.interactions = main.sample.path
     draft.tree = {
-        "description": f"Drafted from {', '.join(Path(s.path).name for s in samples)}; see that the columns are right",
+        "description": f"Drafted from {names}; see that the columns are right",
         "sources": [source],
         **draft.tree,
     }
@@ -80,6 +85,9 @@ def draft_of(samples: Sequence[FileSample]) -> Draft:
     if "items" not in places and item is not None and (attributes := _attributes(main.columns, item, user)):
         places["items"] = {"columns": attributes, **_separator(main.columns, attributes)}
     draft.tree |= {what: places[what] for what in ("items", "users") if what in places}
+    if found:
+        source["join"] = found.as_setting(source, draft.tree.get("items", {}))
+        draft.notes.append(f"{found.other.shown}: joined on {found.join['on']}, for what the rows lack")
     if user is not None and main.sample.is_whole and user.distinct < _FEW_USERS:
         draft.tree["min_holdout_users"] = max(20, user.distinct // 10)
     return draft
@@ -278,10 +286,8 @@ def _is_address(column: Column) -> bool:
 
 
 def _is_availability(column: Column) -> bool:
-    from recjobs.core.rows.attribute_values import available
-
     values = column.values.slice(0, 1000).to_pylist()
-    return bool(values) and all(available(value) is not None for value in values)
+    return bool(values) and all(attribute_values.available(value) is not None for value in values)
 
 
 def _separator(columns: list[Column], found: dict[str, str]) -> dict[str, str]:

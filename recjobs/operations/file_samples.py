@@ -1,21 +1,27 @@
 """The beginning of a data file, read in the dialect that it seems to have: what `init` guesses from."""
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recjobs.adapters import sources
 from recjobs.adapters.sources import SourceFile, csv_faults, other_formats
+from recjobs.adapters.sources.exploding import objects_in
 from recjobs.config import Settings
+from recjobs.core.rows import guessing
 from recjobs.core.rows.guessing import Column
 from recjobs.errors import BadConfiguration, DataRefused
 from recjobs.night.night import data_folder
 
 MOST_ROWS = 100_000
 _WHOLE_BYTES = 4 << 20
+_LISTS_LOOKED_AT = 1000
 _ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")
 
 
@@ -48,6 +54,9 @@ def sample(path: str, settings: Settings) -> FileSample:
     if _needs_format(path):
         found = {"format": file.format, **found}
     batch = next(_batches(file), None)
+    if batch is not None and (explode := _list_of_items(batch)):
+        file, found = replace(file, dialect=replace(file.dialect, explode=explode)), found | {"explode": explode}
+        batch = next(_batches(file), None)
     if batch is None or batch.num_rows == 0:
         raise DataRefused(f"{path}: no rows to guess from")
     is_whole = (
@@ -102,6 +111,27 @@ def _dialect(file: SourceFile) -> tuple[SourceFile, dict[str, Any]]:
         coded = replace(coded, dialect=replace(coded.dialect, names=tuple(names)))
         found |= {"header": False, "names": names}
     return coded, found
+
+
+def _list_of_items(batch: pa.RecordBatch) -> str | None:
+    """The column whose lists hold the items of each row, where the rows themselves have none."""
+    if guessing.has_item_id(batch.schema.names):
+        return None
+    names: list[str] = batch.schema.names
+    for name in names:
+        values = pc.drop_null(batch.column(name)).slice(0, _LISTS_LOOKED_AT).to_pylist()
+        if pa.types.is_string(batch.column(name).type):
+            values = [parsed for value in values if value.startswith("[{") and (parsed := _json(value))]
+        keys = {key for value in values if (objects := objects_in(value)) for one in objects for key in one}
+        if guessing.has_item_id(keys):
+            return name
+    return None
+
+
+def _json(text: str) -> Any:
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return None
 
 
 def _batches(file: SourceFile) -> Iterator[pa.RecordBatch]:

@@ -15,7 +15,8 @@ from recjobs.core.rows.people import ErasedPeople
 from recjobs.core.rows.validation import encoded_ids
 from recjobs.errors import DataRefused
 from recjobs.night.erasures import erased_people
-from recjobs.night.night import Night, data_folder
+from recjobs.night.inputs import files_at, with_joined
+from recjobs.night.night import Night
 
 NOBODY = ErasedPeople()
 SAMPLE_FILES = 20
@@ -53,16 +54,16 @@ def copy(
 
 def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
     """Return the files of a place. Raises DataRefused unless they are those that the night began with."""
-    pinned = {f["path"]: f["sha256"] for f in night.request.input["files"] if f["of"] == key}
-    if place.path is None:
-        files = [query.pinned(path) for path in pinned]
-    else:
-        files = sources.find(data_folder(night.settings), place.path, place.format, place.delimiter, place.dialect)
-    for file in files:
-        if pinned.pop(file.path, None) != file.sha256:
+    pinned = {
+        (f["of"], f["path"]): f["sha256"] for f in night.request.input["files"] if f["of"] in (key, f"{key}.join")
+    }
+    files = [query.pinned(path) for _, path in pinned] if place.path is None else files_at(place, night.settings)
+    for part, file in with_joined(key, files):
+        if pinned.pop((part, file.path), None) != file.sha256:
             raise DataRefused(f"{file.path}: changed while the night was running; begin the night again")
     if pinned:
-        raise DataRefused(f"{next(iter(pinned))}: went away while the night was running; begin the night again")
+        path = next(path for _, path in pinned)
+        raise DataRefused(f"{path}: went away while the night was running; begin the night again")
     return files
 
 

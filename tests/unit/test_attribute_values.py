@@ -24,7 +24,15 @@ def test_availability_is_known_or_not_understood_and_then_unavailable(value, mea
     assert items["available"].to_pylist() == [bool(meaning)]
 
 
-@pytest.mark.parametrize("wrong", [["1,00", "2,50", "1.234,5"], ["$12.99", "12.50 EUR", "€3"], ["free", "-1", "inf"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["1,00", "2,50", "1.234,5"],
+        ["$12.99", "12.50 EUR", "€3"],
+        ["free", "-1", "inf"],
+        ["1 234.50", "12.99-15.99", "CHF 7"],
+    ],
+)
 def test_prices_that_are_no_numbers_are_counted_and_shown(wrong):
     frame = pd.DataFrame({"price": [*wrong, "2.5", None, " ", float("nan"), 7], "title": "x"}, dtype=object)
     [misread] = attribute_values.misread(frame)

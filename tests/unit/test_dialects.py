@@ -122,6 +122,7 @@ def test_another_sign_may_stand_around_fields(rows):
     [
         (rb'a;b|1;"a \"b\"; c"|3;"\\"', {}, [("1", 'a "b"; c'), ("3", "\\")]),
         (rb"a;b|1;x\;y|3;\\", {"quote": "none"}, [("1", "x;y"), ("3", "\\")]),
+        (rb"a;b|1;tab\\ and C:\\x|3;y", {}, [("1", "tab\\ and C:\\x"), ("3", "y")]),
         (rb"a;b|\N;2|3;\N|\N;\N", {}, [("", "2"), ("3", ""), ("", "")]),
     ],
 )
@@ -212,7 +213,9 @@ def test_what_cannot_be_read_is_shown_with_the_setting_that_reads_it(refused, co
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"delimiter": "::"}, "is no delimiter: it is one ASCII character .* converted to Parquet"),
+        ({"delimiter": '":"'}, "is no delimiter: it is one ASCII character .*, or up to eight signs"),
+        ({"delimiter": "é"}, "is no delimiter"),
+        ({"delimiter": "123456789"}, "is no delimiter"),
         ({"delimiter": '"'}, "is no delimiter"),
         ({"header": False}, "header: false needs names"),
         ({"names": ["a"]}, "names belongs to header: false"),

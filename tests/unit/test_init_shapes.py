@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -361,3 +363,111 @@ def test_ga4_of_bigquery(folder: Folder) -> None:
     assert tree["items"]["columns"]["title"] == "item_name"
     assert folder.counts["excluded"] == 2 * N_ROWS // 5
     assert folder.counts["quarantined"] == 0
+
+
+def instacart(folder: Folder) -> None:
+    """Orders that several users placed, and the lines of those orders: neither file has both user and product."""
+    orders, lines = [], []
+    for n, u, i, _ in taken():
+        order = 7919 * (n + 1) % 99_991
+        orders.append((order, u + 1, "prior", n // N_USERS + 1, n % 7, f"{n % 24:02}", "" if n < N_USERS else 7.0))
+        lines += [(order, 300 + (i + k * 3) % N_ITEMS, k + 1, int(n > 400)) for k in range(2)]
+    folder.csv(
+        "orders.csv",
+        "order_id,user_id,eval_set,order_number,order_dow,order_hour_of_day,days_since_prior_order",
+        sorted(orders, key=lambda row: row[1]),
+    )
+    folder.csv("order_products__prior.csv", "order_id,product_id,add_to_cart_order,reordered", sorted(lines))
+    folder.csv(
+        "products.csv",
+        "product_id,product_name,aisle_id,department_id",
+        ((300 + i, f"Oat Biscuit No. {i}", i % 5, i % 3) for i in range(N_ITEMS)),
+    )
+    folder.csv("aisles.csv", "aisle_id,aisle", ((n, f"aisle {n}") for n in range(5)))
+
+
+def test_instacart_whose_users_stand_with_the_orders(folder: Folder) -> None:
+    instacart(folder)
+    tree = folder.init("orders.csv", "aisles.csv", "products.csv", "order_products__prior.csv")
+    [source] = tree["sources"]
+    assert source["path"] == "order_products__prior.csv"
+    assert source["columns"] == {"user_id": "user_id", "item_id": "product_id"}
+    assert source["join"] == {"path": "orders.csv", "on": "order_id", "columns": ["user_id"]}
+    assert (source["time"], source["repeats"]) == ("none", "sum")
+    assert tree["items"]["columns"]["title"] == "product_name"
+    assert (folder.counts["read"], folder.counts["quarantined"], folder.counts["users"]) == (2 * N_ROWS, 0, N_USERS)
+    assert folder.row["title"].startswith("Oat Biscuit")
+    assert "orders.csv: joined on order_id" in folder.notes
+
+
+def test_orders_whose_key_has_another_name_and_the_time(folder: Folder) -> None:
+    folder.csv("orders.csv", "id,customer_id,created_at", ((9000 + n, u, instants(t)) for n, u, _, t in taken()))
+    folder.csv("lines.csv", "order_id,sku,quantity", ((9000 + n, f"S{i:03}", n % 3 + 1) for n, _, i, _ in taken()))
+    tree = folder.init("lines.csv", "orders.csv")
+    [source] = tree["sources"]
+    assert source["join"] == {
+        "path": "orders.csv",
+        "on": "order_id",
+        "key": "id",
+        "columns": ["customer_id", "created_at"],
+    }
+    assert source["columns"] == {
+        "user_id": "customer_id",
+        "item_id": "sku",
+        "occurred_at": "created_at",
+        "weight": "quantity",
+    }
+    assert (folder.counts["accepted"], folder.counts["quarantined"]) == (N_ROWS, 0)
+
+
+def nested_events() -> Iterable[dict[str, Any]]:
+    """Events as BigQuery exports GA4's to JSON: one object an event, with its items and parameters in lists."""
+    events = ["view_item", "add_to_cart", "purchase", "session_start", "page_view"]
+    for n, u, i, t in taken():
+        items = [
+            {"item_id": f"SKU{(i + k) % N_ITEMS:03}", "item_name": f"Cap {(i + k) % N_ITEMS}", "item_brand": "Acme",
+             "item_category": "Apparel", "price": 15.0, "quantity": "1"}
+            for k in range(1 + (n % 5 == 2))
+        ]  # fmt: skip
+        yield {
+            "event_date": instants(t)[:10].replace("-", ""),
+            "event_timestamp": str(t * 1_000_000 + n),
+            "event_name": events[n % 5],
+            "event_params": [{"key": "page_location", "value": {"string_value": "https://shop.example/"}}],
+            "user_pseudo_id": f"{u}.777",
+            "device": {"category": "mobile"},
+            "items": items if n % 5 < 3 else [],
+        }
+
+
+N_EXPLODED = N_ROWS // 5 * 4
+"""Three events of five have items, and every purchase two."""
+
+
+def test_ga4_as_bigquery_exports_it_with_items_in_a_list(folder: Folder) -> None:
+    folder.lines("events_20201101.json", nested_events())
+    tree = folder.init("events_20201101.json")
+    [source] = tree["sources"]
+    assert (source["format"], source["explode"], source["time"]) == ("jsonl", "items", {"unit": "us"})
+    assert source["columns"] == {
+        "user_id": "user_pseudo_id",
+        "item_id": "items.item_id",
+        "occurred_at": "event_timestamp",
+        "kind": "event_name",
+        "weight": "items.quantity",
+    }
+    assert tree["kinds"] == {"add_to_cart": 3, "purchase": 5, "view_item": 1}
+    assert tree["items"]["columns"] == {
+        "title": "items.item_name",
+        "categories": "items.item_category",
+        "price": "items.price",
+    }
+    assert (folder.counts["read"], folder.counts["quarantined"]) == (N_EXPLODED, 0)
+    assert folder.row["title"].startswith("Cap ")
+
+
+def test_ga4_as_bigquery_exports_it_to_parquet(folder: Folder) -> None:
+    pq.write_table(pa.Table.from_pylist(list(nested_events())), folder.path / "events.parquet")
+    tree = folder.init("events.parquet")
+    assert tree["sources"][0]["explode"] == "items"
+    assert (folder.counts["read"], folder.counts["quarantined"]) == (N_EXPLODED, 0)

@@ -150,7 +150,7 @@ def test_capital_letters_name_the_same_format(put, rows, name):
     assert rows(name) == TWO
 
 
-@pytest.mark.parametrize("name", ["x.csv.zip", "x.zip", "X.CSV.ZIP"])
+@pytest.mark.parametrize("name", ["x.csv.zip", "x.zip", "X.CSV.ZIP", "x.Txt.zip"])
 def test_a_zip_with_one_file_is_that_file(put, rows, name):
     desktop = [("__MACOSX/._x.csv", b"\0"), (".DS_Store", b"\0"), ("folder/", b"")]
     put(**{name: zipped(*desktop, ("folder/x.csv", CSV)), "y.parquet.zip": zipped(("y.parquet", parquet()))})

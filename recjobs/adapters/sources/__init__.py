@@ -4,7 +4,8 @@
 """
 
 from recjobs.adapters.sources.csv_faults import delimiter_of
-from recjobs.adapters.sources.places import SourceFile, find, known_format
-from recjobs.adapters.sources.reading import Rows, read, read_rows
+from recjobs.adapters.sources.filtered import Rows, read_rows
+from recjobs.adapters.sources.places import JoinedFiles, SourceFile, find, known_format
+from recjobs.adapters.sources.reading import read
 
-__all__ = ["Rows", "SourceFile", "delimiter_of", "find", "known_format", "read", "read_rows"]
+__all__ = ["JoinedFiles", "Rows", "SourceFile", "delimiter_of", "find", "known_format", "read", "read_rows"]

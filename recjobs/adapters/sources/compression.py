@@ -12,6 +12,8 @@ from pyarrow import fs
 
 from recjobs.errors import DataRefused
 
+MOST_BYTES = 1 << 30
+"""The largest content of a file of Parquet that is compressed as a whole."""
 FileSystemOf = Callable[[str], tuple[fs.FileSystem, str]]
 
 
@@ -41,17 +43,28 @@ def opened(path: str, file_system: FileSystemOf) -> Iterator[Any]:
 def random_access(path: str, file_system: FileSystemOf) -> pa.NativeFile:
     """A file as Parquet needs it; one that is compressed as a whole is held in memory."""
     if is_zip(path) or is_gzip(path):
+        n_bytes = _member_of(path, file_system).file_size if is_zip(path) else 0  # a zip gives no more than it says
         with opened(path, file_system) as stream:
-            return pa.BufferReader(stream.read())
+            content = stream.read(MOST_BYTES + 1) if n_bytes <= MOST_BYTES else b""
+        if max(n_bytes, len(content)) > MOST_BYTES:
+            raise DataRefused(
+                f"{path}: holds more than {MOST_BYTES >> 20:,} MiB, compressed as a whole, which has to be held in "
+                "memory; unpack it: Parquet compresses its columns itself"
+            )
+        return pa.BufferReader(content)
     system, place = file_system(path)
     return system.open_input_file(place)
 
 
 def name_inside(path: str, file_system: FileSystemOf) -> str:
     """The name of a zip's member."""
+    return _member_of(path, file_system).filename
+
+
+def _member_of(path: str, file_system: FileSystemOf) -> zipfile.ZipInfo:
     system, place = file_system(path)
     with system.open_input_file(place) as raw, _archive(path, raw) as archive:
-        return _member(path, archive).filename
+        return _member(path, archive)
 
 
 def _archive(path: str, raw: Any) -> zipfile.ZipFile:

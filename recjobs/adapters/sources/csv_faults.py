@@ -1,17 +1,16 @@
 """Diagnose a CSV file that the fast parser cannot read: what is wrong, in which line, and which setting reads it."""
 
 import csv
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 from recjobs.adapters.sources.places import SourceFile
-from recjobs.adapters.sources.text_lines import Fault, quoted_sign, text_lines, without_excels_line
+from recjobs.adapters.sources.text_lines import MOST_CHARACTERS, Fault, quoted_sign, text_lines, without_excels_line
 from recjobs.errors import DataRefused
 
-_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_DELIMITERS = {"::": "two colons", ",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _COMMENTS = ("#", "--", "//", "%")
 _PREAMBLE_LINES = 50
 
@@ -29,7 +28,8 @@ def header(file: SourceFile) -> list[str]:
     none, or if the first row has another number of fields than the catalog has names."""
     try:
         with text_lines(file) as lines:
-            first: list[str] = next((row for row in reader(file, lines) if row), [])
+            row: list[str] = next((row for row in reader(file, lines) if row), [])
+            first = [field.replace(file.sign, file.delimiter) for field in row]
     except (Fault, csv.Error) as fault:
         raise DataRefused(f"{file.path}: {fault}") from None
     if not first:
@@ -53,7 +53,7 @@ def header(file: SourceFile) -> list[str]:
 
 def first_fault(file: SourceFile, n_columns: int) -> str | None:
     """The first error of the file as CSV with `n_columns` fields in every row, or None."""
-    limit = csv.field_size_limit(sys.maxsize)
+    limit = csv.field_size_limit(MOST_CHARACTERS)
     began, end = 1, 0
     expected = f"`names` has {n_columns}" if file.dialect.names else f"the header has {n_columns}"
     try:
@@ -68,6 +68,11 @@ def first_fault(file: SourceFile, n_columns: int) -> str | None:
     except csv.Error as error:
         began = end + 1
         hint = "say `quote: none` in the catalog if quotes in this file are signs like others"
+        if "field larger than" in str(error):
+            return (
+                f"line {began}: a field of this row is longer than {MOST_CHARACTERS:,} characters, as where a quote is "
+                f"never closed; fix its export, or {hint}"
+            )
         if "unexpected end of data" in str(error):
             return f"line {began}: a quote that opens in this row is never closed; fix its export, or {hint}"
         if file.dialect.escape is None and _has_backslash(file, began):
@@ -131,7 +136,7 @@ def reader(file: SourceFile, lines: Iterator[str], *, strict: bool = False) -> A
     dialect = file.dialect
     return csv.reader(
         lines,
-        delimiter=file.delimiter,
+        delimiter=file.sign,
         quotechar=dialect.quote or '"',
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         escapechar=dialect.escape,
@@ -149,7 +154,7 @@ def delimiter_of(file: SourceFile) -> str:
 
 def _likely(names: list[str], delimiter: str) -> str | None:
     counts = {sign: names[0].count(sign) for sign in _DELIMITERS if sign != delimiter and sign in names[0]}
-    return max(counts, key=counts.__getitem__) if len(names) == 1 and counts else None
+    return max(counts, key=lambda sign: (len(sign), counts[sign])) if len(names) == 1 and counts else None
 
 
 def wrong_delimiter(file: SourceFile, names: list[str]) -> str | None:

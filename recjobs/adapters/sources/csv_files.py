@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from recjobs.adapters.sources import csv_faults
@@ -24,33 +25,34 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
 
     Raises DataRefused with the line where the file stops being CSV.
     """
+    parsed = [_parsed(file, name) for name in names]
     convert = pa_csv.ConvertOptions(
         strings_can_be_null=False,
         check_utf8=True,
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=columns,
+        column_types=dict.fromkeys(parsed, pa.string()),
+        include_columns=[_parsed(file, column) for column in columns],
     )
     dialect = file.dialect
-    blocks = pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=names if dialect.names else None)
+    blocks = pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=parsed if dialect.names else None)
     parse = pa_csv.ParseOptions(
         newlines_in_values=True,
-        delimiter=file.delimiter,
+        delimiter=file.sign,
         quote_char=dialect.quote or False,
         escape_char=dialect.escape or False,
     )
     n_rows = 0 if dialect.names else 1
     with ExitStack() as stack:
-        if dialect.is_plain and not is_zip(file.path):
+        if dialect.is_plain and file.sign == file.delimiter and not is_zip(file.path):
             raw = open_file(file.path)
             stream: Any = pa.CompressedInputStream(raw, "gzip") if is_gzip(file.path) else raw
         else:
             stream = _Joined(stack.enter_context(text_lines(file)))
-        watched = _Watched(stream, file.delimiter, dialect.quote)
+        watched = _Watched(stream, file.sign, dialect.quote)
         try:
             with pa_csv.open_csv(pa.PythonFile(watched, mode="r"), blocks, parse, convert) as reader:
                 for batch in reader:
                     n_rows += batch.num_rows
-                    yield batch
+                    yield batch if file.sign == file.delimiter else _with_delimiter(file, batch, columns)
         except Fault as of_the_text:
             raise DataRefused(f"{file.path}: {of_the_text}") from None
         except (pa.ArrowException, OSError) as error:
@@ -63,6 +65,17 @@ def read(file: SourceFile, names: list[str], columns: list[str]) -> Iterator[pa.
         raise DataRefused(f"{file.path}: {fault}")
     if watched.n_lines > n_rows and (fault := swallowed_rows(file, len(names))):
         raise DataRefused(f"{file.path}: {fault}")
+
+
+def _parsed(file: SourceFile, name: str) -> str:
+    """A column's name as the parser sees it."""
+    return name.replace(file.delimiter, file.sign)
+
+
+def _with_delimiter(file: SourceFile, batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
+    """The batch with the delimiter where the sign that stands for it is inside quoted fields."""
+    arrays = [pc.replace_substring(column, file.sign, file.delimiter) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, columns)
 
 
 class _Joined:

@@ -3,16 +3,18 @@ are not changed; lists and objects stay JSON."""
 
 import json
 from collections.abc import Collection, Iterator
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
+from recjobs.adapters.sources.exploding import objects_in
 from recjobs.adapters.sources.places import SourceFile
 from recjobs.adapters.sources.text_lines import Fault, text_lines
 from recjobs.errors import DataRefused
 
 BATCH_ROWS = 1 << 16
+BATCH_CHARACTERS = 1 << 25
+"""Lines may be long: so many characters end a batch too."""
 
 
 def read(file: SourceFile, columns: list[str] | None, several: Collection[str] | None) -> Iterator[pa.RecordBatch]:
@@ -27,9 +29,11 @@ def read(file: SourceFile, columns: list[str] | None, several: Collection[str] |
     n_rows = 0
     try:
         with text_lines(file) as lines:
-            rows = _objects(lines)
-            while batch := list(islice(rows, BATCH_ROWS)):
-                keys |= dict.fromkeys(key for _, row in batch[:1000] for key in row)
+            explode = file.dialect.explode
+            objects = _objects(lines)
+            rows = _exploded(objects, explode) if explode else objects
+            for batch in _batches(rows):
+                keys |= dict.fromkeys(key for _, row in batch[:1000] for key in _keys(row, explode))
                 names = names or list(keys)
                 texts = {name: [_text(n, row, name, several) for n, row in batch] for name in names}
                 n_rows += len(batch)
@@ -47,7 +51,23 @@ def read(file: SourceFile, columns: list[str] | None, several: Collection[str] |
         )
 
 
-def _objects(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+_Row = tuple[int, int, dict[str, Any]]
+"""The number of a line, its length, and its object."""
+
+
+def _batches(rows: Iterator[_Row]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    batch, size = list[tuple[int, dict[str, Any]]](), 0
+    for n, length, row in rows:
+        batch.append((n, row))
+        size += length
+        if len(batch) == BATCH_ROWS or size >= BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _objects(lines: Iterator[str]) -> Iterator[_Row]:
     for n, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -61,7 +81,25 @@ def _objects(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             hint = "; write an array with one object a line: jq -c '.[]'" if n == 1 and line.lstrip()[0] == "[" else ""
             raise Fault(f"line {n}: {line.strip()[:80]!r} is no object{hint}")
-        yield n, row
+        yield n, len(line), row
+
+
+def _exploded(rows: Iterator[_Row], explode: str) -> Iterator[_Row]:
+    """A row for each object in the list of each line."""
+    for n, length, row in rows:
+        objects = objects_in(row.get(explode))
+        if objects is None:
+            raise Fault(f"line {n}: {explode!r} holds no list of objects; see to `explode` in the catalog")
+        for one in objects:
+            yield n, length // len(objects), row | {explode: one}
+
+
+def _keys(row: dict[str, Any], explode: str | None) -> Iterator[str]:
+    for key, value in row.items():
+        if key == explode:
+            yield from (f"{key}.{inner}" for inner in value)
+        else:
+            yield key
 
 
 def _text(n: int, row: dict[str, Any], name: str, several: Collection[str] | None) -> str | None:

@@ -4,7 +4,7 @@ import fnmatch
 import glob
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,7 @@ from recjobs.core.source_formats import IN_A_CATALOG, PLAIN, TITLES, USUAL, Dial
 from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20
+UNIT_SEPARATOR = "\x1f"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+(/|$)")
 
 
@@ -35,6 +36,28 @@ class SourceFile:
     dialect: Dialect = PLAIN
     partition: tuple[tuple[str, str | None], ...] = ()
     """The keys of the folders it lies in and their values, see `partition_of`."""
+    join: "JoinedFiles | None" = None
+    """Where other columns of its rows stand."""
+
+    @property
+    def sign(self) -> str:
+        """The one character between fields as parsers see them: it stands for a delimiter of several."""
+        return self.delimiter if len(self.delimiter) == 1 else UNIT_SEPARATOR
+
+
+@dataclass(frozen=True)
+class JoinedFiles:
+    """Files with further columns of a source's rows: those whose `key` is the row's `on`."""
+
+    files: tuple[SourceFile, ...]
+    on: str
+    key: str
+    columns: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """The files, for messages."""
+        return ", ".join(file.path for file in self.files[:3]) + (" and more" if len(self.files) > 3 else "")
 
 
 def find(
@@ -45,9 +68,11 @@ def find(
     dialect: Dialect | None = None,
     *,
     whole: bool = True,
+    ranges: Mapping[str, tuple[str, str]] | None = None,
 ) -> list[SourceFile]:
     """The files of a path relative to `data`, in order of name, with the hash of their bytes; whole=False: of the first
-    megabytes of each, for who only looks.
+    megabytes of each, for who only looks. ranges: of keys of folders, see `partition_of`, the first and the last value
+    that is read; files elsewhere are not opened.
 
     Of a folder, also one that a glob meets, all files of known formats, recursively, except names that begin with `.`
     or `_`, which writers use for unfinished files; with a format also files without a suffix. Raises DataRefused if
@@ -67,6 +92,7 @@ def find(
         what = "there is no such file" if inside is None else _none_inside(inside)
         hint = "" if path.startswith("s3://") else ", or let RECJOBS_DATA name the folder it lies in"
         raise DataRefused(f"{shown}: {what}. Put it there{hint}")
+    names = _within(shown, names, ranges or {})
     formats = {name: format or _format_of(name) for name in names}
     if len(set(formats.values())) > 1:
         first = {each: name for name, each in reversed(formats.items())}
@@ -75,6 +101,20 @@ def find(
             f"{shown}: {mixture}; say {IN_A_CATALOG} in the catalog, or name the files by a pattern such as *.parquet"
         )
     return [_identify(name, formats[name], delimiter, dialect or PLAIN, whole) for name in names]
+
+
+def _within(shown: str, names: list[str], ranges: Mapping[str, tuple[str, str]]) -> list[str]:
+    """The files whose folders' keys lie within the ranges. Raises DataRefused if one lacks a key, or none is left."""
+    for key, (first, last) in ranges.items():
+        values = {name: keys[key] for name in names if key in (keys := dict(partition_of(name)))}
+        if lacking := next((name for name in names if name not in values), None):
+            raise DataRefused(f"{lacking}: lies in no folder {key}=..., which `partitions` asks for")
+        kept = [name for name in names if (value := values[name]) is not None and first <= value <= last]
+        if not kept:
+            has = sorted(value for value in values.values() if value is not None) or ["nothing"]
+            raise DataRefused(f"{shown}: no {key} is within `partitions`; the folders have {has[0]!r} to {has[-1]!r}")
+        names = kept
+    return names
 
 
 _Found = tuple[list[str], dict[str, str] | None]

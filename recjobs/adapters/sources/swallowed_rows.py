@@ -2,12 +2,11 @@
 
 import csv
 import re
-import sys
 from collections.abc import Iterator
 
 from recjobs.adapters.sources import csv_faults
 from recjobs.adapters.sources.places import SourceFile
-from recjobs.adapters.sources.text_lines import Fault, text_lines
+from recjobs.adapters.sources.text_lines import MOST_CHARACTERS, Fault, text_lines
 
 _MAX_SHAPES = 4
 _MAX_SUSPECTS = 1000
@@ -25,7 +24,7 @@ def swallowed_rows(file: SourceFile, n_columns: int) -> str | None:
     shapes: list[set[str]] = [set() for _ in range(n_columns)]
     suspects: list[tuple[int, list[list[str]]]] = []
     lines_of_row: list[str] = []
-    limit = csv.field_size_limit(sys.maxsize)
+    limit = csv.field_size_limit(MOST_CHARACTERS)
     try:
         with text_lines(file) as lines:
             rows = csv_faults.reader(file, _kept(lines, lines_of_row))
@@ -41,7 +40,7 @@ def swallowed_rows(file: SourceFile, n_columns: int) -> str | None:
                         if len(column) <= _MAX_SHAPES:
                             column.add(_shape(field))
                 elif len(suspects) < _MAX_SUSPECTS and sum(line.count(quote) for line in text) == 2:
-                    parts = [line.rstrip("\r\n").split(file.delimiter) for line in text]
+                    parts = [line.rstrip("\r\n").split(file.sign) for line in text]
                     if all(len(part) == n_columns for part in parts):
                         suspects.append((began, parts))
     except (Fault, csv.Error):

@@ -17,6 +17,8 @@ from recjobs.adapters.sources import compression
 from recjobs.adapters.sources.places import SourceFile, file_system
 
 _MARKS = {b"\xff\xfe": "FF FE", b"\xfe\xff": "FE FF"}
+MOST_CHARACTERS = 1 << 24
+"""The longest line or field that is read: a longer one is a fault of the export, and would fill the memory."""
 _UNDECODABLE = re.compile("[\udc80-\udcff]+")
 _EXCEL = re.compile(r'"?sep=([\t -!#-~])"?\r?\n?\r?', re.IGNORECASE)
 
@@ -92,12 +94,17 @@ def _decoded(stream: Any, encoding: str) -> Iterator[str]:
     lines = io.TextIOWrapper(buffered, codec, errors="surrogateescape", newline="")
     while True:
         try:
-            line = next(lines, "").removeprefix("" if n else "\ufeff")
+            line = lines.readline(MOST_CHARACTERS).removeprefix("" if n or codec == "utf-8-sig" else "\ufeff")
         except UnicodeDecodeError as error:
             raise Fault(f"behind line {n}: is no text in {encoding} ({error.reason}); see to `encoding`") from None
         if not line or (raw.fault and not line.endswith(("\r", "\n"))):
             break
         n += 1
+        if len(line) >= MOST_CHARACTERS - 1 and not line.endswith(("\r", "\n")):
+            raise Fault(
+                f"line {n}: is longer than {MOST_CHARACTERS:,} characters, from {line[:40]!r} on; the file is no text "
+                "of rows, or its export wrote no line ends"
+            )
         if not line.isascii() and (match := _UNDECODABLE.search(line)):
             around = line[max(0, match.start() - 10) : match.end() + 10]
             if encoding == "utf-8":
@@ -131,4 +138,11 @@ def _rows_only(lines: Iterator[str], file: SourceFile) -> Iterator[str]:
         if dialect.escape and dialect.escape in line:
             for _ in range(2):  # neighbours share a delimiter
                 line = missing.sub(r"\1", line)
+        if file.sign != file.delimiter:
+            if file.sign in line:
+                raise Fault(
+                    f"line {n + 1}: holds the character U+001F, which stands for `delimiter: '{file.delimiter}'` while "
+                    "the file is read; fix its export"
+                )
+            line = line.replace(file.delimiter, file.sign)
         yield line

@@ -114,9 +114,19 @@ def ranked(columns: Iterable[Column], role: str, fits: Callable[[Column], bool])
     found: dict[str, Column] = {}
     for pattern in NAMES[role]:
         for column in columns:
-            if re.fullmatch(pattern, words(column.name)) and column.name not in found and fits(column):
+            if _is_called(column.name, pattern) and column.name not in found and fits(column):
                 found[column.name] = column
     return list(found.values())
+
+
+def _is_called(name: str, pattern: str) -> bool:
+    """Whether a name matches; of an object's key, such as items.item_id, also without the object's name."""
+    return any(re.fullmatch(pattern, words(part)) for part in (name, name.rpartition(".")[2]))
+
+
+def has_item_id(names: Iterable[str]) -> bool:
+    """Whether one of these names is that of an item's id."""
+    return any(_is_called(name, pattern) for name in names for pattern in NAMES["item_id"][:3])
 
 
 def is_id(column: Column) -> bool:
