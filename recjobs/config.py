@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ROLES = ("owner", "loader", "publisher", "reader", "editor", "web")
 
-SECRETS = ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS", "OTEL_EXPORTER_OTLP_HEADERS")
+SECRETS = ("RECJOBS_API_KEYS", "RECJOBS_BACKUP_KEY", "WEBAPP_OPERATORS", "OTEL_EXPORTER_OTLP_HEADERS")
 """Settings, also those of libraries, whose whole value is secret, though `SECRET_NAME` does not say so."""
 
 SECRET_NAME = re.compile(r"(^|_)(\w*PASS|\w*PASSWORD|PASSPHRASE|SECRET|SECRET_KEY|ACCESS_KEY|TOKEN|FERNET_KEY)$")
@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     """Airflow's log files go when nothing was written to them for so many days."""
     export_days: int | None = Field(default=None, ge=1, alias="RECJOBS_EXPORT_DAYS")
     """Files that `recjobs export` wrote go after so many days; unset: they stay."""
+    backups: str = Field(default="", alias="RECJOBS_BACKUPS")
+    """Where the DAG `back_up` writes: a folder or s3://...; unset: it writes none."""
+    backups_kept: int = Field(default=14, ge=1, alias="RECJOBS_BACKUPS_KEPT")
+    """How many of them stay."""
+    backup_key: str = Field(default="", alias="RECJOBS_BACKUP_KEY", repr=False)
+    """Encrypts back-ups: 64 digits in 0-9a-f; more, after commas, decrypt older ones. Unset: they are not encrypted."""
     statsd_host: str = Field(default="", alias="STATSD_HOST")
     """Where metrics are sent by UDP; unset: nowhere."""
     statsd_port: Port = Field(default=8125, alias="STATSD_PORT")

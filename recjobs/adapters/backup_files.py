@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import Any
 
 from pyarrow import fs
 
+from recjobs.adapters.backup_cipher import decrypted, encrypted, key_id, key_named
 from recjobs.adapters.object_store import HashingSink, Store, file_system
 from recjobs.errors import BadConfiguration, DataRefused
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+PLAIN, ENCRYPTED = 1, 2
+"""Formats of a back-up; code that knows only the first refuses the other."""
 CHUNK = 1 << 20
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -25,9 +27,13 @@ _PATH = re.compile(r"(?!.*(^|/)\.\.?(/|$))[^/\0][^\0]*")
 
 
 class BackupPlace:
-    """A folder, or s3://bucket/folder, with a folder for each back-up, named by when it began."""
+    """A folder, or s3://bucket/folder, with a folder for each back-up, named by when it began.
 
-    def __init__(self, place: str) -> None:
+    keys: the first encrypts the files of new back-ups, all decrypt; none: new ones are not encrypted.
+    """
+
+    def __init__(self, place: str, keys: Sequence[bytes] = ()) -> None:
+        self.keys = keys
         if "://" not in place:
             place = str(Path(place).absolute())
         system, path = file_system(place, "the place of the back-ups: ")
@@ -40,7 +46,7 @@ class BackupPlace:
     def new(self, now: datetime) -> "BackupFiles":
         """A back-up to be written. Raises BadConfiguration if its folder cannot be made."""
         name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        files = BackupFiles(self.system, f"{self.path}/{name}", name)
+        files = BackupFiles(self.system, f"{self.path}/{name}", name, self.keys, self.keys[0] if self.keys else None)
         try:
             self.system.create_dir(files.folder, recursive=True)
         except OSError as error:
@@ -51,7 +57,8 @@ class BackupPlace:
         """Every back-up, half-written ones too, the oldest first."""
         infos = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         names = sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
-        return [BackupFiles(self.system, f"{self.path}/{name}", name) for name in names if _NAME.fullmatch(name)]
+        found = (name for name in names if _NAME.fullmatch(name))
+        return [BackupFiles(self.system, f"{self.path}/{name}", name, self.keys) for name in found]
 
     def note_erasure(self, entry: dict[str, str]) -> None:
         """Note who was erased, as `catalog`, the salted hash `person`, and its `salt`; atomic."""
@@ -83,14 +90,19 @@ class BackupPlace:
 
     def itself(self) -> "BackupFiles":
         """The place as the folder of one back-up."""
-        return BackupFiles(self.system, self.path, self.path.rpartition("/")[2])
+        return BackupFiles(self.system, self.path, self.path.rpartition("/")[2], self.keys)
 
 
 class BackupFiles:
-    """One back-up: a folder of files, whose hashes are collected while they are written."""
+    """One back-up: a folder of files, whose hashes are collected while they are written.
 
-    def __init__(self, system: Store, folder: str, name: str) -> None:
-        self._system, self.folder, self.name = system, folder, name
+    keys: those that may decrypt it; key: the one that encrypts it, None: none does. Hashes are of what lies there.
+    """
+
+    def __init__(
+        self, system: Store, folder: str, name: str, keys: Sequence[bytes] = (), key: bytes | None = None
+    ) -> None:
+        self._system, self.folder, self.name, self._keys, self._key = system, folder, name, keys, key
         self.files: dict[str, dict[str, Any]] = {}
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
@@ -99,14 +111,15 @@ class BackupFiles:
         self._system.create_dir(whole.rpartition("/")[0], recursive=True)
         with self._system.translated_errors(), self._system.open_output_stream(whole) as stream:
             sink = HashingSink(stream)
-            for chunk in chunks:
+            for chunk in encrypted(chunks, self._key, f"{self.name}/{path}") if self._key else chunks:
                 sink.write(chunk)
         self.files[path] = {"sha256": sink.sha256, "bytes": sink.tell()}
 
     def finish(self, content: dict[str, Any]) -> None:
         """Read all files again, then write the manifest: from then on the back-up counts. Raises DataRefused."""
         self._verify(self.files)
-        manifest = {"format": FORMAT, **content, "files": self.files}
+        of_key = {"key": key_id(self._key)} if self._key else {}
+        manifest = {"format": ENCRYPTED if self._key else PLAIN, **of_key, **content, "files": self.files}
         text = json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1)
         self._system.write_whole(f"{self.folder}/{MANIFEST}", text.encode())
 
@@ -132,8 +145,10 @@ class BackupFiles:
             raise DataRefused(f"{path} is damaged; take another back-up") from None
         if not is_sound:
             raise DataRefused(f"{path} is damaged (its SHA-256 changed); take another back-up")
-        if made_by > FORMAT:
-            raise DataRefused(f"{path} is of format {made_by}, which newer code made; this one knows {FORMAT}")
+        if made_by > ENCRYPTED:
+            raise DataRefused(f"{path} is of format {made_by}, which newer code made; this one knows {ENCRYPTED}")
+        if "key" in manifest:
+            self._key = key_named(str(manifest["key"]), self._keys, self.folder)
         self._verify(self.files)
         return manifest
 
@@ -145,10 +160,14 @@ class BackupFiles:
                 pass
 
     def read(self, path: str) -> Iterator[bytes]:
-        """Yield the bytes of one file; the last chunk only if all of them are those that were written.
+        """Yield the content of one file; the last chunk only if all of it is what was written.
 
         Raises DataRefused for a file that is missing or damaged.
         """
+        stored = self._stored(path)
+        return decrypted(stored, self._key, f"{self.name}/{path}") if self._key else stored
+
+    def _stored(self, path: str) -> Iterator[bytes]:
         digest, waiting = hashlib.sha256(), b""
         try:
             with self._system.translated_errors(), self._system.open_input_stream(f"{self.folder}/{path}") as file:

@@ -14,6 +14,7 @@ from typing import Any
 
 from recjobs.adapters import postgres_programs
 from recjobs.adapters.artifact_store import INPUTS, STUDIES, ArtifactStore
+from recjobs.adapters.backup_cipher import keys_of
 from recjobs.adapters.backup_files import BackupFiles, BackupPlace
 from recjobs.adapters.object_store import folder_files
 from recjobs.adapters.postgres import Database
@@ -44,7 +45,7 @@ def run(place: str, keep: int | None = None) -> dict[str, Any]:
     names = [CatalogName(name) for name in schemas(settings)]
     if not names:
         raise DataRefused("there is nothing to back up: the database has no catalog")
-    backups, owner = BackupPlace(place), Database(settings.url_of("owner"))
+    backups, owner = BackupPlace(place, keys_of(settings.backup_key)), Database(settings.url_of("owner"))
     left_out: dict[str, str] = {}
     with ExitStack() as stack:
         for name in names:
@@ -79,6 +80,7 @@ def run(place: str, keep: int | None = None) -> dict[str, Any]:
         "catalogs": " ".join(catalogs),
         "files": len(files.files),
         "bytes": sum(file["bytes"] for file in files.files.values()),
+        "encrypted": bool(backups.keys),
         "left_out": " ".join(left_out) or None,
         "removed": len(removed),
         "seconds": round(time.monotonic() - began, 1),

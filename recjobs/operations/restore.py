@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from recjobs.adapters import postgres_programs
+from recjobs.adapters.backup_cipher import keys_of
 from recjobs.adapters.backup_files import BackupFiles, BackupPlace
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
 from recjobs.adapters.object_store import write_files
@@ -29,13 +30,14 @@ def run(place: str, force: str | None = None) -> dict[str, Any]:
     Killed, it is run again.
 
     Catalogs that it does not have stay as they are. MLflow's and Airflow's databases are replaced where nothing is in
-    them, with `force` always. Raises DataRefused for a damaged or half-written back-up, before anything is changed, and
-    Superseded if a catalog has changed since, unless `force` says why that may be lost.
+    them, with `force` always. Raises DataRefused for a damaged or half-written back-up, and BadConfiguration for one
+    that is encrypted with a key that RECJOBS_BACKUP_KEY does not have, before anything is changed; and Superseded if a
+    catalog has changed since, unless `force` says why that may be lost.
     """
     if force is not None and not force.strip():
         raise Misuse("--force needs a reason")
     settings, began = load_settings(), time.monotonic()
-    backup = _chosen(BackupPlace(place))
+    backup = _chosen(BackupPlace(place, keys_of(settings.backup_key)))
     manifest = backup.verified()
     if DUMP not in backup.files:
         raise DataRefused(f"{backup.folder} has no {DUMP}; take another back-up")

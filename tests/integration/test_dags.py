@@ -85,7 +85,7 @@ def test_parsing_imports_nothing_heavy(parsed: Any, heavy: str) -> None:
 def test_there_is_a_night_for_each_catalog_and_a_way_back(parsed: Any) -> None:
     catalogs = {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
     of_each = {f"{verb}_{name}" for name in catalogs for verb in ("nightly", "tune")}
-    assert set(parsed["dags"]) == of_each | {"roll_back", "prune"}
+    assert set(parsed["dags"]) == of_each | {"roll_back", "prune", "back_up"}
 
 
 def test_a_night_runs_its_steps_in_their_order(parsed: Any) -> None:
@@ -304,7 +304,7 @@ def test_adding_a_catalog_adds_its_night(airflow_home: Path, tmp_path: Path) -> 
     )
     parsed = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"nightly_bookshop", "tune_bookshop", "roll_back", "prune"}
+    assert set(parsed["dags"]) == {"nightly_bookshop", "tune_bookshop", "roll_back", "prune", "back_up"}
     assert "30 2 * * *" in parsed["dags"]["nightly_bookshop"]["schedule"]
     assert "Europe/London" in parsed["dags"]["nightly_bookshop"]["schedule"]
     assert "bookshop" in parsed["dags"]["nightly_bookshop"]["tags"]
@@ -362,7 +362,7 @@ def test_a_broken_catalog_file_is_one_import_error_and_takes_no_other_dag_away(
     [error] = parsed["errors"].values()
     for part in ("bookshop.yaml", "holdout_day", "No Schema.yaml: name"):
         assert part in error
-    assert set(parsed["dags"]) == {"nightly_sound", "tune_sound", "roll_back", "prune"}
+    assert set(parsed["dags"]) == {"nightly_sound", "tune_sound", "roll_back", "prune", "back_up"}
     assert {*parsed["dags"]["roll_back"]["params"]["catalog"]["enum"]} >= {"bookshop", "sound"}
 
 

@@ -181,7 +181,11 @@ def test_airflow_reads_the_dags_of_the_jobs_image(jobs: Image, tmp_path: Path):
     dags, errors = json.loads(jobs.run("python", "-c", PARSE, **settings).splitlines()[-1])
     catalogs = {path.stem for path in (ROOT / "catalogs").glob("*.yaml")}
     assert errors == {}
-    assert set(dags) == {f"{verb}_{name}" for name in catalogs for verb in ("nightly", "tune")} | {"roll_back", "prune"}
+    assert set(dags) == {f"{verb}_{name}" for name in catalogs for verb in ("nightly", "tune")} | {
+        "roll_back",
+        "prune",
+        "back_up",
+    }
 
     tmp_path.chmod(0o755)
     (tmp_path / "x.yaml").write_text("no yaml: [")
