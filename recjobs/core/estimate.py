@@ -78,37 +78,50 @@ class Rate:
 
 
 RATES = {
-    "extract": Rate({"one": 0.1, "rows": 2.45e-7}, {"one": 2.39e8, "rows": 49}, {"one": 4.3e5, "rows": 6.39}),
-    "validate": Rate({"one": 0.1, "rows": 3.7e-7}, {"one": 2.79e8, "rows": 57}, {"one": 1.77e5, "interactions": 8.70}),
+    "extract": Rate({"one": 0.1, "rows": 2.45e-7}, {"one": 2.86e8, "rows": 10.6}, {"one": 4.3e5, "rows": 6.39}),
+    "validate": Rate(
+        {"one": 0.1, "rows": 3.7e-7}, {"one": 3.01e8, "rows": 45.8}, {"one": 1.77e5, "interactions": 8.70}
+    ),
     "split": Rate(
         {"one": 0.05, "interactions": 2.5e-7},
-        {"one": 2.86e8, "interactions": 53},
+        {"one": 2.77e8, "interactions": 70.3},
         {"one": 1.62e5, "interactions": 8.79},
     ),
-    "train": Rate({"one": 0.3, "solved": 2.4e-8}, {"one": 2.78e8, "interactions": 102}, {"vectors": 4.23}),
-    "evaluate": Rate(
-        {"one": 1.0, "interactions": 1.65e-6, "judged": 1.09e-7},
-        {"one": 2.96e8, "interactions": 265},
-        {"one": 2e4, "asked": 68},
+    "train": Rate(
+        {"one": 0.3, "solved": 2.4e-8}, {"one": 2.57e8, "interactions": 78.6, "asked": 3350}, {"vectors": 4.23}
     ),
-    "gate": Rate({"one": 1.2}, {"one": 2.94e8, "interactions": 254}, {"one": 2.6e3}),
-    "refit": Rate({"one": 4.6, "solved": 4.1e-8}, {"one": 3.54e8, "interactions": 265}, {"vectors": 4.23}),
+    "evaluate": Rate(
+        {"one": 0.6, "interactions": 1.02e-6, "judged": 6.8e-8},
+        {"one": 2.48e8, "interactions": 79.6, "asked": 19900},
+        {"one": 2e4, "asked": 100},
+    ),
+    "gate": Rate({"one": 1.2}, {"one": 2.39e8, "interactions": 31, "asked": 23600}, {"one": 2.6e3}),
+    "refit": Rate(
+        {"one": 4.6, "solved": 4.1e-8},
+        {"one": 3.12e8, "interactions": 121, "asked": 16200},
+        {"vectors": 4.23, "items": 1110},
+    ),
     "score": Rate(
         {"one": 0.5, "scored": 4.6e-8},
-        {"one": 4.25e8, "interactions": 260},
+        {"one": 3.76e8, "interactions": 87, "asked": 20700},
         {"one": 5.2e5, "interactions": 2.0, "places": 7.36},
     ),
     "inspect": Rate(
         {"one": 0.2, "interactions": 1.3e-6},
-        {"one": 3.56e8, "interactions": 260, "chunk": 140},
+        {"one": 3.25e8, "interactions": 76, "asked": 30600},
         {"one": 5.2e3, "items": 0.78},
     ),
-    "publish": Rate({"one": 0.5, "places": 1.25e-6}, {"one": 4.25e8, "interactions": 264}, {"one": 3.7e2}),
-    "report": Rate({"one": 0.9, "interactions": 4e-7}, {"one": 4.13e8, "interactions": 254}, {"one": 9.8e4}),
+    "publish": Rate(
+        {"one": 0.5, "places": 1.25e-6}, {"one": 3.69e8, "interactions": 83.9, "asked": 23100}, {"one": 3.7e2}
+    ),
+    "report": Rate(
+        {"one": 0.9, "interactions": 4e-7}, {"one": 3.6e8, "interactions": 90.2, "asked": 21500}, {"one": 9.8e4}
+    ),
 }
-"""Of whole nights by `recjobs night` (one process, which gives little memory back between its steps) on two cores: 64
-factors, blend 0.3, lists of 100. Memory and disk are of 0.2 and 2 million interactions; at 20 million the largest step
-was seen at 5.6 GiB, which these give within 5%. Seconds are of 2 and 20 million interactions."""
+"""Of whole nights by `recjobs night` (one process) on two cores: 64 factors, blend 0.3, 200 neighbours, lists of 100.
+Memory is of 0.2, 0.7, 2 and 20 million interactions (publish and report: up to 2), before the evaluation scored users
+once: each step within 21%, those that need the most within 6%. Disk is of 0.2 and 2 million. Seconds are of 2 and 20
+million, those of the evaluation by what its CPU seconds fell to."""
 
 DATABASE: Terms = {"one": 2e6, "interactions": 4.5, "places": 32.4}
 """What a batch takes in Postgres, indexes and compressed values included, of the same nights."""
