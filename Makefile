@@ -133,8 +133,8 @@ bench-warm: install ## iterations that a cold and a warm start need
 bench-dates: install ## the second stage against simpler lists at six dates of online_retail (ARGS="--timeout 15m": a search's recipe)
 	@.venv/bin/python -m benchmarks.dates $(ARGS)
 
-bench-evaluate: install ## evaluate two files of 1.2 million pairs, as it comes and tuned for 15 minutes
-	@.venv/bin/python -m benchmarks.evaluate $(ARGS)
+bench-evaluate: install ## evaluate sets without times, tuned for 15 minutes each, against a fixed blend (BESIDE=COMMIT)
+	@.venv/bin/python -m benchmarks.evaluate $(if $(BESIDE),--beside $(BESIDE)) $(ARGS)
 
 bench-gate: install ## sabotaged candidates, honest retrains and equal models before the gate
 	@.venv/bin/python -m benchmarks.gate $(ARGS)

@@ -1,10 +1,14 @@
 """How two builds are measured beside each other, and how a night's steps are timed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import growth, kernels, restore
+from benchmarks import evaluate, growth, kernels, restore
 from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, median_interval, table, turns
 from benchmarks.night import BEGIN, FLIP, step_seconds
@@ -103,3 +107,29 @@ def test_a_restore_is_a_line_with_its_size_times_and_lists() -> None:
     measured = {"night": 61.04, "back-up": 9.0, "restore": 12.26, "bytes": 123_400_000, "lists": 40_000}
     words = restore.line(2_000_000, measured).split()
     assert words == ["2,000,000", "61.0s", "9.0s", "12.3s", "123", "MB", "40,000", "equal"]
+
+
+def test_the_evaluators_lists_are_measured_again_user_by_user(tmp_path) -> None:
+    columns = {"user_id": ["a", "a", "b"], "item_id": ["1", "2", "3"]}
+    pq.write_table(pa.table(columns), tmp_path / "test.parquet")
+    lists = {"user_id": ["a", "a", "b", "b"], "rank": [1, 2, 1, 2], "item_id": ["9", "2", "8", "7"]}
+    pq.write_table(pa.table(lists), tmp_path / "lists.parquet")
+    recall, ndcg = evaluate._measured(tmp_path)
+    assert recall == pytest.approx((1 / 2 + 0) / 2)
+    assert ndcg == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)) / 2)
+
+
+def test_a_fifth_of_each_users_pairs_is_to_be_found(tmp_path, monkeypatch) -> None:
+    pairs = np.repeat(np.arange(8), 10), np.tile(np.arange(10), 8)
+    monkeypatch.setattr(evaluate, "_pairs", lambda name: pairs)
+    assert evaluate._write("eight", tmp_path) == (8, 10)
+    train, test = (pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in ("train", "test"))
+    assert {tuple(row.values()) for row in train + test} == set(zip(*map(np.ndarray.tolist, pairs), strict=True))
+    assert len(train) + len(test) == 80
+    assert all(sum(row["user_id"] == user for row in test) == 2 for user in range(8))
+
+
+def test_a_search_can_be_given_processor_time() -> None:
+    program = [sys.executable, "-c", evaluate.BY_PROCESSOR_TIME]
+    done = subprocess.run([*program, "evaluate", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--tune" in done.stdout
