@@ -82,5 +82,6 @@ def test_recipes_that_count_interactions_alike_share_what_was_computed():
     assert latest.past(Recipe(factors=9), engine) is past
     other = latest.past(Recipe(half_life_days=9.0), engine)
     assert other is not past
+    assert latest.past(Recipe(half_life_days=9.0, own_frequency=0.5), engine) is not other
     assert latest.past(Recipe(), engine) is not past, "one is kept"
     assert (past.interactions, past.now) == (latest.train, latest.now)

@@ -33,7 +33,8 @@ class Fold:
     def past(self, recipe: Recipe, engine: Engine) -> Past:
         """The past of this fold. Recipes that count interactions alike, one after the other, share what was computed
         from it, such as item neighbours; the next one that does not takes its place."""
-        key = (recipe.half_life_days, recipe.weight_scale, recipe.weight_cap, recipe.kinds, engine)
+        own = recipe.own_half_life_days if recipe.own_frequency else None
+        key = (recipe.half_life_days, recipe.weight_scale, recipe.weight_cap, recipe.kinds, own, engine)
         if key not in self._pasts:
             self._pasts.clear()
             self._pasts[key] = Past(self.train, self.now, engine)
