@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from recjobs.catalog.part import Part
 from recjobs.core.source_formats import Dialect, Encoding, SourceFormat
 
-_DELIMITER = r"^([\t -!#-~]|[^\"\r\n\x00]{2,8})$"
+_DELIMITER = r"^([\t -!#-~]|[^\"\r\n\x00]{2,8})(?![\s\S])"  # in Python `$` is before a last line feed as well
 _SIGN = r"^[!-/:-@\[-`{-~]$"
 
 
@@ -79,7 +79,7 @@ class Location(Part):
     @field_validator("delimiter")
     @classmethod
     def _is_one_sign(cls, value: str) -> str:
-        if not re.match(_DELIMITER, value):
+        if not re.fullmatch(_DELIMITER, value):
             raise ValueError(
                 "is no delimiter: it is one ASCII character other than a double quote, or up to eight signs, such as ::"
             )
