@@ -105,8 +105,10 @@ class BackupFiles:
         self._system, self.folder, self.name, self._keys, self._key = system, folder, name, keys, key
         self.files: dict[str, dict[str, Any]] = {}
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Write one file, front to back."""
+    def write(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Write one file, front to back; returns the SHA-256 of its content, which is not that of an encrypted file."""
+        content = hashlib.sha256()
+        chunks = _hashed(chunks, content)
         whole = f"{self.folder}/{path}"
         self._system.create_dir(whole.rpartition("/")[0], recursive=True)
         with self._system.translated_errors(), self._system.open_output_stream(whole) as stream:
@@ -114,6 +116,7 @@ class BackupFiles:
             for chunk in encrypted(chunks, self._key, f"{self.name}/{path}") if self._key else chunks:
                 sink.write(chunk)
         self.files[path] = {"sha256": sink.sha256, "bytes": sink.tell()}
+        return content.hexdigest()
 
     def finish(self, content: dict[str, Any]) -> None:
         """Read all files again, then write the manifest: from then on the back-up counts. Raises DataRefused."""
@@ -189,6 +192,12 @@ class BackupFiles:
             self._system.delete_file(f"{self.folder}/{MANIFEST}")
         with suppress(FileNotFoundError):
             self._system.delete_dir(self.folder)
+
+
+def _hashed(chunks: Iterable[bytes], digest: Any) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def _digest(manifest: dict[str, Any]) -> str:

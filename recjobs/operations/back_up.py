@@ -157,9 +157,11 @@ def _copy_step(files: BackupFiles, folder: str, night: Handovers, step: str) -> 
     """Copy a finished step's files and its manifest. A step that is run again meanwhile is copied again."""
     for _ in range(_TRIES):
         manifest = night.files.stored_manifest(step)
-        for name in manifest["files"]:
-            files.write(f"{folder}/{name}", _chunks(night.files.load_bytes(step, name)))
-        if all(files.files[f"{folder}/{name}"]["sha256"] == sha256 for name, sha256 in manifest["files"].items()):
+        hashes = {
+            name: files.write(f"{folder}/{name}", _chunks(night.files.load_bytes(step, name)))
+            for name in manifest["files"]
+        }
+        if hashes == manifest["files"]:
             files.write(f"{folder}/manifest.json", [json.dumps(manifest, indent=1).encode()])
             return
     raise SystemAway(f"{night.files.where(step, '')} changed again and again; take the back-up later")

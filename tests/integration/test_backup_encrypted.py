@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.backup_cipher import decrypted, encrypted, key_id, keys_of
 from recjobs.adapters.backup_files import BackupPlace
 from recjobs.adapters.migrations import migrate_catalog
@@ -110,7 +111,9 @@ def test_a_back_up_without_a_key_is_as_before_and_is_read_with_one_as_well(tmp_p
 def test_a_lost_machine_comes_back_from_an_encrypted_back_up_with_its_key_only(postgres: Postgres, tmp_path: Path):
     world = world_in_its_own_database(postgres, tmp_path)
     migrate_catalog(Database(world.postgres.cluster.url("recjobs_migrator"), world.name), "A shop for tests")
-    publish(world, 1)
+    batch_id = publish(world, 1)
+    with ArtifactStore(str(world.artifacts), world.name).night(batch_id).writing("refit") as files:
+        files.save_text("model.npz", PERSON.decode() * 1000)
     mlflow = Path(world.settings["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"))
     with sqlite3.connect(mlflow) as connection:
         connection.execute("create table runs (id text)")
@@ -120,6 +123,8 @@ def test_a_lost_machine_comes_back_from_an_encrypted_back_up_with_its_key_only(p
     done = recjobs(world, "back-up", "--to", place, RECJOBS_BACKUP_KEY=KEY)
     assert (done.code, done.json["encrypted"]) == (0, True), done.err
     stored = files_of(Path(done.json["backup"]))
+    assert sum(name.endswith("refit/model.npz") for name in stored) == 1
+    assert not any(PERSON in content for content in stored.values())
     assert not stored["recjobs.dump"].startswith(b"PGDMP")
     assert not stored["mlflow.sqlite"].startswith(b"SQLite")
     for key in ("", OTHER):
