@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperatorLink, CronTriggerTimetable, Param, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from night_message import NightMessage
 from step_pods import MEMORY
 
@@ -102,6 +102,8 @@ class ReportLink(BaseOperatorLink):
 def cause(context: dict[str, Any]) -> str:
     """Return in one line why a task failed."""
     error = context.get("exception")
+    if isinstance(error, AirflowTaskTimeout):
+        return f"the task did not end within {context['ti'].task.execution_timeout}"
     kind = "" if isinstance(error, AirflowFailException) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split()).rstrip(".")
 

@@ -1,11 +1,13 @@
 """A machine that lacks something: each command ends within its limit and names what it lacks, what is served stays, and
 the next try succeeds."""
 
+import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from recjobs.adapters import postgres_programs
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
 from recjobs.adapters.postgres import Database
 from tests.batches import publish
+from tests.commands import ROOT, environment_of
 from tests.integration.test_backup import LISTS, recjobs
+from tests.replicas import Replica, status, wait_for
 from tests.worlds import MakeWorld, Postgres, World, shop
 
 pytestmark = [
@@ -114,3 +118,99 @@ def test_postgres_that_is_restarted_during_a_back_up_ends_it(tmp_path: Path, mon
         assert served(world) == before
     finally:
         cluster.stop()
+
+
+def filled(folder: Path) -> Path:
+    """Take all that is free on a folder's disk; returns the file that does."""
+    path = folder / "what takes it all"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return path
+
+
+def recjobs_with(world: World, *arguments: str, out: Path, err: Path, **settings: str) -> int:
+    """Run the command with its output in files; returns the exit code."""
+    command = [sys.executable, "-m", "recjobs", *arguments]
+    with out.open("ab") as out_file, err.open("ab") as err_file:
+        environment = environment_of(world.settings | settings)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=out_file, stderr=err_file, timeout=LIMIT_SECONDS, check=False
+        )
+    return done.returncode
+
+
+def test_a_full_disk_at_the_logs_stops_no_night_no_request_and_no_statement(tmp_path: Path):
+    logs, cluster = tmp_path / "logs", Cluster(tmp_path / "state", ports.any_free())
+    with small_disk(logs, 400):
+        logs.chmod(0o777)
+        cluster.home.mkdir(parents=True)
+        (cluster.home / "postgres.log").symlink_to(logs / "postgres.log")
+        cluster.start()
+        replica = None
+        try:
+            world = World(tmp_path / "world", "shop", Postgres(cluster), f"sqlite:///{tmp_path}/mlflow.db")
+            world.write(shop(60)).settings["RECJOBS_DATABASE_URL"] = cluster.url()
+            assert recjobs(world, "migrate").code == 0
+            world.publish("--as-of", "2025-06-10")
+            of_all: Any = cluster
+            replica = Replica(of_all, "web", logs, WEBAPP_REQUEST_LOG="true", RECJOBS_STATE=str(tmp_path / "web"))
+            replica.wait_until_ready()
+            world.rows("alter system set log_min_duration_statement = 0", role="admin")
+            world.rows("select pg_reload_conf()", role="admin")
+            takes_all = filled(logs)
+            address = f"http://127.0.0.1:{replica.port}/v1/shop/popular"
+            for n, kind in enumerate(("text", "json")):
+                before = world.live()
+                more = ("night", "--catalog", "shop", "--as-of", f"2025-06-{12 + n}")
+                code = recjobs_with(world, *more, out=tmp_path / "out", err=logs / "night.log", RECJOBS_LOG=kind)
+                assert code == 0, kind
+                assert world.live() != before
+                assert [status(address) for _ in range(50)] == [200] * 50
+            # a result that finds no room is none, and says why
+            assert recjobs_with(world, "schema", out=logs / "schema.json", err=tmp_path / "err") == 75
+            assert "a disk is full" in (tmp_path / "err").read_text()
+            assert (logs / "night.log").stat().st_size == 0
+            takes_all.unlink()
+            lines = replica.log.read_text().count("popular")
+            assert status(address) == 200
+            wait_for(lambda: replica.log.read_text().count("popular") > lines)
+        finally:
+            if replica:
+                replica.stop()
+            cluster.stop()
+
+
+HUNG = """
+import sys, time
+from datetime import timedelta
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+import recjobs.steps.split as split
+folder = Path(sys.argv[1])
+dag = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder").dags[sys.argv[2]]
+dag.get_task("split").execution_timeout = timedelta(seconds=5)
+dag.get_task("split").retries = 0
+split.run = lambda night: time.sleep(3600)
+dag.test()
+"""
+
+
+def test_a_hung_task_ends_within_its_limit_and_says_so(world: World, tmp_path: Path):
+    before, began = served(world), time.monotonic()
+    environment = world.settings | {
+        "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
+    command = [sys.executable, "-W", "ignore", "-c", HUNG, str(ROOT / "dags"), f"nightly_{world.name}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    text = done.stdout + done.stderr
+    assert time.monotonic() - began < 900
+    assert "ended in split: the task did not end within 0:00:05" in text, text[-3000:]
+    stopped = json.loads(recjobs(world, "status", "--json").out)["catalogs"][world.name]["stopped"]
+    assert (stopped["step"], stopped["state"]) == ("split", "failed")
+    assert "Timeout" in stopped["reason"]
+    assert served(world) == before
+    world.publish()
