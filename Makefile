@@ -121,7 +121,7 @@ prometheus-rules: install ## write k8s/ objects of grafana's rules and dashboard
 
 BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench: install ## stages of a night against floors and peers, then a whole night (SIZE=200k, 2m, 20m; BESIDE=COMMIT ROUNDS=8)
+bench: install ## stages of a night against floors and peers, then whole nights beside two peers' (SIZE=200k, 2m, 20m; BESIDE=COMMIT ROUNDS=8)
 	@.venv/bin/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(BESIDE_ARGS) $(ARGS)
 
 bench-validate: install ## validate at 20 million rows: time against a floor, and memory

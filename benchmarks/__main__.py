@@ -1,4 +1,5 @@
-"""The stages of a night against floors and peers, with their targets, then whole nights from command to flip.
+"""The stages of a night against floors and peers, with their targets, then whole nights from command to flip, in turn
+with a tutorial's and an experienced engineer's (`benchmarks.peers`).
 
 A floor is the least that a stage cannot do without, a peer another program that does the same. `make bench SIZE=200k`
 is a quick look, `SIZE=20m` takes long. `--json FILE` keeps what was measured, and `--plot FILE` draws time and memory
@@ -26,7 +27,7 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
-from benchmarks import beside, generate, growth, night  # isort: skip
+from benchmarks import beside, generate, growth, night, peers  # isort: skip
 from recjobs.core.model import als, ranking  # isort: skip
 from recjobs.core.lists import copy_format, ladder  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
@@ -58,8 +59,14 @@ def main() -> None:
         "machine": machine(), "size": arguments.size, "interactions": size[2], "stages": stages
     }  # fmt: skip
     print(f"\nA night from command to flip, the first of its catalog, in seconds; median of {rounds}", flush=True)
-    nights = night.measure(builds, size, rounds)
+    if arguments.beside:
+        nights = night.measure(builds, size, rounds)
+    else:
+        lines, nights = peers.measure(size, rounds)
+        measured["peers"] = peers.as_json(lines)
     print("\n".join(night.report(builds, nights)))
+    if not arguments.beside:
+        print("\n" + "\n".join(peers.report(lines)))
     measured |= night.as_json(builds, nights)
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1, default=str) + "\n")

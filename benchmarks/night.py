@@ -38,8 +38,9 @@ sources:
 live: false
 holdout_days: 30
 min_holdout_users: 200
-model: {{factors: 64, alpha: 10, regularization: 60, iterations: 15, blend: 0.3}}
+model: {{factors: 64, alpha: 10, regularization: 60, iterations: 15, blend: {blend}}}
 """
+BLEND = 0.3
 SPREAD = 2.5
 """Topics differ enough for a model to beat the best sellers; at 1.4 it is refused, and nothing is refit or ranked."""
 WARM_UP = (2_000, 1_000, 100_000)
@@ -83,27 +84,40 @@ def measure(builds: Sequence[Build], size: tuple[int, int, int], rounds: int) ->
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         for build in builds:
             stores[build] = Path(folder) / f"{build.name}.db"
-            with world(Path(folder) / "warm-up", "warm_up", WARM_UP, stores[build]) as (settings, reader_url):
-                _night(build, "warm_up", settings, reader_url)
+            warm_up(build, Path(folder) / "warm-up", stores[build])
         for count, build in turns(builds, rounds):
             print(f"\rnight {len(nights) + 1} of {rounds * len(builds)} ", end="", file=sys.stderr, flush=True)
             store = Path(folder) / "mlflow.db"
             shutil.copy(stores[build], store)
             with world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
-                nights.append((count, build, _night(build, "bench", settings, reader_url)))
+                nights.append((count, build, run(build, "bench", settings, reader_url)))
     print(file=sys.stderr)
     return nights
 
 
-@contextmanager
-def world(folder: Path, catalog: str, size: tuple[int, int, int], store: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """An empty Postgres and a catalog file; yields the settings that lead to them, and the reader's URL."""
+def warm_up(build: Build, folder: Path, store: Path) -> None:
+    """A small night, which makes MLflow's tables in the store."""
+    with world(folder, "warm_up", WARM_UP, store) as (settings, reader_url):
+        run(build, "warm_up", settings, reader_url)
+
+
+def rows_of(size: tuple[int, int, int]) -> Path:
+    """The interactions of a night, which are generated once."""
     rows = CACHE / f"interactions-{'-'.join(map(str, size))}.parquet"
     if not rows.exists():
         generate.write(rows, *size, SPREAD)
+    return rows
+
+
+@contextmanager
+def world(
+    folder: Path, catalog: str, size: tuple[int, int, int], store: Path, blend: float = BLEND
+) -> Iterator[tuple[dict[str, str], str]]:
+    """An empty Postgres and a catalog file; yields the settings that lead to them, and the reader's URL."""
+    rows = rows_of(size)
     for name in ("catalogs", "state"):
         (folder / name).mkdir(parents=True)
-    (folder / "catalogs" / f"{catalog}.yaml").write_text(CATALOG.format(rows=rows.name))
+    (folder / "catalogs" / f"{catalog}.yaml").write_text(CATALOG.format(rows=rows.name, blend=blend))
     cluster = Cluster(folder / "postgres", ports.any_free())
     cluster.start()
     try:
@@ -120,7 +134,8 @@ def world(folder: Path, catalog: str, size: tuple[int, int, int], store: Path) -
         shutil.rmtree(folder)
 
 
-def _night(build: Build, catalog: str, settings: dict[str, str], reader_url: str) -> Night:
+def run(build: Build, catalog: str, settings: dict[str, str], reader_url: str) -> Night:
+    """One night of a build; raises SystemExit if it fails or publishes nothing."""
     variables = environment(settings)
     checked(build.command("recjobs", "migrate"), build.root, variables)
     command = build.command("recjobs", "night", "--catalog", catalog, "--json")
@@ -130,7 +145,7 @@ def _night(build: Build, catalog: str, settings: dict[str, str], reader_url: str
         process = subprocess.Popen(
             command, cwd=build.root, env=variables, stdout=output, stderr=subprocess.PIPE, text=True, errors="replace"
         )
-        peak = _Peak(process.pid)
+        peak = Peak(process.pid)
         assert process.stderr
         for line in process.stderr:
             lines.append((time.perf_counter() - began, line.rstrip()))
@@ -147,7 +162,7 @@ def _night(build: Build, catalog: str, settings: dict[str, str], reader_url: str
     return Night({FLIP: flip, END: took, **step_seconds(lines)}, peak.mib, returned)
 
 
-class _Peak:
+class Peak:
     """The most memory that a process and its children had resident, looked at ten times a second."""
 
     def __init__(self, pid: int) -> None:

@@ -31,19 +31,19 @@ SIZES = {
     "20m": (138_493, 26_744, 20_000_000),
 }  # fmt: skip
 """Users, items and interactions."""
-READING, FITTING = ("one", "rows"), ("one", "interactions", "vectors")
+READING, FITTING = ("one", "rows"), ("one", "interactions", "asked")
 TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "extract": (READING, READING, READING),
     "validate": (READING, READING, ("one", "interactions")),
     "split": (("one", "interactions"), ("one", "interactions"), ("one", "interactions")),
     "train": (("one", "solved"), FITTING, ("one", "vectors")),
     "evaluate": (("one", "interactions", "judged"), FITTING, ("one", "asked")),
-    "gate": (("one",), ("one", "interactions"), ("one",)),
-    "refit": (("one", "solved"), FITTING, ("one", "vectors")),
+    "gate": (("one",), FITTING, ("one",)),
+    "refit": (("one", "solved"), FITTING, ("one", "vectors", "items")),
     "score": (("one", "interactions", "scored"), FITTING, ("one", "interactions", "places")),
-    "inspect": (("one", "interactions"), ("one", "interactions", "chunk"), ("one", "items")),
-    "publish": (("one", "places"), ("one", "interactions"), ("one",)),
-    "report": (("one", "interactions"), ("one", "interactions"), ("one",)),
+    "inspect": (("one", "interactions"), FITTING, ("one", "items")),
+    "publish": (("one", "places"), FITTING, ("one",)),
+    "report": (("one", "interactions"), FITTING, ("one",)),
 }
 """Of each step the terms of its seconds, of its memory and of its files: what it holds, makes and writes."""
 DATABASE = ("one", "interactions", "places")
@@ -74,10 +74,10 @@ def measure(size: tuple[int, int, int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         store = Path(folder) / "mlflow.db"
         with night.world(Path(folder) / "warm-up", "warm_up", night.WARM_UP, store) as (settings, reader_url):
-            night._night(THIS, "warm_up", settings, reader_url)
+            night.run(THIS, "warm_up", settings, reader_url)
         with night.world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
             probe = machine.probe()
-            taken = night._night(THIS, "bench", settings, reader_url)
+            taken = night.run(THIS, "bench", settings, reader_url)
             artifacts = ArtifactStore(settings["RECJOBS_ARTIFACTS"], "bench")
             [begun] = begun_nights(artifacts)
             [past] = past_nights(artifacts, [begun])

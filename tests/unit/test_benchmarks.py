@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import evaluate, growth, kernels, restore
+from benchmarks import evaluate, growth, kernels, peers, restore
 from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, median_interval, table, turns
 from benchmarks.night import BEGIN, FLIP, step_seconds
@@ -34,6 +34,32 @@ def test_a_stage_is_held_against_its_floor_or_its_peer_and_passes_up_to_its_targ
         floored.line().index("the products"), floored.line().index("yes") + 3,
     ]  # fmt: skip
     assert slower.line().split()[1:6] == ["5.00s", "4.00s", "1.25", "0.65", "NO"]
+
+
+def test_a_night_passes_beside_a_peers_if_it_is_fast_enough_and_its_lists_are_not_worse() -> None:
+    taken = (peers.Taken(30.0, 900.0), peers.Taken(60.0, 1200.0))
+    passing = peers.Line("ours", "tutorial", taken, (0.09, 0.09), 0.5)
+    assert (passing.ratio, passing.passes) == (0.5, True)
+    assert not peers.Line("ours", "tutorial", taken, (0.09, 0.09), 0.4).passes
+    assert not peers.Line("ours", "tutorial", taken, (0.08, 0.09), 0.5).passes
+    head, line = peers.report([passing])
+    assert line.split() == [
+        "ours",
+        ":",
+        "tutorial",
+        "30.0s",
+        "60.0s",
+        "0.50",
+        "0.50",
+        "yes",
+        "900/1,200",
+        "0.0900/0.0900",
+    ]
+    assert [head.index(word) + len(word) for word in ("ours", "peer", "ratio", "pass", "MiB")] == [
+        line.index(word) + len(word) for word in ("30.0s", "60.0s", "0.50", "yes", "900/1,200")
+    ]
+    [row] = peers.as_json([passing])
+    assert (row["ratio"], row["passes"], row["ndcg_at_20"]) == (0.5, True, [0.09, 0.09])
 
 
 def test_growth_is_drawn_by_size_from_the_medians_of_our_own_nights(tmp_path) -> None:  # type: ignore[no-untyped-def]
