@@ -27,9 +27,9 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
-from benchmarks import beside, generate, growth, night, peers  # isort: skip
+from benchmarks import beside, copying, generate, growth, night, peers  # isort: skip
 from recjobs.core.model import als, ranking  # isort: skip
-from recjobs.core.lists import copy_format, ladder  # isort: skip
+from recjobs.core.lists import ladder  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.interactions import Interactions  # isort: skip
 
@@ -138,6 +138,14 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
         2.5,
     )
     confidence = world.confidence(RECIPE, 0)
+    yield (
+        f"train, {RECIPE.iterations} iterations",
+        lambda: als.fit(confidence, RECIPE, 7, threads),
+        "peer",
+        "implicit, in single precision",
+        lambda: _peer_model().fit(confidence, show_progress=False),
+        None,
+    )
     model = als.fit(confidence, RECIPE, 7)
     users = model.user_factors
     eligible, seen = model.knows_items(), world.pairs()
@@ -156,26 +164,30 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
     implicit = _implicit(users, model, seen)
     yield "top 100 of all, seen left out", top, "peer", "implicit, batches of 1000", implicit, 0.65
     ranked = top()
-    ids = pa.array([f"item-{i:05d}" for i in range(world.n_items)])
-    lists = pa.table(dict(zip(("item_ids", "scores"), ladder.as_lists(ranked, ids), strict=True)))
-
-    def encode() -> None:
-        for batch in lists.to_batches(8192):
-            fields = [copy_format.text_array(batch.column(0)), copy_format.float_array(batch.column(1))]
-            copy_format.rows(fields, len(batch))
-
-    written = folder / "lists.parquet"
-    yield "lists as COPY bytes", encode, "peer", "writing as Parquet", lambda: pq.write_table(lists, written), None
+    ids, user_ids = (
+        pa.array([f"{of}-{i:06d}" for i in range(n)]) for of, n in (("i", world.n_items), ("u", len(users)))
+    )
+    item_ids, scores = ladder.as_lists(ranked, ids)
+    lists = pa.table({"user_id": user_ids, "item_ids": item_ids, "scores": scores})
+    with copying.server(folder / "postgres") as cluster, copying.loads(lists, cluster) as (ours, servers):
+        yield "lists of all into Postgres", ours, "floor", "server-side COPY of the same rows", servers, 1.6
 
 
 def _rank(users, model, seen, eligible, threads):  # type: ignore[no-untyped-def]
     return ranking.best_items(users, model.item_factors, 100, seen, eligible, threads)
 
 
-def _implicit(users, model, seen):  # type: ignore[no-untyped-def]
+def _peer_model():  # type: ignore[no-untyped-def]
     from implicit.cpu.als import AlternatingLeastSquares
 
-    peer = AlternatingLeastSquares(factors=RECIPE.factors)
+    alpha, regularization = RECIPE.alpha, RECIPE.regularization
+    return AlternatingLeastSquares(
+        factors=RECIPE.factors, alpha=alpha, regularization=regularization, iterations=RECIPE.iterations
+    )
+
+
+def _implicit(users, model, seen):  # type: ignore[no-untyped-def]
+    peer = _peer_model()
     peer.user_factors, peer.item_factors = users, model.item_factors
 
     def run() -> None:

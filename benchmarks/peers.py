@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ import pyarrow.parquet as pq
 
 from benchmarks import night
 from benchmarks.beside import THIS, Build, checked, environment, failure
+from benchmarks.copying import server
 from benchmarks.night import BLEND, Night
 from benchmarks.peer_nights import ENGINEER, STORED, TUTORIAL, K
-from local import ports
-from local.postgres import Cluster
 from recjobs.core.evaluation.exam import exam
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.rows.interactions import DAY, Interactions
@@ -84,7 +82,8 @@ def measure(size: tuple[int, int, int], rounds: int) -> tuple[list[Line], list[t
     """Every night in every round, in turn: (medians of the rounds; our nights with the blend, as `night.measure`)."""
     rows = night.rows_of(size)
     taken: dict[str, list[Taken]] = {BLENDED: [], TUTORIAL: [], ENGINEER: [], PLAIN: []}
-    with tempfile.TemporaryDirectory(prefix="bench") as name, _postgres(Path(name) / "peers") as url:
+    with tempfile.TemporaryDirectory(prefix="bench") as name, server(Path(name) / "peers") as cluster:
+        url = cluster.url()
         store = Path(name) / "mlflow.db"
         night.warm_up(THIS, Path(name) / "warm-up", store)
         ndcg = dict.fromkeys((TUTORIAL, ENGINEER), judged(rows, Path(name), url))  # both make the same lists
@@ -172,14 +171,3 @@ def _peer(name: str, rows: Path, url: str) -> Taken:
     if code:
         raise failure(command, THIS.root, code, "")
     return Taken(seconds, peak.mib)
-
-
-@contextmanager
-def _postgres(folder: Path) -> Iterator[str]:
-    folder.mkdir(parents=True)
-    cluster = Cluster(folder, ports.any_free())
-    cluster.start()
-    try:
-        yield cluster.url()
-    finally:
-        cluster.stop()

@@ -1,4 +1,4 @@
-"""The nights that ours are measured beside: what they write, and the judge of their lists."""
+"""What ours is measured beside: the nights that others write, the judge of their lists, and the server's own COPY."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import peer_nights, peers
+from benchmarks import copying, peer_nights, peers
 from tests.worlds import Postgres
 
 N_USERS, N_ITEMS, DAY = 60, 200, 86_400
@@ -53,3 +53,18 @@ def test_the_judge_asks_about_the_last_days_and_sees_a_peers_tastes(tmp_path: Pa
     shuffled.loc[recent, "item_id"] = (shuffled.loc[recent, "item_id"] - 5 ^ 1) + 5  # the other taste
     pq.write_table(pa.Table.from_pandas(shuffled), path)
     assert peers.judged(path, tmp_path, "not used") < honest / 2
+
+
+def test_our_copy_and_the_servers_fill_the_same_table(postgres: Postgres):
+    of_users = {"user_id": ["a", "b", "c"], "item_ids": [["1", "2"], [], ["3"]], "scores": [[0.5, 0.25], [], [1.0]]}
+    kinds = [pa.string(), pa.list_(pa.string()), pa.list_(pa.float32())]
+    lists = pa.table(of_users, pa.schema(list(zip(of_users, kinds, strict=True))))
+    expected = lists.to_pylist()
+    try:
+        with copying.loads(lists, postgres.cluster) as (ours, servers):
+            for load in (ours, servers):
+                postgres.rows("truncate public.lists", role="admin")
+                load()
+                assert postgres.rows("select * from public.lists order by user_id", role="admin") == expected
+    finally:
+        postgres.rows("drop table if exists public.lists", role="admin")
