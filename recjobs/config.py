@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "PYSPARK_PYTHON": sys.executable,  # else Spark's workers are another Python than ours
 }.items():
     os.environ.setdefault(_name, _value)
 
@@ -123,6 +125,8 @@ class Settings(BaseSettings):
     """Where the collector is; unset: what OpenTelemetry's other variables say, else http://localhost:4318."""
     threads: int = Field(default=0, ge=0, alias="RECJOBS_THREADS")
     """Threads for training and scoring; 0: one per core; 1: byte-identical lists on one kind of processor."""
+    spark_master: str = Field(default="local[*]", alias="RECJOBS_SPARK_MASTER")
+    """Where nights of catalogs with `engine: spark` compute: local[*], spark://HOST:PORT or k8s://https://HOST:PORT."""
     webapp_url: str = Field(default="", alias="WEBAPP_URL")
     """Where people reach the web app; unset: http://127.0.0.1:<WEBAPP_PORT>."""
     webapp_port: Port = Field(default=8000, alias="WEBAPP_PORT")

@@ -65,6 +65,10 @@ class NightFiles:
         """The path of a file, for messages and links."""
         return f"{self.folder}/{step}/{name}"
 
+    def path_of(self, step: str, name: str) -> str:
+        """The path of a finished step's file, whose bytes are not checked."""
+        return self.where(step, self._manifest(step).path_of(name))
+
     @contextmanager
     def writing(self, step: str, *, resume_key: str | None = None) -> Iterator[StepFiles]:
         """A step's files; they count when the block ends without an error, and those of an earlier run until then.

@@ -59,6 +59,11 @@ class StepFiles:
         with self.sink(name) as file:
             np.savez(file, allow_pickle=False, **arrays)
 
+    def take(self, name: str, path: str, sha256: str) -> None:
+        """Make a file at a path of the same file system one of the step's, by moving it."""
+        self._system.move(path, f"{self._folder}/{name}")
+        self.hashes[name] = sha256
+
     def checkpoint(self) -> None:
         """Record the files written so far, for a retry to resume from."""
         content = json.dumps({"key": self._key, "kernel": kernel(), "files": self.hashes}, indent=1)

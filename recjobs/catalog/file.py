@@ -112,6 +112,8 @@ class Catalog(Part):
     top_n: TopN = TopN()
     serve: Serve = Serve()
     model: Model = Model()
+    engine: Literal["local", "spark"] = "local"
+    """Where train, refit and score compute: in the step's process, or on Spark (docs/spark.md). The lists are equal."""
     use_gpu: Literal["auto", "never", "required"] = "auto"
     """Whether implicit's CUDA solver fits what it can compute. required: exit 78 where no GPU can be used."""
     limits: Limits = Limits()
@@ -127,6 +129,12 @@ class Catalog(Part):
         if value in ("public", "information_schema") or value.startswith("pg_"):
             raise ValueError("is a name Postgres keeps for itself")
         return value
+
+    @model_validator(mode="after")
+    def _has_one_device(self) -> "Catalog":
+        if self.engine == "spark" and self.use_gpu == "required":
+            raise ValueError("says engine: spark and use_gpu: required; a model is fit on one of them")
+        return self
 
     @model_validator(mode="after")
     def _asks_for_no_times(self) -> "Catalog":

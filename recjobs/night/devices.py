@@ -41,5 +41,6 @@ def note_device(fitted: Fitted, of: str) -> dict[str, str]:
     """Log the device that a model was fit on, and return it as train.json has it."""
     reason = f" ({fitted.why_cpu})" if fitted.why_cpu else ""
     quiet = fitted.device == "gpu" or fitted.why_cpu in ("", "no GPU", "use_gpu: never")
-    log.log(logging.INFO if quiet else logging.WARNING, "%s: fit on the %s%s", of, fitted.device, reason)
+    device = "Spark" if fitted.device == "spark" else f"the {fitted.device}"
+    log.log(logging.INFO if quiet else logging.WARNING, "%s: fit on %s%s", of, device, reason)
     return {"device": fitted.device, "why_cpu": fitted.why_cpu}

@@ -18,11 +18,38 @@ SPARE = 10
 """Places below the served ones that get reasons too, since rules may move their items up."""
 
 
-class NightLists:
+class UserLists:
+    """Make the lists of some users, by their places among user_ids.
+
+    in_fit: whether the model was fit on each user's rows; None without a model. explained: places with reasons.
+    """
+
+    def __init__(
+        self, maker: ListMaker, user_ids: pa.Array, item_ids: pa.Array, in_fit: np.ndarray | None, explained: int
+    ) -> None:
+        self.maker, self.user_ids, self.item_ids = maker, user_ids, item_ids
+        self.in_fit, self.explained = in_fit, explained
+
+    def of(self, users: np.ndarray, n: int) -> Lists:
+        """Return lists of n items for these users (user_idx), with reasons."""
+        return self.maker.lists(users, n, min(n, self.explained))
+
+    def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
+        """The source of each list: `als`, `foldin` (the user came after the fit), `neighbours` (no model is in charge),
+        `again` (own items) or `popular`."""
+        known = np.full(users.size, "neighbours")
+        if self.maker.model is not None and self.maker.model.item_factors is not None and self.in_fit is not None:
+            known = np.where(self.in_fit[users], "als", "foldin")
+        known = np.where(lists.again, "again", known)
+        return pa.array(np.where(lists.n_model > 0, known, "popular"))
+
+
+class NightLists(UserLists):
     """Make a night's lists: `score` for all users, `trace` for one."""
 
     def __init__(self, night: Night) -> None:
         self.night, self.items, users = night, night.items(), night.users()
+        self.in_fit, self.explained = None, night.catalog.top_n.served + SPARE
         self.user_ids, self.item_ids = users["user_id"].combine_chunks(), self.items["item_id"].combine_chunks()
         self.past = Past(night.interactions(), night.now, night.engine)
         settings = night.catalog.items
@@ -49,22 +76,9 @@ class NightLists:
         stored = self.night.champion_model() if source == "champion" else self.night.refit_model()
         recipe = Recipe.from_json(champion.recipe) if champion and source == "champion" else self.night.catalog.recipe
         in_fit = pc.is_in(self.user_ids, pa.array(stored.user_ids, self.user_ids.type))
-        self._in_fit = in_fit.to_numpy(zero_copy_only=False)
+        self.in_fit = in_fit.to_numpy(zero_copy_only=False)
         kept = self.night.neighbours() if source == "refit" and recipe.blend else None
         if kept is not None and kept.num_rows == len(self.item_ids):
             self.past.similarity(recipe, of_table(kept))
         item_factors = aligned(stored.factors.item_factors, stored.item_ids, self.item_ids.to_pylist())
         return Model(item_factors, recipe, stored.ranker)
-
-    def of(self, users: np.ndarray, n: int) -> Lists:
-        """Return lists of n items for these users (user_idx), with reasons."""
-        return self.maker.lists(users, n, min(n, self.night.catalog.top_n.served + SPARE))
-
-    def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
-        """The source of each list: `als`, `foldin` (the user came after the fit), `neighbours` (no model is in charge),
-        `again` (own items) or `popular`."""
-        known = np.full(users.size, "neighbours")
-        if self.maker.model is not None and self.maker.model.item_factors is not None:
-            known = np.where(self._in_fit[users], "als", "foldin")
-        known = np.where(lists.again, "again", known)
-        return pa.array(np.where(lists.n_model > 0, known, "popular"))

@@ -85,7 +85,12 @@ class Night(Handovers):
         return self.settings.threads or os.cpu_count() or 1
 
     def fitting_engine(self) -> "Engine":
-        """The engine that fits tonight's models. Raises BadConfiguration if `use_gpu` asks for what is not there."""
+        """The engine that fits tonight's models. Raises BadConfiguration if `engine` or `use_gpu` asks for what is not
+        there."""
+        if self.catalog.engine == "spark":
+            from recjobs.night.spark_fit import engine_on_spark
+
+            return engine_on_spark(self)
         from recjobs.night.devices import engine_of
 
         return engine_of(self.catalog.use_gpu, self.threads)

@@ -10,8 +10,9 @@ from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
 from recjobs.core.lists.together import Baskets, Together
 from recjobs.night.handovers import INPUTS
-from recjobs.night.lists import NightLists
+from recjobs.night.lists import NightLists, UserLists
 from recjobs.night.night import Night
+from recjobs.night.spark_lists import parts_on_spark
 
 CHUNK_USERS = 20_000
 N_SIMILAR = 50
@@ -25,10 +26,16 @@ def run(night: Night) -> dict[str, int]:
     lists = NightLists(night)
     n_users, n = len(lists.user_ids), night.catalog.top_n.stored
     with night.writing("score", resume_key=night.key_of(*INPUTS["score"])) as files:
-        for number, first in enumerate(range(0, n_users, CHUNK_USERS)):
-            name = f"top_n-{number:05d}.parquet"
-            if name not in files.hashes:
-                files.save_table(name, _table(lists, np.arange(first, min(first + CHUNK_USERS, n_users)), n))
+        missing = [k for k in range(-(-n_users // CHUNK_USERS)) if _name(k) not in files.hashes]
+        if night.catalog.engine == "spark":
+            for parts in parts_on_spark(lists, missing, CHUNK_USERS, n, _table):
+                for part in parts:
+                    files.take(_name(part.number), part.path, part.sha256)
+                files.checkpoint()
+        else:
+            for number in missing:
+                first = number * CHUNK_USERS
+                files.save_table(_name(number), _table(lists, np.arange(first, min(first + CHUNK_USERS, n_users)), n))
                 files.checkpoint()
         _save_rest(files, lists)
     completed = lists.maker.completed
@@ -36,7 +43,11 @@ def run(night: Night) -> dict[str, int]:
     return {"users": n_users, "items": len(lists.item_ids), "predicted": predicted, "n": n}
 
 
-def _table(lists: NightLists, users: np.ndarray, n: int) -> pa.Table:
+def _name(number: int) -> str:
+    return f"top_n-{number:05d}.parquet"
+
+
+def _table(lists: UserLists, users: np.ndarray, n: int) -> pa.Table:
     """A row per user, as in the table top_n."""
     finished = lists.of(users, n)
     ids, scores = as_lists(finished.ranked, lists.item_ids)

@@ -84,6 +84,7 @@ GOOD_KEYS: list[tuple[str, Any]] = [
     ("items", {"path": "i.csv", "columns": {"item_id": "i"}, "unknown": "train_only", "separator": " > "}),
     ("limits.nobody", ["guest", "0"]),
     ("limits.min_known_items", 0),
+    ("engine", "spark"),
     ("use_gpu", "required"),
     ("kinds", {"purchase": 5, "return": -2.5}),
     ("sources.0.where", {"cancelled": {"column": "c", "is_empty": True}}),
@@ -92,6 +93,7 @@ GOOD_KEYS: list[tuple[str, Any]] = [
     ("schedule", {"cron": "0 3 * * *", "timezone": "Europe/London"}),
 ]
 WRONG_KEYS: list[tuple[str, Any]] = [
+    ("engine", "flink"),
     ("use_gpu", "yes please"),
     ("sources", []),
     ("sources", None),

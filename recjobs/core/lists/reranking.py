@@ -49,20 +49,35 @@ class FirstStage:
     usable: np.ndarray
 
 
-class SecondStage:
-    """Candidates and their features, from one past and recipe, and the order of a ranker."""
+OfAll = tuple[np.ndarray, dict[str, Linear | None]]
+"""Features of items, and linear models by name."""
 
-    def __init__(self, past: "Past", recipe: Recipe) -> None:
+
+class SecondStage:
+    """Candidates and their features, from one past and recipe, and the order of a ranker.
+
+    of_all: the features of items and the linear models, where the past has the rows of some users only.
+    """
+
+    def __init__(self, past: "Past", recipe: Recipe, of_all: OfAll | None = None) -> None:
         self._past, self._recipe = past, recipe
         interactions, now = past.interactions, past.now
-        self._items = item_features(interactions, now)
+        self._items = item_features(interactions, now) if of_all is None else of_all[0]
         self._users = user_features(interactions, now, self._items)
         self._neighbours = past.blend(replace(recipe, blend=recipe.blend or 0.5, own_frequency=0.0))
         self._histories = {
             name: interactions.confidence(_of_linear(recipe, half_life), now)
             for name, half_life in LINEAR_HALF_LIFE_DAYS.items()
         }
-        self._linear = {name: Linear.fit(rows) for name, rows in self._histories.items()}
+        if of_all is None:
+            self._linear = {name: Linear.fit(rows) for name, rows in self._histories.items()}
+        else:
+            self._linear = of_all[1]
+
+    @property
+    def of_all(self) -> OfAll:
+        """What depends on all users: the features of items, and the linear models."""
+        return self._items, self._linear
 
     @cached_property
     def _last_days(self) -> csr_matrix:

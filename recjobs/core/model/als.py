@@ -57,8 +57,8 @@ class Factors:
 
 @dataclass(frozen=True)
 class Fitted(Factors):
-    """Factors, the iterations it took to fit them, and the device: cpu, or gpu. why_cpu: why not on a gpu; "" if it
-    was not asked for."""
+    """Factors, the iterations it took to fit them, and the device: cpu, gpu or spark. why_cpu: why not on a gpu; ""
+    if it was not asked for."""
 
     iterations: int = 0
     device: str = "cpu"
@@ -178,6 +178,15 @@ def _half(
             part = solved[rows]
             model.solver(weighted[rows], part, fixed, regularization, num_threads=model.num_threads)
             solved[rows] = part
+
+
+def solve_rows(weighted: csr_matrix, solved: np.ndarray, fixed: np.ndarray, recipe: Recipe, threads: int = 1) -> None:
+    """Solve the factors of some rows in place, with those of the other side fixed, as `alternate` does; both float64.
+
+    A row's result does not depend on the other rows: a half step may be made block by block, anywhere.
+    """
+    model = AlternatingLeastSquares(recipe.factors, num_threads=threads)
+    _half(model, weighted, solved, fixed, _rows_alike(weighted, recipe))
 
 
 def aligned(rows: np.ndarray, ids: list[str], new_ids: list[str]) -> np.ndarray:

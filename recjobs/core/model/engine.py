@@ -21,12 +21,13 @@ class Engine:
     """implicit's solvers and BLAS on the processor, with this many threads; another engine has the same methods.
 
     gpu: fits on a graphics card what implicit's CUDA solver can compute. why_cpu: why gpu is not set, as `Fitted` says
-    it.
+    it. cluster: the solver that computes a fit on Spark; then there is no gpu.
     """
 
     threads: int = 1
     gpu: bool = False
     why_cpu: str = ""
+    cluster: als.Alternation | None = None
 
     def fit(
         self,
@@ -37,6 +38,9 @@ class Engine:
         watch: als.Watch | None = None,
     ) -> als.Fitted:
         """Alternate, see `als.fit`. What the card refuses, or gives up, is fit on the processor."""
+        if self.cluster is not None:
+            fitted = als.fit(user_items, recipe, seed, self.threads, start, watch, self.cluster)
+            return replace(fitted, device="spark")
         why = cuda.refusal(recipe, user_items.shape) if self.gpu else self.why_cpu
         if self.gpu and why is None:
             try:

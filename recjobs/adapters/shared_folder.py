@@ -1,0 +1,142 @@
+"""A folder of the artifacts by which the processes of one step, on several machines, hand over arrays and files."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.sparse import csr_matrix
+
+from recjobs.adapters.object_store import HashingSink, Store, file_system
+
+
+@cache
+def _store(root: str) -> Store:
+    system, _ = file_system(root)
+    return Store(system, root)
+
+
+@dataclass(frozen=True)
+class SharedFolder:
+    """A folder below `root`, a path or s3://...; `path` is its path in that file system. Goes from process to process
+    as these two texts."""
+
+    root: str
+    path: str
+
+    @property
+    def store(self) -> Store:
+        """The file system."""
+        return _store(self.root)
+
+    def create(self) -> None:
+        """Make the folder, empty."""
+        self.remove()
+        self.store.create_dir(self.path, recursive=True)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        with suppress(FileNotFoundError):
+            self.store.delete_dir(self.path)
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self.store.delete_file(f"{self.path}/{name}")
+
+    def save(self, name: str, array: np.ndarray) -> None:
+        """Write an array as .npy."""
+        with self.store.translated_errors(), self.store.open_output_stream(f"{self.path}/{name}") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+    def load(self, name: str) -> np.ndarray:
+        """An array, in memory."""
+        with self.store.translated_errors(), self.store.open_input_file(f"{self.path}/{name}") as file:
+            loaded: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+        return loaded
+
+    def save_matrix(self, name: str, matrix: csr_matrix) -> None:
+        """Write a matrix as three arrays."""
+        for part in ("data", "indices", "indptr"):
+            self.save(f"{name}.{part}.npy", getattr(matrix, part))
+
+    def load_matrix(self, name: str, n_columns: int) -> csr_matrix:
+        """A matrix that `save_matrix` wrote."""
+        parts = [self.load(f"{name}.{part}.npy") for part in ("data", "indices", "indptr")]
+        return csr_matrix(tuple(parts), shape=(parts[2].size - 1, n_columns))
+
+    def mapped(self, name: str, cache_folder: Path) -> np.ndarray:
+        """An array as the pages of its file, which all processes of a machine share. Writing to it changes no file.
+
+        A file of an object store is copied to `cache_folder` first. Names end in `-<number>.npy`: a copy replaces the
+        one with the number before.
+        """
+        if self.store.is_local:
+            return np.load(f"{self.path}/{name}", mmap_mode="c", allow_pickle=False)  # type: ignore[no-any-return]
+        copy = cache_folder / f"{hashlib.sha256(self.path.encode()).hexdigest()[:16]}-{name}"
+        if not copy.exists():
+            part = copy.with_name(f"{copy.name}.{uuid4().hex}")
+            with (
+                self.store.translated_errors(),
+                self.store.open_input_stream(f"{self.path}/{name}") as file,
+                part.open("wb") as sink,
+            ):
+                while chunk := file.read(1 << 22):
+                    sink.write(chunk)
+            part.rename(copy)
+            kind = copy.name.rpartition("-")[0]
+            for other in cache_folder.glob(f"{kind}-*.npy"):
+                if other != copy:
+                    other.unlink(missing_ok=True)
+        return np.load(copy, mmap_mode="c", allow_pickle=False)  # type: ignore[no-any-return]
+
+    def save_table(self, name: str, table: pa.Table) -> str:
+        """Write a Parquet file as `StepFiles.save_table` does; returns its SHA-256."""
+        with self.store.translated_errors(), self.store.open_output_stream(f"{self.path}/{name}") as file:
+            sink = HashingSink(file)
+            with pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=1) as writer:
+                writer.write_table(table)
+        return sink.sha256
+
+
+@dataclass(frozen=True)
+class SharedTable:
+    """A Parquet file of the artifacts whose rows ascend by one column; see `SharedFolder` for `root` and `path`."""
+
+    root: str
+    path: str
+
+    def between(self, column: str, first: int, last: int) -> pa.Table:
+        """The rows whose value of an integer column is first to last - 1, from the row groups that may have some."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            file = pq.ParquetFile(source)
+            place = file.schema_arrow.get_field_index(column)
+            groups = []
+            for number in range(file.num_row_groups):
+                known = file.metadata.row_group(number).column(place).statistics
+                if known is None or not known.has_min_max or (known.min < last and known.max >= first):
+                    groups.append(number)
+            table = file.read_row_groups(groups)
+        values = table[column].to_numpy()
+        return table.filter(pa.array((values >= first) & (values < last)))
+
+    def rows(self, first: int, last: int, columns: list[str]) -> pa.Table:
+        """The rows from first to last - 1."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            file = pq.ParquetFile(source)
+            groups, begin, skipped = [], 0, 0
+            for number in range(file.num_row_groups):
+                end = begin + file.metadata.row_group(number).num_rows
+                if end <= first:
+                    skipped = end
+                elif begin < last:
+                    groups.append(number)
+                begin = end
+            return file.read_row_groups(groups, columns=columns).slice(first - skipped, last - first)
