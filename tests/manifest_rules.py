@@ -105,6 +105,8 @@ def _backends(thing: Object) -> Iterator[tuple[str, Any]]:
 def config_exists(objects: list[Object]) -> list[str]:
     """ConfigMaps, accounts and priority classes that a pod names are among the objects."""
     have = {(t["kind"], t["metadata"].get("namespace"), t["metadata"]["name"]) for t in objects}
+    maps = of_kind(objects, "ConfigMap")
+    keys = {(t["metadata"].get("namespace"), t["metadata"]["name"]): set(t.get("data", {})) for t in maps}
     faults = []
     for thing in workloads(objects):
         namespace, spec = thing["metadata"]["namespace"], pod_template(thing)["spec"]
@@ -117,6 +119,12 @@ def config_exists(objects: list[Object]) -> list[str]:
         for container in containers(thing):
             sources = [s["configMapRef"] for s in container.get("envFrom", []) if "configMapRef" in s]
             wanted += [("ConfigMap", namespace, source["name"]) for source in sources]
+            for variable in container.get("env", []):
+                if reference := variable.get("valueFrom", {}).get("configMapKeyRef"):
+                    wanted.append(("ConfigMap", namespace, reference["name"]))
+                    data = keys.get((namespace, reference["name"]), {reference["key"]})
+                    if reference["key"] not in data:
+                        faults.append(f"{name_of(thing)} reads {reference['key']}, which {reference['name']} has not")
             mounts = {mount["name"] for mount in container.get("volumeMounts", [])}
             if unknown := mounts - {volume["name"] for volume in spec.get("volumes", [])}:
                 faults.append(f"{name_of(thing)} mounts {sorted(unknown)}, which it has not")

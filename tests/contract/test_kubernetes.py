@@ -104,6 +104,10 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], Any], str]] = {
     "needs ConfigMap": (
         lambda o: container_of(o)["envFrom"][0]["configMapRef"].update(name="webapp-old"), "webapp-old"
     ),
+    "reads RECJOBS_ARTIFACT, which recjobs-jobs has not": (
+        lambda o: container_of(o, "mlflow")["env"][1]["valueFrom"]["configMapKeyRef"].update(key="RECJOBS_ARTIFACT"),
+        "mlflow",
+    ),
     "needs ServiceAccount": (
         lambda o: o.remove(named(o, "ServiceAccount", "migration")), "Job recjobs/migration"
     ),
@@ -234,6 +238,21 @@ def test_every_setting_in_the_manifests_is_one_that_a_program_reads(production: 
     }
     assert said - ours - theirs == set()
     assert len(said & ours) > 8
+
+
+@pytest.mark.parametrize("environment", OVERLAYS)
+def test_an_environment_has_one_bucket(environment: str):
+    """Of the nights' artifacts, of MLflow's and of Airflow's logs: another environment's would be read and written."""
+    objects = overlay(environment)
+    artifacts = named(objects, "ConfigMap", "recjobs-jobs")["data"]["RECJOBS_ARTIFACTS"]
+    said = {entry["name"]: entry.get("value") for entry in container_of(objects, "mlflow")["env"]}
+    assert said["MLFLOW_ARTIFACTS_DESTINATION"] == "$(RECJOBS_ARTIFACTS)/_mlflow"
+    assert list(said).index("RECJOBS_ARTIFACTS") < list(said).index("MLFLOW_ARTIFACTS_DESTINATION"), "or it is text"
+    logs = ""
+    for name in ("values.yaml", f"values-{environment}.yaml"):
+        values = yaml.safe_load((K8S / "airflow" / name).read_text(encoding="utf-8"))
+        logs = values.get("config", {}).get("logging", {}).get("remote_base_log_folder", logs)
+    assert logs.split("/")[2] == artifacts.split("/")[2]
 
 
 def routes_of(paths: list[tuple[str, str]]) -> Callable[[str], bool]:
@@ -385,7 +404,7 @@ def chart_faults(values: dict[str, Any]) -> list[str]:
     return [*unknown, *(f"{error.json_path}: {error.message[:200]}" for error in errors)]
 
 
-@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize("environment", OVERLAYS)
 def test_the_values_are_what_airflows_chart_takes(environment: str):
     assert chart_faults(airflow_values(environment)) == []
     assert chart_faults(airflow_values() | {"executer": "KubernetesExecutor"}) != []
@@ -509,7 +528,7 @@ def test_every_policy_in_the_page_on_clouds_names_its_actions_and_resources():
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_argo_cd_applies_what_is_here(environment: str):
+def test_argo_cd_applies_what_is_here(environment: str, tmp_path: Path):
     folder = K8S / "argocd" / environment
     objects = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))]
     assert [fault for thing in objects for fault in schema_faults(thing)] == []
@@ -521,6 +540,9 @@ def test_argo_cd_applies_what_is_here(environment: str):
         if "namespace" not in thing["metadata"]
     }
     assert cluster_wide == applied
+    may = {each["namespace"] for each in project["destinations"]}
+    everything = [*overlay(environment), *component_on_base("cloudnative-pg", tmp_path)]
+    assert {thing["metadata"].get("namespace") for thing in everything} - {None} == may
     for thing in of_kind(objects, "Application"):
         policy, sources = thing["spec"]["syncPolicy"], thing["spec"].get("sources") or [thing["spec"]["source"]]
         assert policy["automated"] == {"prune": True, "selfHeal": True}
