@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from recjobs.catalog.names import Named
+from recjobs.core.lists.explanation import explained
+from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse, RecjobsError
 from recjobs.night.lists import NightLists
 from recjobs.night.night import Night, database
@@ -16,7 +18,8 @@ def run(catalog: Named, user_id: str, item_id: str) -> dict[str, Any]:
     """Return user_id, item_id, batch_id, `answer` (listed, seen, blocked, ineligible, unknown_item or below), the
     fields that belong to it, and `text`, the answer as a sentence.
 
-    A rank below the stored list is computed anew, before rules; it is missing without the batch's artifacts. Raises
+    A rank below the stored list is computed anew, before rules; it is missing without the batch's artifacts. So are, of
+    a model with a second stage, first_stage_rank, is_candidate and moved_by, see `explanation.Explanation`. Raises
     Misuse if nothing is published.
     """
     with database(catalog, "reader").connect() as session:
@@ -26,8 +29,10 @@ def run(catalog: Named, user_id: str, item_id: str) -> dict[str, Any]:
         raise Misuse(f"catalog {catalog.name}: nothing is published yet, so nobody has a list")
     if (row["answer"] == "below" and row["rank"] is None) or (row["answer"] == "seen" and row["seen_at"] is None):
         row |= _from_artifacts(catalog, row, user_id, item_id)
+    if row["answer"] in ("listed", "below") and row["is_known_user"]:
+        row |= _of_stages(catalog, row, user_id, item_id)
     fields = {name: value for name, value in row.items() if value is not None}
-    return {"user_id": user_id, "item_id": item_id, **fields, "text": _sentence(row, user_id, item_id)}
+    return {"user_id": user_id, "item_id": item_id, **fields, "text": _sentence(row, user_id, item_id) + _stages(row)}
 
 
 def _from_artifacts(catalog: Named, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
@@ -48,6 +53,43 @@ def _from_artifacts(catalog: Named, row: dict[str, Any], user_id: str, item_id: 
         return {}
     # Rounding may differ from the night's own, never so far that the item would have been stored.
     return {"rank": max(int(place[0]) + 1, row["list_length"] + 1)} if place.size else {}
+
+
+def _of_stages(catalog: Named, row: dict[str, Any], user_id: str, item_id: str) -> dict[str, Any]:
+    """What the stages made of an item; nothing without a second stage, or where its night cannot be read."""
+    try:
+        night = Night.open(catalog, row["batch_id"])
+        champion = night.request.champion
+        if not (night.catalog.recipe.rerank or (champion and Recipe.from_json(champion.recipe).rerank)):
+            return {}
+        lists = NightLists(night)
+        item, user = pc.index(lists.item_ids, item_id).as_py(), pc.index(lists.user_ids, user_id).as_py()
+        known = min(item, user) >= 0
+        result = explained(lists.maker, user, item) if known else None
+    except (RecjobsError, ValueError, LookupError):
+        return {}
+    if result is None:
+        return {}
+    moved_by = [{"feature": name, "value": value, "adds": round(adds, 4)} for name, value, adds in result.moved_by]
+    return {
+        "first_stage_rank": result.first_stage_rank,
+        "is_candidate": result.is_candidate,
+        "moved_by": moved_by or None,
+    }
+
+
+def _stages(row: dict[str, Any]) -> str:
+    """What the stages made of the item, behind the sentence."""
+    if row.get("first_stage_rank") is None:
+        return ""
+    rank = f"; at rank {row['first_stage_rank']} by the first stage"
+    if not row["is_candidate"]:
+        return f"{rank}, it is no candidate of the second"
+    moved = ", ".join(
+        f"{each['feature']} {'missing' if each['value'] is None else format(each['value'], 'g')} ({each['adds']:+.2f})"
+        for each in row["moved_by"]
+    )
+    return f"{rank}; in the second it was moved most by {moved}"
 
 
 def _sentence(row: dict[str, Any], user_id: str, item_id: str) -> str:

@@ -1,5 +1,7 @@
 """Published nights of a shop of novelties, whose lists a second stage orders anew."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +82,27 @@ def test_a_champion_is_compared_and_served_with_its_own_ranker(world, nights):
     launch = {f"i{item:03}": day for item, day in enumerate(np.linspace(-15, DAYS - 5, ITEMS))}
     ages = [DAYS - launch[item] for items in lists(world).values() for item in items[:5]]
     assert np.median(ages) < 40, "tonight's lists are ordered by what is known tonight"
+
+
+def trace(world: World, user: str, item: str, **settings: str) -> dict[str, Any]:
+    return world.recjobs("trace", "--user", user, "--item", item, "--json", **settings).json
+
+
+def test_trace_names_the_stage_and_the_features_that_moved_an_item(world, nights, tmp_path):
+    user, items = next(iter(lists(world).items()))
+    first = trace(world, user, items[0])
+    assert first["answer"] == "listed"
+    assert first["is_candidate"]
+    assert first["first_stage_rank"] >= 1
+    strengths = [abs(each["adds"]) for each in first["moved_by"]]
+    assert len(strengths) == 5
+    assert strengths == sorted(strengths, reverse=True)
+    assert sum(each["adds"] for each in first["moved_by"]) > 0, "it stands first"
+    said = f"at rank {first['first_stage_rank']} by the first stage; in the second it was moved most by "
+    assert said + first["moved_by"][0]["feature"] in first["text"]
+    without = trace(world, user, items[0], RECJOBS_STATE=str(tmp_path))
+    assert "first_stage_rank" not in without, "the batch's artifacts are away"
+    assert without["rank"] == first["rank"]
 
 
 def test_killed_while_the_second_stage_learns_and_while_it_makes_lists_a_night_ends_as_if_it_had_not_been(

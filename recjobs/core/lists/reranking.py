@@ -160,6 +160,20 @@ class SecondStage:
         in_threads(order, _parts(first.users.size), self._past.engine.threads)
         return replace(first.ranked, item_idx=item_idx)
 
+    def contributions(
+        self, ranker: Ranker, first: FirstStage, item_factors: np.ndarray, item: int
+    ) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """(the ranker's features, their values for an item (item_idx) of one user, what each adds to its score beyond
+        the mean over the user's candidates); nothing where the item is no candidate. first: that user's alone."""
+        columns, orders = _columns(ranker), candidates.orders(self._items, first.usable)
+        listed, features = self._features(first, item_factors, orders, _knows_others(ranker), slice(0, 1))
+        if not (here := listed[0] == item).any():
+            return [], np.zeros(0), np.zeros(0)
+        rows = features[0, listed[0] >= 0][:, columns]
+        added = ranker.contributions(rows)
+        place = int(here[listed[0] >= 0].argmax())
+        return ranker.names, rows[place], added[place] - added.mean(axis=0)
+
 
 def _columns(ranker: Ranker) -> list[int]:
     """The features that a ranker asks for, as columns. Raises ModelUnreadable if there is no such feature."""

@@ -71,6 +71,14 @@ class Ranker:
             return np.zeros(0)
         return np.asarray(self._booster.predict(features, num_threads=1))
 
+    def contributions(self, features: np.ndarray) -> np.ndarray:
+        """What each feature adds to the score of each row, (n, features in the order of `names`): TreeSHAP.
+
+        Lundberg et al., Nature Machine Intelligence 2020.
+        """
+        # The last column is the mean score of the rows that it was trained on.
+        return np.asarray(self._booster.predict(features, num_threads=1, pred_contrib=True))[:, :-1]
+
     def importance(self) -> dict[str, float]:
         """Each feature's share in what the splits gained, largest first."""
         gain = np.asarray(self._booster.feature_importance("gain"), np.float64)
