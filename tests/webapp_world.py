@@ -54,6 +54,7 @@ class Batch:
     together: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     popular: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     history: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    again: dict[str, tuple[list[str], list[float]]] = field(default_factory=dict)
     reasons: dict[str, tuple[list[str], list[int]]] = field(default_factory=dict)
     seen: dict[str, list[str]] = field(default_factory=dict)
     links: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
@@ -80,6 +81,7 @@ def shop_batch(batch_id: str = "20240101T000000Z-1", seed: int = 1) -> Batch:
         batch.users[user_id] = (draw.sample(item_ids, 40), scores, source, n_model, n_category)
         if k % 7:
             batch.history[user_id] = [(item, "2023-12-01T10:00:00Z") for item in draw.sample(item_ids, 12)]
+            batch.again[user_id] = ([item for item, _ in batch.history[user_id][:7]], scores[:7])
     more = random.Random(seed)
     for k, user_id in enumerate(batch.users):
         if batch.users[user_id][2] == "als":
@@ -211,6 +213,7 @@ class World:
                     [i for i, _ in h],
                     [at for _, at in h],
                     sorted(place[i] for i in batch.seen[u]) if u in batch.seen else None,
+                    *batch.again.get(u, (None, None)),
                 )
                 for u, h in ((u, batch.history.get(u, [])) for u in {**batch.history, **batch.seen})
             ],
@@ -220,7 +223,11 @@ class World:
             for table, values in rows.items():
                 cursor.execute("select partition_name(%s, %s)", (table, batch.batch_id))
                 part = cursor.fetchall()[0][0]
-                cast = "(%s, %s, %s::text[], %s::timestamptz[], %s::integer[])" if table == "history_lists" else None
+                cast = (
+                    "(%s, %s, %s::text[], %s::timestamptz[], %s::integer[], %s::text[], %s::real[])"
+                    if table == "history_lists"
+                    else None
+                )
                 execute_values(cursor, f"insert into {part} values %s", [(batch.batch_id, *v) for v in values], cast)
             cursor.execute("select seal_batch(%s)", (batch.batch_id,))
             counts = json.dumps(_exposure(batch))

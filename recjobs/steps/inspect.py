@@ -113,7 +113,11 @@ def _check_other_tables(night: Night, world: World, broken: Broken) -> None:
         together = similar.select(["item_id", "together_ids", "together_scores"]).rename_columns(OTHER_LISTS)
         check_other_lists(together, "item_id", world, broken, eligible_only=True)
     check_other_lists(night.scored("popular").read(), "segment", world, broken, eligible_only=True)
-    item_ids, user_ids = night.scored("items").read(["item_id"]), night.scored("history").read(["user_id"])
+    history = night.scored("history")
+    if "again_ids" in history.schema_arrow.names:
+        again = history.read(["user_id", "again_ids", "again_scores"]).rename_columns(["user_id", *OTHER_LISTS[1:]])
+        check_other_lists(again, "user_id", world, broken, eligible_only=True)
+    item_ids, user_ids = night.scored("items").read(["item_id"]), history.read(["user_id"])
     check_ids(item_ids["item_id"].combine_chunks(), world.item_ids, "items_differ", broken)
     check_ids(user_ids["user_id"].combine_chunks(), world.user_ids, "history_of_other_users", broken)
 

@@ -5,9 +5,11 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters.step_files import StepFiles
+from recjobs.core.lists.again import again_lists
 from recjobs.core.lists.ladder import as_lists, latest, similar
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
+from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.lists.together import Baskets, Together
 from recjobs.night.handovers import INPUTS
 from recjobs.night.lists import NightLists, UserLists
@@ -17,6 +19,7 @@ from recjobs.night.spark_lists import parts_on_spark
 CHUNK_USERS = 20_000
 N_SIMILAR = 50
 N_HISTORY = 20
+N_AGAIN = 50
 MIN_POPULAR = 200
 """The least length of popular lists: they fill the places that rules empty."""
 
@@ -106,11 +109,16 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
     counts = np.bincount(users, minlength=interactions.n_users)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     instants = pa.array(at) if night.catalog.has_times else pa.nulls(len(at), pa.int64())
+    returned = kept_out_of(interactions, "repeats", night.now, None)
+    again = again_lists(interactions, night.now, N_AGAIN, maker.known.eligible, returned)
+    again_offsets = pa.array(again.offsets.astype(np.int32))
     history = {
         "user_id": lists.user_ids,
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
         "occurred_at": pa.ListArray.from_arrays(offsets, instants.cast(pa.timestamp("us", "UTC"))),
         "seen": _seen(lists),
+        "again_ids": pa.ListArray.from_arrays(again_offsets, item_ids.take(pa.array(again.item_idx))),
+        "again_scores": pa.ListArray.from_arrays(again_offsets, pa.array(again.scores, pa.float32())),
     }
     files.save_table("history.parquet", pa.table(history))
 

@@ -5,9 +5,9 @@ begin
 end
 $$;
 grant select on
-    batches, begins, challengers, champions, drift, evaluations, exposure, findings, inputs, items, kept_out,
+    again_items, batches, begins, challengers, champions, drift, evaluations, exposure, findings, inputs, items, kept_out,
     kept_recommendations, live_state, popular_items, previous_batch, previous_items, previous_lists, promotions,
     publish_log, recommendations, rejected, reports, rule_log, rules, segments, served_lists, served_rules,
     similar_items, steps, stored_lists, stored_popular, together_items, user_history, worth, written_rules
 to recjobs_reader;
-grant execute on function apply_rules, basket, item_details, recommend, recommend_narrowed, together, trace to recjobs_reader;
+grant execute on function again, apply_rules, basket, item_details, recommend, recommend_narrowed, together, trace to recjobs_reader;

@@ -16,7 +16,14 @@ PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ASK = README[README.index("## Ask for recommendations") : README.index("## Query")]
 COMMANDS = re.findall(r"^curl (?:.*\\\n)*.*$", PAGE + ASK, re.MULTILINE)
-OURS = {"/v1/sample/": "/v1/shop/", "C00001": "u0000", "G0001": "item5", "G0002": "item7", "Kitchen": "kind 1"}
+OURS = {
+    "/v1/sample/": "/v1/shop/",
+    "again?user_id=C1000": "again?user_id=u0001",
+    "C00001": "u0000",
+    "G0001": "item5",
+    "G0002": "item7",
+    "Kitchen": "kind 1",
+}
 """What the page calls by names of the sample catalog, and what the tests' shop has."""
 
 

@@ -88,6 +88,9 @@ def test_who_is_better_off_with_their_own_items_is_served_them(shop, make):
     verdict = night.verdict()
     assert verdict.list_choice("candidate").instead == dict.fromkeys(("light", "medium", "heavy"), "own_frequency")
     assert staples_first(night, shop[1]) > 0.9
+    history = night.scored("history").read(["user_id", "again_ids"]).to_pylist()
+    needed = [len({*row["again_ids"][:4]} & {*shop[1][row["user_id"]]}) / 4 for row in history]
+    assert np.mean(needed) > 0.95, "items to take again"
     assert "again" in sources(night)
     assert "own_frequency" in comparison.tables(night.evaluation().metrics)["repeats"]["Accuracy"]
     assert NAMES["own_frequency"] == "own items, by frequency"

@@ -31,6 +31,7 @@ CONTRACT = {
     "recommendations": "user_id rank item_id score source because batch_id",
     "served_lists": "user_id item_ids scores sources because batch_id computed_at",
     "similar_items": "item_id rank similar_item_id score batch_id",
+    "again_items": "user_id rank item_id score batch_id",
     "together_items": "item_id rank together_item_id score batch_id",
     "popular_items": "segment rank item_id score batch_id",
     "batches": "batch_id as_of published_at is_live n_users n_items n_interactions model_version input_hash checksum"

@@ -18,8 +18,8 @@ ROLES = (
 )  # fmt: skip
 
 READABLE = (
-    "batches evaluations findings items popular_items promotions publish_log recommendations reports served_lists"
-    " inputs drift rejected challengers champions"
+    "again_items batches evaluations findings items popular_items promotions publish_log recommendations reports"
+    " served_lists inputs drift rejected challengers champions"
     " similar_items together_items user_history steps exposure previous_batch previous_lists previous_items segments"
     " rules rule_log begins kept_recommendations"
     " live_state stored_lists stored_popular written_rules served_rules kept_out worth"
@@ -30,6 +30,7 @@ GRANTS = {
         "connect to the database",
         "usage of the schema",
         "usage of schema public",  # for ended_sign_ins
+        "execute again",
         "execute basket",
         "execute item_details",
         "execute recommend",

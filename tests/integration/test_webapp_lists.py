@@ -139,6 +139,14 @@ def test_an_item_on_too_few_orders_has_nothing_that_is_bought_with_it(client: Fl
     assert get(client, "/v1/shop/together", item_id="item298")["items"] == []
 
 
+def test_a_user_has_what_they_need_again_and_an_unknown_one_nothing(client: FlaskClient, batch: Batch):
+    for user_id in ("u0001", *[user for user in ODD_IDS if user in batch.again]):
+        answer = get(client, "/v1/shop/again", user_id=user_id, n=5)
+        assert (answer["source"], answer["user_id"]) == ("again", user_id)
+        assert [item["item_id"] for item in answer["items"]] == batch.again[user_id][0][:5]
+    assert get(client, "/v1/shop/again", user_id="nobody")["items"] == []
+
+
 def test_an_item_too_new_to_resemble_any_has_no_similar_ones(client: FlaskClient):
     answer = get(client, "/v1/shop/similar", item_id="item299")
     assert (answer["title"], answer["items"]) == ("TITLE OF 299", [])

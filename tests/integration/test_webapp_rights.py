@@ -56,6 +56,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/shop/similar?item_id=item7"): OF_CATALOG,
     ("GET", "/v1/shop/items/item7/similar"): OF_CATALOG,
     ("GET", "/v1/shop/together?item_id=item7"): OF_CATALOG,
+    ("GET", "/v1/shop/again?user_id=u0001"): OF_CATALOG,
     ("GET", "/v1/shop/trace?user_id=u0001&item_id=item7"): (401, 403, 403, 200, 200, 200, 403),
     ("GET", "/?catalog=shop"): PAGE,
     ("GET", "/customers?catalog=shop&user_id=u"): PAGE,

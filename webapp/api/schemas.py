@@ -173,6 +173,7 @@ SCHEMAS: Part = {
     "Similar": ranked_list(
         {"item_id": text("The item asked for"), "title": {"type": ["string", "null"]}}, {"const": "similar"}
     ),
+    "Again": ranked_list({"user_id": text("The user asked for")}, {"const": "again"}),
     "Together": ranked_list(
         {"item_id": text("The item asked for"), "title": {"type": ["string", "null"]}}, {"const": "together"}
     ),

@@ -101,6 +101,13 @@ def _of_item(session: ReadSession, statement: str, catalog: str, item_id: str, n
     return RenderedList(head, ranked.render_items(items))
 
 
+def again(session: ReadSession, catalog: str, user_id: str, n: int | None = None) -> RenderedList:
+    """The user's own items that they are likely to need again now; none for a user unknown to the live batch."""
+    ranked, items = _ranked(session.row("again", user_id, n or DEFAULT_N), catalog)
+    ranked.check_limits(n)
+    return RenderedList({"user_id": user_id, **ranked.head(catalog)}, ranked.render_items(items))
+
+
 def popular(
     session: ReadSession, catalog: str, category: str | None = None, n: int | None = None, *, segment: str | None = None
 ) -> RenderedList:

@@ -69,6 +69,16 @@ def by_path(catalog: str, **parameters: Any) -> Response:
     return _served(catalog, _respond(connection_pool(), catalog, **parameters)).to_response(PERSONAL)
 
 
+@blueprint.get("/v1/<catalog>/again")
+@Operation(
+    "A user's own items that they are likely to need again now", query=(USER_ID, N), answers="Again", tagged=True
+)
+def again(catalog: str, user_id: str, n: int | None) -> Response:
+    """What a user takes again and again, by frequency and the interval between purchases."""
+    with connection_pool().session(catalog) as session:
+        return lookup.again(session, catalog, user_id, n).to_response(PERSONAL)
+
+
 def _served(catalog: str, response: RenderedList) -> RenderedList:
     counters().served(catalog, response.source)
     return response

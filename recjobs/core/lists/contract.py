@@ -128,7 +128,7 @@ def _among(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def check_other_lists(lists: pa.Table, named: str, world: World, broken: Broken, *, eligible_only: bool) -> None:
-    """Check similar or popular lists; `named`: the column with the owner of a list.
+    """Check lists other than users' recommendations; `named`: the column with the owner of a list.
 
     Each has distinct, known (eligible) items other than itself, with finite scores that do not rise.
     """
