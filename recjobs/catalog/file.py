@@ -254,8 +254,7 @@ def explain(error: ValidationError) -> Iterator[str]:
         key = ".".join(str(part) for part in loc) or "the file"
         if problem["type"] == "extra_forbidden":
             allowed = _keys_at(loc[:-1])
-            close = difflib.get_close_matches(str(loc[-1]), allowed, 1)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            hint = "".join(f" Did you mean {name}?" for name in difflib.get_close_matches(str(loc[-1]), allowed, 1))
             yield f"{key}: unknown key.{hint} Allowed: {', '.join(allowed)}"
         elif problem["type"] == "missing":
             yield f"{key}: missing, and it is needed"
