@@ -25,6 +25,7 @@ RECIPES: tuple[dict[str, Any], ...] = (
     {"factors": 64, **_PLAIN, "alpha": 5.0, "half_life_days": 60.0, "blend": 0.3},
     {"factors": 128, **_PLAIN, "alpha": 20.0, "blend": 0.2, "random_walk": 0.4},
     {"factors": 128, **_PLAIN, "alpha": 5.0, "regularization": 5.0, "frequency_scaling": 0.5, "blend": 0.3},
+    {"factors": 128, **_PLAIN, "alpha": 5.0, "regularization": 50.0, "blend": 0.3},
     {"factors": 192, **_BY_ROW, "blend": 0.5, "random_walk": 0.6},
     {"factors": 256, **_BY_ROW, "blend": 0.2, "random_walk": 0.0},
 )
