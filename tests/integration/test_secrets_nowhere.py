@@ -78,6 +78,8 @@ def _machine(folder: Path, cluster: Cluster, store: Server, issuer: str) -> Mach
     settings = with_canaries(ports.any_free()) | cluster.urls() | {
         "RECJOBS_CONNECTION_SHOP": cluster.url(),
         "AIRFLOW__CORE__FERNET_KEY": fernet,
+        "RECJOBS_BACKUP_KEY": _hash("back-ups"),
+        "RECJOBS_AIRFLOW_DATABASE_URL": cluster.url("airflow", "airflow", "postgresql+psycopg2"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": cluster.url("airflow", "airflow", "postgresql+psycopg2"),
         "RECJOBS_API_KEYS": f"shop:{_hash(KEY)}",
         "WEBAPP_OPERATORS": f"alice:{_hash(OPERATOR)}",
@@ -93,6 +95,7 @@ def _machine(folder: Path, cluster: Cluster, store: Server, issuer: str) -> Mach
     secrets = {name: canary(name) for name in secret_settings()}
     secrets |= {f"password of {role}": password for role, password in cluster._passwords().items()}
     secrets |= {"the API key": KEY, "the operator's": OPERATOR, "AIRFLOW__CORE__FERNET_KEY": fernet}
+    secrets["RECJOBS_BACKUP_KEY"] = settings["RECJOBS_BACKUP_KEY"]
     secrets |= {name: settings[name].partition(":")[2] for name in ("RECJOBS_API_KEYS", "WEBAPP_OPERATORS")}
     return Machine(cluster, world, store, world.settings | settings, secrets, folder)
 
