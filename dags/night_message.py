@@ -44,8 +44,8 @@ class NightMessage(BaseNotifier):
         catalog_name, batch_id = task.op_kwargs["catalog_name"], task.op_kwargs.get("batch_id")
         if self.state == "success":
             return night_message.of_finished(known_catalog(catalog_name), batch_id)
-        error = context.get("exception")
-        if self.state == "skipped" and not isinstance(error.__cause__, InputLate):
+        error = context.get("exception")  # none where an earlier task let this one be skipped
+        if self.state == "skipped" and not isinstance(getattr(error, "__cause__", None), InputLate):
             return None  # nothing was new, or the batch is kept, of which the report tells
         return night_message.of_stopped(catalog_name, batch_id, task.task_id, self.state, str(error or ""))
 

@@ -60,9 +60,11 @@ def test_a_night_is_told_of_in_one_screen_to_whom_the_connection_names(
     night = {"catalog": published.name, "batch_id": live, "task": "report", "state": "success"}
     late = {"catalog": published.name, "task": "begin", "state": "skipped", "error": "the file was late", "late": True}
     nothing = late | {"error": "nothing new", "late": False}
+    by_another = {"catalog": published.name, "task": "train", "state": "skipped"}
     connection = {"conn_type": "http", "host": webhook.url, "password": "a token for a test"}
-    log = notify(published, tmp_path, connection, night, late, nothing)
+    log = notify(published, tmp_path, connection, night, late, nothing, by_another)
     assert len(webhook.bodies) == 2, log
+    assert "no message about the night" not in log
     told, skipped = webhook.bodies
     assert told["title"] == f"{published.name}: the night published {live}"
     assert told["link"] == f"https://lists.example.com/reports/{published.name}/{live}"
