@@ -263,7 +263,7 @@ OUTCOMES: dict[str, Outcome] = {
     "configurations.pattern_that_would_take_for_ever": accept(201),
     "configurations.rule_with_two_conditions": refuse(78, "sources.0.where.tests: ", "needs exactly one of"),
     "configurations.rating_without_a_column": refuse(78, "rating_to_weight needs columns.weight"),
-    "configurations.delimiter_of_two_signs": refuse(78, "sources.0.delimiter: '||'"),
+    "configurations.delimiter_of_two_signs": refuse(65, "the header is one column", "say `delimiter: ','`"),
     "configurations.path_and_sql": refuse(78, "sources.0: ", "has both path and sql"),
     "configurations.sql_without_a_connection": refuse(78, "sources.0: ", "sql and connection belong together"),
     "configurations.connection_not_set": refuse(78, "RECJOBS_CONNECTION_SHOP is not set"),

@@ -20,8 +20,8 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0)
 """Upper bounds of the buckets of durations, in seconds; 0.3 is what an API request is promised to stay below."""
 SUM = len(BOUNDS) + 1
 """Where a list of durations has their sum, behind the counts of the buckets."""
-UNTIMED = ("health", "static", "docs", "other")
-"""Routes without a histogram: probes, files, and what finds nothing."""
+UNTIMED = ("health", "static", "docs", "info", "catalogs", "batches", "categories", "segments", "other")
+"""Routes without a histogram: probes, files, what says what there is, and what finds nothing."""
 
 PLAIN_ROUTES = {"/v1": "catalogs", "/info": "info", "/healthz": "health", "/readyz": "health",
                 "/openapi.json": "docs", "/docs": "docs"}  # fmt: skip
