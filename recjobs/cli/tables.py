@@ -89,6 +89,7 @@ def of_check(result: dict[str, Any]) -> Iterator[str]:
     for finding in result["findings"]:
         example = f": {finding['example']}" if finding["example"] else ""
         yield f"{finding['action']}: {finding['reason']}, {finding['n_rows']:,} rows{example}"
+    yield from (f"{what}: {said}" for what, said in result["places"].items())
     yield from (f"fit: {said}" for said in result["fit"].values())
     if holdout := result["holdout"]:
         enough = f"{holdout['users']:,} users, {holdout['known_users']:,} of them known before it"

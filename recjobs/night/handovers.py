@@ -46,6 +46,8 @@ class InputAccount(_Stored):
 
     counts: dict[str, int]
     findings: list[dict[str, Any]]
+    places: dict[str, dict[str, Any]] = {}
+    """Of the items' and the users' own place, as `PlaceAccount.to_json`; none of nights of earlier releases."""
 
 
 class Evaluation(_Stored):

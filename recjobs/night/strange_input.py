@@ -12,6 +12,7 @@ from recjobs.core.rows import attribute_values, strange_ids
 from recjobs.core.rows.findings import Finding, of_night
 from recjobs.core.rows.fit import Fit, fit
 from recjobs.core.rows.gathering import Gathered
+from recjobs.core.rows.place_account import PlaceAccount, account
 from recjobs.core.rows.validation import as_ids
 from recjobs.night.night import Night
 
@@ -56,12 +57,28 @@ def of_places(night: Night, gathered: Gathered) -> tuple[list[Finding], dict[str
             findings.append(of_night("items_unmatched", "warn", n_lost, sentence))
     if catalog.users:
         of_place = _distinct(night.described_rows("users")["user_id"], "user_id")
-        found = fit(_plain(gathered.user_ids), np.bincount(rows.user_idx, minlength=rows.n_users), of_place)
+        of_users = np.bincount(rows.user_idx, minlength=rows.n_users)
+        taking = of_users > 0  # the others are users of this very place
+        found = fit(_plain(gathered.user_ids).filter(pa.array(taking)), of_users[taking], of_place)
         fits["users"] = found.to_json()
         if found.example is not None and (found.cause or found.share < catalog.limits.min_known_items):
             n_lost = round((1 - found.share) * found.n_rows)
             findings.append(of_night("users_unmatched", "warn", n_lost, fit_sentence(found, "user")))
     return findings, fits
+
+
+def accounts(night: Night) -> tuple[list[Finding], dict[str, PlaceAccount]]:
+    """Return the findings about rows without an id, and the account of each place, by `items` and `users`."""
+    catalog, found = night.catalog, dict[str, PlaceAccount]()
+    if catalog.items and catalog.items.has_location:
+        found["items"] = account(night.described_rows("items"), "item_id")
+    if catalog.users:
+        found["users"] = account(night.described_rows("users"), "user_id")
+    return [
+        of_night("place_rows_without_id", "warn", one.without_id, f"{what}: {one.sentence}")
+        for what, one in found.items()
+        if one.without_id
+    ], found
 
 
 def of_attributes(night: Night, attributes: pd.DataFrame) -> list[Finding]:

@@ -16,6 +16,7 @@ from recjobs.core.batch_ids import batch_id_of, parse_as_of, parse_batch_id
 from recjobs.core.evaluation.split import HOLDOUT_SHARE, choose_cutoff, split_at, split_at_random
 from recjobs.core.rows.fit import Fit
 from recjobs.core.rows.instants import instant
+from recjobs.core.rows.place_account import PlaceAccount
 from recjobs.core.rows.reason_codes import REASONS
 from recjobs.core.rows.volume import PastNight
 from recjobs.errors import BadConfiguration, InputLate, RecjobsError, Refused, SystemAway
@@ -133,6 +134,7 @@ def _result(night: Night, is_sample: bool, error: RecjobsError | None) -> dict[s
         "holdout": {} if is_sample or not at.size else _holdout(night),
         "examples": _examples(night),
         "findings": account.findings,
+        "places": {what: PlaceAccount.of_json(one).sentence for what, one in account.places.items()},
         "fit": {place: fit_sentence(Fit(**of), place[:-1]) for place, of in fits.items()},
         "rows": _rows(night),
         "earlier_nights": len(night.request.history),

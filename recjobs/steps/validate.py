@@ -56,6 +56,8 @@ def run(night: Night) -> dict[str, int | float]:
             attributes = _carried_over(night, stated.attributes())
         counts = _counts(night, tally, whole)
         of_places, fits = strange_input.of_places(night, gathered)
+        of_accounts, accounts = strange_input.accounts(night)
+        places = {what: one.to_json() for what, one in accounts.items()}
         moved, of_drift = _drift(night, files, gathered)
         findings = overridden(
             [
@@ -63,19 +65,21 @@ def run(night: Night) -> dict[str, int | float]:
                 *input_limits.of_the_night(night, counts, gathered.interactions, tally),
                 *strange_input.of_ids(night, gathered),
                 *of_places,
+                *of_accounts,
                 *strange_input.of_attributes(night, attributes),
                 *of_drift,
             ],
             night.request.force if counts["accepted"] + counts["carried"] else None,
         )
-        files.save_json("findings.json", {"counts": counts, "findings": [f.to_json() for f in findings], "fit": fits})
+        shown = [f.to_json() for f in findings]
+        files.save_json("findings.json", {"counts": counts, "findings": shown, "fit": fits, "places": places})
         users = _users_of_file(night) if night.catalog.users else None
         separator = night.catalog.users.separator if night.catalog.users else "|"
         files.save_table("users.parquet", core_users.table(whole.user_ids, users, separator))
         separator = items.separator if items else "|"
         files.save_table("items.parquet", core_items.table(whole.item_ids, attributes, separator))
         if night.request.publish:
-            _record(night, counts, findings, tally, gathered.interactions, moved)
+            _record(night, counts, findings, tally, gathered.interactions, moved, places)
         writing.result()
         raise_blocking(night.catalog.name, findings)
     return counts | {f"drift_{one.feature}": round(one.value, 4) for one in moved}
@@ -231,6 +235,7 @@ def _record(
     tally: Tally,
     interactions: Interactions,
     moved: list[FeatureDrift],
+    places: dict[str, Any],
 ) -> None:
     states = {f.action for f in findings}
     state = "refused" if "refused" in states else "skipped" if "skipped" in states else "accepted"
@@ -246,6 +251,7 @@ def _record(
                 "state": state,
                 "reason": ", ".join(stopped) or None,
                 "files": night.request.input["files"],
+                "places": places,
                 "oldest": instant(times.min()) if times.size else None,
                 "newest": instant(times.max()) if times.size else None,
                 **{f"n_{name}": n for name, n in counts.items()},

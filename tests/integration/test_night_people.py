@@ -39,6 +39,20 @@ def test_users_without_an_interaction_get_a_full_list_too(people: World):
     assert people.value("select count(*) from served_lists where user_id = ''") == 0
 
 
+def test_the_account_of_the_users_place_is_in_sql_and_in_the_report(people: World):
+    places = people.value("select places from inputs")
+    counts = {key: places["users"][key] for key in ("read", "kept", "repeated", "without_id")}
+    assert counts == {"read": 6, "kept": 5, "repeated": 0, "without_id": 1}
+    segments = {"missing": 1, "understood": 4, "not_understood": 0, "examples": []}
+    assert places["users"]["columns"]["segment"] == segments
+    example = people.value("select example from findings where reason = 'place_rows_without_id'")
+    assert "users: 6 rows read = 5 kept + 0 repeated + 1 without an id" in example
+    [report] = (people.artifacts / people.name).glob("*/report/report.html")
+    assert "The users&#39; own source: 6 rows read = 5 kept" in report.read_text().replace(
+        "users' own", "users&#39; own"
+    )
+
+
 def test_their_list_begins_with_the_categories_they_prefer(people: World):
     categories = {row["item_id"]: row["categories"] for row in people.rows("select item_id, categories from items")}
     assert {row["source"] for row in listed(people, "new1")} == {"category"}

@@ -42,7 +42,7 @@ CONTRACT = {
     "champions": "model_version in_charge_from in_charge_until how batch_id reason actor approval approved_by",
     "evaluations": "batch_id model segment view metric value low high",
     "findings": "batch_id reason action column_name n_rows example",
-    "inputs": "batch_id as_of input_hash state reason n_read n_excluded n_merged n_quarantined n_accepted files",
+    "inputs": "batch_id as_of input_hash state reason n_read n_excluded n_merged n_quarantined n_accepted files places",
     "drift": "batch_id feature value threshold compared_with",
     "rejected": "batch_id source row reason user_id item_id occurred_at weight kind",
     "challengers": "study_id tuned_at as_of data_cutoff recipe base_recipe value base_value n_trials state"

@@ -231,6 +231,7 @@ def test_items_that_the_feed_lacks_are_what_the_catalog_says(folder, unknown):
     counts = found.result["counts"]
     assert (counts["accepted"], counts["quarantined"]) == (len(ROWS) - n_set_aside, n_set_aside)
     assert (found.error is not None) == (unknown == "refuse")
+    assert found.result["places"]["items"] == "5 rows read = 5 kept + 0 repeated + 0 without an id"
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.jsonl", "x.csv with ratings"])

@@ -71,7 +71,7 @@ def misread(attributes: pd.DataFrame) -> list[Misread]:
         values = [value for value in attributes[name].tolist() if not is_missing(value)]
         strange = [value for value in values if meaning(value) is None]
         if strange:
-            found.append(Misread(name, len(strange), len(values), _examples(strange)))
+            found.append(Misread(name, len(strange), len(values), examples(strange)))
     return found
 
 
@@ -87,9 +87,10 @@ def unsplit_categories(values: Iterable[object], separator: str) -> tuple[str, M
     for sign in _SEPARATORS:
         with_sign = [text for text in texts if sign in str(text).strip(sign)]
         if sign != separator and 2 * len(with_sign) >= len(texts):
-            return sign, Misread("categories", len(with_sign), len(texts), _examples(with_sign))
+            return sign, Misread("categories", len(with_sign), len(texts), examples(with_sign))
     return None
 
 
-def _examples(values: list[object]) -> tuple[str, ...]:
+def examples(values: list[object]) -> tuple[str, ...]:
+    """Up to three different values, as Python writes them, cut."""
     return tuple(dict.fromkeys(repr(value)[:60] for value in values[:1000]))[:3]

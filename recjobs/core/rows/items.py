@@ -107,7 +107,7 @@ def untried(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|") 
 def _converted(value: object, name: str, separator: str) -> object:
     if name == "categories":
         return names_of(value, separator)
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+    if attribute_values.is_missing(value) or (isinstance(value, float) and not np.isfinite(value)):
         return None
     if name == "price":
         return attribute_values.price(value)

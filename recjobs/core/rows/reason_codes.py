@@ -85,6 +85,8 @@ _ALL = (
            "name them in `limits.nobody` if they are nobody: their rows are left out then"),
     Reason("likely_no_item", "warned", "item_id", "items whose ids may mean none, such as nan or NULL",
            "leave such rows out by a rule of `where` if they mean no item"),
+    Reason("place_rows_without_id", "warned", "", "rows of the items' or users' own source have no usable id",
+           "export the id; one that is empty, longer than 256 bytes or with a NUL byte is none"),
     Reason("bad_price", "warned", "price", "prices that are no numbers from 0 on; these items have no price",
            "export numbers, or say `decimal: ','` for a decimal comma"),
     Reason("bad_available", "warned", "available", "words for availability that are not known count as unavailable",
