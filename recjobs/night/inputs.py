@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from recjobs.adapters import sources
-from recjobs.adapters.sources import JoinedFiles, SourceFile, query
+from recjobs.adapters.sources import JoinedFiles, SourceFile, other_databases, query
 from recjobs.catalog.file import Catalog, Input
 from recjobs.catalog.sources import Location, Source
 from recjobs.config import Settings, connection_url
@@ -30,7 +30,8 @@ def files_of(
         return files_at(place, settings, whole=whole)
     connection = str(place.connection)
     url = connection_url(connection)
-    return [query.pin(str(place.sql), connection, key, url, queries, catalog.mapping(place))]
+    pin = other_databases.pin if other_databases.is_other(url) else query.pin
+    return [pin(str(place.sql), connection, key, url, queries, catalog.mapping(place))]
 
 
 def files_at(place: Location, settings: Settings, *, whole: bool = True) -> list[SourceFile]:

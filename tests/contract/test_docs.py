@@ -216,6 +216,7 @@ def test_the_table_of_the_gates_checks_names_all_of_them_in_their_order_with_the
     [
         "requirements.in",
         "requirements-dev.in",
+        "requirements-databases.in",
         "requirements-gpu.in",
         "requirements-images.in",
         "requirements-kubernetes.in",

@@ -41,13 +41,13 @@ def pin(text: str, connection: str, key: str, url: str, folder: str, columns: Ma
     except ValueError as error:
         raise BadConfiguration(f"{key}.sql: {error}") from None
     with _connected(url, setting) as session, _translated(key, setting), session.cursor() as cursor:
-        cursor.execute(_statement("source_session"))  # by itself: no rollback undoes it
+        cursor.execute(statement_of("source_session"))  # by itself: no rollback undoes it
         session.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
-        _check_statement(cursor, sql.SQL(_statement("source_columns")).format(query=query))
-        cursor.execute(sql.SQL(_statement("source_columns")).format(query=query))
+        _check_statement(cursor, sql.SQL(statement_of("source_columns")).format(query=query))
+        cursor.execute(sql.SQL(statement_of("source_columns")).format(query=query))
         _check_columns(cursor.description or (), key, columns)
-        with _content_addressed_file(folder) as content:
-            cursor.copy_expert(sql.SQL(_statement("source_copy")).format(query=query), content, size=_COPY_BYTES)
+        with content_addressed_file(folder) as content:
+            cursor.copy_expert(sql.SQL(statement_of("source_copy")).format(query=query), content, size=_COPY_BYTES)
     return SourceFile(f"{folder}/{content.sha256}.csv.gz", "csv", content.sha256, content.tell())
 
 
@@ -63,7 +63,7 @@ def pinned(path: str) -> SourceFile:
 
 
 @contextmanager
-def _content_addressed_file(folder: str) -> Iterator[HashingSink]:
+def content_addressed_file(folder: str) -> Iterator[HashingSink]:
     """A gzipped file that is renamed to the hash of its content once it is complete."""
     system, inside = file_system(folder)
     part = f"{inside}/{uuid4().hex}.part"
@@ -87,7 +87,8 @@ def _content_addressed_file(folder: str) -> Iterator[HashingSink]:
         raise BadConfiguration(f"{folder} cannot be written ({error}); see to RECJOBS_ARTIFACTS") from None
 
 
-def _statement(name: str) -> str:
+def statement_of(name: str) -> str:
+    """The text of one of the statements for sources."""
     return (_QUERIES / f"{name}.sql").read_text(encoding="utf-8")
 
 
@@ -95,7 +96,7 @@ def _check_statement(cursor: Any, statement: sql.Composable) -> None:
     """Let Postgres' own parser read it, as a text within a text: it refuses to open a cursor for several statements."""
     text = sql.Literal(statement.as_string(cursor)).as_string(cursor)
     body = sql.Literal(f"declare it refcursor; begin open it for execute {text}; close it; end")
-    cursor.execute(sql.SQL(_statement("source_check")).format(body=body))
+    cursor.execute(sql.SQL(statement_of("source_check")).format(body=body))
 
 
 def _check_columns(description: Any, key: str, columns: Mapping[str, str]) -> None:
