@@ -108,7 +108,7 @@ group by s.source
 order by customers desc;
 
 -- Which items resemble the best-selling one?
-select s.item_id, i.title, s.rank, s.similar_item_id, o.title as similar_title, round(s.score::numeric, 3) as cosine
+select s.item_id, i.title, s.rank, s.similar_item_id, o.title as similar_title, round(s.score::numeric, 3) as score
 from similar_items as s
 join items as i using (item_id)
 join items as o on o.item_id = s.similar_item_id

@@ -16,7 +16,7 @@ class Orders(Part):
     gap_minutes: Positive = 30.0
     """A visit ends before a pause of so long."""
     min_orders: Annotated[int, Field(ge=1), Number] = 5
-    """Items on fewer orders stand in no list of items bought together."""
+    """Items on fewer orders are in no list of items bought together, and stand last in lists of similar items."""
 
     @property
     def gap(self) -> float | None:

@@ -73,6 +73,7 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
 
 
 GOODS = {
+    ("similar", "ndcg_at_20"): "which new items a user takes next, within 30 days after an item: NDCG@20",
     ("together", "ndcg_at_20"): "which other items stand on an order, asked of one of its items: NDCG@20",
     ("basket", "ndcg_at_20"): "which item of an order is missing, asked of the others: NDCG@20",
     ("basket", "hit_rate_at_20"): "the same: share of orders whose missing item is among the first 20",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
-from recjobs.core.evaluation.goods import together_rows
+from recjobs.core.evaluation.goods import similar_rows, together_rows
 from recjobs.core.evaluation.side_by_side import kept_lists, whole_lists
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
@@ -74,7 +74,8 @@ def run(night: Night) -> dict[str, float | int]:
         goods = together_rows(
             train, holdout, past.now, seed, gap_minutes=orders.gap, min_orders=orders.min_orders, threads=night.threads
         )
-        files.save_json("goods.json", {"rows": goods})
+        goods += similar_rows(past, holdout, candidate, seed, gap_minutes=orders.gap, min_orders=orders.min_orders)
+        files.save_json("goods.json", {"rows": [_finite(row) for row in goods]})
         live = measure_worth(night)
         files.save_json("worth.json", live)
     deciding = (row for row in rows[night.catalog.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))

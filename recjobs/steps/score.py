@@ -6,10 +6,11 @@ import pyarrow as pa
 
 from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.again import again_lists
-from recjobs.core.lists.ladder import as_lists, latest, similar
+from recjobs.core.lists.ladder import as_lists, latest
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
 from recjobs.core.lists.seen import kept_out_of
+from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together
 from recjobs.night.handovers import INPUTS
 from recjobs.night.lists import NightLists, UserLists
@@ -73,16 +74,17 @@ def _table(lists: UserLists, users: np.ndarray, n: int) -> pa.Table:
 def _save_rest(files: StepFiles, lists: NightLists) -> None:
     night, maker, item_ids = lists.night, lists.maker, lists.item_ids
     interactions, completed = lists.past.interactions, maker.completed
+    orders, eligible = night.catalog.orders, maker.known.eligible
+    baskets = Baskets.of(interactions, orders.gap)
+    enough = baskets.orders >= orders.min_orders
     if completed is not None and maker.model is not None and maker.model.item_factors is not None:
-        alike = similar(
-            completed.item_factors, N_SIMILAR, maker.known.eligible, night.engine.threads, completed.trusted()
-        )
+        support = support_of(interactions, night.now)
+        alike = similar_items(completed, support, enough, N_SIMILAR, eligible, night.engine.threads)
         ids, scores = as_lists(alike, item_ids)
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     table = {"item_id": item_ids, "item_ids": ids, "scores": scores}
-    orders = night.catalog.orders
-    together = Together(Baskets.of(interactions, orders.gap), night.now, maker.known.eligible, orders.min_orders)
+    together = Together(baskets, night.now, eligible, orders.min_orders)
     lists_of_all = together.lists(np.arange(len(item_ids)), N_SIMILAR, night.threads)
     table["together_ids"], table["together_scores"] = as_lists(lists_of_all, item_ids)
     files.save_table("similar.parquet", pa.table(table))

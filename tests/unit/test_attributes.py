@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core.lists.ladder import similar
+from recjobs.core.lists.similar import similar
 from recjobs.core.model import attributes
 from recjobs.core.model.attributes import completed, features, held_down
 from tests.unit.hostile import HOSTILE

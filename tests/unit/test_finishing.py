@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.lists.ladder import Ladder, PopularList, as_lists, fill, fill_up, latest, similar
+from recjobs.core.lists.ladder import Ladder, PopularList, as_lists, fill, fill_up, latest
+from recjobs.core.lists.similar import similar, similar_items, support_of
+from recjobs.core.model.attributes import Completed
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.rows.interactions import DAY
 from tests.unit.worlds import NOW, interactions, sets
@@ -92,6 +94,31 @@ def test_an_item_is_not_similar_to_itself_and_ineligible_ones_are_not_shown():
     items = np.array([[1, 0], [1, 0], [1, 0.1]], np.float32)
     found = similar(items, 5, np.array([1, 0, 1], bool), 1)
     assert [row[row >= 0].tolist() for row in found.item_idx] == [[2], [0, 2], [0]]
+
+
+def test_an_item_of_which_little_is_known_comes_behind_one_that_is_a_little_less_alike():
+    items = Completed(np.array([[1, 0], [1, 0.02], [1, 0.3], [0, 1]], np.float32), np.zeros(4, bool))
+    support = support_of(interactions([(0, 1, 0), *((user, 2, 0) for user in range(40)), (0, 3, 0)], n_items=4), NOW)
+    assert support.tolist() == pytest.approx([0, 1 / 11, 0.8, 1 / 11])
+    found = similar_items(items, support, np.ones(4, bool), 3, np.ones(4, bool), 1)
+    assert found.item_idx[0].tolist() == [2, 1, 3]
+    assert found.scores[0, 0] == pytest.approx(0.8 / np.sqrt(1.09), rel=1e-4)
+
+
+@pytest.mark.parametrize("asked", [None, np.array([0, 3])])
+def test_items_on_too_few_orders_come_behind_all_others_and_scores_still_fall(asked):
+    rng = np.random.default_rng(3)
+    items = Completed(rng.normal(size=(9, 4)).astype(np.float32), np.zeros(9, bool))
+    enough = np.arange(9) % 3 > 0
+    found = similar_items(items, np.ones(9, np.float32), enough, 7, np.arange(9) != 8, 1, asked)
+    for item, listed, scores in zip(range(9) if asked is None else asked, found.item_idx, found.scores, strict=True):
+        others = [other for other in range(8) if other != item]
+        assert len(listed) == min(7, len(others))
+        assert sorted(listed) == others[:7] if len(others) == 7 else set(listed) <= set(others)
+        assert enough[listed].tolist() == sorted(enough[listed].tolist(), reverse=True)
+        assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+    plenty = similar_items(items, np.ones(9, np.float32), enough, 2, np.ones(9, bool), 1)
+    assert enough[plenty.item_idx].all()
 
 
 def test_the_latest_items_of_each_user_newest_first_and_each_once():

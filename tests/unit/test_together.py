@@ -5,9 +5,12 @@ from math import log2
 import numpy as np
 import pytest
 
-from recjobs.core.evaluation.goods import together_rows
+from recjobs.core.evaluation.goods import similar_rows, together_rows
 from recjobs.core.lists import together as module
+from recjobs.core.lists.maker import Model, Past
 from recjobs.core.lists.together import Baskets, Together
+from recjobs.core.model.engine import Engine
+from recjobs.core.recipe import Recipe
 from tests.unit.worlds import NOW, interactions
 
 
@@ -100,6 +103,26 @@ def test_on_a_holdout_of_the_same_pairs_every_question_is_answered_and_popularit
     ranks = [other + 1 - (other > item) for item in range(24) for other in [item ^ 1]]
     expected = np.mean([1 / log2(1 + rank) if rank <= 20 else 0 for rank in ranks])
     assert values["together", "ndcg_at_20", "popularity"] == (round(expected, 6), 24)
+
+
+def test_a_users_next_new_item_is_asked_of_the_item_before_it():
+    """Two tastes; in the holdout each user takes an item again and, a day later, one of their taste that is new."""
+    rng = np.random.default_rng(1)
+    train = [(user, 6 * (user % 2) + int(k), 3 + user % 7) for user in range(60) for k in rng.permutation(6)[:4]]
+    holdout = []
+    for user in range(60):
+        own = {item for owner, item, _ in train if owner == user}
+        new = sorted({6 * (user % 2) + k for k in range(6)} - own)[0]
+        holdout += [(user, min(own), -1), (user, new, -2)]
+    world = interactions(train + holdout, n_items=12)
+    before = np.isin(np.arange(len(world)), np.arange(len(train)))
+    past, recipe = Past(world.where(before), NOW, Engine(1)), Recipe(factors=2)
+    factors = np.array([[1, 0.1 * k] if k < 6 else [0.1 * (k - 6), 1] for k in range(12)], np.float32)
+    rows = similar_rows(past, world.where(~before), Model(factors, recipe), 7)
+    values = {row["model"]: row["value"] for row in rows}
+    assert {row["n"] for row in rows} == {60}
+    assert values["similar"] > 1.2 * values["popularity"]
+    assert similar_rows(past, world.where(before & False), Model(factors, recipe), 7) == []
 
 
 @pytest.mark.parametrize(("train", "holdout"), [([(0, 0, 5)], [(0, 0, -1), (1, 1, -1)]), ([(0, 0, 5)], [])])

@@ -1,14 +1,18 @@
 """What the lists of an item are worth, measured on the orders of the holdout."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation.bootstrap import mean_intervals
 from recjobs.core.evaluation.exam import K, Rows
+from recjobs.core.lists.maker import Model, Past
 from recjobs.core.lists.popularity import popular_order
+from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together, best_of_rows
+from recjobs.core.model.attributes import Completed
 from recjobs.core.model.ranking import first_unseen
 from recjobs.core.rows.interactions import Interactions
 
@@ -69,6 +73,65 @@ def together_rows(
     hits = {name: one == missing[:, None] for name, one in lists.items()}
     rows += _rows("basket", "ndcg_at_20", {name: hit @ _DISCOUNT for name, hit in hits.items()}, seed)
     return rows + list(_rows("basket", "hit_rate_at_20", {name: hit.any(axis=1) for name, hit in hits.items()}, seed))
+
+
+def similar_rows(
+    past: Past, holdout: Interactions, model: Model, seed: int, *, gap_minutes: float | None = None, min_orders: int = 1
+) -> Rows:
+    """Rows as in the evaluations view, of `similar`, `neighbours` and `popularity`, and `n`, the number of questions.
+
+    View `similar`: which new items a user takes next within 30 days after an item of the holdout, at the next instant
+    at which they take one they did not take before; NDCG@20. `neighbours`: the most similar items by TF-IDF. No rows
+    without a question.
+    """
+    train, factors = past.interactions, model.item_factors
+    user, item, second = _in_time(holdout)
+    is_new = ~np.isin(user * train.n_items + item, train.distinct_pairs())
+    pair = user * train.n_items + item
+    first = np.zeros(pair.size, bool)
+    first[np.unique(pair, return_index=True)[1]] = True
+    new = np.flatnonzero(is_new & first)
+    if factors is None or not new.size:
+        return []
+    key = (user << 32) + second
+    begins = np.flatnonzero(np.diff(key[new], prepend=-1))
+    taken = csr_matrix((np.ones(new.size), item[new], np.append(begins, new.size)), (begins.size, train.n_items))
+    group = np.searchsorted(key[new[begins]], key, side="right")
+    there = group < begins.size
+    following = new[begins[np.minimum(group, begins.size - 1)]]
+    there &= (user[following] == user) & (second[following] - second <= 30 * 86_400)
+    some = np.flatnonzero(there)
+    some = np.sort(np.random.default_rng(seed).permutation(some)[:MAX_PAIRS])
+    if not some.size:
+        return []
+    asked, place = np.unique(item[some], return_inverse=True)
+    known = np.bincount(train.item_idx, minlength=train.n_items) > 0
+    enough = Baskets.of(train, gap_minutes).orders >= min_orders
+    plain = Completed(factors, np.zeros(len(factors), bool))
+    blend = past.blend(replace(model.recipe, blend=1.0, own_frequency=0.0))
+    popular = popular_order(train, past.now)[0]
+    shape = (some.size, train.n_items)
+    itself = csr_matrix((np.ones(some.size, np.float32), item[some], np.arange(some.size + 1)), shape)
+    similar = similar_items(plain, support_of(train, past.now), enough, K, known, past.engine.threads, asked)
+    near = (blend.similarity if blend else csr_matrix((len(factors),) * 2))[asked].tocoo()
+    other = near.col != asked[near.row]
+    neighbours = best_of_rows(near.row[other], near.col[other], near.data[other], asked.size, K)
+    lists = {
+        "similar": similar.item_idx[place],
+        "neighbours": neighbours.item_idx[place],
+        "popularity": first_unseen(popular[known[popular]], K, itself, some.size),
+    }
+    size = np.diff(taken.indptr)[group[some]]
+    ndcg = {name: _ndcg(taken, group[some], one, size) for name, one in lists.items()}
+    return list(_rows("similar", "ndcg_at_20", ndcg, seed))
+
+
+def _in_time(holdout: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User, item and second since the holdout's begin of its liked rows, in order of user and time; int64."""
+    rows = holdout.liked()
+    second = (rows.occurred_at - rows.occurred_at.min(initial=2**62)) // 1_000_000
+    order = np.lexsort((rows.item_idx, second, rows.user_idx))
+    return rows.user_idx[order].astype(np.int64), rows.item_idx[order].astype(np.int64), second[order]
 
 
 def _ndcg(orders: csr_matrix, order: np.ndarray, lists: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix
 
-from recjobs.core.model.ranking import Ranked, best_items, first_unseen
+from recjobs.core.model.ranking import Ranked, first_unseen
 from recjobs.core.rows.interactions import Interactions
 
 _SORTED = 1024
@@ -138,21 +138,6 @@ def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items:
 def _listed(lists: np.ndarray, n_items: int) -> csr_matrix:
     rows, columns = np.nonzero(lists >= 0)
     return csr_matrix((np.ones(rows.size, np.float32), (rows, lists[rows, columns])), shape=(len(lists), n_items))
-
-
-def similar(
-    item_factors: np.ndarray, n: int, eligible: np.ndarray, threads: int, trusted: np.ndarray | None = None
-) -> Ranked:
-    """The n eligible items with the highest cosine to each item, itself excluded; unknown items get empty lists.
-
-    trusted: (n_items,), a factor for each item's cosines: predicted factors lie in the middle of similar items, nearer
-    to them than they are to each other.
-    """
-    norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
-    unit = np.divide(item_factors, norms, out=np.zeros_like(item_factors), where=norms > 0)
-    itself = identity(len(unit), np.float32, format="csr")
-    listed = unit if trusted is None else unit * trusted[:, None]
-    return best_items(unit, listed, n, itself, eligible & (norms[:, 0] > 0), threads)
 
 
 def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
