@@ -11,6 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote
@@ -157,8 +158,8 @@ def load_settings() -> Settings:
     """
     try:
         dotenv = ROOT / ".env"
-        # Each look costs a millisecond, and a night asks some sixty times: none for a file that is not there.
-        environment = Settings(_env_file=None)
+        # Each look costs a millisecond, and a night asks some hundred times: none for a file that is not there.
+        environment = _of_environment(frozenset(os.environ.items()))
         explicit = environment, Settings(_env_file=dotenv) if dotenv.exists() else environment
         state_env = explicit[1].state / "env"
         if state_env.parent.is_dir() and not os.access(state_env.parent, os.X_OK):
@@ -186,6 +187,11 @@ def load_settings() -> Settings:
         urls = (getattr(origin, name) for origin in (*explicit, settings) for name in names)
         defaults[f"{role}_url"] = next(filter(None, urls), "")
     return settings.model_copy(update=defaults)
+
+
+@lru_cache(maxsize=1)
+def _of_environment(_variables: frozenset[tuple[str, str]]) -> Settings:
+    return Settings(_env_file=None)
 
 
 def _user_of_the_system() -> str:

@@ -4,6 +4,7 @@ Each process is forked from one that has imported everything (MLflow, pandas and
 `recjobs.__main__.main` as the installed script does. Settings of the machine's own environment never reach it.
 """
 
+import gc
 import importlib
 import json
 import multiprocessing
@@ -128,6 +129,7 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: str, k
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
     os.environ.update(environment)
+    gc.freeze()  # all that the process it was forked from has imported: nothing of it is garbage
     tempfile.tempdir = None  # else that of the process this one was forked from, whatever TMPDIR says
     os.chdir(ROOT)
     if kill:

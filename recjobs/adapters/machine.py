@@ -65,8 +65,11 @@ def disk(path: str) -> tuple[int, int] | None:
 
 def give_back() -> None:
     """Give memory that nothing uses any more back to the kernel. Allocators keep what was freed, so that a process
-    would have the memory of one step while it works on the next."""
+    would have the memory of one step while it works on the next.
+
+    What lives on between two steps is modules and settings: later collections need not look at that again."""
     gc.collect()
+    gc.freeze()
     pa.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

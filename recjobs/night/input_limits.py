@@ -20,18 +20,14 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
     catalog, request = night.catalog, night.request
     limits = catalog.limits
     findings = []
-    worst = "; ".join(
-        f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
-    )
     excluded = ", ".join(
         f"{f.n_rows} {f.reason}{f' ({f.example})' if f.example else ''}"
         for f in tally.findings(0)
         if f.action == "excluded"
     )
-    if times := _strange_times(tally):
-        worst += likely_setting(times)
     usable = counts["accepted"] + counts["carried"]
     if usable < limits.min_interactions:
+        worst = _worst(tally)
         sentence = (
             f"{usable} usable interactions of {counts['read']} rows read ({counts['excluded']} excluded by rule"
             f"{': ' + excluded if excluded else ''}, {counts['quarantined']} quarantined"
@@ -42,7 +38,7 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
     if offered and counts["quarantined"] / offered > limits.max_rejected_share:
         sentence = (
             f"{counts['quarantined'] / offered:.1%} of the rows are bad, limits.max_rejected_share allows "
-            f"{limits.max_rejected_share:.1%}: {worst}"
+            f"{limits.max_rejected_share:.1%}: {_worst(tally)}"
         )
         findings.append(of_night("too_many_rejected", "refuse", counts["quarantined"], sentence))
     if catalog.items and catalog.items.unknown == "refuse" and "unknown_item" in tally.quarantined:
@@ -69,6 +65,15 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
         findings += volume.of_freshness(newest, request.as_of, max_age_hours=fresh.max_age_hours, action=fresh.action)
         findings += volume.of_repetition(request.input["hash"], request.history, action=limits.repeated)
     return findings
+
+
+def _worst(tally: Tally) -> str:
+    """What is wrong with most quarantined rows, and the setting of `time` that reads theirs, which takes a second to
+    find."""
+    worst = "; ".join(
+        f"{f.n_rows} rows {f.reason}, such as {f.example}" for f in tally.findings(0) if f.action == "quarantined"
+    )
+    return worst + likely_setting(_strange_times(tally))
 
 
 def _strange_times(tally: Tally) -> list[str]:
