@@ -27,7 +27,7 @@ catalogs/.schema.json: $(wildcard recjobs/catalog/*.py) recjobs/core/recipe.py r
 	@if [ -w catalogs ]; then .venv/bin/python -m recjobs schema >$@.part && mv $@.part $@; fi
 
 install-dev:
-	@sh local/install.sh requirements.txt requirements-dev.txt requirements-databases.txt $(EXTRAS:%=requirements-%.txt)
+	@sh local/install.sh requirements.txt requirements-dev.txt $(EXTRAS:%=requirements-%.txt)
 
 demo: install ## a night on real transactions, through Airflow, into a browser (CATALOG=sample for a generated shop)
 	@.venv/bin/python -m local demo --since $(STARTED) $(if $(CATALOG),--catalog $(CATALOG))

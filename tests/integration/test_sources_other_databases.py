@@ -146,7 +146,7 @@ def ducks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
         import duckdb
     except ImportError:
         if os.environ.get("CI"):
-            pytest.fail('the package duckdb is missing: make install EXTRAS="databases"')
+            pytest.fail("the package duckdb is missing: .ci/run installs EXTRAS=databases")
         pytest.skip("needs duckdb")
     file = shop.folder / "shop.duckdb"
     with duckdb.connect(str(file)) as session:
