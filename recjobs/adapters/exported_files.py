@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -59,13 +59,20 @@ def exported(state: Path) -> Iterator[Exported]:
 
 def remove_before(state: Path, catalog: str, before: datetime, dry_run: bool) -> int:
     """Remove a catalog's listed files that were written before; returns how many. What is gone leaves the list."""
-    entries = list(exported(state))
-    old = [entry for entry in entries if entry.catalog == catalog and entry.written_at < before]
-    if old and not dry_run:
-        for entry in old:
-            with suppress(OSError):
-                Path(entry.path).unlink()
-        unfinished = state / f".{_LIST}.{os.getpid()}"
-        unfinished.write_text("".join(json.dumps(asdict(entry)) + "\n" for entry in entries if entry not in old))
-        unfinished.replace(state / _LIST)
+    old = [entry for entry in exported(state) if entry.catalog == catalog and entry.written_at < before]
+    if not dry_run:
+        remove(state, old)
     return len(old)
+
+
+def remove(state: Path, old: Collection[Exported]) -> None:
+    """Remove listed files. What is gone leaves the list."""
+    if not old:
+        return
+    entries = list(exported(state))
+    for entry in old:
+        with suppress(OSError):
+            Path(entry.path).unlink()
+    unfinished = state / f".{_LIST}.{os.getpid()}"
+    unfinished.write_text("".join(json.dumps(asdict(entry)) + "\n" for entry in entries if entry not in old))
+    unfinished.replace(state / _LIST)

@@ -21,15 +21,20 @@ from recjobs.night.catalogs import known_catalog, schemas
 from recjobs.night.night import database, registry
 from recjobs.operations import erase_tables, export_user
 from recjobs.operations.erase_files import replace_checksums, replaced, take_out, without_user
-from recjobs.operations.erased_places import note_at_backups, stored_ids, take_out_results
+from recjobs.operations.erased_places import (
+    note_at_backups,
+    stored_ids,
+    take_out_exports,
+    take_out_results,
+)
 from recjobs.operations.prune import alone
 
 STAYS = (
     "Postgres: the bytes of removed rows in its files until the space is used again, at the latest by VACUUM FULL; its "
     "log of changes (WAL) until it is recycled or its archive expires",
     "the object store, if it keeps earlier versions of files, until they expire",
-    "log files, if a message named the person or Postgres logs statements, and files that `recjobs export` or "
-    "`recjobs export-user` wrote: until you remove them",
+    "log files, if a message named the person or Postgres logs statements; files that `recjobs export` wrote on "
+    "another machine, or that were changed or copied since, and those of `recjobs export-user`: until you remove them",
     "the source: nights read it, and leave the person out",
 )
 """What an erasure does not reach, besides back-ups, and until when."""
@@ -111,7 +116,7 @@ def _erase(session: Session, catalog: Named, person: str, user_id: str | None, a
     store = ArtifactStore(settings.artifacts, catalog.name)
     [row] = [row for row in session.rows("open_erasures") if row["person"] == person]
     backups = note_at_backups(session, catalog, person, row["salt"])
-    files, unread, changes = 0, list[str](), dict[str, str]()
+    files, exports, unread, changes = 0, 0, list[str](), dict[str, str]()
     if user_id is not None:
         if not row["tables_done"]:
             erase_tables.take_out(session, store, user_id, person)
@@ -124,8 +129,10 @@ def _erase(session: Session, catalog: Named, person: str, user_id: str | None, a
         session.rows("close_erasure", person=person)
     if user_id is not None:
         rewritten, why = _mlflow(settings, catalog, user_id, changes)
-        files, unread = files + rewritten, unread + why
-    return _ended(session, catalog, row, {"files_rewritten": files, "unread": unread, "backups": backups}, action)
+        exports, of_exports = take_out_exports(catalog, user_id)
+        files, unread = files + rewritten, unread + why + of_exports
+    reached = {"files_rewritten": files, "exports_removed": exports, "unread": unread, "backups": backups}
+    return _ended(session, catalog, row, reached, action)
 
 
 def _counts(export: dict[str, Any]) -> dict[str, int]:

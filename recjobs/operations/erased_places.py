@@ -1,17 +1,21 @@
-"""Where an erasure looks beyond the rows of one user id: every id that is stored, results of queries, and back-ups."""
+"""Where an erasure looks beyond the rows of one user id: every id that is stored, results of queries, exports, and
+back-ups."""
 
 import csv
 import gzip
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.backup_files import BackupPlace
+from recjobs.adapters.exported_files import Exported, exported, remove
 from recjobs.adapters.object_store import folder_files
 from recjobs.adapters.postgres import Session
 from recjobs.catalog.names import Named
@@ -20,6 +24,7 @@ from recjobs.core.model import npz
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.people import bare
 from recjobs.errors import ModelRefused, ModelUnreadable, RecjobsError
+from recjobs.operations.export import as_plain_text
 from recjobs.operations.person_files import PersonInNight
 
 
@@ -78,6 +83,36 @@ def take_out_results(store: ArtifactStore, user_id: str) -> list[str]:
         if is_held:
             store.remove_input(result.name)
     return unread
+
+
+def take_out_exports(catalog: Named, user_id: str) -> tuple[int, list[str]]:
+    """Remove the files of `recjobs export` that hold a user id; one is made again by the same command.
+
+    Only those that were written on this machine, and not changed since. Returns how many were removed, and which of
+    these could not be read.
+    """
+    state, held, unread = load_settings().state, list[Exported](), list[str]()
+    written = {user_id, *as_plain_text(pa.array([user_id])).to_pylist()}
+    for entry in [entry for entry in exported(state) if entry.catalog == catalog.name]:
+        try:
+            is_held = not written.isdisjoint(_exported_ids(Path(entry.path)))
+        except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException, KeyError) as error:
+            unread.append(f"the export {entry.path}, which was removed: {error}")
+            is_held = True
+        if is_held:
+            held.append(entry)
+    remove(state, held)
+    return len(held), unread
+
+
+def _exported_ids(path: Path) -> Iterator[str]:
+    if path.name.endswith(".parquet"):
+        yield from pc.unique(pq.read_table(path, columns=["user_id"])["user_id"]).to_pylist()
+        return
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield row["user_id"]
 
 
 def note_at_backups(session: Session, catalog: Named, person: str, salt: str) -> list[dict[str, Any]]:

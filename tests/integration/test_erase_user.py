@@ -15,6 +15,7 @@ import psycopg2
 import pyarrow.parquet as pq
 import pytest
 
+from recjobs.adapters import exported_files
 from recjobs.adapters.artifact_store import ArtifactStore
 from recjobs.adapters.migrations import migrate_catalog
 from recjobs.adapters.postgres import Database
@@ -191,6 +192,29 @@ def test_nothing_is_left_of_a_person_and_others_keep_what_they_have(empty: World
     assert empty.rows("select user_id from served_lists order by 1") == [{"user_id": "a"}, {"user_id": "z"}]
     again = erase(empty)
     assert (again.code, again.json["files_rewritten"]) == (0, 0), "a second time there is nothing"
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".csv.gz"])
+def test_exports_that_hold_the_person_are_removed_and_no_others(empty: World, tmp_path: Path, ending: str):
+    person = "=o'h\"a & <7>"
+    rows = [(person if user == PERSON else user, item) for user, item in ROWS]
+    empty.write(handful([(user, item, 1.0) for user, item in rows]))
+    night_of(empty, 1, rows, person)
+    before, changed, after = (tmp_path / f"{name}{ending}" for name in ("before", "changed", "after"))
+    for path in (before, changed):
+        assert recjobs(empty, "export", "--catalog", empty.name, "--to", str(path)).code == 0
+    changed.write_bytes(changed.read_bytes() + b"\n")
+    done = erase(empty, user_id=person)
+    assert (done.code, done.json["exports_removed"], done.json["unread"]) == (0, 1, []), done.err
+    assert (before.exists(), changed.exists()) == (False, True), "one that was changed since is not ours any more"
+    assert recjobs(empty, "export", "--catalog", empty.name, "--to", str(after)).code == 0
+    again = erase(empty, user_id=person)
+    assert (again.code, again.json["exports_removed"], after.exists()) == (0, 0, True)
+    after.write_bytes(b"\xff damaged")
+    exported_files.note(Path(empty.settings["RECJOBS_STATE"]), after, empty.name, time.time())
+    damaged = erase(empty, user_id=person)
+    assert (damaged.code, damaged.json["exports_removed"], after.exists()) == (0, 1, False)
+    assert "which was removed" in damaged.json["unread"][0]
 
 
 @pytest.mark.parametrize("kill", MOMENTS, ids=str)
