@@ -1,6 +1,7 @@
 """Back-up and restore: everything is lost and comes back; what is damaged or half-written is refused untouched."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -8,9 +9,11 @@ import random
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -24,6 +27,7 @@ from recjobs.adapters.postgres import Database
 from recjobs.errors import SystemAway
 from tests.batches import publish
 from tests.commands import Command, Done, Kill
+from tests.people import night_of
 from tests.prometheus_names import expand
 from tests.statsd_listener import StatsdListener
 from tests.worlds import EARLIER, Postgres, World, shop, soak
@@ -253,6 +257,41 @@ def test_a_restore_that_fails_midway_leaves_the_database_as_it_was(backed_up: Ba
     with pytest.raises(SystemAway, match=r"psql failed \(.*nobody_at_all"):
         postgres_programs.restore(url, 18, "nobody_at_all", [world.name], [dump])
     assert world.everything() == before
+
+
+def test_a_night_that_publishes_during_a_back_up_leaves_it_as_of_one_instant(postgres: Postgres, tmp_path: Path):
+    world = world_in_its_own_database(postgres, tmp_path)
+    migrate_catalog(Database(world.postgres.cluster.url("recjobs_migrator"), world.name), "A shop for tests")
+    night_of(world, 1, [("a", "i1")], "a")
+    dump, states = postgres_programs.dump, [(world.everything(), world.rows(LISTS))]
+
+    def overtaken(*arguments: Any, **options: Any) -> Iterator[bytes]:
+        """The next night publishes before the dump of the catalogs begins, another one while it is written."""
+        if arguments[3:] != ([world.name],):
+            yield from dump(*arguments, **options)
+            return
+        for day in (2, 3):
+            [champion] = world.rows("select batch_id, sha256, model_version from champion", role="recjobs_publisher")
+            night_of(world, day, [("a", "i1"), ("b", f"i{day}")], "a", champion)
+            states.append((world.everything(), world.rows(LISTS)))
+            if day == 2:
+                chunks = dump(*arguments, **options)
+                yield next(chunks)
+        yield from chunks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_programs, "dump", overtaken)
+        done = recjobs(world, "back-up", "--to", str(tmp_path / "place"))
+    assert (done.code, done.json["left_out"]) == (0, "mlflow"), done.err  # no night of these has used it
+    assert len({state for state, _ in states}) == 3
+    lose(world)
+    restored = recjobs(world, "restore", "--from", str(tmp_path / "place"))
+    assert restored.code == 0, restored.err
+    assert (world.everything(), world.rows(LISTS)) == states[1], "as the dump began"
+    for row in world.rows("select batch_id, sha256 from models", role="admin"):
+        model = world.step(row["batch_id"], "refit", "model.npz").read_bytes()
+        assert hashlib.sha256(model).hexdigest() == row["sha256"]
+    assert world.rows("select batch_id from champion", role="recjobs_publisher")[0]["batch_id"] == world.live()
 
 
 def test_a_folder_without_a_back_up_is_refused(backed_up: BackedUp, tmp_path: Path):
