@@ -22,8 +22,12 @@ A refused candidate is not here: it is a `Verdict`, a result of the night.
 """
 
 import errno
+import re
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LIBRARY_UNMAPPED = re.compile("failed to map segment from shared object|cannot allocate memory", re.IGNORECASE)
+"""What the loader says of a library that finds no room in memory. One that it may not run (`noexec`) never gets so far:
+those that every command needs lie beside it."""
 
 
 class RecjobsError(Exception):
@@ -131,7 +135,8 @@ def of_the_machine(error: Exception) -> RecjobsError | None:
     """What an error says of the machine: that a disk is full or memory is short; None for any other."""
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return DiskFull(f"a disk is full ({error}); make room and run the same command again")
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    is_unmapped = isinstance(error, ImportError) and _LIBRARY_UNMAPPED.search(str(error))
+    if isinstance(error, MemoryError) or is_unmapped or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         reason = " ".join(str(error).split()) or type(error).__name__
         return MemoryShort(
             f"memory is short ({reason}); give the process more, or run less beside it, and run the same command again"

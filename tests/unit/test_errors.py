@@ -1,6 +1,9 @@
 """The tree of errors is the one its module draws, and every class answers its three questions."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import psycopg2
@@ -8,6 +11,7 @@ import pytest
 
 from recjobs import errors
 from recjobs.adapters.postgres_errors import is_full
+from recjobs.config import ROOT
 
 
 def classes(of=errors.RecjobsError):
@@ -86,3 +90,24 @@ def test_a_full_disk_and_short_memory_are_named_and_nothing_else_is():
         assert str(named).startswith(text)
     assert errors.of_the_machine(OSError(13, "Permission denied")) is None
     assert errors.of_the_machine(ValueError("x")) is None
+    assert errors.of_the_machine(ImportError("No module named 'x'")) is None
+
+
+SHORT = """
+import resource
+from pathlib import Path
+from recjobs.errors import of_the_machine
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 18), resource.RLIM_INFINITY))
+try:
+    import psycopg2
+except ImportError as error:
+    print(type(of_the_machine(error)).__name__, of_the_machine(error))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="there is no /proc")
+def test_a_library_that_finds_no_room_in_memory_is_no_defect_of_ours():
+    done = subprocess.run([sys.executable, "-c", SHORT], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("MemoryShort memory is short ("), done
+    assert ".so" in done.stdout
