@@ -90,6 +90,8 @@ class Catalog(Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: str = ""
+    verb: Literal["bought", "viewed", "rated", "played", "borrowed"] = "bought"
+    """What users did with the items, in the words of the pages: "viewed by 12 customers"."""
     mode: Literal["snapshot", "increment"] = "snapshot"
     """snapshot: the sources hold all history; increment: they hold what is new since the last accepted night."""
     live: bool = False

@@ -86,6 +86,7 @@ def _record(night: Night, version: str | None, inspection: Inspection) -> dict[s
         "top_n_stored": top_n.stored,
         "top_n_served": top_n.served,
         "max_age_hours": night.catalog.serve.max_age_hours,
+        "verb": night.catalog.verb,
         "input_hash": request.input["hash"],
         "checksum": inspection.checksum,
         "code_version": request.code_version,

@@ -42,12 +42,13 @@ begin
     delete from batch_records where batch_id = new.batch_id;
     insert into batch_records (
         batch_id, as_of, attempt, computed_at, model_version, champion_version, n_users, n_items, n_interactions,
-        top_n_stored, top_n_served, input_hash, checksum, code_version, max_age_hours
+        top_n_stored, top_n_served, input_hash, checksum, code_version, max_age_hours, verb
     ) values (
         new.batch_id, new.as_of, new.attempt, new.computed_at, new.model_version, new.champion_version, new.n_users,
         new.n_items, new.n_interactions, new.top_n_stored, new.top_n_served, new.input_hash, new.checksum, new.code_version,
         -- a release before this column does not say it
-        case when record ? 'max_age_hours' then new.max_age_hours else 36 end
+        case when record ? 'max_age_hours' then new.max_age_hours else 36 end,
+        coalesce(new.verb, 'bought')
     );
     foreach list_table in array array['top_n', 'similar_lists', 'popular_lists', 'item_records', 'history_lists'] loop
         part := partition_name(list_table, new.batch_id);

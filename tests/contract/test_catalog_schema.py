@@ -85,6 +85,7 @@ GOOD_KEYS: list[tuple[str, Any]] = [
     ("limits.nobody", ["guest", "0"]),
     ("limits.min_known_items", 0),
     ("engine", "spark"),
+    ("verb", "played"),
     ("use_gpu", "required"),
     ("kinds", {"purchase": 5, "return": -2.5}),
     ("sources.0.where", {"cancelled": {"column": "c", "is_empty": True}}),
@@ -94,6 +95,7 @@ GOOD_KEYS: list[tuple[str, Any]] = [
 ]
 WRONG_KEYS: list[tuple[str, Any]] = [
     ("engine", "flink"),
+    ("verb", "eaten"),
     ("use_gpu", "yes please"),
     ("sources", []),
     ("sources", None),

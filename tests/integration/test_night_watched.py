@@ -177,7 +177,7 @@ def test_a_night_whose_catalog_file_is_broken_counts_as_one_that_failed_in_begin
 
 
 def test_a_batch_says_when_its_lists_are_too_old_and_the_status_tells(make_world: MakeWorld):
-    world = make_world(serve={"max_age_hours": 10})
+    world = make_world(serve={"max_age_hours": 10}, verb="played")
     world.publish("--as-of", EARLIER)
 
     def status() -> dict[str, Any]:
@@ -193,6 +193,7 @@ def test_a_batch_says_when_its_lists_are_too_old_and_the_status_tells(make_world
     fresh = status()
     assert (fresh["max_age_hours"], fresh["too_old"]) == (10, False)
     assert 0 <= fresh["age_hours"] < 1
+    assert world.rows("select verb from batches") == [{"verb": "played"}], "what pages call an interaction"
     age(9.9)
     assert not status()["too_old"]
     age(10.1)

@@ -35,7 +35,7 @@ CONTRACT = {
     "together_items": "item_id rank together_item_id score batch_id",
     "popular_items": "segment rank item_id score batch_id",
     "batches": "batch_id as_of published_at is_live n_users n_items n_interactions model_version input_hash checksum"
-    " pruned_at",
+    " pruned_at max_age_hours verb",
     "promotions": "batch_id decided_at verdict reason metric candidate champion baseline_name baseline"
     " diff diff_low diff_high n_users cutoff as_of lift strongest smallest_rise inconclusive checks kept_batch approval"
     " approved_by approved_at approval_reason model_version in_charge_from in_charge_until",

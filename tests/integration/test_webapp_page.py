@@ -1,5 +1,6 @@
 """The page as the server renders it, which is how it works without JavaScript."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -103,6 +104,24 @@ def test_an_item_leads_to_similar_ones_and_back_to_the_customer(client: FlaskCli
     assert shown.has("Bought together")
     assert len(shown.with_class("a", "title")) == 40
     assert page(client, catalog="shop", item_id="item299").has("Too new to know what resembles it")
+
+
+def test_a_library_is_told_what_was_borrowed(world: World, client: FlaskClient):
+    world.sql("update batch_records set verb = 'borrowed'", catalog="shop")
+    try:
+        of_user, of_item = page(client, catalog="shop", user_id="u0000"), page(client, catalog="shop", item_id="item5")
+        of_nobody, popular = page(client, catalog="shop", user_id="nobody"), page(client, catalog="shop")
+        suggested = Outline(client.get("/customers?catalog=shop&user_id=u0001").text)
+    finally:
+        world.sql("update batch_records set verb = default", catalog="shop")
+    assert of_user.has("Borrowed lately", "because they borrowed", "Loans before")
+    assert of_item.has("borrowed by 9 customers", "Borrowed together")
+    assert of_nobody.has("until their first loan")
+    assert suggested.has("last borrowed")
+    titles = {attrs["title"] for attrs in popular.with_class("span", "badge")}
+    assert titles == {"popular: what most customers borrow at the moment"}
+    for shown in (of_user, of_item, of_nobody, popular, suggested):
+        assert not re.search(r"\b(buys?|bought|took|purchases?)\b", " ".join(shown.texts), re.IGNORECASE)
 
 
 def test_every_odd_id_has_its_page_and_every_link_on_it_leads_somewhere(client: FlaskClient):

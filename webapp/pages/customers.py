@@ -11,6 +11,7 @@ from webapp.api.parameters import DEFAULT_N, query, read_id
 from webapp.lists import lookup
 from webapp.pages.changes import of_customer
 from webapp.pages.page_context import Record, catalog_page, item_details, live_batch, records, site_context
+from webapp.pages.wording import wording_of
 from webapp.postgres import audit
 from webapp.postgres.connection_pool import connection_pool
 from webapp.postgres.read_session import ReadSession
@@ -59,7 +60,9 @@ def customers() -> str:
     prefix = read_id("user_id", values.get("user_id"))
     catalog = values.get("catalog", "")
     with connection_pool().session(read_id("catalog", catalog)) as session:
-        return render_template("_suggestions.html", catalog=catalog, matches=_matches(session, prefix))
+        batch = live_batch(session)
+        words = wording_of(batch["verb"] if batch else None)
+        return render_template("_suggestions.html", catalog=catalog, matches=_matches(session, prefix), words=words)
 
 
 def _landing(session: ReadSession, context: Record, values: dict[str, str]) -> str:

@@ -124,8 +124,6 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         share=share, change=change, signed=signed, duration=duration, placeholder_image=placeholder_image
     )
-    app.jinja_env.globals.update(
-        asset=asset, SOURCES=SOURCES, STEPS=STEPS, ACTIONS=ACTIONS, now=lambda: datetime.now(UTC)
-    )
+    app.jinja_env.globals.update(asset=asset, STEPS=STEPS, ACTIONS=ACTIONS, now=lambda: datetime.now(UTC))
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True

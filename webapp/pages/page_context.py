@@ -7,6 +7,7 @@ from typing import Any
 from flask import g
 
 from webapp.api.errors import NotFound
+from webapp.pages.wording import wording_of
 from webapp.postgres.connection_pool import connection_pool
 from webapp.postgres.read_session import ReadSession
 from webapp.settings import current_settings
@@ -15,7 +16,7 @@ Record = dict[str, Any]
 
 BATCH = (
     "batch_id", "as_of", "computed_at", "model_version",
-    "n_users", "n_items", "n_interactions", "top_n_served", "has_report", "published_at", "too_old",
+    "n_users", "n_items", "n_interactions", "top_n_served", "has_report", "published_at", "too_old", "verb",
 )  # fmt: skip
 ITEM = ("item_id", "title", "categories", "price", "available", "n_users", "url")
 
@@ -44,7 +45,9 @@ def catalog_page(
         raise NotFound("unknown_catalog", "There is no such catalog")
     with connection_pool().session(catalog, current_settings().page_timeout_ms, long=long) as session:
         of_catalog = {"catalog": catalog, "description": context["catalogs"][catalog], "page": page}
-        yield session, context | of_catalog | {"batch": live_batch(session)}
+        batch = live_batch(session)
+        words = wording_of(batch["verb"] if batch else None)
+        yield session, context | of_catalog | {"batch": batch, "words": words}
 
 
 def records(session: ReadSession, columns: tuple[str, ...], statement: str, *parameters: object) -> list[Record]:
