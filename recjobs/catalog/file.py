@@ -91,7 +91,6 @@ class Catalog(Part):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: str = ""
     verb: Literal["bought", "viewed", "rated", "played", "borrowed"] = "bought"
-    """What users did with the items, in the words of the pages: "viewed by 12 customers"."""
     mode: Literal["snapshot", "increment"] = "snapshot"
     """snapshot: the sources hold all history; increment: they hold what is new since the last accepted night."""
     live: bool = False
@@ -100,8 +99,7 @@ class Catalog(Part):
     items: Items | None = None
     users: Users | None = None
     kinds: dict[str, NonZero] = Field(default_factory=dict)
-    """Weight of a kind. Below 0, such as a return, it takes from the pair; a pair with nothing left is seen, but no
-    reason to recommend."""
+    """Weight of a kind. Below 0, such as a return, it takes from the pair; one with nothing left is only seen."""
     recency: Recency = Recency()
     seen: Annotated[
         Annotated[Literal["exclude", "allow"], Tag(_WORD)] | Annotated[Seen, Tag(_DAYS)],
