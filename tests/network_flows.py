@@ -70,6 +70,14 @@ OF_COMPONENTS: dict[str, set[Flow]] = {
         *(("webapp-canary", "kube-system", protocol) for protocol in ("UDP", "TCP")),
     },
     "load-balancer": {("load balancer", "webapp", "TCP")},
+    "spark": {
+        *((who, "spark-master", "TCP") for who in ("worker", "spark-worker")),
+        *(("spark-master", whom, "TCP") for whom in ("worker", "spark-worker")),
+        *((who, "spark-worker", "TCP") for who in ("worker", "spark-worker")),
+        ("spark-worker", "worker", "TCP"),
+        ("spark-worker", "object store", "TCP"),
+        *((who, "kube-system", protocol) for who in ("spark-master", "spark-worker") for protocol in ("UDP", "TCP")),
+    },
 }
 """What is opened only where a component is added."""
 

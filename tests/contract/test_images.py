@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from recjobs.adapters import spark
 from tests.commands import ROOT
 from tests.image_files import NAMES, Dockerfile, files_of, is_sent, lay_out
 
@@ -207,6 +208,19 @@ def test_the_web_app_and_the_jobs_begin_from_the_same_base_and_make_the_same_use
     assert {*webapp.arguments("FROM")} == {*jobs.arguments("FROM")}
     users = [[run for run in file.arguments("RUN") if "useradd" in run] for file in (webapp, jobs)]
     assert users[0] == users[1] != []
+
+
+def test_java_and_spark_are_in_the_jobs_image_only_where_it_is_asked_for():
+    parts = re.findall(r"\$\{SPARK:\+[^}]*\}", " ".join(Dockerfile("jobs").arguments("RUN")))
+    assert Dockerfile("jobs").arguments("ARG").count('SPARK=""') == len(parts) == 2  # an ARG ends with its stage
+
+    def words(asked: str) -> list[str]:
+        shell = ["sh", "-c", f"echo {' '.join(parts)}"]
+        return subprocess.run(shell, env={"SPARK": asked}, capture_output=True, text=True, check=True).stdout.split()
+
+    assert words("") == []
+    assert words("yes") == ["-r", "requirements-spark.txt", f"openjdk-{spark.JAVA}-jre-headless"]
+    assert {"pyspark", "py4j"} <= set(pins("requirements-spark"))
 
 
 def test_make_installs_the_locks_of_extras_and_names_those_there_are_for_another():

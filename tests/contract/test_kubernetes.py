@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from k8s.from_grafana import RULES, texts
+from recjobs.adapters.spark import wrong_master
 from recjobs.config import Settings
 from recjobs.core.estimate import Size, steps
 from recjobs.night.pods import of_plan
@@ -555,3 +556,69 @@ def test_argo_cd_applies_what_is_here(environment: str, tmp_path: Path):
         paths = [ROOT / source["path"] for source in sources if "path" in source]
         files = [f for source in sources for f in source.get("helm", {}).get("valueFiles", [])]
         assert all(path.exists() for path in [*paths, *(ROOT / f.removeprefix("$values/") for f in files)])
+
+
+def faults_of_spark(objects: list[Object]) -> list[str]:
+    """Where the parts of the Spark cluster, and what the steps are told of it, do not fit together."""
+    told = named(objects, "ConfigMap", "recjobs-jobs")["data"]
+    service, image = named(objects, "Service", "spark-master"), container_of(objects, "mlflow")["image"]
+    master, worker = (container_of(objects, f"spark-{name}") for name in ("master", "worker"))
+    options = dict(re.findall(r"--conf (\S+?)=(\S+)", told["PYSPARK_SUBMIT_ARGS"]))
+    of_worker = dict(zip(worker["args"][::2], worker["args"][1::2], strict=False))
+    ports = {
+        name: {(r["ports"][0]["port"], r["ports"][0].get("endPort")) for r in policy["ingress"]}
+        for name in ("spark-master", "spark-worker", "spark-driver")
+        for policy in [named(objects, "NetworkPolicy", name)["spec"]]
+    }
+    url = f"spark://spark-master:{service['spec']['ports'][0]['port']}"
+    holds = {
+        "steps are told of another master": wrong_master(url) is None and told["RECJOBS_SPARK_MASTER"] == url,
+        "workers ask another master": worker["args"][-1] == url,
+        "the master listens elsewhere": int(master["args"][3]) == master["ports"][0]["containerPort"]
+        and ports["spark-master"] == {(int(master["args"][3]), None)},
+        "workers listen elsewhere": int(of_worker["--port"]) == worker["ports"][0]["containerPort"]
+        and (int(of_worker["--port"]), None) in ports["spark-worker"],
+        "the driver's port is closed": {p for p, _ in ports["spark-driver"]} == {int(options["spark.driver.port"])},
+        "blocks have no way": any(p == int(options["spark.blockManager.port"]) for p, _ in ports["spark-worker"]),
+        "an executor's heap is none that a worker has": options["spark.executor.memory"] == of_worker["--memory"],
+        "tasks outnumber the cores": quantity(of_worker["--cores"]) == quantity(worker["resources"]["limits"]["cpu"]),
+        "steps and executors are of different images": {master["image"], worker["image"]} == {image},
+        "a database's URL is among an executor's settings": not any(name.endswith("_URL") and name != "WEBAPP_URL"
+                                                                    for name in told),
+    }  # fmt: skip
+    return [fault for fault, sound in holds.items() if not sound]
+
+
+SPARK_FAULTS: dict[str, Callable[[list[Object]], Any]] = {
+    "steps are told of another master": lambda o: named(o, "Service", "spark-master")["spec"]["ports"][0].update(
+        port=7000
+    ),
+    "workers ask another master": lambda o: container_of(o, "spark-worker")["args"].append("spark://other:7077"),
+    "the master listens elsewhere": lambda o: container_of(o, "spark-master")["args"].__setitem__(3, "7000"),
+    "workers listen elsewhere": lambda o: container_of(o, "spark-worker")["args"].__setitem__(3, "0"),
+    "the driver's port is closed": lambda o: named(o, "NetworkPolicy", "spark-driver")["spec"]["ingress"][0]["ports"][
+        0
+    ].update(port=7000),
+    "blocks have no way": lambda o: named(o, "NetworkPolicy", "spark-worker")["spec"]["ingress"].pop(),
+    "an executor's heap is none that a worker has": lambda o: container_of(o, "spark-worker")["args"].__setitem__(
+        9, "1g"
+    ),
+    "tasks outnumber the cores": lambda o: container_of(o, "spark-worker")["args"].__setitem__(7, "8"),
+    "steps and executors are of different images": lambda o: container_of(o, "spark-worker").update(image="other:1"),
+    "a database's URL is among an executor's settings": lambda o: named(o, "ConfigMap", "recjobs-jobs")["data"].update(
+        RECJOBS_LOADER_URL=""
+    ),
+}
+
+
+def test_the_parts_of_the_spark_cluster_fit_together_and_a_planted_fault_is_found(tmp_path: Path):
+    objects = component_on_base("spark", tmp_path)
+    assert faults_of_spark(objects) == []
+    for fault, plant in SPARK_FAULTS.items():
+        wrong = copy.deepcopy(objects)
+        plant(wrong)
+        assert fault in faults_of_spark(wrong)
+    for pod in step_classes().values():  # executors cannot resolve the name of a step's pod
+        own = {each["name"]: each.get("valueFrom") for each in pod["spec"]["containers"][0]["env"]}
+        assert own["SPARK_LOCAL_HOSTNAME"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+        assert pod["spec"]["enableServiceLinks"] is False  # else SPARK_MASTER_PORT would be a URL
