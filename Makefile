@@ -124,6 +124,9 @@ BESIDE_ARGS = $(if $(BESIDE),--beside $(BESIDE)) $(if $(ROUNDS),--rounds $(ROUND
 bench: install ## stages of a night against floors and peers, then whole nights beside two peers' (SIZE=200k, 2m, 20m; BESIDE=COMMIT ROUNDS=8)
 	@.venv/bin/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(BESIDE_ARGS) $(ARGS)
 
+bench-plan: install ## `recjobs plan` against what a night then takes: rows, memory, seconds, disk (SIZE="200k 2m 20m")
+	@.venv/bin/python -m benchmarks.plan $(SIZE:%=--size %) $(ARGS)
+
 bench-validate: install ## validate at 20 million rows: time against a floor, and memory
 	@.venv/bin/python -m benchmarks.validate $(ARGS)
 

@@ -27,7 +27,7 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
-from benchmarks import beside, copying, generate, growth, night, peers  # isort: skip
+from benchmarks import beside, copying, generate, growth, night, peers, startup  # isort: skip
 from recjobs.core.model import als, ranking  # isort: skip
 from recjobs.core.lists import ladder  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
@@ -122,6 +122,10 @@ def _measure_stages(size: tuple[int, int, int]) -> Iterator[Stage]:
             stage = Stage(name, mine, theirs if is_floor else None, None if is_floor else theirs, against, target)
             print(stage.line(), flush=True)
             yield stage
+    for one in startup.measure():
+        stage = Stage(one.command, one.ours, one.floor, None, startup.NOTHING, one.target)
+        print(stage.line(), flush=True)
+        yield stage
 
 
 def _stages(world, folder):  # type: ignore[no-untyped-def]

@@ -1,13 +1,14 @@
 """`recjobs plan` against what nights then take, and the terms of `recjobs.core.estimate` that fit them.
 
-Each night is the first of an empty catalog, as in `benchmarks.night`. `--from FILE` fits what an earlier run wrote.
+First the whole plan, as the command printed it before the night, with how far off it may be; then step by step. Each
+night is the first of an empty catalog, as in `benchmarks.night`. `--from FILE` fits what an earlier run wrote.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np  # isort: skip
 from scipy.optimize import nnls  # isort: skip
 
 from benchmarks import night  # isort: skip
-from benchmarks.beside import THIS  # isort: skip
+from benchmarks.beside import THIS, checked, environment  # isort: skip
 from recjobs.adapters import machine  # isort: skip
 from recjobs.adapters.artifact_store import ArtifactStore  # isort: skip
 from recjobs.adapters.postgres import Database  # isort: skip
@@ -47,6 +48,9 @@ TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
 }
 """Of each step the terms of its seconds, of its memory and of its files: what it holds, makes and writes."""
 DATABASE = ("one", "interactions", "places")
+ALLOWED = {"interactions": 0.05, "memory, MiB": 0.25, "seconds": 0.25, "files, MiB": 0.05, "Postgres, MiB": 0.05}
+"""How far off a plan may be, as a share of what the night took; seconds are scaled by the probe."""
+MIB = 2.0**20
 
 
 def main() -> None:
@@ -64,6 +68,9 @@ def main() -> None:
             arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
     nights = [_past(each) for each in measured]
     for past, each in zip(nights, measured, strict=True):
+        print(f"\n{past.size.interactions:,} interactions: planned / taken, and their ratio")
+        if "plan" in each:  # not what an earlier version has measured
+            print("\n".join(map(str, lines(each["plan"], past))))
         _compare(past, each["probe"])
     print("\n".join(_table(nights)))
     print("PROBE_SECONDS =", round(float(np.median([each["probe"] for each in measured])), 3))
@@ -76,6 +83,11 @@ def measure(size: tuple[int, int, int]) -> dict[str, Any]:
         with night.world(Path(folder) / "warm-up", "warm_up", night.WARM_UP, store) as (settings, reader_url):
             night.run(THIS, "warm_up", settings, reader_url)
         with night.world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
+            plan = json.loads(
+                checked(
+                    THIS.command("recjobs", "plan", "--catalog", "bench", "--json"), THIS.root, environment(settings)
+                )
+            )
             probe = machine.probe()
             taken = night.run(THIS, "bench", settings, reader_url)
             artifacts = ArtifactStore(settings["RECJOBS_ARTIFACTS"], "bench")
@@ -84,9 +96,47 @@ def measure(size: tuple[int, int, int]) -> dict[str, Any]:
             cpu = {step: begun.files.noted(step, NAME)["cpu_seconds"] for step in past.steps}
             with Database(settings["RECJOBS_PUBLISHER_URL"], "bench").connect() as session:
                 row = session.row("batch_bytes", batch_id=past.batch_id)
-    return {"probe": probe, "peak_mib": taken.peak_mib, "seconds": taken.seconds, "cpu": cpu} | asdict(past) | {
-        "database_bytes": row and int(row["bytes"])
-    }  # fmt: skip
+    figures = {"plan": plan, "probe": probe, "peak_mib": taken.peak_mib, "seconds": taken.seconds, "cpu": cpu}
+    return figures | asdict(past) | {"database_bytes": row and int(row["bytes"])}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of a whole plan beside what the night took."""
+
+    what: str
+    planned: float
+    taken: float
+
+    @property
+    def ratio(self) -> float:
+        """Planned in taken."""
+        return self.planned / self.taken if self.taken else float("nan")
+
+    @property
+    def passes(self) -> bool:
+        """Whether the plan is as near as ALLOWED says."""
+        return abs(self.ratio - 1) <= ALLOWED[self.what]
+
+    def __str__(self) -> str:
+        allowed = f"within {ALLOWED[self.what]:.0%}"
+        verdict = "yes" if self.passes else "NO"
+        return (
+            f"{self.what:<16}{self.planned:>14,.1f}{self.taken:>14,.1f}{self.ratio:>8.2f}   {allowed:<12}{verdict:>4}"
+        )
+
+
+def lines(plan: Mapping[str, Any], past: Past) -> list[Line]:
+    """What `recjobs plan --json` printed before a night against what the night then was."""
+    steps = past.steps.values()
+    taken = {
+        "interactions": (plan["size"]["interactions"], past.size.interactions),
+        "memory, MiB": (plan["peak_bytes"] / MIB, max(step.peak_bytes or 0 for step in steps) / MIB),
+        "seconds": (plan["seconds"], sum(step.seconds or 0 for step in steps)),
+        "files, MiB": (plan["artifact_bytes"] / MIB, sum(step.disk_bytes or 0 for step in steps) / MIB),
+        "Postgres, MiB": (plan["database_bytes"] / MIB, (past.database_bytes or 0) / MIB),
+    }
+    return [Line(what, *both) for what, both in taken.items()]
 
 
 def _past(measured: Mapping[str, Any]) -> Past:
@@ -96,15 +146,14 @@ def _past(measured: Mapping[str, Any]) -> Past:
 
 def _compare(past: Past, probe: float) -> None:
     expected = estimate.steps(past.size, (), probe / estimate.PROBE_SECONDS)
-    print(f"\n{past.size.interactions:,} interactions: planned / taken, and their ratio")
     for step in expected:
         parts = []
-        for name, unit in (("seconds", 1.0), ("peak_bytes", 2.0**20), ("disk_bytes", 2.0**20)):
+        for name, unit in (("seconds", 1.0), ("peak_bytes", MIB), ("disk_bytes", MIB)):
             planned, taken = getattr(expected[step], name) or 0, getattr(past.steps[step], name) or 0
             parts.append(f"{planned / unit:10.1f}{taken / unit:10.1f}{planned / taken if taken else 0:7.2f}")
         print(f"{step:<10}{'   '.join(parts)}")
     database = estimate.in_database(past.size)
-    print(f"{'Postgres':<10}{database / 2**20:10.1f}{(past.database_bytes or 0) / 2**20:10.1f}")
+    print(f"{'Postgres':<10}{database / MIB:10.1f}{(past.database_bytes or 0) / MIB:10.1f}")
 
 
 def _table(nights: list[Past]) -> list[str]:

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import evaluate, growth, kernels, peers, restore
+from benchmarks import evaluate, growth, kernels, peers, plan, restore, startup
 from benchmarks.__main__ import HEAD, Stage
-from benchmarks.beside import Build, Comparison, median_interval, table, turns
+from benchmarks.beside import Build, Comparison, environment, median_interval, table, turns
 from benchmarks.night import BEGIN, FLIP, step_seconds
 from recjobs.config import ROOT
+from recjobs.core.estimate import Cost, Past, Size
 
 
 def test_two_builds_take_turns_so_that_neither_is_always_first() -> None:
@@ -127,6 +128,37 @@ def test_two_nights_lists_are_compared_by_their_first_items_as_wholes_and_by_the
     assert kernels.difference(lists(*[same] * 200), lists(*[same] * 199, swapped)).is_small
     first = (["i1", "i0", *ids[2:]], scores)
     assert not kernels.difference(lists(*[same] * 200), lists(*[same] * 199, first)).is_small
+
+
+def test_a_commands_start_is_told_by_processor_time_and_one_that_fails_ends_the_run() -> None:
+    variables = environment({})
+    nothing, busy = (
+        startup.processor_seconds([sys.executable, "-c", code], variables)
+        for code in ("pass", "import time\nwhile time.process_time() < 1: pass")
+    )
+    asleep = startup.processor_seconds([sys.executable, "-c", "import time; time.sleep(1)"], variables)
+    assert 0 < nothing < 1 <= busy
+    assert asleep < 1, "waiting costs nothing"
+    with pytest.raises(SystemExit, match="failed with exit code 3:\nno such verb"):
+        startup.processor_seconds(
+            [sys.executable, "-c", "import sys; print('no such verb', file=sys.stderr); sys.exit(3)"], variables
+        )
+
+
+def test_a_plan_passes_if_each_figure_is_as_near_as_is_asked() -> None:
+    size = Size(rows=1_050, interactions=1_000, users=10, items=20, stored=100, factors=64)
+    steps = {"train": Cost(60.0, 800 * plan.MIB, 30 * plan.MIB), "score": Cost(40.0, 1_000 * plan.MIB, 70 * plan.MIB)}
+    past = Past("20250101T000000Z-1", size, steps, 200 * plan.MIB)
+    planned = {
+        "size": {"interactions": 1_040}, "peak_bytes": 760 * plan.MIB, "seconds": 126.0,
+        "artifact_bytes": 94 * plan.MIB, "database_bytes": 209 * plan.MIB,
+    }  # fmt: skip
+    found = {line.what: (round(line.ratio, 2), line.passes) for line in plan.lines(planned, past)}
+    assert found == {
+        "interactions": (1.04, True), "memory, MiB": (0.76, True), "seconds": (1.26, False),
+        "files, MiB": (0.94, False), "Postgres, MiB": (1.04, True),
+    }  # fmt: skip
+    assert str(plan.lines(planned, past)[2]).split() == ["seconds", "126.0", "100.0", "1.26", "within", "25%", "NO"]
 
 
 def test_a_restore_is_a_line_with_its_size_times_and_lists() -> None:
