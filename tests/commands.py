@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -95,9 +95,17 @@ class Done:
 class Command:
     """A command that runs; `wait` for it."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], kill: Kill | None = None) -> None:
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        kill: Kill | None = None,
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
+        """constants: `module:NAME` -> another value that it has in this process."""
         self._folder = Path(tempfile.mkdtemp(prefix="command"))
-        self._process = _context.Process(target=_run, args=(arguments, environment, str(self._folder), kill))
+        arguments_of_run = (arguments, environment, str(self._folder), kill, constants or {})
+        self._process = _context.Process(target=_run, args=arguments_of_run)
         self._process.start()
 
     def kill(self) -> None:
@@ -122,7 +130,13 @@ def environment_of(settings: dict[str, str]) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(OURS)} | settings
 
 
-def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: str, kill: Kill | None) -> None:
+def _run(
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    folder: str,
+    kill: Kill | None,
+    constants: Mapping[str, Any],
+) -> None:
     for name, number in (("out", 1), ("err", 2)):
         file = os.open(f"{folder}/{name}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
@@ -134,6 +148,9 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: str, k
     os.chdir(ROOT)
     if kill:
         _arm(kill)
+    for where, value in constants.items():
+        module, _, constant = where.partition(":")
+        setattr(importlib.import_module(module), constant, value)
     sys.argv = ["recjobs", *arguments]
     try:
         importlib.import_module("recjobs.__main__").main()

@@ -6,7 +6,7 @@ taste and never the same item twice, so a model can learn it and a list of best 
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -209,13 +209,27 @@ class World:
         (self.catalogs / f"{self.name}.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
         return self
 
-    def start(self, verb: str, *arguments: str, kill: Kill | None = None, **settings: str) -> Command:
+    def start(
+        self,
+        verb: str,
+        *arguments: str,
+        kill: Kill | None = None,
+        constants: Mapping[str, Any] | None = None,
+        **settings: str,
+    ) -> Command:
         """Start `recjobs <verb> --catalog <this one>`."""
-        return Command((verb, "--catalog", self.name, *arguments), self.settings | settings, kill)
+        return Command((verb, "--catalog", self.name, *arguments), self.settings | settings, kill, constants)
 
-    def recjobs(self, verb: str, *arguments: str, kill: Kill | None = None, **settings: str) -> Done:
+    def recjobs(
+        self,
+        verb: str,
+        *arguments: str,
+        kill: Kill | None = None,
+        constants: Mapping[str, Any] | None = None,
+        **settings: str,
+    ) -> Done:
         """Run `recjobs <verb> --catalog <this one>` to its end."""
-        return self.start(verb, *arguments, kill=kill, **settings).wait()
+        return self.start(verb, *arguments, kill=kill, constants=constants, **settings).wait()
 
     def night(self, *arguments: str, kill: Kill | None = None, **settings: str) -> Done:
         """Run `recjobs night --json`."""

@@ -1,5 +1,6 @@
 """kill -9 of the publisher at random, while others read: nobody sees half a batch, and the next run succeeds."""
 
+import os
 import random
 import threading
 import time
@@ -15,6 +16,8 @@ from tests.worlds import MakeWorld, World, soak
 pytestmark = pytest.mark.soak
 
 ONE_LIST = "select distinct batch_id from recommendations where user_id = 'u07'"
+KILLS = [(200, soak(200, share=60))] + ([(40_000, 20)] if os.environ.get("RECJOBS_SOAK") else [])
+"""(users, kills): as many lists as a night of 2 million interactions has, in `make soak` only."""
 EVERY_LIST = f"{ALL_LISTS} from served_lists group by batch_id"
 
 
@@ -38,10 +41,11 @@ def what_is_left(world: World, batch_id: str) -> str:
     return "tables" if world.value("select count(*) from batches where batch_id = %s", batch_id) else "nothing"
 
 
+@pytest.mark.parametrize(("n_users", "n_kills"), KILLS)
 def test_a_publisher_killed_at_any_moment_shows_nobody_half_a_batch(
-    make_world: MakeWorld, figure: Callable[[str], None]
+    make_world: MakeWorld, figure: Callable[[str], None], n_users: int, n_kills: int
 ):
-    world, (before, batch_id) = prepared(make_world, *DATES[:2], n_users=200)
+    world, (before, batch_id) = prepared(make_world, *DATES[:2], n_users=n_users)
     assert world.recjobs("publish", "--batch-id", before).code == 0
     began = time.monotonic()
     assert world.recjobs("publish", "--batch-id", batch_id).code == 0
@@ -56,7 +60,7 @@ def test_a_publisher_killed_at_any_moment_shows_nobody_half_a_batch(
     for reader in readers:
         reader.start()
     try:
-        for k in range(soak(200, share=60)):
+        for k in range(n_kills):
             publisher = world.start("publish", "--batch-id", batch_id)
             time.sleep(took * draw.random() ** 2)  # what matters happens early; later it talks to MLflow
             publisher.kill()
@@ -78,6 +82,6 @@ def test_a_publisher_killed_at_any_moment_shows_nobody_half_a_batch(
     assert {answer[0] for answer in readers[0].seen} == whole
     assert {answer[0][0] for answer in readers[1].seen} <= {before, batch_id}
     figure(
-        f"P2: {sum(left.values())} kills of a publisher that takes {took:.2f} s; they left {left}; "
-        f"{sum(len(reader.seen) for reader in readers)} reads, none of half a batch"
+        f"P2: {sum(left.values())} kills of a publisher of {n_users:,} lists that takes {took:.2f} s; they left {left};"
+        f" {sum(len(reader.seen) for reader in readers)} reads, none of half a batch"
     )
