@@ -60,7 +60,7 @@ SOURCE = SMALLEST["sources"][0]
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"modell": {}}, "modell: unknown key. Did you mean model? Allowed: description, mode, live, sources"),
+        ({"modell": {}}, "modell: unknown key. Did you mean model? Allowed: description, verb, mode, live, sources"),
         ({"model": {"factor": 3}}, "model.factor: unknown key. Did you mean factors? Allowed: factors, alpha"),
         ({"recency": {"x": 3}}, "recency.x: unknown key. Allowed: half_life_days"),
         (
