@@ -7,14 +7,12 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 from pydantic.config import JsonDict
 
 from recjobs.catalog.part import Part
-from recjobs.core.source_formats import Dialect, Encoding, SourceFormat
+from recjobs.core.source_formats import LAST, Dialect, Encoding, SourceFormat, TableFormat
 
 _DELIMITER = r"^([\t -!#-~]|[^\"\r\n\x00]{2,8})(?![\s\S])"  # in Python `$` is before a last line feed as well
 _SIGN = r"^[!-/:-@\[-`{-~]$"
 
 
-LAST = "\U0010ffff"
-"""A text behind all others."""
 LOCATION: JsonDict = {
     "dependentRequired": {"sql": ["connection"], "connection": ["sql"], "names": ["header"]},
     "not": {"required": ["path", "sql"]},
@@ -45,7 +43,8 @@ class Location(Part):
     model_config = ConfigDict(json_schema_extra=LOCATION)
 
     path: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] | None = None
-    format: SourceFormat | None = None
+    format: SourceFormat | TableFormat | None = None
+    """delta, iceberg: the folder is a table, whose newest snapshot is read (needs `make install EXTRAS=tables`)."""
     delimiter: Annotated[str, Field(json_schema_extra={"pattern": _DELIMITER})] = ","
     """Between the fields of a CSV line, such as ; or "\\t", or several signs, such as ::, taken literally."""
     header: bool = True
@@ -68,7 +67,8 @@ class Location(Part):
     """A list of objects in each line of JSON Lines (or row of Parquet), such as an event's items: each object is a row,
     with the columns of its line, and its own as `items.item_id`."""
     partitions: Annotated[dict[str, Between], Field(default_factory=dict)]
-    """Of folders such as dt=2025-03-01, those that are read: {dt: {since: "2025-01-01"}}. The others are not opened."""
+    """Of folders such as dt=2025-03-01, those that are read: {dt: {since: "2025-01-01"}}. The others are not opened.
+    Of a table of Delta Lake or Iceberg, rows by any column of text, dates or whole numbers."""
     sql: str | None = None
     """One select statement for Postgres."""
     connection: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None

@@ -10,11 +10,17 @@ SUFFIXES: dict[SourceFormat, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson"),
 }
 """How files of each format are called, each also with .gz or .zip behind it; the first is the usual one."""
+TableFormat = Literal["delta", "iceberg"]
+TABLES: dict[str, str] = {"delta": "Delta Lake", "iceberg": "Iceberg"}
+"""Formats of tables, whose folder has a log of which files are theirs."""
 TITLES: dict[str, str] = {"parquet": "Parquet", "csv": "CSV", "jsonl": "JSON Lines"}
 
 USUAL = " nor ".join(SUFFIXES[name][0] for name in get_args(SourceFormat))
 IN_A_CATALOG = " or ".join(f"`format: {name}`" for name in get_args(SourceFormat))
 """For messages: `.parquet nor .csv`, and how a catalog says which format it is."""
+
+LAST = "\U0010ffff"
+"""A text behind all others."""
 
 Encoding = Literal[
     "utf-8", "utf-16", "utf-16-le", "utf-16-be",

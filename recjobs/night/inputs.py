@@ -1,14 +1,16 @@
 """The files of a catalog's inputs, and how a night pins them."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from recjobs.adapters import sources
-from recjobs.adapters.sources import JoinedFiles, SourceFile, other_databases, query
+from recjobs.adapters.sources import JoinedFiles, SourceFile, other_databases, query, tables
 from recjobs.catalog.file import Catalog, Input
 from recjobs.catalog.sources import Location, Source
 from recjobs.config import Settings, connection_url
+from recjobs.core.source_formats import TABLES
 from recjobs.night.as_of import Inputs
 from recjobs.night.night import data_folder
 
@@ -34,15 +36,26 @@ def files_of(
     return [pin(str(place.sql), connection, key, url, queries, catalog.mapping(place))]
 
 
-def files_at(place: Location, settings: Settings, *, whole: bool = True) -> list[SourceFile]:
-    """Return the files of a place's path, each with the files that it is joined to. Raises DataRefused without one."""
+def files_at(
+    place: Location, settings: Settings, *, whole: bool = True, pinned: Collection[str] = ()
+) -> list[SourceFile]:
+    """Return the files of a place's path, each with the files that it is joined to. Raises DataRefused without one.
+
+    pinned: the paths that a night has begun with, which say the snapshots of tables; without one, the newest.
+    """
     folder = data_folder(settings)
     format, ranges = place.format, place.ranges
-    files = sources.find(folder, str(place.path), format, place.delimiter, place.dialect, whole=whole, ranges=ranges)
+    files: list[SourceFile]
+    if format in TABLES:
+        files = [tables.find(folder, str(place.path), str(format), place.dialect, ranges, pinned)]
+    else:
+        files = sources.find(
+            folder, str(place.path), format, place.delimiter, place.dialect, whole=whole, ranges=ranges
+        )
     join = place.join if isinstance(place, Source) else None
     if join is None:
         return files
-    others = tuple(files_at(join, settings, whole=whole))
+    others = tuple(files_at(join, settings, whole=whole, pinned=pinned))
     joined = JoinedFiles(others, join.on, join.key or join.on, join.columns)
     return [replace(file, join=joined) for file in files]
 

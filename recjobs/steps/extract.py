@@ -57,7 +57,11 @@ def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
     pinned = {
         (f["of"], f["path"]): f["sha256"] for f in night.request.input["files"] if f["of"] in (key, f"{key}.join")
     }
-    files = [query.pinned(path) for _, path in pinned] if place.path is None else files_at(place, night.settings)
+    paths = [path for _, path in pinned]
+    if place.path is None:
+        files = [query.pinned(path) for path in paths]
+    else:
+        files = files_at(place, night.settings, pinned=paths)
     for part, file in with_joined(key, files):
         if pinned.pop((part, file.path), None) != file.sha256:
             raise DataRefused(f"{file.path}: changed while the night was running; begin the night again")

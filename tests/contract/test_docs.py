@@ -221,6 +221,7 @@ def test_the_table_of_the_gates_checks_names_all_of_them_in_their_order_with_the
         "requirements-images.in",
         "requirements-kubernetes.in",
         "requirements-spark.in",
+        "requirements-tables.in",
         "requirements-tracing.in",
         "requirements-webapp.in",
     ],

@@ -178,9 +178,9 @@ def test_a_lock_beside_the_default_one_has_the_same_versions(lock: str):
 
 
 def test_each_packages_lock_of_an_image_is_constrained_by_the_default_one_and_the_default_one_does_not_grow():
-    for lock in ("webapp", "gpu", "tracing", "kubernetes", "spark", "databases"):
+    for lock in ("webapp", "gpu", "tracing", "kubernetes", "spark", "databases", "tables"):
         assert "-c requirements.txt" in (ROOT / f"requirements-{lock}.in").read_text()
-    extras = ("nvidia-", "rmm-", "cuda-", "pyspark", "py4j", "duckdb")
+    extras = ("nvidia-", "rmm-", "cuda-", "pyspark", "py4j", "duckdb", "deltalake", "pyiceberg")
     assert [name for name in pins("requirements") if name.startswith(extras)] == []
 
 

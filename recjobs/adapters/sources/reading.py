@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.adapters import sample_shop
-from recjobs.adapters.sources import compression, csv_faults, csv_files, exploding, json_lines
+from recjobs.adapters.sources import compression, csv_faults, csv_files, exploding, json_lines, tables
 from recjobs.adapters.sources.column_types import Unreadable, plain
 from recjobs.adapters.sources.places import SourceFile, file_system, translated
+from recjobs.adapters.sources.table_snapshots import TableSnapshot
 from recjobs.errors import DataRefused
 
 BATCH_ROWS = 1 << 20
@@ -35,12 +36,8 @@ def read(
             for batch in sample_shop.read(file.path):
                 _require(file, columns, batch.schema.names)
                 yield batch.select(columns or batch.schema.names)
-        elif file.format == "parquet":
-            # INT96 counts nanoseconds: as such, years behind 2262 would wrap into earlier ones.
-            source = compression.random_access(file.path, file_system)
-            parquet = pq.ParquetFile(source, coerce_int96_timestamp_unit="us")
-            own = _own(file, columns, parquet.schema_arrow.names)
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=own):
+        elif file.format == "parquet" or isinstance(file, TableSnapshot):
+            for batch in _columnar(file, columns):
                 if explode := file.dialect.explode:
                     batch = exploding.exploded(file, batch, explode)
                     _require(file, columns, [*batch.schema.names, *(key for key, _ in file.partition)])
@@ -66,6 +63,18 @@ def read(
         raise DataRefused(
             f"{file.path}: cannot be read as {file.format} ({reason}); the file is damaged or of another format"
         ) from None
+
+
+def _columnar(file: SourceFile, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    """The batches of a Parquet file or of a table, in the types that they have there."""
+    if isinstance(file, TableSnapshot):
+        return tables.read(file, _own(file, columns, tables.columns(file)))
+    # INT96 counts nanoseconds: as such, years behind 2262 would wrap into earlier ones.
+    source = compression.random_access(file.path, file_system)
+    parquet = pq.ParquetFile(source, coerce_int96_timestamp_unit="us")
+    own = _own(file, columns, parquet.schema_arrow.names)
+    batches: Iterator[pa.RecordBatch] = parquet.iter_batches(BATCH_ROWS, columns=own)
+    return batches
 
 
 def _own(file: SourceFile, columns: list[str] | None, names: list[str]) -> list[str] | None:
