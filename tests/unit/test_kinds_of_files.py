@@ -117,6 +117,7 @@ def test_what_describes_tables_lies_beside_them_in_peace(put, rows):
 def test_a_table_whose_log_knows_of_deleted_rows_is_refused_by_its_name(put, refused, log, name, path):
     put(**{"t/part-0.parquet": parquet(), f"t/{log}": b"{}"})
     assert f"is a table of {name}: its files also hold rows that were deleted" in refused(path)
+    assert ("or say `format: " in refused(path)) == (name != "Hudi")
 
 
 # --- partitions

@@ -16,7 +16,7 @@ from pyarrow import fs
 from recjobs.adapters import sample_shop
 from recjobs.adapters.object_store import s3_error
 from recjobs.adapters.sources import compression, other_formats
-from recjobs.core.source_formats import IN_A_CATALOG, PLAIN, TITLES, USUAL, Dialect, format_of_suffix
+from recjobs.core.source_formats import IN_A_CATALOG, PLAIN, TABLES, TITLES, USUAL, Dialect, format_of_suffix
 from recjobs.errors import BadConfiguration, DataRefused
 
 _READ_BYTES = 8 << 20
@@ -169,9 +169,10 @@ def _in_s3(path: str) -> _Found:
 def _tables(shown: str, inside: dict[str, str], format: str | None) -> list[str]:
     """The files in folders that hold rows. Raises DataRefused where a part of them would be left out unsaid."""
     if table_format := other_formats.table_format(inside.values()):
+        way_to_read = {title: f"; or say `format: {name}` in the catalog" for name, title in TABLES.items()}
         raise DataRefused(
             f"{shown}: is a table of {table_format}: its files also hold rows that were deleted or replaced. Write its "
-            "rows as Parquet into another folder, and name that"
+            f"rows as Parquet into another folder, and name that{way_to_read.get(table_format, '')}"
         )
     finished = [name for name, relative in inside.items() if _is_finished(PurePosixPath(relative))]
     known = [name for name in finished if (found := known_format(name)) and format in (None, found)]
