@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from recjobs.catalog.gate import Gate, Inspect
 from recjobs.catalog.keep import Keep
 from recjobs.catalog.limits import Limits
+from recjobs.catalog.lists import TopN, keys_that_need_items
 from recjobs.catalog.orders import Orders
 from recjobs.catalog.scalars import Days, NonZero, Number, Positive, Share
 from recjobs.catalog.schedule import Schedule
@@ -62,19 +63,6 @@ class Seen(Part):
     after_days: Days
 
 
-class TopN(Part):
-    """How many items a list holds, and how many of them are served."""
-
-    stored: Annotated[int, Field(ge=1, le=1000), Number] = 100
-    served: Annotated[int, Field(ge=1, le=1000), Number] = 50
-
-    @model_validator(mode="after")
-    def _served_is_stored(self) -> "TopN":
-        if self.served > self.stored:
-            raise ValueError(f"served {self.served} is more than stored {self.stored}")
-        return self
-
-
 class Serve(Part):
     """What is expected of the lists that are served."""
 
@@ -106,6 +94,8 @@ class Catalog(Part):
         Discriminator(lambda value: _DAYS if isinstance(value, dict | Seen) else _WORD),
     ] = "exclude"
     """Whether an item that a user has seen is shown again: never, always, or {after_days: 30}."""
+    active_days: Days | None = None
+    """Users whose last interaction is older get the popular list in place of one of their own. null: nobody does."""
     holdout_days: Days = 30
     min_holdout_users: Annotated[int, Field(ge=1), Number] = 1000
     orders: Orders = Orders()
@@ -143,6 +133,13 @@ class Catalog(Part):
                 raise ValueError("has sources with times and sources with time: none; all or none of them need times")
         elif keys := list(keys_that_need_times(self)):
             raise ValueError(f"says time: none, and {', '.join(keys)} {'needs' if len(keys) == 1 else 'need'} times")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_what_lists_need(self) -> "Catalog":
+        for key, column in keys_that_need_items(self):
+            if self.items is None or not getattr(self.items.columns, column):
+                raise ValueError(f"{key} needs items.columns.{column}")
         return self
 
     @property

@@ -126,6 +126,8 @@ class ItemColumns(Mapping):
     url: str | None = None
     image: str | None = None
     available: str | None = None
+    product_id: str | None = None
+    """The product that the item is a variant of, see `items.variants_by`."""
 
 
 class Items(Location):
@@ -142,6 +144,8 @@ class Items(Location):
     until they have one."""
     max_new_share: Share = 0.1
     """Largest share of the served places that predicted items may take, as the mean over users."""
+    variants_by: Literal["product_id", "title"] | None = None
+    """Items that are equal in it are variants of one product, of which a list holds one; null: any number."""
 
     @model_validator(mode="after")
     def _location_has_ids(self) -> "Items":

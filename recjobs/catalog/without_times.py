@@ -18,6 +18,8 @@ def keys_that_need_times(catalog: "Catalog") -> Iterator[str]:
         yield "model.own_half_life_days"
     if catalog.after_days is not None:
         yield "seen.after_days"
+    if catalog.active_days is not None:
+        yield "active_days"
     if catalog.holdout_days != defaults["holdout_days"].default:
         yield "holdout_days"
     if catalog.limits.freshness != type(catalog.limits).model_fields["freshness"].default:

@@ -211,6 +211,13 @@ class Handovers:
         rows: list[dict[str, Any]] = self.files.load_json("evaluate", "goods.json")["rows"]
         return rows
 
+    def prices(self) -> list[dict[str, Any]]:
+        """What each setting of lists costs, as `price_rows` returns it; empty for a catalog without such a setting."""
+        if "prices.json" not in self.files.manifest("evaluate"):
+            return []
+        rows: list[dict[str, Any]] = self.files.load_json("evaluate", "prices.json")["rows"]
+        return rows
+
     def user_metrics(self, view: str) -> pa.Table:
         """A row per holdout user: `<model>.<metric>`, and `is_<segment>`."""
         return self.files.load_table("evaluate", f"{view}.parquet")

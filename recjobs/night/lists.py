@@ -60,6 +60,8 @@ class NightLists(UserLists):
             users["prefers"].to_pylist(),
             settings.max_new_share if settings and settings.new == "predict" else None,
             night.catalog.top_n.served,
+            night.group_limits(),
+            night.catalog.active_days,
         )
         source = night.chosen_model().source
         seen = kept_out_of(self.past.interactions, night.catalog.view, self.past.now, night.catalog.after_days)

@@ -25,6 +25,7 @@ from recjobs.night.handovers import Handovers
 from recjobs.night.request import ChampionPin, Request
 
 if TYPE_CHECKING:
+    from recjobs.core.lists.group_limits import GroupLimits
     from recjobs.core.lists.maker import Knowledge
     from recjobs.core.model.als import Factors
     from recjobs.core.model.engine import Engine
@@ -99,7 +100,17 @@ class Night(Handovers):
         """What an evaluation may know of users and items: what was known at the cutoff."""
         from recjobs.core.lists.maker import Knowledge
 
-        return Knowledge.of_train(train, self.users()["segment"].to_pylist())
+        segments = self.users()["segment"].to_pylist()
+        return Knowledge.of_train(train, segments, self.group_limits(), self.catalog.active_days)
+
+    def group_limits(self) -> "GroupLimits | None":
+        """What lists may hold of one product or category; None: anything."""
+        from recjobs.core.lists.group_limits import GroupLimits
+
+        variants_by = self.catalog.items.variants_by if self.catalog.items else None
+        if variants_by is None and self.catalog.top_n.max_per_category is None:
+            return None
+        return GroupLimits.of(self.items(), variants_by, self.catalog.top_n.max_per_category)
 
     def champion_model(self) -> "StoredModel":
         """The pinned champion's model. Raises ModelRefused unless it is the registered file."""

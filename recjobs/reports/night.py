@@ -68,6 +68,7 @@ def night_page(night: Night, trend: Iterable[dict[str, Any]] = ()) -> str:
         drift=_drift(night),
         worth=worth.section(night, trend),
         goods=_goods(night.goods()),
+        prices=night.prices(),
         bars={view: _bars(evaluation.metrics, view, names) for view, users in evaluation.users.items() if users},
     )
 

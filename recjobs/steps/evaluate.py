@@ -11,6 +11,7 @@ from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
 from recjobs.core.evaluation.goods import similar_rows, together_rows
+from recjobs.core.evaluation.price import price_rows
 from recjobs.core.evaluation.side_by_side import kept_lists, whole_lists
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
@@ -56,6 +57,10 @@ def run(night: Night) -> dict[str, float | int]:
             columns |= {f"is_{name}": mask for name, mask in segments.items()}
             files.save_table(f"{view}.parquet", pa.table(columns))
             if view == night.catalog.view:
+                if others := known.without_each_setting():
+                    served = answers["candidate"], choices["candidate"]
+                    prices = price_rows(past, others, questions, candidate, *served, seed)
+                    files.save_json("prices.json", {"rows": [_finite(row) for row in prices]})
                 files.save_table("lists.parquet", kept_lists(questions, {n: one.lists for n, one in answers.items()}))
                 popular = [answers[window].lists[answered] for window in WINDOWS]
                 share = integrity.popular_share(answers["candidate"].lists[answered], popular, train.n_items)
@@ -123,7 +128,7 @@ def _once(models: dict[str, Model]) -> dict[str, Model]:
 
 def _unfiltered(past: Past, known: Knowledge, candidate: Model, questions: Exam, ranked: dict[str, Ranked]) -> pa.Table:
     """The lists that the refit's are compared with: the candidate's own, with no group's in place of them."""
-    maker = ListMaker(past, known, candidate, questions.kept_out)
+    maker = ListMaker(past, known.of_everybody, candidate, questions.kept_out)
     lists = maker.finish(ranked["candidate"], questions.users)
     return whole_lists(questions.users, lists.ranked.item_idx)
 

@@ -18,7 +18,7 @@ from recjobs.night.night import Night
 def run(night: Night) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused with check, value, band and ten users, unless
     the night was forced."""
-    world, active, taken = _world(night)
+    (world, active, taken), inactive = _world(night), _inactive(night)
     broken, shape, listed, digests = Broken(), Shape(world.item_ids, night.catalog.top_n.served), [], []
     for chunk in night.list_chunks():
         lists = chunk.read()
@@ -28,7 +28,9 @@ def run(night: Night) -> dict[str, Any]:
     users = np.concatenate([*listed, np.zeros(0, np.int64)])
     counted = np.bincount(users[users >= 0], minlength=len(world.user_ids))
     broken.note("user_twice", world.user_ids, counted > 1)
-    broken.note("user_without_list", world.user_ids, counted == 0)
+    missing = (counted == 0) & ~inactive
+    broken.note("user_without_list", world.user_ids, missing)
+    broken.note("list_of_an_inactive_user", world.user_ids, (counted > 0) & inactive)
     _check_other_tables(night, world, broken)
     checksum = total(digests)
     live = night.live()
@@ -37,9 +39,12 @@ def run(night: Night) -> dict[str, Any]:
         broken.note("lists_of_another_night", world.user_ids, np.ones(len(world.user_ids), bool))
 
     served, tops = night.catalog.top_n.served, _live_tops(live, world.item_ids) if live else None
-    measured = measure(shape, served=served, eligible=world.eligible, taken=taken, active=active, live=tops)
-    missing = [str(u) for u in world.user_ids.filter(pa.array(counted == 0)).slice(0, 10).to_pylist()]
-    measured["users_covered"] = Measured(float((counted > 0).mean()) if counted.size else 0.0, missing)
+    measured = measure(
+        shape, served=served, eligible=world.eligible, taken=taken, active=active, live=tops, places=world.n_eligible
+    )
+    n_expected, without = int((~inactive).sum()), world.user_ids.filter(pa.array(missing)).slice(0, 10)
+    covered = 1 - missing.sum() / n_expected if n_expected else float(counted.size > 0)
+    measured["users_covered"] = Measured(float(covered), [str(user) for user in without.to_pylist()])
     outside = _outside(night, measured, world)
     result = {
         "checksum": checksum,
@@ -75,7 +80,7 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         since = microseconds(night.request.as_of) - int(night.catalog.after_days * DAY)
         recent = pairs[rows.occurred_at >= since]
         kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
-    taken = _sorted(pairs)
+    taken, limits = _sorted(pairs), night.group_limits()
     world = World(
         user_ids,
         items["item_id"].combine_chunks(),
@@ -83,11 +88,22 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         None if kept_out is None else taken if kept_out is pairs else _sorted(kept_out),
         taken,
         night.catalog.top_n.stored,
+        None if limits is None else limits.product,
     )
     activity = np.bincount(rows.user_idx, minlength=len(user_ids))
     source = "champion" if night.chosen_model().source == "champion" else "candidate"
     by_model = (activity > 0) & ~night.verdict().list_choice(source).replaced(activity)
     return world, user_ids.filter(pa.array(by_model)), np.bincount(rows.item_idx, minlength=items.num_rows) > 0
+
+
+def _inactive(night: Night) -> np.ndarray:
+    """A mask of the users who have interactions, and none within the catalog's active_days."""
+    rows, n_users = night.interactions(), night.users().num_rows
+    if night.catalog.active_days is None:
+        return np.zeros(n_users, bool)
+    since = microseconds(night.request.as_of) - int(night.catalog.active_days * DAY)
+    recent = np.bincount(rows.user_idx[rows.occurred_at >= since], minlength=n_users) > 0
+    return np.asarray((np.bincount(rows.user_idx, minlength=n_users) > 0) & ~recent)
 
 
 def _sorted(pairs: np.ndarray) -> np.ndarray:

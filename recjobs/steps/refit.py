@@ -72,7 +72,8 @@ def _refit(night: Night, past: Past, candidate: als.Factors) -> tuple[als.Factor
     questions = exam(train, night.holdout(), "repeats", seed)
 
     def lists_from(of: Past, item_factors: np.ndarray) -> np.ndarray:
-        maker = ListMaker(of, night.known_at_cutoff(of.interactions), Model(item_factors, recipe), questions.kept_out)
+        known = night.known_at_cutoff(of.interactions).of_everybody  # who is inactive differs between the two
+        maker = ListMaker(of, known, Model(item_factors, recipe), questions.kept_out)
         return maker.lists(questions.users, K).ranked.item_idx
 
     kept = night.unfiltered_lists()  # None of a candidate with a second stage, or of an older version's evaluation

@@ -6,12 +6,15 @@ import pyarrow as pa
 
 from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.again import again_lists
-from recjobs.core.lists.ladder import as_lists, latest
+from recjobs.core.lists.group_limits import POOL, GroupLimits
+from recjobs.core.lists.ladder import PopularList, as_lists, latest
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.reasons import as_columns
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together
+from recjobs.core.model.ranking import Ranked
+from recjobs.core.rows.items import OPTIONAL
 from recjobs.night.handovers import INPUTS
 from recjobs.night.lists import NightLists, UserLists
 from recjobs.night.night import Night
@@ -21,6 +24,8 @@ CHUNK_USERS = 20_000
 N_SIMILAR = 50
 N_HISTORY = 20
 N_AGAIN = 50
+WITH_VARIANTS = 4
+"""So many times as many items are looked at for an item's lists where only one variant of a product is kept."""
 MIN_POPULAR = 200
 """The least length of popular lists: they fill the places that rules empty."""
 
@@ -52,7 +57,8 @@ def _name(number: int) -> str:
 
 
 def _table(lists: UserLists, users: np.ndarray, n: int) -> pa.Table:
-    """A row per user, as in the table top_n."""
+    """A row per user, as in the table top_n; none for inactive ones."""
+    users = users[~lists.maker.is_inactive(users)]
     finished = lists.of(users, n)
     ids, scores = as_lists(finished.ranked, lists.item_ids)
     table = {
@@ -77,33 +83,34 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
     orders, eligible = night.catalog.orders, maker.known.eligible
     baskets = Baskets.of(interactions, orders.gap)
     enough = baskets.orders >= orders.min_orders
+    limits = maker.known.limits
+    products = None if limits is None else limits.of_products
+    n_candidates = N_SIMILAR if products is None else WITH_VARIANTS * N_SIMILAR
     if completed is not None and maker.model is not None and maker.model.item_factors is not None:
         support = support_of(interactions, night.now)
-        alike = similar_items(completed, support, enough, N_SIMILAR, eligible, night.engine.threads)
-        ids, scores = as_lists(alike, item_ids)
+        alike = similar_items(completed, support, enough, n_candidates, eligible, night.engine.threads)
+        ids, scores = as_lists(_of_other_products(alike, products), item_ids)
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     table = {"item_id": item_ids, "item_ids": ids, "scores": scores}
     together = Together(baskets, night.now, eligible, orders.min_orders)
-    lists_of_all = together.lists(np.arange(len(item_ids)), N_SIMILAR, night.threads)
-    table["together_ids"], table["together_scores"] = as_lists(lists_of_all, item_ids)
+    lists_of_all = together.lists(np.arange(len(item_ids)), n_candidates, night.threads)
+    table["together_ids"], table["together_scores"] = as_lists(_of_other_products(lists_of_all, products), item_ids)
     files.save_table("similar.parquet", pa.table(table))
 
     ladder, n = maker.ladder, night.catalog.top_n.stored
-    segments = {"all": (ladder.overall, max(n, MIN_POPULAR))}
-    segments |= {f"category:{name}": (popular, n) for name, popular in ladder.by_category.items()}
-    segments |= {f"segment:{name}": (popular, max(n, MIN_POPULAR)) for name, popular in ladder.by_segment.items()}
+    longest = max(n, MIN_POPULAR)
+    lists_of = {"all": _limited(ladder.overall, longest, limits)}
+    lists_of |= {f"category:{name}": _limited(one, n, products) for name, one in ladder.by_category.items()}
+    lists_of |= {f"segment:{name}": _limited(one, longest, limits) for name, one in ladder.by_segment.items()}
     rows = [
-        {
-            "segment": name,
-            "item_ids": item_ids.take(pa.array(popular.order[:depth])).to_pylist(),
-            "scores": popular.score[:depth].tolist(),
-        }
-        for name, (popular, depth) in segments.items()
+        {"segment": name, "item_ids": item_ids.take(pa.array(one.order)).to_pylist(), "scores": one.score.tolist()}
+        for name, one in lists_of.items()
     ]
     shape = pa.schema({"segment": pa.string(), "item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
     files.save_table("popular.parquet", pa.Table.from_pylist(rows, shape))
-    items = lists.items.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
+    described = lists.items.drop_columns([name for name in OPTIONAL if name in lists.items.column_names])
+    items = described.append_column("n_users", pa.array(popularity(interactions).astype(np.int32)))
     places = pa.array(np.arange(len(item_ids), dtype=np.int32))
     files.save_table("items.parquet", items.append_column("item_idx", places))
 
@@ -123,6 +130,24 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
         "again_scores": pa.ListArray.from_arrays(again_offsets, pa.array(again.scores, pa.float32())),
     }
     files.save_table("history.parquet", pa.table(history))
+
+
+def _of_other_products(lists: Ranked, products: GroupLimits | None) -> Ranked:
+    """The lists of all items, N_SIMILAR wide, with one variant of a product and none of the item's own."""
+    if products is None:
+        return lists
+    return products.first(lists, N_SIMILAR, np.arange(len(lists.item_idx))[:, None])
+
+
+def _limited(popular: PopularList, n: int, limits: GroupLimits | None) -> PopularList:
+    """The first n items of a popular list, within the limits."""
+    if limits is None:
+        return PopularList(popular.order[:n], popular.score[:n])
+    order, score = popular.order[: 10 * POOL], popular.score[: 10 * POOL]
+    lists = Ranked(order[None].astype(np.int32), score[None].astype(np.float32))
+    lists = limits.first(lists, min(n, popular.order.size))
+    length = int(lists.lengths[0])
+    return PopularList(lists.item_idx[0, :length], lists.scores[0, :length])
 
 
 def _seen(lists: NightLists) -> pa.Array:

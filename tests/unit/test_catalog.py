@@ -124,6 +124,23 @@ def test_a_mistake_is_named_by_key_value_and_what_is_allowed(changes, line):
     assert said.startswith(line), said
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"top_n": {"max_per_category": 3}}, "top_n.max_per_category needs items.columns.categories"),
+        (
+            {"items": {"columns": {"title": "t"}, "variants_by": "product_id"}},
+            "items.variants_by: product_id needs items.columns.product_id",
+        ),
+    ],
+)
+def test_a_setting_of_lists_needs_the_column_that_it_goes_by(changes, said):
+    assert said in mistake(**changes)
+    items = {"items": {"columns": {"categories": "c", "product_id": "p"}} | changes.get("items", {})}
+    items["items"]["columns"] = {"title": "t", "categories": "c", "product_id": "p"}
+    assert catalog(**changes | items).items.columns.product_id == "p"
+
+
 def test_missing_sources_are_named():
     with pytest.raises(ValidationError) as caught:
         Catalog.model_validate({"name": "shop"})

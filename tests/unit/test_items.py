@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rows.items import ATTRIBUTES, ItemCollector, of_file, table, untried
+from recjobs.core.rows.items import ATTRIBUTES, OPTIONAL, ItemCollector, of_file, table, untried
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -113,7 +113,7 @@ def test_a_file_says_nothing_of_items_it_does_not_know_and_its_own_are_left_out(
     found = table(pa.array(["a", "b"]), file_of(item_id=["z", "b", None], price=[1.0, 2.0, 3.0]))
     assert found["item_id"].to_pylist() == ["a", "b"]
     assert found["price"].to_pylist() == [None, 2.0]
-    assert found.schema.names == ["item_id", *ATTRIBUTES]
+    assert found.schema.names == ["item_id", *(name for name in ATTRIBUTES if name not in OPTIONAL)]
 
 
 def test_item_ids_of_a_file_are_ids_like_any_other():

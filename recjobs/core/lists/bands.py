@@ -95,12 +95,13 @@ def measure(
     taken: np.ndarray,
     active: pa.Array,
     live: tuple[pa.Array, np.ndarray] | None,
+    places: int | None = None,
 ) -> dict[str, Measured]:
     """short_lists, coverage, top_item_share, fallback_share and overlap_with_live.
 
     served: items served of a list; a list with fewer is short. eligible, taken: masks over items. active: users with an
     interaction, whom a model can know. live: (user ids, `top_items`) of the live batch. Measures of the model's lists
-    are None where it has none.
+    are None where it has none. places: the items that one list can hold, if those are fewer than the eligible ones.
     """
     users = pa.concat_arrays([*shape.users, pa.array([], pa.string())])
     length = np.concatenate([*shape.length, np.zeros(0, np.int64)])
@@ -116,7 +117,8 @@ def measure(
     if len(users) < MIN_LISTS:
         return dict.fromkeys(BANDS, Measured(None))
     # A catalogue hardly longer than a list cannot fill it for users who have seen some of its items.
-    result = {"short_lists": share(length < served) if eligible.sum() >= 2 * served else Measured(None)}
+    longest = int(eligible.sum()) if places is None else places
+    result = {"short_lists": share(length < served) if longest >= 2 * served else Measured(None)}
     if not by_model.any():
         of_model = ("coverage", "top_item_share", "fallback_share", "overlap_with_live")
         return result | dict.fromkeys(of_model, Measured(None))

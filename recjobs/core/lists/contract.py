@@ -31,7 +31,8 @@ class Broken:
 class World:
     """What lists are checked against: ids of users and items in byte order, a mask of the items that may be shown, and
     the seen pairs user_idx * n_items + item_idx, sorted; None if seen items may be shown again. taken: all pairs in the
-    users' histories, sorted. stored: the longest list."""
+    users' histories, sorted. stored: the longest list. product: (n_items,), the number of the product that each item is
+    a variant of, of which a list holds one; None: a list may hold all."""
 
     user_ids: pa.Array
     item_ids: pa.Array
@@ -39,20 +40,33 @@ class World:
     seen: np.ndarray | None
     taken: np.ndarray
     stored: int
+    product: np.ndarray | None = None
+
+    @cached_property
+    def n_eligible(self) -> int:
+        """How many items a list could hold, if nothing had been seen."""
+        return int(self.eligible.sum() if self.product is None else np.unique(self.product[self.eligible]).size)
 
     @cached_property
     def n_seen(self) -> np.ndarray:
-        """How many of the items that may be shown each user has seen; (n_users,)."""
+        """How many of the items that may be shown each user has seen, or of the products, with all their variants;
+        (n_users,)."""
         seen = np.zeros(0, np.int64) if self.seen is None else self.seen
         user, item = np.divmod(seen, max(1, len(self.item_ids)))
-        return np.bincount(user[self.eligible[item]], minlength=len(self.user_ids))
+        user, item = user[self.eligible[item]], item[self.eligible[item]]
+        if self.product is not None:
+            of_product = np.bincount(self.product[self.eligible], minlength=int(self.product.max(initial=0)) + 1)
+            pairs, n = np.unique(user * of_product.size + self.product[item], return_counts=True)
+            user, product = np.divmod(pairs, of_product.size)
+            user = user[n == of_product[product]]
+        return np.bincount(user, minlength=len(self.user_ids))
 
 
 def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     """Check one chunk of lists; returns the user_idx of each row, -1 for an unknown user.
 
-    A list has min(stored, eligible items not seen) distinct, known, eligible and, where the catalog says so, unseen
-    items, with finite scores that do not rise within one source.
+    A list has min(stored, eligible items not seen, or their products where it holds one variant of each) distinct,
+    known, eligible and, where the catalog says so, unseen items, with finite scores that do not rise within one source.
     """
     users = lists["user_id"].combine_chunks()
     ids, scores = lists["item_ids"].combine_chunks(), lists["scores"].combine_chunks()
@@ -72,7 +86,11 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     n_items = len(world.item_ids)
     broken.note("duplicate_item", users, _rows(_repeated(row, item_idx, n_items), len(users)))
 
-    expected = np.full(len(users), int(world.eligible.sum()))
+    if world.product is not None:
+        is_known = item_idx >= 0
+        twice = _repeated(row[is_known], world.product[item_idx[is_known]], int(world.product.max(initial=0)) + 1)
+        broken.note("two_variants_of_a_product", users, _rows(twice, len(users)))
+    expected = np.full(len(users), world.n_eligible)
     if world.seen is not None:
         is_seen = _among(user_idx[row] * n_items + item_idx, world.seen)
         broken.note("seen_item", users, _rows(row[is_seen & (item_idx >= 0)], len(users)))

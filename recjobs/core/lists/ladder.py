@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
+from recjobs.core.lists.group_limits import GroupLimits
 from recjobs.core.model.ranking import Ranked, first_unseen
 from recjobs.core.rows.interactions import Interactions
 
@@ -91,11 +92,16 @@ class Ladder:
 
 
 def fill_up(
-    ranked: Ranked, ladder: Ladder, users: np.ndarray, seen: csr_matrix | None, n_items: int
+    ranked: Ranked,
+    ladder: Ladder,
+    users: np.ndarray,
+    seen: csr_matrix | None,
+    n_items: int,
+    limits: GroupLimits | None = None,
 ) -> tuple[Ranked, np.ndarray, np.ndarray]:
     """(lists filled down the ladder, the number of items of each from the model, and from categories).
 
-    users: the owners of the lists, as indices into the ladder; seen: their rows.
+    users: the owners of the lists, as indices into the ladder; seen: their rows; limits: the lists are within them.
     """
     item_idx, scores = ranked.item_idx.copy(), ranked.scores.copy()
     n_model, n_category = ranked.lengths, np.zeros(len(item_idx), np.int64)
@@ -107,15 +113,17 @@ def fill_up(
         part = Ranked(item_idx[rows], scores[rows])
         seen_here = None if seen is None else seen[rows]
         if categories:
-            part, before = fill(part, ladder.preferred(categories), seen_here, n_items)
+            part, before = fill(part, ladder.preferred(categories), seen_here, n_items, limits)
             n_category[rows] = part.lengths - before
         popular = ladder.overall if segment is None else ladder.by_segment[segment]
-        part, _ = fill(part, popular, seen_here, n_items)
+        part, _ = fill(part, popular, seen_here, n_items, limits)
         item_idx[rows], scores[rows] = part.item_idx, part.scores
     return Ranked(item_idx, scores), n_model, n_category
 
 
-def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items: int) -> tuple[Ranked, np.ndarray]:
+def fill(
+    ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items: int, limits: GroupLimits | None = None
+) -> tuple[Ranked, np.ndarray]:
     """(lists filled from the popular list, the number of items of each from the model)."""
     item_idx, scores, n_model = ranked.item_idx.copy(), ranked.scores.copy(), ranked.lengths
     n = item_idx.shape[1]
@@ -124,14 +132,20 @@ def fill(ranked: Ranked, popular: PopularList, seen: csr_matrix | None, n_items:
         return ranked, n_model
     taken = _listed(item_idx[short], n_items)
     blocked = taken if seen is None else (taken + seen[short]).tocsr()
-    extra = first_unseen(popular.order, n, blocked, short.size)
     score_of = np.full(n_items, np.nan, np.float32)
     score_of[popular.order] = popular.score
     behind = np.arange(n) - n_model[short][:, None]  # how far behind the model's last item each place is
-    added = np.where(behind >= 0, np.take_along_axis(extra, np.maximum(behind, 0), axis=1), -1)
+    if limits is None:
+        extra = first_unseen(popular.order, n, blocked, short.size)
+        added = np.where(behind >= 0, np.take_along_axis(extra, np.maximum(behind, 0), axis=1), -1)
+        added_scores = score_of[added]
+    else:
+        added = np.where(behind >= 0, limits.filled(item_idx[short], popular.order, blocked), -1)
+        falling = np.where(behind >= 0, np.where(added >= 0, score_of[added], -np.inf), np.inf)
+        added_scores = -np.sort(-falling, axis=1)
     rows, places = np.nonzero(added >= 0)
     item_idx[short[rows], places] = added[rows, places]
-    scores[short[rows], places] = score_of[added[rows, places]]
+    scores[short[rows], places] = added_scores[rows, places]
     return Ranked(item_idx, scores), n_model
 
 

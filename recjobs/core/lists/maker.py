@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from recjobs.core.lists import candidates
 from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.group_limits import POOL
+from recjobs.core.lists.inactive import last_at, replaced
+from recjobs.core.lists.knowledge import Knowledge as Knowledge
 from recjobs.core.lists.ladder import Ladder, PopularList, fill_up
 from recjobs.core.lists.own_items import HALF_LIFE_DAYS, own_frequency, own_lists
 from recjobs.core.lists.popularity import WINDOWS, popular_order
@@ -29,7 +31,7 @@ from recjobs.core.model.random_walk import ItemSimilarity
 from recjobs.core.model.ranker import Ranker
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import DAY, Interactions
 
 SAMPLE_USERS = 1000
 """Users whose lists are measured for the places that new items take."""
@@ -43,31 +45,6 @@ class Model:
     item_factors: np.ndarray | None
     recipe: Recipe
     ranker: Ranker | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Knowledge:
-    """What is known of users and items besides interactions.
-
-    eligible: (n_items,), a mask of the items that may be listed. items: a table with `title` and `categories`;
-    segments, prefers: each user's segment or None, and preferred categories; None: unknown. max_new_share: the largest
-    share of the first `served` places for items whose factors are predicted from `items`; None: they are not listed.
-    """
-
-    eligible: np.ndarray
-    items: pa.Table | None = None
-    segments: list[str | None] | None = None
-    prefers: list[list[str]] | None = None
-    max_new_share: float | None = None
-    served: int = 20
-
-    @classmethod
-    def of_train(cls, train: Interactions, segments: list[str | None] | None = None) -> "Knowledge":
-        """What an evaluation may know: the items taken before the cutoff, and the users' segments.
-
-        Availability, preferences and new items are tonight's; their state at the cutoff is unknown.
-        """
-        return cls(np.bincount(train.item_idx, minlength=train.n_items) > 0, segments=segments)
 
 
 @dataclass(frozen=True)
@@ -99,6 +76,11 @@ class Past:
     def activity(self) -> np.ndarray:
         """The number of interactions of each user, (n_users,)."""
         return np.bincount(self.interactions.user_idx, minlength=self.interactions.n_users)
+
+    @cached_property
+    def last_at(self) -> np.ndarray:
+        """The instant of each user's last interaction, (n_users,) microseconds; `now` without one."""
+        return last_at(self.interactions, self.now)
 
     def confidence(self, recipe: Recipe) -> csr_matrix:
         """user_items by a recipe, see `Interactions.confidence`."""
@@ -232,15 +214,19 @@ class ListMaker:
             nothing = np.full((users.size, n), -1, np.int32)
             return Ranked(nothing, np.full(nothing.shape, np.nan, np.float32)), None
         item_factors, engine, ranker = self.completed.item_factors, self.past.engine, self.model.ranker
-        replaced = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
-        parts, explained = [], []
-        for block in self.first_stage(users, n if ranker is None else max(n, candidates.FIRST)):
+        others = self.choice.replaced(self.past.activity[users]) if self.choice.instead else None
+        limits, parts, explained = self.known.limits, [], []
+        width = n if limits is None else max(n, min(POOL, len(item_factors)))
+        for block in self.first_stage(users, width if ranker is None else max(width, candidates.FIRST)):
             part = block.ranked
             if ranker is not None:
                 stage = self.past.second_stage(self.model.recipe)
-                part = stage.ordered(ranker, block, item_factors, self.completed.predicted).first(n)
-            if replaced is not None:
-                part = part.without(replaced[block.place])
+                part = stage.ordered(ranker, block, item_factors, self.completed.predicted)
+                part = part.first(n) if limits is None else part
+            if limits is not None:
+                part = limits.first(part, n)
+            if others is not None:
+                part = part.without(others[block.place])
             parts.append(part)
             if reasons:
                 explained.append(because(part, reasons, item_factors, block.shares, engine.threads, block.added))
@@ -272,8 +258,15 @@ class ListMaker:
             ranked = ranking.best(vectors, n, seen, engine.threads, added)
             yield FirstStage(place, some, vectors, shares, added, ranked, seen, usable & ~self.completed.predicted)
 
+    def is_inactive(self, users: np.ndarray) -> np.ndarray:
+        """Whether each user's last interaction is older than `Knowledge.active_days`: whether they get no list."""
+        if self.known.active_days is None:
+            return np.zeros(users.size, bool)
+        return np.asarray(self.past.last_at[users] < self.past.now - self.known.active_days * DAY)
+
     def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
-        """Lists from `rank`, with own items where the choice says so, filled down the ladder."""
+        """Lists from `rank`, with own items where the choice says so, filled down the ladder. Inactive users have the
+        popular list, which does not look at what they have seen."""
         ranked, again = self._with_own_items(ranked, users)
         n_items, width = self.past.interactions.n_items, ranked.item_idx.shape[1]
         item_idx, scores = np.empty((users.size, width), np.int32), np.empty((users.size, width), np.float32)
@@ -282,9 +275,15 @@ class ListMaker:
             rows = np.flatnonzero(mask)
             if rows.size:
                 some, ladder = users[rows], self.past.ladder(self.known, window)
-                lists, _, n_category[rows] = fill_up(ranked.rows(rows), ladder, some, self._seen_by(some), n_items)
+                lists, _, n_category[rows] = fill_up(
+                    ranked.rows(rows), ladder, some, self._seen_by(some), n_items, self.known.limits
+                )
                 item_idx[rows], scores[rows] = lists.item_idx, lists.scores
-        return Lists(Ranked(item_idx, scores), ranked.lengths, n_category, again)
+        lists, inactive = Ranked(item_idx, scores), self.is_inactive(users)
+        if inactive.any():
+            lists = replaced(lists, inactive, self.ladder.overall, n_items, self.known.limits)
+        n_model, n_category = (np.where(inactive, 0, counts) for counts in (ranked.lengths, n_category))
+        return Lists(lists, n_model, n_category, again & ~inactive)
 
     def _with_own_items(self, ranked: Ranked, users: np.ndarray) -> tuple[Ranked, np.ndarray]:
         """(the lists, a mask of those that now begin with own items)"""
@@ -292,8 +291,10 @@ class ListMaker:
         if not again.any():
             return ranked, again
         some, n, popular = users[again], ranked.item_idx.shape[1], self.ladder.overall.order
-        frequency = self.past.own_frequency(HALF_LIFE_DAYS)[some]
-        own = own_lists(frequency, n, self._seen_by(some), self.known.eligible, popular)
+        frequency, limits = self.past.own_frequency(HALF_LIFE_DAYS)[some], self.known.limits
+        width = n if limits is None else max(n, POOL)
+        own = own_lists(frequency, width, self._seen_by(some), self.known.eligible, popular)
+        own = own if limits is None else limits.first(own, n)
         item_idx, scores = ranked.item_idx.copy(), ranked.scores.copy()
         item_idx[again], scores[again] = own.item_idx, own.scores
         return Ranked(item_idx, scores), again

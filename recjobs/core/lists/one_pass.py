@@ -27,11 +27,12 @@ class View(Protocol):
 def rank_views(
     past: Past, known: Knowledge, models: Mapping[str, Model], views: Sequence[View], n: int
 ) -> list[dict[str, Ranked]]:
-    """For each view, what `ListMaker.rank` makes of each model, by name; without the models that have a second stage.
+    """For each view, what `ListMaker.rank` makes of each model, by name; without the models that have a second stage,
+    and without any where lists have limits.
 
     A user in several views is folded in and scored once, and models that share their neighbours add them up once.
     """
-    models = {name: model for name, model in models.items() if model.ranker is None}
+    models = {name: model for name, model in models.items() if model.ranker is None and known.limits is None}
     users = np.unique(np.concatenate([np.zeros(0, np.int64), *(view.users for view in views)]))
     makers = {name: ListMaker(past, known, model, None) for name, model in models.items()}
     scored: list[Scored] = []

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.group_limits import GroupLimits
 from recjobs.core.lists.ladder import Ladder
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.popularity import WINDOWS
@@ -34,6 +35,8 @@ class OfAllUsers:
     similarity: csr_matrix | None
     ladders: dict[str, Ladder]
     second_stage: OfAll | None
+    limits: GroupLimits | None = None
+    active_days: float | None = None
 
     @classmethod
     def of(cls, maker: ListMaker) -> "OfAllUsers":
@@ -52,6 +55,8 @@ class OfAllUsers:
             past.similarity(model.recipe) if model is not None and needs_neighbours else None,
             {window: replace(past.ladder(known, window), prefers=[], segments=[]) for window in sorted(windows)},
             None if model is None or ranker is None else past.second_stage(model.recipe).of_all,
+            known.limits,
+            known.active_days,
         )
 
     def maker(
@@ -66,7 +71,7 @@ class OfAllUsers:
 
         interactions, segments, prefers: theirs; seen_of: what is kept out of their lists.
         """
-        known = Knowledge(self.eligible, None, segments, prefers, None, self.served)
+        known = Knowledge(self.eligible, None, segments, prefers, None, self.served, self.limits, self.active_days)
         past = _PastOfSome(interactions, Engine(threads), self)
         maker = ListMaker(past, known, self.model, seen_of(interactions), self.choice)
         maker.completed = self.completed

@@ -21,7 +21,10 @@ ATTRIBUTES = {
     "url": pa.string(),
     "image": pa.string(),
     "available": pa.bool_(),
+    "product_id": pa.string(),
 }
+OPTIONAL = ("product_id",)
+"""Attributes that a night's table has only where its items have them."""
 
 
 class ItemCollector:
@@ -87,6 +90,8 @@ def table(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|") ->
     known = attributes.reindex(pd.Index(item_ids.to_pylist(), dtype=object))
     columns: dict[str, pa.Array] = {"item_id": item_ids}
     for name, kind in ATTRIBUTES.items():
+        if name in OPTIONAL and name not in known:
+            continue
         values = known[name].tolist() if name in known else [None] * len(item_ids)
         columns[name] = pa.array([_converted(value, name, separator) for value in values], kind)
     columns["available"] = pc.fill_null(columns["available"], True)
