@@ -7,6 +7,7 @@ import pytest
 
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.features import FEATURES
+from recjobs.core.lists.group_limits import GroupLimits
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.lists.some_users import OfAllUsers
@@ -22,7 +23,9 @@ RECIPES = {
     "blend": replace(PLAIN, blend=0.3),
     "own items": replace(PLAIN, blend=0.3, own_frequency=0.2),
     "second stage": replace(PLAIN, blend=0.3, rerank=True),
+    "settings of lists": replace(PLAIN, blend=0.3, rerank=True),
 }
+PRODUCTS_AND_CATEGORIES = GroupLimits(np.arange(ITEMS) // 3, (np.arange(ITEMS) % 5)[:, None], 2)
 
 
 def shop():
@@ -52,6 +55,9 @@ def test_lists_of_some_users_are_those_they_have_among_all(kind: str, view: str,
         trees = ranker.Ranker.fit(of_them[listed >= 0], labels, groups[groups > 0], list(FEATURES), 1)
     segments = [None if user % 5 == 0 else f"s{user % 3}" for user in range(USERS)]
     known = Knowledge(np.arange(ITEMS) != 7, None, segments, [[]] * USERS, None, 10)
+    if kind == "settings of lists":
+        known = replace(known, limits=PRODUCTS_AND_CATEGORIES, active_days=20)
+        assert ListMaker(past, known, None, None).is_inactive(np.arange(USERS)).sum() in range(10, 60)
     choice = replace(
         ListChoice.from_activity(past.activity), instead={"light": "popularity_all", "medium": "own_frequency"}
     )
