@@ -22,7 +22,7 @@ INSIDE: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=5)}
 
 STEP_CLASSES = {
     **dict.fromkeys(("extract", "validate", "split", "inspect", "publish"), "data"),
-    **dict.fromkeys(("train", "evaluate", "refit", "score", "trial"), "compute"),
+    **dict.fromkeys(("search", "train", "evaluate", "refit", "score", "trial"), "compute"),
 }
 """The size of a step's pod on Kubernetes, where it is not `small`; k8s/airflow/values.yaml says how large each is.
 step_pods.py sets its memory by the night's plan."""
@@ -179,10 +179,48 @@ def as_of_run(catalog: Any, asked: str | None, dag_run: Any) -> str | None:
     return asked
 
 
-def begin(catalog_name: str, form: Collection[str]) -> Any:
-    """Return the task that begins a night from its form; its result is the batch id."""
+OVERRIDES = {
+    "factors": "factors",
+    "alpha": "alpha",
+    "regularization": "regularization",
+    "iterations": "iterations",
+    "half_life_days": "recency.half_life_days",
+}
+"""Fields of a night's form that override a key of the catalog file."""
 
-    @task(task_id="begin", execution_timeout=timedelta(hours=1), **STOPPED, **OUTSIDE)
+
+def overrides_of(params: Any) -> dict[str, Any]:
+    """Return the overrides that the form of a night asks for."""
+    return {key: params[field] for field, key in OVERRIDES.items() if params[field] is not None}
+
+
+def search(catalog_name: str) -> Any:
+    """Return the task that searches for the recipe of a night without a champion; its result is the study's."""
+
+    @task(task_id="search", execution_timeout=timedelta(hours=12), executor_config=pod("search"), **OUTSIDE)
+    def run(catalog_name: str, params: Any, dag_run: Any) -> dict[str, Any]:
+        from recjobs.catalog.files import load_catalog
+        from recjobs.operations import first_search
+
+        name_lines(catalog_name, "search")
+        with airflow_states():
+            catalog = load_catalog(catalog_name)
+            if dag_run.run_type == "scheduled" and catalog.schedule.deadline:
+                return {"searched": False, "why": "this run only looks whether the input came before the deadline"}
+            as_of, overrides = as_of_run(catalog, params["as_of"], dag_run), overrides_of(params)
+            return first_search.run(catalog, as_of=as_of, overrides=overrides)
+
+    return run(catalog_name=catalog_name)
+
+
+def begin(catalog_name: str, form: Collection[str], *, after_search: bool = False) -> Any:
+    """Return the task that begins a night from its form; its result is the batch id.
+
+    after_search: it also begins if the search before it failed, or was marked as ended.
+    """
+    rule: Any = {"trigger_rule": "all_done"} if after_search else {}
+
+    @task(task_id="begin", execution_timeout=timedelta(hours=1), **STOPPED, **OUTSIDE, **rule)
     def run(catalog_name: str, params: Any, dag_run: Any, ti: Any) -> str:
         from recjobs.night.pods import memory_of_pods
         from recjobs.night.runner import begin_night, catalog_of_night
@@ -196,10 +234,9 @@ def begin(catalog_name: str, form: Collection[str]) -> Any:
                 batch_id = deadline.run(catalog, dag_run.run_after)
                 raise AirflowSkipException(f"the input had come before the deadline, and began {batch_id}")
             as_of = as_of_run(catalog, as_of, dag_run)
-            renamed = {"half_life_days": "recency.half_life_days"}
-            settings = ("factors", "alpha", "regularization", "iterations", "half_life_days")
-            overrides = {renamed.get(key, key): params[key] for key in settings if params[key] is not None}
-            night = begin_night(catalog, run_id=dag_run.run_id, as_of=as_of, overrides=overrides, force=params["force"])
+            night = begin_night(
+                catalog, run_id=dag_run.run_id, as_of=as_of, overrides=overrides_of(params), force=params["force"]
+            )
             if night["nothing_new"]:
                 raise AirflowSkipException(
                     f"nothing new: {night['batch_id']} is finished, of this run or with an equal request; for another "

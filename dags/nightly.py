@@ -10,6 +10,9 @@ such DAG, `nightly_<catalog>`; it starts by itself if the file has a `schedule`,
 
 States of the tasks, and what to do:
 
+- **`search` runs before `begin`**, in catalogs whose file names no hyperparameters: as long as no model is in charge,
+  it looks for a recipe, which the night trains (`tune.first_night_minutes`). Marked as failed or as a success, it ends,
+  and the night begins with the file's recipe. Cleared, it goes on where it was.
 - **`begin` is skipped, and all after it:** nothing is new, so do nothing. In a catalog that starts when an asset is
   updated this is also the deadline's run: its log says whether the input had come; if not, see to the upstream DAG.
 - **`extract` or `validate` is skipped, and all after it:** the input is late or stale. The next night includes it.
@@ -42,7 +45,7 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, Param, chain, dag
 from night_approval import approval_tasks
-from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, begin, cron, step
+from night_tasks import AS_OF, DAG, INSIDE, OUTSIDE, begin, cron, search, step
 
 from recjobs.catalog.file import Catalog
 from recjobs.catalog.files import read_catalogs
@@ -82,6 +85,8 @@ def form(catalog: Catalog) -> dict[str, Param]:
 
 def nightly(catalog: Catalog) -> None:
     """Make the DAG of one catalog."""
+    from recjobs.catalog.tune import searches_first
+
     schedule: Any = None
     if at := catalog.schedule.cron or catalog.schedule.deadline:
         schedule = cron(at, catalog.schedule.timezone)
@@ -101,7 +106,10 @@ def nightly(catalog: Catalog) -> None:
     def night() -> None:
         name = catalog.name
         lists = Asset(f"{name}_lists", f"recjobs://{name}/lists")
-        batch_id = begin(name, list(form(catalog)))
+        searches = searches_first(catalog)
+        batch_id = begin(name, list(form(catalog)), after_search=searches)
+        if searches:
+            chain(search(name), batch_id)
         gate = step("gate", name, batch_id, hours=1, **INSIDE)
         needs_approval = catalog.gate.approval == "required"
         approval = approval_tasks(name, batch_id, catalog.gate.approval_hours) if needs_approval else []

@@ -16,7 +16,9 @@ from recjobs.catalog.lists import TopN, keys_that_need_items
 from recjobs.catalog.orders import Orders
 from recjobs.catalog.scalars import Days, NonZero, Number, Positive, Share
 from recjobs.catalog.schedule import Schedule
+from recjobs.catalog.serve import Serve
 from recjobs.catalog.sources import Items, Part, Source, Users
+from recjobs.catalog.tune import Tune
 from recjobs.catalog.without_times import keys_that_need_times
 from recjobs.core.recipe import Recipe
 from recjobs.errors import Misuse
@@ -63,11 +65,6 @@ class Seen(Part):
     after_days: Days
 
 
-class Serve(Part):
-    """What is expected of the lists that are served."""
-
-    max_age_hours: Days | None = 36
-    """So long after they were published lists are too old: pages, `recjobs status` and an alert say so. null: never."""
 
 
 Input = Source | Items | Users
@@ -102,6 +99,7 @@ class Catalog(Part):
     top_n: TopN = TopN()
     serve: Serve = Serve()
     model: Model = Model()
+    tune: Tune = Tune()
     engine: Literal["local", "spark"] = "local"
     """Where train, refit and score compute: in the step's process, or on Spark (docs/spark.md). The lists are equal."""
     use_gpu: Literal["auto", "never", "required"] = "auto"

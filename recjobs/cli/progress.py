@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from recjobs import LISTS, NIGHT, logs
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.tune import searches_first
 from recjobs.night.runner import begin_night, measured, run_step, run_through
 
 if TYPE_CHECKING:
@@ -27,11 +28,19 @@ SIMPLE_LISTS = {
 def run_night(
     catalog: Catalog, *, as_of: str | None, overrides: dict[str, Any], force: str | None, publish: bool
 ) -> dict[str, Any]:
-    """Begin a night and run every step that is not done yet. Returns what each step returned."""
+    """Begin a night, after a search if it is a first night without a recipe, and run every step that is not done yet.
+    Returns what each step returned."""
     from recjobs.night.decision import awaits_approval
     from recjobs.night.night import Night
 
     console = _console()
+    if publish and searches_first(catalog):
+        from recjobs.operations import first_search
+
+        def tell(text: str) -> None:
+            console.print(text, markup=False)
+
+        first_search.run(catalog, as_of=as_of, overrides=overrides, tell=tell)
     began = begin_night(catalog, as_of=as_of, overrides=overrides, force=force, publish=publish)
     batch_id = str(began["batch_id"])
     if began["nothing_new"]:

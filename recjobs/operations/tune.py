@@ -48,12 +48,13 @@ def begin(catalog: Catalog, *, as_of: str | None, publish: bool) -> dict[str, An
     Raises DataRefused if nothing before the gate's holdout can be evaluated.
     """
     with measured("tune", catalog):
-        return _pin(catalog, run_through("validate", catalog, as_of), publish)
+        return begin_on(run_through("validate", catalog, as_of), catalog, publish=publish)
 
 
-def _pin(catalog: Catalog, batch_id: str, publish: bool) -> dict[str, Any]:
+def begin_on(batch_id: str, catalog: Catalog, *, publish: bool) -> dict[str, Any]:
+    """Begin a study as `begin` does, on the input of a night that is validated. It counts no failure."""
     settings, night = load_settings(), Night.open(catalog, batch_id)
-    champion = _champion(settings, catalog) if publish else None
+    champion = champion_of(settings, catalog) if publish else None
     until = data_cutoff(night.request.as_of, catalog.holdout_days, champion)
     past = load_past(night, until)
     if not folds_of(catalog, past, until):
@@ -174,7 +175,8 @@ def finish_study(study: Study) -> dict[str, Any]:
     }
 
 
-def _champion(settings: Settings, catalog: Catalog) -> ChampionPin | None:
+def champion_of(settings: Settings, catalog: Catalog) -> ChampionPin | None:
+    """The model in charge, if there is one. A catalog whose schema is not there yet gets it."""
     if settings.owner_url or settings.database_url:
         migrations.migrate_catalog(database(catalog, "owner"), catalog.description)
     with database(catalog, "publisher").connect() as session:

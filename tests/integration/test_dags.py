@@ -351,6 +351,29 @@ def test_a_person_is_asked_only_where_the_catalog_says_so(airflow_home: Path, tm
     assert {task["rule"] for name, task in keeps.items() if name != "report"} == {"all_success"}
 
 
+def test_a_search_comes_before_begin_only_where_the_file_names_no_recipe(airflow_home: Path, tmp_path: Path) -> None:
+    sample = (ROOT / "catalogs" / "sample.yaml").read_text()
+    without = "".join(line for line in sample.splitlines(keepends=True) if not line.startswith("model:"))
+    (tmp_path / "given.yaml").write_text(sample)
+    (tmp_path / "none.yaml").write_text(without)
+    (tmp_path / "off.yaml").write_text(without + "\ntune: {first_night_minutes: 0}\n")
+    (tmp_path / "ratings.yaml").write_text(without + "\nmodel: {weight_scale: log}\n")
+    found = run(LOOK, airflow_home, str(ROOT / "dags"), RECJOBS_CATALOGS=str(tmp_path))
+    assert found["errors"] == {}
+    given, none, off, ratings = (
+        found["dags"][f"nightly_{name}"]["tasks"] for name in ("given", "none", "off", "ratings")
+    )
+    assert set(none) == set(ratings) == {"search", *given}
+    assert set(off) == set(given)
+    assert none["begin"] == given["begin"] | {"after": ["search"], "rule": "all_done"}
+    search = none["search"]
+    assert (search["after"], search["pod"]) == ([], given["train"]["pod"])
+    assert search["hours"] >= 1
+    assert search["retries"] >= 1
+    of_both = set(given) - {"begin", "publish"}
+    assert {name: none[name] for name in of_both} == {name: given[name] for name in of_both}
+
+
 def test_a_broken_catalog_file_is_one_import_error_and_takes_no_other_dag_away(
     airflow_home: Path, tmp_path: Path
 ) -> None:
