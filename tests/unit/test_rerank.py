@@ -158,6 +158,29 @@ def test_a_planted_leak_is_seen_by_the_test_above(stage, monkeypatch):
     assert trained(TRAIN, CUT, RECIPE, Engine()).ranker != stage.ranker
 
 
+def test_a_ranker_trained_on_the_holdout_is_another_one_than_that_of_the_night(stage):
+    """The holdout's end in place of the cutoff: a mistake that the test with noise would see."""
+    cheating = trained(TRAIN.joined(HOLDOUT), NOW, RECIPE, Engine())
+    assert cheating.ranker is not None
+    assert cheating.ranker != stage.ranker
+
+
+def test_features_that_are_constant_at_night_make_worse_lists_which_the_gate_refuses(stage, monkeypatch):
+    honest = ndcg(stage.ranker)
+
+    def constant(rows, now):
+        table = item_features(rows, now)
+        return np.broadcast_to(table[:1], table.shape).copy()
+
+    monkeypatch.setattr(reranking, "item_features", constant)
+    # a past of its own: the other one has kept its features
+    past = Past(TRAIN, CUT, Engine())
+    maker = ListMaker(past, KNOWN, Model(FACTORS, RECIPE, stage.ranker), QUESTIONS.kept_out)
+    broken = per_user(maker.lists(QUESTIONS.users, K).ranked.item_idx, QUESTIONS.holdout, K)["ndcg"]
+    assert relative_difference(broken, honest, 1).high < 0
+    assert not verdict_on(broken, honest).promoted
+
+
 def test_no_feature_of_a_window_knows_what_was_taken_in_it(monkeypatch):
     """The rows of each window are seen by its labels alone."""
     seen = []
