@@ -12,7 +12,8 @@ and whenever somebody triggers it.
   earlier study: that one goes on.
 - **`trial`** is one recipe. The list of its mapped tasks shows the value (NDCG@20) and recipe of each; as many run
   at once as the machine has cores, with one thread each unless `RECJOBS_THREADS` says otherwise.
-- **`finish`** writes the page (best value against time, what mattered, every trial), which it links to.
+- **`finish`** compares the best recipe with and without a second stage, and writes the page (best value against time,
+  what mattered, every trial), which it links to.
 
 States of the tasks, and what to do:
 
@@ -82,7 +83,7 @@ def trial(catalog_name: str, study_id: str, number: int, params: Any) -> dict[st
         return result
 
 
-@task(execution_timeout=timedelta(hours=1), trigger_rule="none_failed", **OUTSIDE)
+@task(execution_timeout=timedelta(hours=4), trigger_rule="none_failed", executor_config=pod("trial"), **OUTSIDE)
 def finish(catalog_name: str, batch_id: str) -> dict[str, Any]:
     """Return the result of the study; batch_id: its id, under which the web app shows its page."""
     from recjobs.night.catalogs import known_catalog

@@ -139,6 +139,8 @@ def run_study(
         result = tune.finish_study(study)
     in_file = "" if result["base_value"] is None else f", the catalog file's recipe {result['base_value']:.4f}"
     console.print(f"best {result['value']:.4f}{in_file}, of {result['trials']} trials in {result['seconds']:.0f} s")
+    if said := _second_stage(result["second_stage"]):
+        console.print(said)
     if result["challenger"]:
         console.print("it is the catalog's challenger: the next night trains it, and the gate decides")
     elif Recipe.from_json(result["best"]) in study.known:
@@ -173,6 +175,14 @@ def _so_far(trials: "list[Trial]") -> str:
     from recjobs.core.search.search import best
 
     return f"{len(trials)} trials" + (f", best {ahead.value:.4f}" if (ahead := best(trials)) else "")
+
+
+def _second_stage(stages: dict[str, Any]) -> str:
+    """What a second stage brings, in a line; empty where it was not compared."""
+    if not stages or stages["without"] is None:
+        return ""
+    kept = "switched on" if stages["is_better"] else "no better beyond doubt, so left off"
+    return f"a second stage: {stages['with_it']:.4f} to {stages['without']:.4f} without, on the latest folds; {kept}"
 
 
 def _share(trials: "list[Trial]", budget: "Budget") -> float:

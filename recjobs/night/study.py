@@ -6,6 +6,7 @@ first, so that several processes can run trials, and any can be killed.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,6 +19,7 @@ from recjobs.catalog.file import Catalog
 from recjobs.catalog.names import Named
 from recjobs.config import Settings, load_settings
 from recjobs.core.evaluation.split import split_at_random
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
@@ -25,6 +27,7 @@ from recjobs.core.search.folds import Fold, before, folds
 from recjobs.core.search.portfolio import portfolio
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import Space
+from recjobs.core.search.stage_comparison import compare_stages
 from recjobs.errors import Misuse
 from recjobs.night.night import Night, registry
 from recjobs.night.request import ChampionPin
@@ -124,6 +127,27 @@ class Study:
     def save(self, trial: Trial) -> None:
         """Store a finished trial."""
         self.records.save(f"trial-{trial.number:05}.json", trial.to_json())
+
+    def compared_stages(self, recipe: Recipe) -> dict[str, Any]:
+        """`StageComparison.to_json` of a recipe that has no second stage, stored once it is made; empty for one that
+        has: it keeps it."""
+        if recipe.rerank:
+            return {}
+        stored = self.records.load("second_stage.json")
+        if stored is None or stored["recipe"] != recipe.to_json():
+            catalog, threads = self.request.catalog, self.settings.threads or os.cpu_count() or 1
+            compared = compare_stages(
+                recipe,
+                self.folds,
+                Engine(threads),
+                view=catalog.view,
+                holdout_days=catalog.holdout_days,
+                seed=self.request.seed,
+                after_days=catalog.after_days,
+            )
+            stored = {"recipe": recipe.to_json(), "compared": compared.to_json()}
+            self.records.save("second_stage.json", stored)
+        return dict(stored["compared"])
 
     def log(self, trial: Trial) -> None:
         """Log a trial to MLflow, under the study's run. Raises SystemAway if it does not answer."""

@@ -142,19 +142,22 @@ def finish(catalog: Named, study_id: str) -> dict[str, Any]:
 
 
 def finish_study(study: Study) -> dict[str, Any]:
-    """Write the study's page, and record its best recipe as challenger unless the study began with it.
+    """Compare its best recipe with and without a second stage, write the study's page, and record the recipe as
+    challenger unless the study began with it.
 
     A second time changes nothing. Raises DataRefused if no trial was completed.
     """
     request, trials = study.request, study.trials()
-    best = search.chosen(study.space, study.known, trials)
-    if best is None:
+    chosen = search.chosen(study.space, study.known, trials)
+    if chosen is None:
         raise DataRefused(
             f"study {request.study_id}: no trial was completed; see the defects in {study.records.folder}"
         )
+    stages = study.compared_stages(chosen.recipe)
+    best = replace(chosen, recipe=replace(chosen.recipe, rerank=True)) if stages.get("is_better") else chosen
     in_file = next((t.value for t in trials if t.recipe == request.catalog.recipe and t.state == "complete"), None)
     is_challenger = request.publish and best.recipe not in study.known
-    page = study_page(study, trials, best, in_file, is_challenger=is_challenger)
+    page = study_page(study, trials, best, in_file, stages, is_challenger=is_challenger)
     study.records.save_text("study.html", page)
     if request.publish:
         with database(request.catalog, "publisher").connect() as session:
@@ -170,6 +173,7 @@ def finish_study(study: Study) -> dict[str, Any]:
         "best": best.recipe.to_json(),
         "value": best.value,
         "base_value": in_file,
+        "second_stage": stages,
         "challenger": is_challenger,
         "report": link if request.publish else f"{study.records.folder}/study.html",
     }

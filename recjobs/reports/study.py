@@ -14,8 +14,19 @@ SHOWN = 200
 """Trials in the table, the best first."""
 
 
-def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | None, *, is_challenger: bool) -> str:
-    """Return the HTML page of a study, without script."""
+def study_page(
+    study: Study,
+    trials: list[Trial],
+    best: Trial,
+    in_file: float | None,
+    stages: dict[str, Any] | None = None,
+    *,
+    is_challenger: bool,
+) -> str:
+    """Return the HTML page of a study, without script.
+
+    best: the recipe that is kept. stages: how it compares with and without a second stage; empty: not compared.
+    """
     request = study.request
     weighed, values = search.importance(study.space, trials), best.recipe.to_json()
     return page(
@@ -30,6 +41,7 @@ def study_page(study: Study, trials: list[Trial], best: Trial, in_file: float | 
         best=best,
         top=search.best(trials) or best,
         in_file=in_file,
+        stages=stages,
         is_challenger=is_challenger,
         is_known=best.recipe in study.known,
         against_time=_against_time(trials, in_file),

@@ -121,3 +121,23 @@ def test_killed_while_the_second_stage_learns_and_while_it_makes_lists_a_night_e
     checksum = "select checksum from batches where batch_id = %s"
     assert twin.value(checksum, nights[0]) == world.value(checksum, nights[0])
     assert stored(twin, nights[0]).ranker == stored(world, nights[0]).ranker
+
+
+def test_a_search_switches_it_on_where_its_lists_are_better_beyond_doubt(make_world):
+    shop = make_world(novelties(), **SETTINGS | {"model": SETTINGS["model"] | {"rerank": False}})
+    search = ("tune", "--json", "--as-of", EARLIER, "--trials", "1", "--timeout", "60m")
+    done = shop.recjobs(*search)
+    assert done.code == 0, done.err
+    stages = done.json["second_stage"]
+    assert stages["is_better"]
+    assert stages["with_it"] > stages["without"] > 0
+    assert stages["low"] > 0
+    assert done.json["challenger"], "the first stage is the catalog file's, and yet there is something to judge"
+    assert "switched on" in done.err
+    (row,) = shop.rows("select recipe, base_recipe from challengers")
+    assert row["recipe"] == row["base_recipe"] | {"rerank": True}
+    page = shop.value("select html from reports where batch_id = %s", done.json["study_id"])
+    assert "It is better beyond doubt, so the recipe has it." in page
+    again = shop.recjobs(*search, kill=Kill("recjobs.core.search.second_stage:train_ranker", "before"))
+    assert again.code == 0, "the comparison is stored, and not made again"
+    assert again.json == done.json
