@@ -65,8 +65,6 @@ class Seen(Part):
     after_days: Days
 
 
-
-
 Input = Source | Items | Users
 
 
