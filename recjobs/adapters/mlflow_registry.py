@@ -114,17 +114,18 @@ class Registry:
         return str(client.create_experiment(self._catalog, place, tags=_KIND))
 
     def log(self, run_id: str, *, params: dict[str, Any], metrics: dict[str, float], tags: dict[str, str]) -> None:
-        """Write params, metrics and tags. Idempotent."""
+        """Write params, tags and metrics, which the run's model gets too. Idempotent."""
         with self._client() as client:
             from mlflow.entities import Metric, Param, RunTag
 
-            known = client.get_run(run_id).data.params
-            now = int(time.time() * 1000)
+            run, now = client.get_run(run_id), int(time.time() * 1000)
+            model = next((each.model_id for each in reversed(run.outputs.model_outputs if run.outputs else [])), None)
+            new = {name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}
             # one transaction: 75 metrics one by one took MLflow two seconds
             client.log_batch(
                 run_id,
-                [Metric(name, value, now, 0) for name, value in metrics.items()],
-                [Param(name, str(value)) for name, value in params.items() if name not in known],
+                [Metric(name, value, now, 0, model) for name, value in new.items()],
+                [Param(name, str(value)) for name, value in params.items() if name not in run.data.params],
                 [RunTag(name, text) for name, text in tags.items()],
             )
 

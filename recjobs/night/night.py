@@ -144,19 +144,28 @@ class Night(Handovers):
         answer = self.answer() if is_open(verdict, self.catalog.gate.approval) else None
         return decided(verdict, None if answer is None or answer.late else answer)
 
-    def log(self, registry: Registry) -> str:
-        """Log recipe, metrics and tags to this night's MLflow run, and return its id."""
-        request, run_id = self.request, registry.run_of(self.batch_id)
-        metrics = {
+    def metrics(self) -> dict[str, float]:
+        """What the evaluation and the gate measured of all users, by the name that MLflow has it under."""
+        rows = self.evaluation().metrics + self.worth().get("rows", []) + self.goods()
+        measured = {
             ".".join((row["model"], row["view"], row["metric"])): row["value"]
-            for row in self.evaluation().metrics + self.worth().get("rows", []) + self.goods()
+            for row in rows
             if row["segment"] == "all" and row["value"] is not None
         }
+        return measured | {k: v for k, v in self.verdict().to_json().items() if isinstance(v, int | float)}
+
+    def log(self, registry: Registry, *, metrics: bool = True) -> str:
+        """Log recipe, tags and metrics to this night's MLflow run, and return its id.
+
+        metrics: False before a model is registered: MLflow would give it those that its run has already, and ask for
+        each of them by itself.
+        """
+        request, run_id = self.request, registry.run_of(self.batch_id)
         verdict = self.verdict()
         registry.log(
             run_id,
             params={**self.catalog.recipe.to_json(), "seed": request.seed, "as_of": request.as_of.isoformat()},
-            metrics=metrics | {k: v for k, v in verdict.to_json().items() if isinstance(v, int | float)},
+            metrics=self.metrics() if metrics else {},
             tags={
                 "verdict": verdict.verdict,
                 "reason": verdict.reason,

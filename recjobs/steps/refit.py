@@ -100,7 +100,9 @@ def _register(night: Night, sha256: str, content: bytes) -> str:
         raise Defect(f"the model to register does not have the SHA-256 {sha256}")
     runs = registry(night.catalog)
     tags = {"input_hash": night.request.input["hash"], "code_version": night.request.code_version, "kernel": kernel()}
-    number = runs.register(night.log(runs), night.request.batch_id, content, sha256, tags)
+    run_id = night.log(runs, metrics=False)
+    number = runs.register(run_id, night.request.batch_id, content, sha256, tags)
+    night.log(runs)
     with database(night.catalog, "publisher").connect() as session:
         version = registered_version(session, night.refit_pin(number, sha256))
     runs.note(number, version)

@@ -70,6 +70,16 @@ def test_its_signature_and_description_say_that_it_is_not_what_is_served(publish
     assert "These are not the lists that are served" in version.description
 
 
+def test_a_model_has_the_metrics_of_its_night(published: World, mlflow: Any):
+    client = mlflow.MlflowClient()
+    run = client.get_run(client.get_model_version_by_alias(published.name, "champion").run_id)
+    [model] = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    metrics = {metric.key: metric.value for metric in model.metrics or ()}
+    assert metrics == run.data.metrics
+    assert len(client.get_metric_history(run.info.run_id, "candidate.discovery.ndcg_at_20")) == 1, "it is written once"
+    assert {"candidate.discovery.ndcg_at_20", "candidate.repeats.ndcg_at_20"} <= set(metrics)
+
+
 def test_mlflows_page_of_a_catalog_opens_on_its_runs_also_of_one_that_an_older_version_made(
     published: World, mlflow: Any, tmp_path: Path
 ):

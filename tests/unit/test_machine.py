@@ -1,6 +1,8 @@
 """What a machine has: the memory that its control groups leave, its disk, and the most that a process took."""
 
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +67,29 @@ def test_the_peak_is_seen_after_the_memory_is_given_back_and_is_forgotten():
 
 def test_the_probe_takes_time():
     assert machine.probe() > 0
+
+
+class Held:
+    """Something in a cycle, which only the collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_memory_that_a_step_left_in_cycles_is_given_back_and_what_stays_is_not_looked_through_again():
+    stays, before = Held(), gc.get_freeze_count()
+    gc.disable()
+    try:
+        left = weakref.ref(Held())
+        assert left()
+        machine.give_back()
+        assert left() is None
+        assert gc.get_freeze_count() > before
+        assert not any(each is stays for each in gc.get_objects()), "it is looked through again"
+        left = weakref.ref(Held())
+        assert left()
+        machine.give_back()
+        assert left() is None, "that of the second step stays"
+    finally:
+        gc.enable()
+        gc.unfreeze()
