@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from recjobs.adapters.mlflow_import import load
 from recjobs.errors import SystemAway
 
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
@@ -34,6 +35,7 @@ class Registry:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
+        load(self._uri)
         import mlflow
         from mlflow.exceptions import MlflowException
         from mlflow.tracking._tracking_service.utils import _get_store
@@ -272,9 +274,7 @@ class Registry:
     def _experiments(self, client: Any) -> list[Any]:
         view = _ALL if not self._uri.startswith(("http:", "https:")) else _ACTIVE
         experiments = client.search_experiments(view_type=view, filter_string=f"name LIKE '{self._catalog}%'")
-        return [
-            each for each in experiments if each.name == self._catalog or each.name.startswith(f"{self._catalog}, ")
-        ]
+        return [one for one in experiments if one.name == self._catalog or one.name.startswith(f"{self._catalog}, ")]
 
     def attach(self, run_id: str, name: str, text: str) -> None:
         """Keep a text file with the run."""

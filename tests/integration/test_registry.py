@@ -19,6 +19,7 @@ def mlflow(mlflow_uri: str) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        patch.setenv("MLFLOW_REGISTRY_URI", mlflow_uri)  # so does set_registry_uri, for good
         import mlflow
 
         before = mlflow.get_tracking_uri()
