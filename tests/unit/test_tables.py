@@ -215,9 +215,11 @@ def test_of_two_newest_metadata_files_only_the_hint_says_which(data: Path) -> No
     hint = lake.path / "metadata" / "version-hint.text"
     hint.write_text(newest.name)
     assert lake.users(lake.find()) == ["a"]
-    hint.write_text("../../x.metadata.json")
-    with pytest.raises(DataRefused, match="names no metadata file beside it"):
-        lake.find()
+    (lake.path / "metadata" / "1").mkdir()
+    for elsewhere in ("../../x.metadata.json", f"1/../{newest.name}"):
+        hint.write_text(elsewhere)
+        with pytest.raises(DataRefused, match="names no metadata file beside it"):
+            lake.find()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from recjobs.adapters.sources.table_snapshots import (
 from recjobs.core.source_formats import LAST
 from recjobs.errors import DataRefused
 
-_METADATA = re.compile(r"v?(\d+)\b.*\.metadata\.json")
+_METADATA = re.compile(r"v?(\d+)\b[^/]*\.metadata\.json")
 
 
 def _newest_metadata(folder: str) -> str:
