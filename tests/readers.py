@@ -54,6 +54,7 @@ READS = {
 LOCKED = """
 select l.pid, l.relation::regclass::text as name
 from pg_locks as l
+join pg_stat_activity as a on a.pid = l.pid and a.backend_xid is not null
 where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
     and l.database = (select oid from pg_database where datname = current_database())
 """
@@ -69,7 +70,8 @@ class LockWatch(threading.Thread):
     """Looks, as often as it can, for locks that would make a reader wait: on a list table or what is attached to it.
 
     A table counts only if it was attached before and after the look. Attaching one locks it first, and letting one go
-    locks it last, when no reader knows it.
+    locks it last, when no reader knows it. A transaction that has just committed is seen before its locks are gone: it
+    has no id any more, and its locks do not count.
     """
 
     def __init__(self, world: World) -> None:
