@@ -17,6 +17,7 @@ from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.one_pass import rank_views
 from recjobs.core.lists.popularity import WINDOWS
+from recjobs.core.lists.together import Baskets
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
@@ -75,11 +76,12 @@ def run(night: Night) -> dict[str, float | int]:
         lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
         files.save_json("integrity.json", findings)
-        orders = night.catalog.orders
-        goods = together_rows(
-            train, holdout, past.now, seed, gap_minutes=orders.gap, min_orders=orders.min_orders, threads=night.threads
-        )
-        goods += similar_rows(past, holdout, candidate, seed, gap_minutes=orders.gap, min_orders=orders.min_orders)
+        gap, least = night.catalog.orders.gap, night.catalog.orders.min_orders
+        baskets = Baskets.of(train, gap)
+        goods = together_rows(past, baskets, holdout, seed, gap_minutes=gap, min_orders=least)
+        enough = baskets.orders >= least
+        del baskets
+        goods += similar_rows(past, enough, holdout, candidate, seed)
         files.save_json("goods.json", {"rows": [_finite(row) for row in goods]})
         live = measure_worth(night)
         files.save_json("worth.json", live)

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recjobs.core.rows import orders
 from recjobs.core.rows.gathering import RowCollector
 from recjobs.core.rows.instants import NO_TIME
 from recjobs.core.rows.interactions import DAY, Interactions
@@ -86,6 +87,22 @@ def test_orders_stay_with_their_rows_in_files_and_parts():
     np.testing.assert_array_equal(again.order_key, interactions.order_key)
     part = interactions.where(interactions.user_idx == 1)
     assert part.joined(part).order_key.tolist() == [*part.order_key, *part.order_key]
+
+
+@pytest.mark.parametrize("gap_minutes", [None, 90])
+@pytest.mark.parametrize("ascending", [True, False])
+def test_orders_are_the_same_however_many_rows_are_sorted_at_once(ascending, gap_minutes, monkeypatch):
+    rng = np.random.default_rng(1)
+    rows = [
+        (f"u{rng.integers(9)}", f"i{k}", DAYS + int(rng.integers(3 * DAY)), rng.choice(["", "1"])) for k in range(200)
+    ]
+    found = gathered(rows).interactions
+    found = found if ascending else found.where(rng.permutation(200))
+    at_once = orders_of(found, gap_minutes)
+    monkeypatch.setattr(orders, "_ROWS", 3)
+    np.testing.assert_array_equal(orders_of(found, gap_minutes), at_once)
+    of_user = found.user_idx[np.unique(at_once, return_index=True)[1]]
+    assert (of_user[1:] >= of_user[:-1]).all()
 
 
 def test_without_ids_nothing_is_stored_and_without_times_there_are_no_orders():

@@ -86,6 +86,10 @@ def test_lists_are_the_same_with_threads():
     np.testing.assert_array_equal(one.scores, two.scores)
 
 
+def _past(train):
+    return Past(train, NOW, Engine(1)), Baskets.of(train)
+
+
 def test_on_a_holdout_of_the_same_pairs_every_question_is_answered_and_popularity_answers_few():
     """Twelve pairs that are always bought together; all are equally popular, so that the popular list is by number."""
     train = [
@@ -94,7 +98,7 @@ def test_on_a_holdout_of_the_same_pairs_every_question_is_answered_and_popularit
     holdout = [row for pair in range(12) for row in ((pair, 2 * pair, -1), (pair, 2 * pair + 1, -1))]
     world = interactions(train + holdout)
     before = np.arange(len(world)) < len(train)
-    rows = together_rows(world.where(before), world.where(~before), NOW, 7)
+    rows = together_rows(*_past(world.where(before)), world.where(~before), 7)
     values = {(row["view"], row["metric"], row["model"]): (round(row["value"], 6), row["n"]) for row in rows}
     assert values["together", "ndcg_at_20", "together"] == (1, 24)
     assert values["basket", "ndcg_at_20", "together"] == (1, 12)
@@ -118,15 +122,15 @@ def test_a_users_next_new_item_is_asked_of_the_item_before_it():
     before = np.isin(np.arange(len(world)), np.arange(len(train)))
     past, recipe = Past(world.where(before), NOW, Engine(1)), Recipe(factors=2)
     factors = np.array([[1, 0.1 * k] if k < 6 else [0.1 * (k - 6), 1] for k in range(12)], np.float32)
-    rows = similar_rows(past, world.where(~before), Model(factors, recipe), 7)
+    rows = similar_rows(past, np.ones(12, bool), world.where(~before), Model(factors, recipe), 7)
     values = {row["model"]: row["value"] for row in rows}
     assert {row["n"] for row in rows} == {60}
     assert values["similar"] > 1.2 * values["popularity"]
-    assert similar_rows(past, world.where(before & False), Model(factors, recipe), 7) == []
+    assert similar_rows(past, np.ones(12, bool), world.where(before & False), Model(factors, recipe), 7) == []
 
 
 @pytest.mark.parametrize(("train", "holdout"), [([(0, 0, 5)], [(0, 0, -1), (1, 1, -1)]), ([(0, 0, 5)], [])])
 def test_without_orders_of_two_items_nothing_is_asked(train, holdout):
     world = interactions(train + holdout, n_users=2, n_items=2)
     before = np.arange(len(world)) < len(train)
-    assert together_rows(world.where(before), world.where(~before), NOW, 7) == []
+    assert together_rows(*_past(world.where(before)), world.where(~before), 7) == []

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation.bootstrap import mean_intervals
 from recjobs.core.evaluation.exam import K, Rows
+from recjobs.core.evaluation.metrics import are_among
 from recjobs.core.lists.maker import Model, Past
 from recjobs.core.lists.popularity import popular_order
 from recjobs.core.lists.similar import similar_items, support_of
@@ -24,28 +25,28 @@ _DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
 
 
 def together_rows(
-    train: Interactions,
+    past: Past,
+    baskets: Baskets,
     holdout: Interactions,
-    now: int,
     seed: int,
     *,
     gap_minutes: float | None = None,
     min_orders: int = 1,
-    threads: int = 1,
 ) -> Rows:
     """Rows as in the evaluations view, of `together` and `popularity`, and `n`, the number of questions.
 
     View `together`: which other goods stand on the order, asked of one of its items; NDCG@20. View `basket`: which item
     is missing, asked of the rest of an order; NDCG@20 and the share of the baskets with the missing item among the
-    first 20. Popularity is that of the 30 days before now. Orders are those of the holdout with two items or more; no
-    rows if there are none.
+    first 20. Popularity is that of the last 30 days. Orders are those of the holdout with two items or more; no
+    rows if there are none. baskets: the orders of the past.
     """
+    train, now, threads = past.interactions, past.now, past.engine.threads
     orders = Baskets.of(holdout, gap_minutes).items
     orders = orders[np.diff(orders.indptr) > 1]
     if not orders.nnz or not len(train):
         return []
     known = np.bincount(train.item_idx, minlength=train.n_items) > 0
-    together = Together(Baskets.of(train, gap_minutes), now, known, min_orders)
+    together = Together(baskets, now, known, min_orders)
     popular = popular_order(train, now)[0]
     popular, rng = popular[known[popular]], np.random.default_rng(seed)
     pairs = np.sort(rng.permutation(orders.nnz)[:MAX_PAIRS])
@@ -75,19 +76,17 @@ def together_rows(
     return rows + list(_rows("basket", "hit_rate_at_20", {name: hit.any(axis=1) for name, hit in hits.items()}, seed))
 
 
-def similar_rows(
-    past: Past, holdout: Interactions, model: Model, seed: int, *, gap_minutes: float | None = None, min_orders: int = 1
-) -> Rows:
+def similar_rows(past: Past, enough: np.ndarray, holdout: Interactions, model: Model, seed: int) -> Rows:
     """Rows as in the evaluations view, of `similar`, `neighbours` and `popularity`, and `n`, the number of questions.
 
     View `similar`: which new items a user takes next within 30 days after an item of the holdout, at the next instant
     at which they take one they did not take before; NDCG@20. `neighbours`: the most similar items by TF-IDF. No rows
-    without a question.
+    without a question. enough: (n_items,), a mask of the items on enough orders.
     """
     train, factors = past.interactions, model.item_factors
     user, item, second = _in_time(holdout)
-    is_new = ~np.isin(user * train.n_items + item, train.distinct_pairs())
     pair = user * train.n_items + item
+    is_new = ~are_among(pair, train.distinct_pairs())
     first = np.zeros(pair.size, bool)
     first[np.unique(pair, return_index=True)[1]] = True
     new = np.flatnonzero(is_new & first)
@@ -106,7 +105,6 @@ def similar_rows(
         return []
     asked, place = np.unique(item[some], return_inverse=True)
     known = np.bincount(train.item_idx, minlength=train.n_items) > 0
-    enough = Baskets.of(train, gap_minutes).orders >= min_orders
     plain = Completed(factors, np.zeros(len(factors), bool))
     blend = past.blend(replace(model.recipe, blend=1.0, own_frequency=0.0))
     popular = popular_order(train, past.now)[0]

@@ -26,10 +26,15 @@ def hits(lists: np.ndarray, holdout: csr_matrix, k: int) -> np.ndarray:
     rows = np.repeat(np.arange(holdout.shape[0], dtype=np.int64), np.diff(holdout.indptr))
     truth = np.sort(rows * holdout.shape[1] + holdout.indices)
     listed = np.arange(len(top), dtype=np.int64)[:, None] * holdout.shape[1] + top
-    hit: np.ndarray = np.zeros(top.shape, bool)
-    if truth.size:  # `isin` hashes both sides, which takes longer
-        hit = (truth[np.minimum(np.searchsorted(truth, listed), truth.size - 1)] == listed) & (top >= 0)
+    hit = are_among(listed, truth) & (top >= 0)
     return np.pad(hit, ((0, 0), (0, max(0, k - hit.shape[1]))))
+
+
+def are_among(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+    """Which values are among the ascending ones; NumPy's `isin` hashes both sides, which takes longer."""
+    if not ascending.size:
+        return np.zeros(values.shape, bool)
+    return np.asarray(ascending[np.minimum(np.searchsorted(ascending, values), ascending.size - 1)] == values)
 
 
 def per_user(lists: np.ndarray, holdout: csr_matrix, k: int) -> dict[str, np.ndarray]:

@@ -40,7 +40,8 @@ class Baskets:
         """The orders of the liked rows; gap_minutes: see `orders_of`."""
         rows = interactions.liked()
         order = orders_of(rows, gap_minutes)
-        rows, order = rows.where(order >= 0), order[order >= 0]
+        if (order < 0).any():
+            rows, order = rows.where(order >= 0), order[order >= 0]
         n_orders = int(order.max(initial=-1)) + 1
         at = np.zeros(n_orders, np.int64)
         np.maximum.at(at, order, rows.occurred_at)
