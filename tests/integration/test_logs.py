@@ -4,6 +4,7 @@ has a secret."""
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from tests.commands import Command
 from tests.replicas import Replica, status, wait_for
 from tests.secret_settings import FOUND, with_canaries
 from tests.webapp_world import World as WebWorld
-from tests.worlds import EARLIER, MakeWorld
+from tests.worlds import EARLIER, MakeWorld, World
 from webapp.settings import SECRETS as WEB_SECRETS
 
 pytest_plugins = ["tests.webapp_fixtures"]
@@ -134,12 +135,13 @@ def test_sigterm_loses_no_line_not_even_that_of_the_request_that_is_being_answer
     assert [line["request_id"] for line in lines if line["message"] == "request" and line["request_id"] in ids] == ids
 
 
-def test_no_line_has_a_secret_whatever_fails(make_world: MakeWorld, tmp_path: Path):
+def test_no_line_has_a_secret_whatever_fails(empty: World, tmp_path: Path):
     from tests.webapp_world import free_port
 
-    world = make_world()
-    source = {"connection": "shop", "query": "select 1", "columns": world.catalog["sources"][0]["columns"]}
-    settings = world.settings | with_canaries(free_port())
+    world = empty
+    port = free_port()
+    source = {"connection": "shop", "sql": "select 1", "columns": world.catalog["sources"][0]["columns"]}
+    settings = world.settings | with_canaries(port)
     texts = []
     for kind in ("text", "json"):
         for verb, more in (
@@ -152,7 +154,11 @@ def test_no_line_has_a_secret_whatever_fails(make_world: MakeWorld, tmp_path: Pa
             done = Command((verb,), settings | {"RECJOBS_LOG": kind}).wait()
             texts.append(done.out + done.err)
     world.write_catalog(world.catalog | {"sources": [source]})
-    texts.append(Command(("night", "--catalog", world.name), settings | JSON).wait().err)
+    away = world.night(**with_canaries(port, "RECJOBS_CONNECTION_SHOP"), **JSON)
+    noted = world.value("select reason from begin_records", role="admin")
+    for text in (away.err, noted):
+        assert re.search(rf"port {port} failed.*RECJOBS_CONNECTION_SHOP", text), "it stops at its source"
+    texts += [away.err, noted]
     for name in (*WEB_SECRETS, ""):
         others = {key for key in settings if key.startswith("WEBAPP_") or key == "RECJOBS_API_KEYS"} - {name}
         away = {key: value for key, value in settings.items() if key not in others}
