@@ -63,11 +63,14 @@ def airflow_states() -> Iterator[None]:
     fix is raised as it is, and everything else fails without a retry. What the task logs has no secret of ours."""
     from airflow.sdk.log import mask_secret
 
+    from recjobs import logs
     from recjobs.config import load_settings, secrets_of, without_secrets
     from recjobs.errors import InputLate, RecjobsError, of_the_machine
 
     try:
-        for secret in secrets_of(load_settings()):
+        secrets = secrets_of(load_settings())
+        logs.hide_in_records(secrets)
+        for secret in secrets:
             mask_secret(secret)
         yield
     except InputLate as error:

@@ -8,9 +8,10 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 IDS = ("catalog", "batch_id", "step", "request_id")
 HIDDEN = "***"
@@ -81,6 +82,27 @@ def hide(secrets: Iterable[str]) -> None:
     """Leave secrets out of the lines that this process writes as text."""
     if logging.lastResort:
         logging.lastResort.setFormatter(TextFormatter(secrets))
+
+
+def hide_in_records(secrets: Iterable[str]) -> None:
+    """Leave secrets out of the message of every record of this process from now on, whichever library writes it.
+
+    For tasks: Airflow hides what it knows to be secret in their log files, but not where it copies their lines to the
+    scheduler's output.
+    """
+    ordered = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def make(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*arguments, **options)
+        with suppress(TypeError, ValueError, KeyError):  # of a message that does not fit its arguments
+            message = record.getMessage()
+            if any(secret in message for secret in ordered):
+                for secret in ordered:
+                    message = message.replace(secret, HIDDEN)
+                record.msg, record.args = message, None
+        return record
+
+    logging.setLogRecordFactory(make)
 
 
 def configure(secrets: Iterable[str]) -> None:

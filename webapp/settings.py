@@ -28,6 +28,9 @@ SECRETS = (
 )  # fmt: skip
 """Settings whose value must not appear in a message."""
 
+OTLP_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+"""OpenTelemetry's own settings, which it reads itself."""
+
 NEVER_EMPTY = (
     "RECJOBS_API_KEYS", "RECJOBS_API_KEYS_FILE", "WEBAPP_OPERATORS", "WEBAPP_OPERATORS_FILE", "WEBAPP_SECRET_KEY",
     "WEBAPP_RATE_LIMIT", "WEBAPP_OIDC_ISSUER", "WEBAPP_ROLES", "WEBAPP_PROXY_USER", "WEBAPP_PROXY_ADDRESSES",
@@ -196,6 +199,8 @@ class Settings(BaseModel):
         issuer = self.oidc_issuer or ""
         if issuer.startswith("http://") and not setting_types.is_loopback(urlsplit(issuer).hostname or ""):
             raise ValueError("WEBAPP_OIDC_ISSUER must be https, but on this machine")
+        if "@" in urlsplit(issuer).netloc:
+            raise ValueError("WEBAPP_OIDC_ISSUER must have no user and no password: the form of the sign-in shows it")
         if self.proxy_user and not (self.proxy_addresses and self.roles):
             raise ValueError("WEBAPP_PROXY_USER needs WEBAPP_PROXY_ADDRESSES, the proxy's own, and WEBAPP_ROLES")
         if self.https_only and not (self.proxies and self.url.startswith("https://")):
@@ -225,9 +230,12 @@ class Settings(BaseModel):
 
     @property
     def secrets(self) -> set[str]:
-        """What no log line may have: the passwords in URLs, and the key that signs cookies."""
+        """What no log line may have: passwords in URLs, keys that sign cookies, and the headers for the collector of
+        traces, which OpenTelemetry quotes if they are wrong."""
         passwords = [urlsplit(url).password or "" for url in (self.database_url, self.editor_url or "")]
-        return {*passwords, *map(unquote, passwords), *self.secret_key, self.oidc_client_secret or ""} - {""}
+        headers = [part for name in OTLP_HEADERS for part in os.environ.get(name, "").split(",")]
+        found = {*passwords, *map(unquote, passwords), *self.secret_key, self.oidc_client_secret or "", *headers}
+        return {secret.strip() for secret in found} - {""}
 
     @property
     def most_database_connections(self) -> int:

@@ -43,9 +43,10 @@ if (main := multiprocessing.parent_process()) is not None and main.pid is not No
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-app = create_app()
+settings = Settings.load()
+logs.hide(settings.secrets)
+app = create_app(settings)
 
-settings: Settings = app.extensions["settings"]
 if settings.log == "json":
     logging.config.dictConfig(logs.as_json(settings.secrets))
 

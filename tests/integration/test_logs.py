@@ -162,7 +162,8 @@ def test_no_line_has_a_secret_whatever_fails(empty: World, tmp_path: Path):
     for name in (*WEB_SECRETS, ""):
         others = {key for key in settings if key.startswith("WEBAPP_") or key == "RECJOBS_API_KEYS"} - {name}
         away = {key: value for key, value in settings.items() if key not in others}
-        environment = {**os.environ, **away, "WEBAPP_PORT": str(free_port()), **JSON}
+        traced = {"OTEL_TRACES_EXPORTER": "otlp"}
+        environment = {**os.environ, **away, "WEBAPP_PORT": str(free_port()), **traced, **({} if name else JSON)}
         code = "import webapp.wsgi as w; c = w.app.test_client(); c.get('/v1/shop/popular'); c.get('/?catalog=shop')"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
         texts.append(done.stdout + done.stderr)
@@ -185,6 +186,19 @@ def test_a_secret_in_a_message_is_hidden():
     }
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert [line["message"] for line in lines_of(done.stderr)] == ["password ***", "key ***"]
+
+
+@pytest.mark.parametrize("call", ["recjobs.logs.hide_in_records", "webapp.api.logs.hide"])
+def test_a_secret_in_a_line_of_any_library_is_hidden(call: str):
+    module, _, function = call.rpartition(".")
+    code = (
+        f"import logging; from {module} import {function} as hide; logging.basicConfig(format='%(message)s'); "
+        "hide(['the-key', '']); log = logging.getLogger('library'); "
+        "log.warning('%s%%', 'the-key'); log.warning('the-key %d%%'); log.warning('%s is %s', 'x', 'known'); "
+        "logging.getLogger('library').warning({'a': 1})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.splitlines() == ["***%", "*** %d%%", "x is known", "{'a': 1}"]
 
 
 RUN = """

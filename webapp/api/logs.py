@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,23 @@ class JsonFormatter(logging.Formatter):
         for secret in self._secrets:
             line = line.replace(json.dumps(secret)[1:-1], "***")
         return line
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Leave secrets out of the message of every record of this process, whichever library writes it."""
+    ordered = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def make(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*arguments, **options)
+        with suppress(TypeError, ValueError, KeyError):  # of a message that does not fit its arguments
+            message = record.getMessage()
+            if any(secret in message for secret in ordered):
+                for secret in ordered:
+                    message = message.replace(secret, "***")
+                record.msg, record.args = message, None
+        return record
+
+    logging.setLogRecordFactory(make)
 
 
 def as_json(secrets: Iterable[str]) -> dict[str, Any]:
