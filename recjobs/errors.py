@@ -29,6 +29,12 @@ _LIBRARY_UNMAPPED = re.compile("failed to map segment from shared object|cannot 
 """What the loader says of a library that finds no room in memory. One that it may not run (`noexec`) never gets so far:
 those that every command needs lie beside it."""
 
+_NO_THREAD = "can't start new thread"
+"""Python's: there is no room for the thread's stack, or the process may have no more of them."""
+_TEXT_UNWRAPPED = re.compile("^Unknown error: Wrapping [^\ufffd]* failed$", re.DOTALL)
+"""What Arrow says when Python has no room for one of its texts. It says the same of a text that is not UTF-8, which it
+quotes with U+FFFD."""
+
 
 class RecjobsError(Exception):
     """Base of every expected error. The message names the value, the location and the fix."""
@@ -135,10 +141,20 @@ def of_the_machine(error: Exception) -> RecjobsError | None:
     """What an error says of the machine: that a disk is full or memory is short; None for any other."""
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return DiskFull(f"a disk is full ({error}); make room and run the same command again")
-    is_unmapped = isinstance(error, ImportError) and _LIBRARY_UNMAPPED.search(str(error))
-    if isinstance(error, MemoryError) or is_unmapped or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if _is_of_memory(error):
         reason = " ".join(str(error).split()) or type(error).__name__
         return MemoryShort(
             f"memory is short ({reason}); give the process more, or run less beside it, and run the same command again"
         )
     return None
+
+
+def _is_of_memory(error: Exception) -> bool:
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, ImportError) and bool(_LIBRARY_UNMAPPED.search(text)))
+        or (isinstance(error, RuntimeError) and text == _NO_THREAD)
+        or (type(error).__name__ == "ArrowException" and bool(_TEXT_UNWRAPPED.search(text)))
+    )

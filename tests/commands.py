@@ -9,6 +9,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -111,6 +112,12 @@ class Command:
     def kill(self) -> None:
         """`kill -9`, now."""
         self._process.kill()
+
+    def limit_memory(self, megabytes: int) -> None:
+        """Let it have so many megabytes of memory beside what it has now."""
+        pid = self._process.pid
+        taken = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (taken + megabytes * 2**20,) * 2)
 
     def wait(self, seconds: float = 400) -> Done:
         """Wait until it ends; it must within `seconds`."""

@@ -15,6 +15,7 @@ import pytest
 
 from local import ports
 from local.postgres import Cluster
+from recjobs import NIGHT
 from recjobs.adapters import postgres_programs
 from recjobs.adapters.migrations import migrate_catalog, migrate_database
 from recjobs.adapters.postgres import Database
@@ -179,6 +180,35 @@ def test_a_full_disk_at_the_logs_stops_no_night_no_request_and_no_statement(tmp_
             if replica:
                 replica.stop()
             cluster.stop()
+
+
+MEGABYTES = (30, 38, 48, 60, 76, 96, 120, 150, 190, 240, 300, 380, 480)
+"""Beside what a process has when it begins. With less than the first Arrow has no room for its threads, and aborts."""
+
+
+def test_memory_that_is_short_ends_each_step_with_that_cause_until_there_is_more(make_world: MakeWorld):
+    world = make_world(shop(20_000))
+    world.publish("--as-of", "2025-06-18")
+    before = served(world)
+    batch_id = world.recjobs("begin", "--json").json["batch_id"]
+    ended: dict[str, int] = {}
+    for step in NIGHT:
+        for megabytes in MEGABYTES:
+            command = world.start(step, "--batch-id", batch_id)
+            command.limit_memory(megabytes)
+            done = command.wait(LIMIT_SECONDS)
+            if done.code == 0:
+                break
+            assert (done.code, "memory is short (" in done.message) == (75, True), (step, megabytes, done.err)
+            ended[step] = ended.get(step, 0) + 1
+            if step == "evaluate":
+                stopped = json.loads(recjobs(world, "status", "--json").out)["catalogs"][world.name]["stopped"]
+                assert (stopped["step"], stopped["state"], "llocate" in stopped["reason"]) == (step, "failed", True)
+            assert step == "report" or served(world) == before, step
+        assert done.code == 0, (step, done.err)
+    assert ended.keys() >= {"validate", "evaluate", "score", "inspect"}, ended
+    assert world.live() == batch_id
+    assert recjobs(world, "status").code == 0
 
 
 HUNG = """

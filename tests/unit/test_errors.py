@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import psycopg2
+import pyarrow as pa
 import pytest
 
 from recjobs import errors
@@ -84,6 +85,12 @@ def test_a_full_disk_and_short_memory_are_named_and_nothing_else_is():
         (disk.value, errors.DiskFull, "a disk is full ([Errno 28] No space left on device)"),
         (memory.value, errors.MemoryShort, "memory is short (Unable to allocate 1.00 EiB"),
         (MemoryError(), errors.MemoryShort, "memory is short (MemoryError)"),
+        (RuntimeError("can't start new thread"), errors.MemoryShort, "memory is short (can't start new thread)"),
+        (
+            pa.ArrowException("Unknown error: Wrapping ü\n1 failed"),
+            errors.MemoryShort,
+            "memory is short (Unknown error",
+        ),
     ):
         named = errors.of_the_machine(error)
         assert (type(named), named.exit_code, named.retry) == (kind, 75, True)
@@ -91,6 +98,11 @@ def test_a_full_disk_and_short_memory_are_named_and_nothing_else_is():
     assert errors.of_the_machine(OSError(13, "Permission denied")) is None
     assert errors.of_the_machine(ValueError("x")) is None
     assert errors.of_the_machine(ImportError("No module named 'x'")) is None
+    assert errors.of_the_machine(RuntimeError("x")) is None
+    text = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff")])
+    with pytest.raises(pa.ArrowException, match="Wrapping") as no_text:
+        text.to_numpy(zero_copy_only=False)
+    assert errors.of_the_machine(no_text.value) is None, "it is not UTF-8, which is no matter of memory"
 
 
 SHORT = """
