@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import threading
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,6 +19,7 @@ _TABLES = (
     "select table_schema, table_name from information_schema.tables where table_type = 'BASE TABLE'"
     " and table_schema not in ('pg_catalog', 'information_schema')"
 )
+_CATALOGS = ("pg_proc", "pg_description", "pg_db_role_setting", "pg_statistic", "pg_statistic_ext_data")
 _LOOK_SECONDS = 0.02
 
 
@@ -57,7 +59,8 @@ class SecretSearch:
                 self.look(unpacked, place)
 
     def files(self, folder: Path, leave_out: Iterable[Path] = ()) -> None:
-        """Search all files below a folder, the columns of Parquet files decoded; but for some files and folders."""
+        """Search all files below a folder, the columns of Parquet files and the members of zip files (so of .npz)
+        decoded; but for some files and folders."""
         left_out = set(leave_out)
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not left_out & {path, *path.parents}:
@@ -65,15 +68,17 @@ class SecretSearch:
                 self.look(content, str(path.relative_to(folder)))
                 if content.startswith(b"PAR1"):
                     self.look(repr(pq.read_table(path).to_pylist()), str(path.relative_to(folder)))
+                elif content.startswith(b"PK"):
+                    with zipfile.ZipFile(path) as members:
+                        for name in members.namelist():
+                            self.look(members.read(name), str(path.relative_to(folder)))
 
     def tables(self, url: str) -> None:
         """Search every row of every table of a database, and what its catalogs say of objects and settings."""
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute(_TABLES)
             names = [sql.Identifier(*row) for row in cursor.fetchall()]
-            names += [
-                sql.Identifier("pg_catalog", name) for name in ("pg_proc", "pg_description", "pg_db_role_setting")
-            ]
+            names += [sql.Identifier("pg_catalog", name) for name in _CATALOGS]
             for name in names:
                 cursor.execute(sql.SQL("select t::text from {} as t").format(name))
                 place = name.as_string(connection)
