@@ -74,6 +74,35 @@ def test_a_full_disk_at_the_artifacts_stops_the_night_and_nothing_else(world: Wo
     world.publish()
 
 
+def test_a_full_disk_of_postgres_stops_the_night_and_no_reader(tmp_path: Path):
+    cluster = Cluster(tmp_path / "state", ports.any_free())
+    with small_disk(tmp_path / "state", 300_000):
+        cluster.start()
+        replica = None
+        try:
+            world = World(tmp_path / "world", "shop", Postgres(cluster), f"sqlite:///{tmp_path}/mlflow.db")
+            world.write(shop(60)).settings["RECJOBS_DATABASE_URL"] = cluster.url()
+            assert recjobs(world, "migrate").code == 0
+            world.publish("--as-of", "2025-06-18")
+            of_all: Any = cluster
+            replica = Replica(of_all, "web", tmp_path, WEBAPP_REQUEST_LOG="true")
+            replica.wait_until_ready()
+            before, began, takes_all = served(world), time.monotonic(), filled(cluster.data)
+            done = world.night()
+            assert (done.code, "a disk is full" in done.message) == (75, True), done.err
+            assert time.monotonic() - began < LIMIT_SECONDS
+            assert served(world) == before
+            address = f"http://127.0.0.1:{replica.port}/v1/shop/"
+            for path in ("popular", "recommendations?user_id=user001", "similar?item_id=item01"):
+                assert [status(f"{address}{path}") for _ in range(20)] == [200] * 20, path
+            takes_all.unlink()
+            world.publish()
+        finally:
+            if replica:
+                replica.stop()
+            cluster.stop()
+
+
 def test_a_full_disk_at_the_back_ups_place_leaves_no_back_up_that_counts(world: World, tmp_path: Path):
     place = tmp_path / "place"
     with small_disk(place, 200):
