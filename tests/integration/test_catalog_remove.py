@@ -40,6 +40,19 @@ def found_in_mlflow(world: World, name: str) -> set[str]:
         }
 
 
+def found_in_postgres(world: World, name: str) -> set[str]:
+    """The tables of all schemas that have the name, as a word, in any row."""
+    tables = world.rows(
+        "select format('%I.%I', nspname, relname) as name from pg_class join pg_namespace as n on n.oid = relnamespace"
+        " where relkind = 'r' and nspname <> 'information_schema' and relpersistence = 'p'",
+        role="admin",
+    )
+    held = "select {0} as name where exists (select from {1} as t where t::text ~ {2})"
+    queries = [held.format(f"'{row['name']}'", row["name"], "%s") for row in tables]
+    found = world.rows(" union all ".join(queries), *[rf"\m{name}\M"] * len(queries), role="admin")
+    return {row["name"] for row in found}
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -135,6 +148,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_and_nothing_is_left(
     )
     in_mlflow = found_in_mlflow(world, other.name)
     assert found_in_mlflow(world, world.name) >= {"experiments", "registered_models"}, "the search finds it"
+    assert found_in_postgres(world, world.name) >= {"pg_catalog.pg_namespace"}
     for moment in MOMENTS:
         assert remove(world, "--yes", kill=moment).code == -9, moment
     assert world.name not in schemas(world)
@@ -143,6 +157,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_and_nothing_is_left(
     assert (done.code, done.json["mlflow_left"]) == (0, False)
 
     assert found_in_mlflow(world, world.name) == set()
+    assert found_in_postgres(world, world.name) == {"public.audit_records"}, "who did what there"
     assert [path.name for path in world.artifacts.rglob("*") if path.name == world.name] == []
     assert world.name not in Command(("status", "--json"), world.settings).wait().json["catalogs"]
     assert remove(world, "--yes").code == 64, "there is nothing any more"
