@@ -127,7 +127,7 @@ bench: install ## stages of a night against floors and peers, then whole nights 
 bench-plan: install ## `recjobs plan` against what a night then takes: rows, memory, seconds, disk (SIZE="200k 2m 20m")
 	@.venv/bin/python -m benchmarks.plan $(SIZE:%=--size %) $(ARGS)
 
-bench-validate: install ## validate at 20 million rows: time against a floor, and memory
+bench-validate: install ## validate at 20 million rows: time against a floor, and memory (ARGS=--shapes: folders and CSV against a plain file)
 	@.venv/bin/python -m benchmarks.validate $(ARGS)
 
 bench-warm: install ## iterations that a cold and a warm start need

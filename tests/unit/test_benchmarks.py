@@ -5,13 +5,16 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from benchmarks import evaluate, growth, kernels, peers, plan, restore, startup
+from benchmarks import evaluate, generate, growth, kernels, peers, plan, restore, startup, validate
 from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, environment, median_interval, table, turns
 from benchmarks.night import BEGIN, FLIP, step_seconds
+from recjobs.catalog.file import Catalog
 from recjobs.config import ROOT
 from recjobs.core.estimate import Cost, Past, Size
 
@@ -191,3 +194,23 @@ def test_a_search_can_be_given_processor_time() -> None:
     program = [sys.executable, "-c", evaluate.BY_PROCESSOR_TIME]
     done = subprocess.run([*program, "evaluate", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--tune" in done.stdout
+
+
+def test_validate_is_measured_on_the_same_rows_in_each_shape(tmp_path) -> None:
+    generate.write(tmp_path / "rows.parquet", 20, 30, 500)
+    validate._reshape(tmp_path)
+    (plain,) = tmp_path.glob("rows.parquet")
+    names = ["user_id", "item_id", "timestamp", "rating"]
+    expected = pq.read_table(plain, columns=names).sort_by([(name, "ascending") for name in names])
+
+    folders = sorted(tmp_path.glob("partitioned/month=*"))
+    assert len(folders) > 12
+    parts = pa.concat_tables([pq.ParquetFile(*folder.iterdir()).read() for folder in folders])
+    assert pa.types.is_decimal(parts["user_id"].type)
+    assert parts["timestamp"].type == pa.timestamp("ns", "UTC")
+    parts = parts.set_column(2, "timestamp", parts["timestamp"].cast(pa.timestamp("s", "UTC")))
+    for shape in (parts, pa_csv.read_csv(tmp_path / "rows.csv")):
+        assert shape.cast(expected.schema).sort_by([(name, "ascending") for name in names]).equals(expected)
+    for shape, text in validate.SHAPES.items():
+        (source,) = Catalog.model_validate({"name": shape, **yaml.safe_load(text)}).sources
+        assert list(tmp_path.glob(str(source.path))), shape
