@@ -164,6 +164,7 @@ def test_the_page_fits_phones_and_wide_screens_in_light_and_dark(visit, nights, 
         "/?catalog=shop",
         "/?catalog=shop&user_id=u0001",
         "/?catalog=shop&item_id=1e5",
+        "/?catalog=shop&title=of",
         "/?catalog=empty",
         "/?catalog=nights&user_id=anna",
         "/changes?catalog=nights",
@@ -281,6 +282,35 @@ def test_a_rule_is_made_and_undone_by_an_operator_and_by_nobody_else(visit, nigh
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_item_found_by_its_title_is_blocked_from_its_card(visit, nights, width: int):
+    page = visit("/rules?catalog=nights", viewport={"width": width, "height": 900})
+    sign_in(page)
+    page.get_by_label("Find an item").fill("20 thing")
+    page.get_by_role("button", name="Find").click()
+    found = page.get_by_role("region", name="Items with 20 thing")
+    expect(found.get_by_role("rowheader")).to_have_count(1)
+    found.get_by_role("link", name="Thing 20").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thing 20")
+
+    page.goto("/?catalog=nights&user_id=anna")
+    card = page.locator(".card").filter(has_text="Thing 9")
+    title, links = card.locator(".title").bounding_box(), card.locator(".rule-links").bounding_box()
+    badge = card.locator(".badge").bounding_box()
+    assert title["y"] + title["height"] <= links["y"] or title["x"] + title["width"] <= links["x"]
+    assert badge["y"] + badge["height"] <= links["y"]
+    card.get_by_role("link", name="Block i9").click()
+    expect(page.get_by_label("Item id")).to_have_value("i9")
+    expect(page.get_by_label("What", exact=True)).to_have_value("block")
+    page.get_by_role("button", name="Add the rule").click()
+    page.goto("/?catalog=nights&user_id=anna")
+    assert "Thing 9" not in titles_of(page)
+    page.goto("/rules?catalog=nights")
+    page.get_by_role("region", name="Current rules").get_by_role("button", name="Undo").click()
+    page.goto("/?catalog=nights&user_id=anna")
+    assert "Thing 9" in titles_of(page)
+
+
 def serious(page: Page) -> list[str]:
     """What axe finds that keeps people out, and where."""
     found = Axe().run(page).response["violations"]
@@ -303,6 +333,7 @@ def test_axe_finds_nothing_serious(visit, nights, scheme: str, width: int):
         "/?catalog=nights&user_id=anna",
         "/?catalog=shop&user_id=nobody",
         "/?catalog=nights&item_id=i1",
+        "/?catalog=nights&title=thing",
         "/changes?catalog=nights",
         "/runs?catalog=nights",
         "/rules?catalog=nights",

@@ -173,6 +173,24 @@ def test_suggestions_are_the_first_customers_that_begin_with_what_was_typed(clie
     assert odd.texts[0] == "<script>alert(1)</script>"
 
 
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("of title 117", {"item117"}),
+        ("99 tItLe", {"item99", "item199", "item299"}),
+        ("<IMG", {"item1"}),
+        ("item2", {"item2"}),
+        ("TITLE_OF 117", set()),
+        ("100%", set()),
+    ],
+)
+def test_items_are_found_by_words_of_their_title_or_by_their_id(client: FlaskClient, text: str, items: set[str]):
+    shown = page(client, catalog="shop", title=text)
+    links = [attrs.get("href") or "" for tag, attrs in shown.elements if tag == "a"]
+    assert sorted(link.partition("item_id=")[2] for link in links if "item_id=" in link) == sorted(items)
+    assert shown.has("No item has this id") == (not items)
+
+
 def test_several_catalogs_are_offered_and_one_alone_is_shown_at_once(world: World, client: FlaskClient, tmp_path):
     shown = page(client)
     assert shown.has("shop", "Tea & <cake>, a shop for tests", "empty", "Nothing published yet")

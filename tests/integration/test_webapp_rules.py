@@ -66,6 +66,20 @@ def test_a_rule_is_added_seen_in_the_next_answer_undone_and_put_back(alice: Flas
     assert listed(alice)[0] == "i20"
 
 
+def test_a_rule_begins_at_a_card_with_its_item_and_place(alice: FlaskClient, world: World):
+    for address in ("/?catalog=edited&user_id=anna", "/?catalog=edited&title=thing+30"):
+        links = [attrs["href"] or "" for tag, attrs in Outline(alice.get(address).text).elements if tag == "a"]
+        block, pin = (one for one in links if one.startswith("/rules?") and "item_id=i30" in one)
+        form = alice.get(block).text
+        assert '<option value="block" selected>' in form
+        assert 'name="item_id" type="text" value="i30"' in form
+        form = alice.get(pin).text
+        assert '<option value="pin" selected>' in form
+        assert ('name="place" type="number" value="3"' in form) == ("user_id" in address)
+        assert "item_id=i30&amp;kind=block" not in world.client().get(address).text
+    assert "Current rules None" in text_of(form)
+
+
 def test_trying_a_rule_says_what_it_would_do_and_changes_nothing(alice: FlaskClient):
     tried = send(alice, do="try", kind="block", category="Tea")
     assert tried.status_code == 200

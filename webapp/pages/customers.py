@@ -1,6 +1,7 @@
 """The start page: find a customer, see what they bought and what they would be shown; an item and its similar ones."""
 
 import random
+import re
 from collections import Counter
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -24,12 +25,16 @@ N_SUGGESTIONS = 8
 N_HISTORY = 30
 N_SEGMENTS = 40
 N_CATEGORIES = 12
+N_FOUND = 40
+N_SEARCHED = 300_000
+"""So many titles are looked at, whatever the catalog's size: a search reads them all, and has to end in time."""
+FOUND = ("item_id", "title", "categories", "n_users", "available")
 
 
 @blueprint.get("/")
 def index() -> Response | str:
     """One address for all of it, so that any id can be linked to."""
-    parameters = query("catalog", "user_id", "item_id", "surprise", "category", "segment")
+    parameters = query("catalog", "user_id", "item_id", "surprise", "category", "segment", "title")
     values = {name: value for name, value in parameters.items() if value}
     context = site_context()
     catalogs = context["catalogs"]
@@ -39,13 +44,15 @@ def index() -> Response | str:
     if catalog is None:
         return render_template("choose.html", live=_live_batches(catalogs), **context)
 
-    with catalog_page(catalog, context, "customers") as (session, context):
+    with catalog_page(catalog, context, "customers", long="title" in values) as (session, context):
         if context["batch"] is None:
             return render_template("not_published.html", **context)
         if "surprise" in values:
             draw = random.Random()  # noqa: S311 - a surprise, no secret
             user_id = next(iter(_some_customers(session, context["batch"], 1, among=5_000, draw=draw)), None)
             return redirect(url_for("page.index", catalog=catalog, user_id=user_id), 303)
+        if "title" in values:
+            return _items(session, context, read_id("title", values["title"]))
         if "item_id" in values:
             return _item(session, context, read_id("item_id", values["item_id"]), values.get("user_id"))
         if "user_id" in values:
@@ -132,6 +139,12 @@ def _item(session: ReadSession, context: Record, item_id: str, user_id: str | No
         details=details,
         **context,
     )
+
+
+def _items(session: ReadSession, context: Record, text: str) -> str:
+    patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in text.split()]
+    found = records(session, FOUND, "items_found", text, patterns, N_SEARCHED, N_FOUND)
+    return render_template("items.html", title=text, found=found, at_most=N_FOUND, looked_at=N_SEARCHED, **context)
 
 
 def _some_customers(session: ReadSession, batch: Record, count: int, among: int, draw: random.Random) -> list[str]:

@@ -51,8 +51,8 @@ TIMES = ("starts_at", "ends_at")
 @blueprint.get("/rules")
 @editor_required
 def rules() -> str:
-    """The rules of a catalog, and a form for a new one; the address may fill in an item or a category."""
-    values = query("catalog", "item_id", "category")
+    """The rules of a catalog, and a form for a new one; the address may fill in kind, item, place or category."""
+    values = query("catalog", "kind", "item_id", "category", "place")
     form = {"kind": "pin" if "item_id" in values else "block"} | values
     return _page(read_id("catalog", form.pop("catalog", None)), form)
 
