@@ -62,19 +62,21 @@ class _File:
 
 def draft_of(samples: Sequence[FileSample]) -> Draft:
     """The draft of the catalog of these files."""
-    names = ", ".join(Path(sample.path).name for sample in samples)
-    found = find_join(samples)
-    if found:
+    named = ", ".join(Path(sample.path).name for sample in samples)
+    if found := find_join(samples):
         samples = [found.rows, *(s for s in samples if s.path not in (found.rows.path, found.other.path))]
     files = [_File.of(sample) for sample in samples]
     main, draft = files[0] if found else _interactions_among(files), Draft()
     source, user, item = _source(main, files, draft)
     draft.interactions = main.sample.path
     draft.tree = {
-        "description": f"Drafted from {names}; see that the columns are right",
+        "description": f"Drafted from {named}; see that the columns are right",
         "sources": [source],
         **draft.tree,
     }
+    names = source["columns"].values()
+    if verb := guessing.verb_of(names, draft.tree.get("kinds", ()), is_rated="rating_to_weight" in source):
+        draft.tree["verb"] = verb
     places: dict[str, dict[str, Any]] = {}
     for file in files:
         if file is not main:

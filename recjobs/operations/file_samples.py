@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.adapters import sources
-from recjobs.adapters.sources import SourceFile, csv_faults, other_formats
+from recjobs.adapters.sources import SourceFile, csv_faults, other_formats, tables
 from recjobs.adapters.sources.exploding import objects_in
 from recjobs.config import Settings
 from recjobs.core.rows import guessing
 from recjobs.core.rows.guessing import Column
+from recjobs.core.source_formats import PLAIN, TABLES
 from recjobs.errors import BadConfiguration, DataRefused
 from recjobs.night.night import data_folder
 
@@ -35,6 +36,7 @@ class FileSample:
     table: pa.Table
     n_bytes: int
     is_whole: bool
+    is_json: bool = False
 
     def columns(self) -> list[Column]:
         """Its columns, apart from lists and objects."""
@@ -48,10 +50,11 @@ class FileSample:
 def sample(path: str, settings: Settings) -> FileSample:
     """Read the beginning of a file, or of the first file of a folder or pattern. Raises DataRefused without rows."""
     place = path if path.startswith("s3://") else str(Path(path).absolute())
-    file, found = _file(path, place), dict[str, Any]()
+    file, is_said = _file(path, place)
+    found = dict[str, Any]()
     if file.format == "csv":
         file, found = _dialect(file)
-    if _needs_format(path):
+    if is_said:
         found = {"format": file.format, **found}
     batch = next(_batches(file), None)
     if batch is not None and (explode := _list_of_items(batch)):
@@ -69,21 +72,23 @@ def sample(path: str, settings: Settings) -> FileSample:
         str(inside.relative_to(data)) if not path.startswith("s3://") and inside.is_relative_to(data) else place
     )
     n_bytes = inside.stat().st_size if inside.is_file() else file.n_bytes
-    return FileSample(path, in_catalog, found, table, n_bytes, is_whole and inside.is_file())
+    is_whole = is_whole and inside.is_file()
+    return FileSample(path, in_catalog, found, table, n_bytes, is_whole, file.format == "jsonl")
 
 
-def _needs_format(path: str) -> bool:
-    return Path(path).suffix != "" and sources.known_format(path) is None and not path.lower().endswith((".zip", ".gz"))
-
-
-def _file(path: str, place: str) -> SourceFile:
+def _file(path: str, place: str) -> tuple[SourceFile, bool]:
+    """Return the first file of a place, and whether a catalog has to say its format, which the names leave open."""
+    inside = [str(file.relative_to(place)) for file in Path(place).rglob("*")]
+    table = other_formats.table_format(inside) if Path(place).is_dir() else None
+    if format := next((name for name, title in TABLES.items() if title == table), None):
+        return tables.find(Path.cwd(), place, format, PLAIN, {}), True
     try:
-        return sources.find(Path.cwd(), place, whole=False)[0]
+        return sources.find(Path.cwd(), place, whole=False)[0], False
     except BadConfiguration:
         is_json = path.lower().endswith((".json", ".json.gz"))
         if sources.known_format(path) or (other_formats.by_suffix(path) and not is_json):
             raise
-        return sources.find(Path.cwd(), place, "jsonl" if is_json else "csv", whole=False)[0]
+        return sources.find(Path.cwd(), place, "jsonl" if is_json else "csv", whole=False)[0], True
 
 
 def _dialect(file: SourceFile) -> tuple[SourceFile, dict[str, Any]]:

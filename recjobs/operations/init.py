@@ -14,6 +14,7 @@ from recjobs.catalog.file import Catalog, explain, json_schema
 from recjobs.config import load_settings
 from recjobs.errors import Misuse
 from recjobs.operations.draft import TO_FILL_IN, draft_of
+from recjobs.operations.file_parts import joined_parts
 from recjobs.operations.file_samples import sample
 
 SCHEMA = ".schema.json"
@@ -27,9 +28,10 @@ def run(*paths: str, name: str | None = None) -> dict[str, Any]:
     Raises DataRefused if a file cannot be read or has no rows.
     """
     settings = load_settings()
-    draft = draft_of([sample(path, settings) for path in paths])
+    draft = draft_of(joined_parts([sample(path, settings) for path in paths]))
     stem = name or re.sub(r"[^a-z0-9_]+", "_", Path(draft.interactions).name.split(".")[0].lower()).strip("_")
-    target = settings.catalogs / f"{stem if name or stem[:1].isalpha() else 'catalog_' + stem}.yaml"
+    stem = stem if name or stem[:1].isalpha() else f"catalog_{stem}".strip("_")
+    target = settings.catalogs / f"{stem}.yaml"
     if target.exists():
         raise Misuse(f"{target} is there already; rename it or the data file, or say --name")
     try:

@@ -1,7 +1,9 @@
 """`recjobs init` on small files in the shapes that people bring: each file's part, and a catalog that reads it."""
 
 import csv
+import gzip
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -471,3 +473,85 @@ def test_ga4_as_bigquery_exports_it_to_parquet(folder: Folder) -> None:
     tree = folder.init("events.parquet")
     assert tree["sources"][0]["explode"] == "items"
     assert (folder.counts["read"], folder.counts["quarantined"]) == (N_EXPLODED, 0)
+
+
+def test_a_file_a_month_is_one_table(folder: Folder) -> None:
+    header = "event_time,event_type,product_id,user_id"
+    rows = [(instants(t), "view", 1000 + i, 5_000 + u) for n, u, i, t in taken()]
+    folder.csv("2019-Oct.csv", header, rows[:500])
+    folder.csv("2019-Nov.csv", header, rows[500:])
+    tree = folder.init("2019-Nov.csv", "2019-Oct.csv")
+    assert [source["path"] for source in tree["sources"]] == ["2019-*.csv"]
+    assert (folder.counts["read"], tree["verb"]) == (N_ROWS, "viewed")
+    assert "2019-*.csv: interactions" in folder.notes
+
+
+def test_files_of_one_shape_that_no_pattern_tells_from_another_are_not_taken_for_one_table(folder: Folder) -> None:
+    header = "event_time,event_type,product_id,user_id"
+    rows = [(instants(t), "view", 1000 + i, 5_000 + u) for n, u, i, t in taken()]
+    for month, part in (("Oct", rows[:300]), ("Nov", rows[300:500]), ("Dec", rows[500:])):
+        folder.csv(f"2019-{month}.csv", header, part)
+    tree = folder.init("2019-Nov.csv", "2019-Dec.csv")
+    assert tree["sources"][0]["path"] == "2019-Dec.csv"
+    assert folder.counts["read"] == N_ROWS - 500
+    assert "2019-Nov.csv: not used: further interactions" in folder.notes
+
+
+def test_a_day_without_items_is_a_part_of_an_export_all_the_same(folder: Folder) -> None:
+    events = list(nested_events())
+    days = {"20200913": events[:500], "20200914": events[500:], "20200101": [e | {"items": []} for e in events[:9]]}
+    for day, of_day in days.items():
+        folder.lines(f"events_{day}.json", of_day)
+    tree = folder.init(*(f"events_{day}.json" for day in sorted(days)))
+    assert (tree["sources"][0]["path"], tree["sources"][0]["explode"]) == ("events_*.json", "items")
+    assert (folder.counts["read"], folder.counts["quarantined"]) == (N_EXPLODED, 0)
+
+
+def test_a_pattern_of_nothing_but_a_suffix_names_no_catalog(folder: Folder) -> None:
+    rows = [(5_000 + u, 1000 + i, instants(t)) for _, u, i, t in taken()]
+    folder.csv("a.csv", "user_id,product_id,event_time", rows[:500])
+    folder.csv("b.csv", "user_id,product_id,event_time", rows[500:])
+    assert init.run(*(str(folder.path / name) for name in ("a.csv", "b.csv")))["catalog"] == "catalog"
+
+
+def test_json_lines_that_are_gzipped_and_called_json_are_read_by_a_night_too(folder: Folder) -> None:
+    lines = (json.dumps({"reviewerID": f"A{u}", "asin": f"B{i}", "unixReviewTime": t}) for _, u, i, t in taken())
+    (folder.path / "reviews.json.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    assert folder.init("reviews.json.gz")["sources"][0]["format"] == "jsonl"
+
+
+def test_ids_of_categories_of_nineteen_digits_are_no_defect(folder: Folder) -> None:
+    rows = [(instants(t), 1000 + i, 2053013555631882655 + i, 5_000 + u) for _, u, i, t in taken()]
+    folder.csv("events.csv", "event_time,product_id,category_id,user_id", rows)
+    assert folder.init("events.csv")["items"]["columns"]["categories"] == "category_id"
+    assert folder.row["categories"][0].startswith("20530135556318826")
+
+
+def test_a_folder_that_is_a_table_of_delta_lake_or_iceberg_is_read_as_one(folder: Folder) -> None:
+    if not os.environ.get("CI"):
+        pytest.importorskip("deltalake")
+        pytest.importorskip("pyiceberg")
+    from deltalake import write_deltalake
+
+    rows = pa.table({
+        "user_id": [f"u{u}" for _, u, _, _ in taken()],
+        "product_id": [f"p{i}" for _, _, i, _ in taken()],
+        "event_time": pa.array([t for _, _, _, t in taken()], pa.timestamp("s", "UTC")).cast(pa.timestamp("us", "UTC")),
+    })  # fmt: skip
+    write_deltalake(folder.path / "lake", rows)
+    tree = folder.init("lake")
+    assert (tree["sources"][0]["path"], tree["sources"][0]["format"]) == ("lake", "delta")
+    assert folder.counts["accepted"] == N_ROWS
+    (folder.path / "shop.yaml").unlink()
+    write_iceberg(folder.path / "berg", rows)
+    tree = folder.init("berg/shop/rows")
+    assert (tree["sources"][0]["path"], tree["sources"][0]["format"]) == ("berg/shop/rows", "iceberg")
+    assert folder.counts["accepted"] == N_ROWS
+
+
+def write_iceberg(warehouse: Path, rows: pa.Table) -> None:
+    from pyiceberg.catalog.memory import InMemoryCatalog
+
+    catalog = InMemoryCatalog("tests", warehouse=str(warehouse))
+    catalog.create_namespace("shop")
+    catalog.create_table("shop.rows", schema=rows.schema).append(rows)

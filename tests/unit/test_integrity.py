@@ -144,6 +144,16 @@ def test_without_a_holdout_nothing_is_said_about_it():
     assert found.left_of_items < 0.02
 
 
+def test_nothing_is_newest_where_all_have_one_time():
+    at_once = replace(TRAIN, occurred_at=np.ones(len(TRAIN), np.int64))
+    at_once = replace(at_once, weight=np.where(np.arange(len(TRAIN)) % 3, 400, 4).astype(np.float32))
+    recipe = replace(RECIPE, alpha=200, weight_scale="log")
+    factors = fit(at_once.confidence(recipe, 2), recipe, 5, 1)
+    found, said = integrity.defect_of_fit(factors, at_once, HOLDOUT, recipe, now=2, as_of=NOW, seed=1)
+    assert (found.newest_missing, said) == (0, None)
+    assert found.left_of_items < 0.1
+
+
 def test_a_trace_is_plain_json():
     assert Trace(0.1, float("nan"), 0.0, 0.2).to_json() == {
         "left_of_items": 0.1,

@@ -83,6 +83,11 @@ def test_integers_too_long_for_a_float_are_rounded_not_refused():
     assert as_numbers(pa.array([2**62 + 1]), "x").to_pylist() == [float(2**62)]
 
 
+def test_text_of_whole_numbers_beyond_two_to_the_53_is_compared_as_its_nearest_number():
+    assert as_numbers(pa.array(["2053013555631882655", "7"]), "x").to_pylist() == [2053013555631882655.0, 7.0]
+    assert as_numbers(pa.array([str(2**64 + 1), str(2**70), "x"]), "x").to_pylist() == [2.0**64, 2.0**70, None]
+
+
 def test_a_time_is_no_number():
     with pytest.raises(DataRefused, match=r"column 'When' has type timestamp\[us\], which holds no numbers"):
         as_numbers(pa.array([0], pa.timestamp("us")), "When")

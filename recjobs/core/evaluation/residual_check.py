@@ -30,7 +30,8 @@ class Trace:
     are solved last, users for the items of the step before, so that users are compared at the best common scale.
 
     holdout: how much of what the holdout adds is in the factors; 0: none, 1: all. newest_missing: how much of what the
-    newest hundredth of the train part adds is not. holdout is the larger of the two sides, newest_missing the smaller.
+    newest hundredth of the train part adds is not; 0 where all have one time, as without times. holdout is the larger
+    of the two sides, newest_missing the smaller.
     """
 
     left_of_items: float
@@ -50,6 +51,7 @@ def trace(factors: Factors, train: Interactions, holdout: Interactions, recipe: 
     """
     rng = np.random.default_rng(seed)
     first_new = np.quantile(train.occurred_at, 1 - NEWEST, method="higher") if len(train) else now
+    has_older = bool((train.occurred_at < first_new).any())
     left, of_holdout, of_newest = [], [], []
     for axis in (1, 0):
         own, other = (factors.user_factors, factors.item_factors)[:: 1 - 2 * axis]
@@ -67,7 +69,7 @@ def trace(factors: Factors, train: Interactions, holdout: Interactions, recipe: 
         gap[as_left] = 0
         left.append(_norm(gap) / max(_norm(wanted), 1e-30))
         of_holdout.append(_share(-gap, tonight, after, own, other))
-        of_newest.append(_share(gap, before, tonight, own, other))
+        of_newest.append(_share(gap, before, tonight, own, other) if has_older else 0.0)
     return Trace(left[0], left[1], max(of_holdout), min(of_newest))
 
 

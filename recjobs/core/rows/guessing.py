@@ -39,7 +39,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "price": (r"(line ?item |item |product |unit |list |sale )?(price|cost)( .*)?", r".*price.*"),
     "available": (r"(is )?(available|availability|in ?stock|active|published)|stock( status)?",),
     "url": (r"(product |item )?(url|link)",),
-    "image": (r"(product |item |picture |cover )?(image|picture|img|poster|cover)( ?(url|src|link))?( .*)?",),
+    "image": (r"im url",
+              r"(product |item |picture |cover )?(image|picture|img|poster|cover)( ?(url|src|link))?( .*)?"),
     "segment": (r"(.* )?(segment|tier|club member status|membership|plan)", r"country|gender|occupation|age ?group"),
     "prefers": (r"(.* )?(prefers|preferences|interests|favou?rite categories)",),
 }  # fmt: skip
@@ -62,6 +63,22 @@ KINDS: tuple[tuple[str, float], ...] = (
     (r"(impression|play|played|listen|watch|read|stream)(ed)?", 1),
 )  # fmt: skip
 """What words for kinds weigh; a word that none matches is no interaction."""
+
+
+VERBS = (
+    (
+        "played",
+        r"\b(tracks?|artists?|songs?|plays?|played|listens?|playcount|listeners?)\b",
+        r"(play|listen|stream)(ed)?",
+    ),
+    ("borrowed", r"\b(loans?|borrow(ed|er)?|patrons?)\b", r"(borrow(ed)?|loan|checkout|rent(ed)?)"),
+    (
+        "viewed",
+        r"\b(views?|viewed|clicks?|watched)\b",
+        r"(.* )?(views?|viewed|clicks?|pv|detail|watch(ed)?|read)( item)?",
+    ),
+)
+"""By verb: what columns are called of which it is said, and the kinds."""
 
 
 def words(name: str) -> str:
@@ -195,6 +212,20 @@ def kind_weights(column: Column) -> tuple[dict[str, float], list[str]] | None:
         else:
             weights[value] = weight
     return (weights, others) if weights else None
+
+
+def verb_of(names: Iterable[str], kinds: Iterable[str], *, is_rated: bool) -> str | None:
+    """The `verb` of a catalog whose interactions have columns of these names, and kinds; None for `bought`.
+
+    is_rated: whether the weights are ratings.
+    """
+    text, done = " ".join(map(words, names)), {words(kind) for kind in kinds}
+    for verb, pattern, of_kinds in VERBS:
+        if done and all(re.fullmatch(of_kinds, kind) for kind in done):
+            return verb
+        if not done and not is_rated and re.search(pattern, text):
+            return verb
+    return "rated" if is_rated and not done else None
 
 
 def is_title(column: Column, of_item: pa.Array) -> bool:

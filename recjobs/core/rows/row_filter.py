@@ -63,7 +63,9 @@ def as_numbers(values: pa.Array, column: str) -> pa.Array:
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         import pandas as pd
 
-        return pa.array(pd.to_numeric(values.to_pandas(), errors="coerce"), pa.float64(), from_pandas=True)
+        # Whole numbers beyond 2**53, such as ids of categories, are not exact as float64, which a comparison can bear.
+        numbers = pd.to_numeric(values.to_pandas(), errors="coerce").astype("float64")
+        return pa.array(numbers, pa.float64(), from_pandas=True)
     try:
         return values.cast(pa.float64(), safe=False)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
