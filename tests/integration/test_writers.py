@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -97,6 +99,37 @@ def by_json_module(table: Table, path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def by_duckdb(options: str) -> Callable[[Table, Path], None]:
+    def write(table: Table, path: Path) -> None:
+        if not os.environ.get("CI"):
+            pytest.importorskip("duckdb")
+        import duckdb
+
+        connection = duckdb.connect()
+        connection.register("written", pa.table(table))
+        connection.execute(f"copy (select * from written) to '{path}' ({options})")
+        connection.close()
+
+    return write
+
+
+def by_excel(
+    *, encoding: str = "utf-8", delimiter: str = ";", decimal: str = ".", first: str = ""
+) -> Callable[[Table, Path], None]:
+    """As Excel saves a sheet: quotes where a field needs them, lines ending in CRLF, numbers as its country does."""
+
+    def cell(value: object) -> str:
+        text = str(value).replace(".", decimal) if isinstance(value, float) else str(value)
+        return f'"{text.replace(chr(34), chr(34) * 2)}"' if set(text) & {delimiter, '"', "\n"} else text
+
+    def write(table: Table, path: Path) -> None:
+        rows = [tuple(table), *zip(*table.values(), strict=True)]
+        lines = (delimiter.join(map(cell, row)) for row in rows)
+        path.write_bytes((first + "".join(f"{line}\r\n" for line in lines)).encode(encoding))
+
+    return write
+
+
 WRITERS: dict[str, tuple[str, dict[str, Any], Callable[[Table, Path], None]]] = {
     "csv: excel": (".csv", {}, by_csv_module()),
     "csv: unix, all quoted": (".csv", {}, by_csv_module(dialect="unix")),
@@ -117,6 +150,20 @@ WRITERS: dict[str, tuple[str, dict[str, Any], Callable[[Table, Path], None]]] = 
     "pandas: parquet": (".parquet", {}, lambda table, path: pd.DataFrame(table).to_parquet(path)),
     "pandas: categories": (".parquet", {}, lambda table, path: pd.DataFrame(table).astype(
         {name: "category" for name in ("user", "item", "segment") if name in table}).to_parquet(path)),
+    "polars: csv": (".csv", {}, lambda table, path: polars.DataFrame(table).write_csv(path)),
+    "polars: json lines": (".jsonl", {}, lambda table, path: polars.DataFrame(table).write_ndjson(path)),
+    "polars: parquet": (".parquet", {}, lambda table, path: polars.DataFrame(table).write_parquet(path)),
+    "duckdb: csv": (".csv", {}, by_duckdb("format csv")),
+    "duckdb: csv, bars, all quoted": (".csv", {"delimiter": "|"},
+                                      by_duckdb("format csv, delimiter '|', force_quote *")),
+    "duckdb: json lines": (".jsonl", {}, by_duckdb("format json")),
+    "duckdb: parquet": (".parquet", {}, by_duckdb("format parquet")),
+    "excel: csv of a German one": (".csv", {"delimiter": ";", "encoding": "cp1252", "decimal": ","}, by_excel(
+        encoding="cp1252", decimal=",")),
+    "excel: csv with a line sep=": (".csv", {}, by_excel(first="sep=;\r\n")),
+    "excel: csv UTF-8": (".csv", {"delimiter": ";"}, by_excel(encoding="utf-8-sig")),
+    "excel: Unicode text": (".txt", {"delimiter": "\t", "encoding": "utf-16"}, by_excel(
+        encoding="utf-16", delimiter="\t")),
     "json module": (".ndjson", {}, by_json_module),
     "pyarrow: csv": (".csv", {}, by_arrow),
     "pyarrow: parquet": (".pq", {}, lambda table, path: pq.write_table(pa.table(table), path)),
