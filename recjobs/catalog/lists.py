@@ -19,6 +19,9 @@ class TopN(Part):
     served: Annotated[int, Field(ge=1, le=1000), Number] = 50
     max_per_category: Annotated[int, Field(ge=1, le=1000), Number] | None = None
     """Most items of a category in a list; more stand behind all others. null: any number."""
+    min_confidence: Annotated[float, Field(gt=0, lt=1), Number] | None = None
+    """The least share of such items that users took in the holdout; a list lacks items below it, and may be short or
+    empty. null: lists are full."""
 
     @model_validator(mode="after")
     def _served_is_stored(self) -> "TopN":

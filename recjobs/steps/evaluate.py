@@ -1,7 +1,6 @@
 """Evaluate candidate, champion and baselines on the holdout, by the lists that would have been served, and choose which
 list each group of users gets; measure what lists of items and the live batch's lists were worth."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pyarrow as pa
 
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
+from recjobs.core.evaluation.confidence import short_lists
 from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
 from recjobs.core.evaluation.goods import similar_rows, together_rows
 from recjobs.core.evaluation.price import price_rows
@@ -39,6 +39,7 @@ def run(night: Night) -> dict[str, float | int]:
     measured: dict[str, tuple[list[Answer], dict[str, np.ndarray]]] = {}
     n_users: dict[str, int] = {}
     choices: dict[str, ListChoice] | None = None
+    followed: dict[str, ListChoice] = {}
     exams = {  # the deciding view first: list choices come from it
         view: exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
         for view in dict.fromkeys((night.catalog.view, *VIEWS))
@@ -58,9 +59,14 @@ def run(night: Night) -> dict[str, float | int]:
             columns |= {f"is_{name}": mask for name, mask in segments.items()}
             files.save_table(f"{view}.parquet", pa.table(columns))
             if view == night.catalog.view:
-                if others := known.without_each_setting():
-                    served = answers["candidate"], choices["candidate"]
-                    prices = price_rows(past, others, questions, candidate, *served, seed)
+                served, followed = (answers["candidate"], choices["candidate"]), choices
+                prices = price_rows(past, known.without_each_setting(), questions, candidate, *served, seed)
+                if confidence := night.catalog.top_n.min_confidence:
+                    followed, price = short_lists(
+                        past, known, questions, models, night.catalog.recipe, choices, confidence, seed
+                    )
+                    prices += [price] if price else []
+                if prices:
                     files.save_json("prices.json", {"rows": [_finite(row) for row in prices]})
                 files.save_table("lists.parquet", kept_lists(questions, {n: one.lists for n, one in answers.items()}))
                 popular = [answers[window].lists[answered] for window in WINDOWS]
@@ -73,7 +79,7 @@ def run(night: Night) -> dict[str, float | int]:
             files.save_table("unfiltered.parquet", lists)
         rows = measure_views(measured, train, seed)
         metrics = [_finite(row) for view in dict.fromkeys((*VIEWS, night.catalog.view)) for row in rows[view]]
-        lists = {name: asdict(choice) for name, choice in (choices or {}).items()}
+        lists = {name: choice.to_json() for name, choice in followed.items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
         files.save_json("integrity.json", findings)
         gap, least = night.catalog.orders.gap, night.catalog.orders.min_orders

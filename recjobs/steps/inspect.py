@@ -40,8 +40,17 @@ def run(night: Night) -> dict[str, Any]:
 
     served, tops = night.catalog.top_n.served, _live_tops(live, world.item_ids) if live else None
     measured = measure(
-        shape, served=served, eligible=world.eligible, taken=taken, active=active, live=tops, places=world.n_eligible
+        shape,
+        served=served,
+        eligible=world.eligible,
+        taken=taken,
+        active=active,
+        live=tops,
+        places=world.n_eligible,
+        may_be_short=world.may_be_short,
     )
+    if world.may_be_short and not any(length.any() for length in shape.length):
+        broken.note("no_confident_item", world.user_ids, ~inactive)
     n_expected, without = int((~inactive).sum()), world.user_ids.filter(pa.array(missing)).slice(0, 10)
     covered = 1 - missing.sum() / n_expected if n_expected else float(counted.size > 0)
     measured["users_covered"] = Measured(float(covered), [str(user) for user in without.to_pylist()])
@@ -89,6 +98,7 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         taken,
         night.catalog.top_n.stored,
         None if limits is None else limits.product,
+        night.catalog.top_n.min_confidence is not None,
     )
     activity = np.bincount(rows.user_idx, minlength=len(user_ids))
     source = "champion" if night.chosen_model().source == "champion" else "candidate"

@@ -18,7 +18,8 @@ declare
     place integer[];
     kept_before integer[];  -- how many of the rest stand before each
     kept_out integer[];
-    filled boolean := closed;
+    -- A list that is shorter than what is served has every item that it may have: nothing but a pin comes in.
+    filled boolean := closed or cardinality(item_ids) < n;
 begin
     select array_agg(distinct r.item_id) into outside
     from current_rules as r

@@ -179,6 +179,28 @@ def test_what_rules_empty_is_filled_with_what_is_popular_and_unseen(shop: World,
     assert served(shop, "u0005") == [*before[75:], *left[:5]]
 
 
+def test_a_list_that_is_shorter_than_what_is_served_is_not_filled_but_a_pin_comes_in(
+    world: World, goods: Batch, client: FlaskClient
+):
+    world.make_catalog("short")
+    some, scores = [f"item{k}" for k in (1, 3, 4, 5)], [0.9, 0.8, 0.7, 0.6]
+    users = {"few": (some, scores, "als", 4, 0), "none": ([], [], "popular", 0, 0)}
+    world.publish("short", replace(goods, users=users, reasons={}, seen={}, history={}))  # type: ignore[arg-type]
+
+    def lists(user_id: str) -> list[str]:
+        rows = world.sql("select item_id from recommend(%s, 30)", user_id, role="recjobs_reader", catalog="short")
+        answer = client.get("/v1/short/recommendations", query_string={"user_id": user_id, "n": 30}).json
+        assert [row[0] for row in rows] == [item["item_id"] for item in answer["items"]]
+        return [row[0] for row in rows]
+
+    for rule in ({"kind": "block", "item_id": "item3"}, {"kind": "cap", "category": "kind 2", "at_most": 0}):
+        world.sql("select add_rule(%s)", json.dumps(rule), role="recjobs_editor", catalog="short")
+    assert (lists("few"), lists("none")) == (["item1", "item4"], [])
+    rule = {"kind": "pin", "item_id": "item9", "place": 2}
+    world.sql("select add_rule(%s)", json.dumps(rule), role="recjobs_editor", catalog="short")
+    assert (lists("few"), lists("none")) == (["item1", "item9", "item4"], ["item9"])
+
+
 @pytest.mark.parametrize(
     "rule",
     [

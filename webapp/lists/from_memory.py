@@ -141,7 +141,9 @@ def _ranked(
     if categories is None:
         return None
     sources = composition.sources(len(item_ids))
-    entries = apply_rules(rules, item_ids, categories, kept_out or (), live.top_n_served, n)
+    # A list that is shorter than what is served has every item that it may have: nothing but a pin comes in.
+    least_left = live.top_n_served if len(item_ids) >= live.top_n_served else 0
+    entries = apply_rules(rules, item_ids, categories, kept_out or (), least_left, n)
     if entries is None:  # too little is left: go on with what is popular and not kept out
         if kept_out is None and (kept_out := _kept_out(session, live, user_id)) is None:
             return None

@@ -96,12 +96,14 @@ def measure(
     active: pa.Array,
     live: tuple[pa.Array, np.ndarray] | None,
     places: int | None = None,
+    may_be_short: bool = False,
 ) -> dict[str, Measured]:
     """short_lists, coverage, top_item_share, fallback_share and overlap_with_live.
 
     served: items served of a list; a list with fewer is short. eligible, taken: masks over items. active: users with an
     interaction, whom a model can know. live: (user ids, `top_items`) of the live batch. Measures of the model's lists
     are None where it has none. places: the items that one list can hold, if those are fewer than the eligible ones.
+    may_be_short: lists may lack items, or have none: short_lists is None, and fallback_share leaves empty ones out.
     """
     users = pa.concat_arrays([*shape.users, pa.array([], pa.string())])
     length = np.concatenate([*shape.length, np.zeros(0, np.int64)])
@@ -118,7 +120,8 @@ def measure(
         return dict.fromkeys(BANDS, Measured(None))
     # A catalogue hardly longer than a list cannot fill it for users who have seen some of its items.
     longest = int(eligible.sum()) if places is None else places
-    result = {"short_lists": share(length < served) if longest >= 2 * served else Measured(None)}
+    asked = longest >= 2 * served and not may_be_short
+    result = {"short_lists": share(length < served) if asked else Measured(None)}
     if not by_model.any():
         of_model = ("coverage", "top_item_share", "fallback_share", "overlap_with_live")
         return result | dict.fromkeys(of_model, Measured(None))
@@ -130,7 +133,7 @@ def measure(
     counts = np.bincount(first[first >= 0], minlength=1)
     result["top_item_share"] = Measured(float(counts.max() / by_model.sum()), some(first == counts.argmax()))
     is_active = pc.is_in(users, active).to_numpy(zero_copy_only=False)
-    without = is_active & ~by_model
+    without = is_active & ~by_model & (length > 0 if may_be_short else True)
     result["fallback_share"] = Measured(float(without.sum() / max(1, is_active.sum())), some(without))
     result["overlap_with_live"] = _overlap(users, tops, live) if live else Measured(None)
     return result

@@ -1,6 +1,6 @@
 """The list that each group of users is served: the model's, or a simple one that did better in the evaluation."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,14 @@ class ListChoice:
     popular: the window (of `popularity.WINDOWS`) of the list that users unknown to the model get, and that short lists
     are filled from. light, medium: the most interactions of a user in the group; heavy users have more. instead:
     group -> window, OWN_FREQUENCY or NEIGHBOURS, for the groups that are served that list in place of the model's.
+    min_scores: the least score of an item that is listed, as `Lists.confident` takes it.
     """
 
     popular: str = DEFAULT_WINDOW
     light: float = 0.0
     medium: float = 0.0
     instead: dict[str, str] = field(default_factory=dict)
+    min_scores: dict[str, float] | None = None
 
     @classmethod
     def from_activity(cls, activity: np.ndarray, popular: str = DEFAULT_WINDOW) -> "ListChoice":
@@ -47,6 +49,10 @@ class ListChoice:
         if not set(stored["instead"].values()) <= {*WINDOWS, OWN_FREQUENCY, NEIGHBOURS}:
             return cls()
         return cls(**stored)
+
+    def to_json(self) -> dict[str, Any]:
+        """The choice as a verdict keeps it; without `min_scores` unless they are set: older releases do not know it."""
+        return {name: value for name, value in asdict(self).items() if name != "min_scores" or value is not None}
 
     def groups(self, activity: np.ndarray) -> dict[str, np.ndarray]:
         """Masks over users, by group; each user is in exactly one."""

@@ -32,7 +32,7 @@ class World:
     """What lists are checked against: ids of users and items in byte order, a mask of the items that may be shown, and
     the seen pairs user_idx * n_items + item_idx, sorted; None if seen items may be shown again. taken: all pairs in the
     users' histories, sorted. stored: the longest list. product: (n_items,), the number of the product that each item is
-    a variant of, of which a list holds one; None: a list may hold all."""
+    a variant of, of which a list holds one; None: a list may hold all. may_be_short: lists may lack items."""
 
     user_ids: pa.Array
     item_ids: pa.Array
@@ -41,6 +41,7 @@ class World:
     taken: np.ndarray
     stored: int
     product: np.ndarray | None = None
+    may_be_short: bool = False
 
     @cached_property
     def n_eligible(self) -> int:
@@ -95,7 +96,8 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
         is_seen = _among(user_idx[row] * n_items + item_idx, world.seen)
         broken.note("seen_item", users, _rows(row[is_seen & (item_idx >= 0)], len(users)))
         expected = expected - np.where(user_idx >= 0, world.n_seen[user_idx], 0)
-    broken.note("wrong_length", users, length != np.minimum(world.stored, expected))
+    longest = np.minimum(world.stored, expected)
+    broken.note("wrong_length", users, length > longest if world.may_be_short else length != longest)
 
     values = scores.flatten().to_numpy(zero_copy_only=False)
     if values.size == row.size:

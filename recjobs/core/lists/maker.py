@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.lists import candidates
 from recjobs.core.lists.choice import ListChoice
+from recjobs.core.lists.finished import Lists as Lists
 from recjobs.core.lists.group_limits import POOL
 from recjobs.core.lists.inactive import last_at, replaced
 from recjobs.core.lists.knowledge import Knowledge as Knowledge
@@ -45,19 +46,6 @@ class Model:
     item_factors: np.ndarray | None
     recipe: Recipe
     ranker: Ranker | None = None
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Some users' lists. ranked: filled down the ladder, of which the first n_model items of each are the model's and
-    the next n_category come from categories. again: (n_users,), whether the first n_model are the user's own by
-    frequency, in place of the model's. because: reasons of the model's items, None if not requested."""
-
-    ranked: Ranked
-    n_model: np.ndarray
-    n_category: np.ndarray
-    again: np.ndarray
-    because: Because | None = None
 
 
 class Past:
@@ -266,7 +254,7 @@ class ListMaker:
 
     def finish(self, ranked: Ranked, users: np.ndarray) -> Lists:
         """Lists from `rank`, with own items where the choice says so, filled down the ladder. Inactive users have the
-        popular list, which does not look at what they have seen."""
+        popular list, which does not look at what they have seen. Last, lists lose the items below `min_scores`."""
         ranked, again = self._with_own_items(ranked, users)
         n_items, width = self.past.interactions.n_items, ranked.item_idx.shape[1]
         item_idx, scores = np.empty((users.size, width), np.int32), np.empty((users.size, width), np.float32)
@@ -283,7 +271,7 @@ class ListMaker:
         if inactive.any():
             lists = replaced(lists, inactive, self.ladder.overall, n_items, self.known.limits)
         n_model, n_category = (np.where(inactive, 0, counts) for counts in (ranked.lengths, n_category))
-        return Lists(lists, n_model, n_category, again & ~inactive)
+        return Lists(lists, n_model, n_category, again & ~inactive).confident(self.choice.min_scores)
 
     def _with_own_items(self, ranked: Ranked, users: np.ndarray) -> tuple[Ranked, np.ndarray]:
         """(the lists, a mask of those that now begin with own items)"""
