@@ -136,6 +136,9 @@ class Items(Location):
     columns: ItemColumns
     separator: Annotated[str, Field(min_length=1, max_length=8)] = "|"
     """Between several categories in one text."""
+    tree: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    """Between the levels of one category, such as > in Home > Light: the item is in Home and in Home > Light; null:
+    categories have no levels."""
     unknown: Literal["accept", "train_only", "quarantine", "refuse"] = "accept"
     """What happens to an interaction with an item that is missing from the items' own location. train_only: it trains
     the model, and the item is in no list, as in a feed of active items."""
@@ -151,6 +154,8 @@ class Items(Location):
     def _location_has_ids(self) -> "Items":
         if self.has_location and not self.columns.item_id:
             raise ValueError("columns.item_id is needed when items have a path of their own")
+        if self.tree == self.separator:
+            raise ValueError(f"tree: {self.tree} is the separator too; a sign is between levels or between categories")
         if self.unknown != "accept" and not self.has_location:
             raise ValueError(f"unknown: {self.unknown} needs a path (or sql) that says which items are known")
         return self

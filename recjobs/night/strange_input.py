@@ -92,10 +92,13 @@ def of_attributes(night: Night, attributes: pd.DataFrame) -> list[Finding]:
     ]
     if "categories" in attributes:
         values: Iterable[object] = attributes["categories"].tolist()
-        if unsplit := attribute_values.unsplit_categories(values, items.separator):
+        unsplit = attribute_values.unsplit_categories(values, items.separator)
+        if unsplit and unsplit[0] != items.tree:
             sign, wrong = unsplit
             sentence = f"{wrong.n} of {wrong.of} items have {sign!r} in their one category, such as {wrong.examples[0]}"
-            findings.append(of_night("unsplit_categories", "warn", wrong.n, f"{sentence}: `items.separator: {sign!r}`"))
+            sentence += f": `items.separator: {sign!r}`"
+            sentence += f", or `items.tree: {sign!r}` if it is between levels" if sign in (">", "/") else ""
+            findings.append(of_night("unsplit_categories", "warn", wrong.n, sentence))
     return findings
 
 

@@ -296,5 +296,5 @@ def _separator(columns: list[Column], found: dict[str, str]) -> dict[str, str]:
     for role in ("categories", "prefers"):
         for column in columns:
             if column.name == found.get(role) and (sign := guessing.separator_of(column)):
-                return {"separator": sign}
+                return {"tree" if sign == ">" and role == "categories" else "separator": sign}
     return {}

@@ -76,8 +76,8 @@ def run(night: Night) -> dict[str, int | float]:
         users = _users_of_file(night) if night.catalog.users else None
         separator = night.catalog.users.separator if night.catalog.users else "|"
         files.save_table("users.parquet", core_users.table(whole.user_ids, users, separator))
-        separator = items.separator if items else "|"
-        files.save_table("items.parquet", core_items.table(whole.item_ids, attributes, separator))
+        separator, tree = (items.separator, items.tree) if items else ("|", None)
+        files.save_table("items.parquet", core_items.table(whole.item_ids, attributes, separator, tree))
         if night.request.publish:
             _record(night, counts, findings, tally, gathered.interactions, moved, places)
         writing.result()

@@ -41,9 +41,8 @@ class Shop:
         left = self.folder / "shop" / night.batch_id / "validate"
         found: dict[str, Any] = json.loads((left / "findings.json").read_text())
         found["by"] = {one["reason"]: one for one in found["findings"]}
-        found["available"] = {
-            row["item_id"]: row["available"] for row in pq.read_table(left / "items.parquet").to_pylist()
-        }
+        for name in ("available", "categories"):
+            found[name] = {row["item_id"]: row[name] for row in pq.read_table(left / "items.parquet").to_pylist()}
         return found
 
 
@@ -98,6 +97,11 @@ def test_prices_words_and_categories_that_are_not_understood_are_found(shop: Sho
     assert "`items.separator: '>'`" in found["by"]["unsplit_categories"]["example"]
     shop.tree["items"] |= {"separator": ">", "decimal": ","}
     assert set(shop.validated()["by"]) == {"bad_available"}
+    assert found["categories"]["002"] == ["Home > 1"]
+    shop.tree["items"] |= {"separator": "|", "tree": ">"}
+    found = shop.validated()
+    assert set(found["by"]) == {"bad_available"}
+    assert found["categories"]["002"] == ["Home", "Home > 1"]
 
 
 def test_nobody_is_found_and_left_out_where_the_catalog_says_so(shop: Shop) -> None:

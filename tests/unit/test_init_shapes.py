@@ -555,3 +555,12 @@ def write_iceberg(warehouse: Path, rows: pa.Table) -> None:
     catalog = InMemoryCatalog("tests", warehouse=str(warehouse))
     catalog.create_namespace("shop")
     catalog.create_table("shop.rows", schema=rows.schema).append(rows)
+
+
+def test_breadcrumbs_are_categories_with_levels(folder: Folder) -> None:
+    folder.csv("orders.csv", "customer_id,product_id,created_at", ((u, i, instants(t)) for _, u, i, t in taken()))
+    products = ((i, f"Lamp {i}", f"Home > Light > Kind {i % 4}") for i in range(N_ITEMS))
+    folder.csv("products.csv", "product_id,title,category", products)
+    tree = folder.init("orders.csv", "products.csv")
+    assert (tree["items"]["tree"], tree["items"].get("separator")) == (">", None)
+    assert folder.row["categories"][:2] == ["Home", "Home > Light"]

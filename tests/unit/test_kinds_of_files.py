@@ -297,9 +297,34 @@ def test_json_read_as_csv_names_the_setting(put, refused):
         ("[1, 2.5]", ["1", "2.5"]),
         ("[Home]", ["[Home]"]),
         ('[["a"], "b"]', ['[["a"], "b"]']),
+        ('[["Tools", "Saws"], ["Tools", "Sale"]]', ["Tools", "Saws", "Sale"]),
+        ('[{"id": 18, "name": "Drama"}, {"id": 7, "name": "War"}]', ["Drama", "War"]),
+        ("[{'id': 18}]", ["[{'id': 18}]"]),
+        ("[{'name': ['a']}]", ["[{'name': ['a']}]"]),
         ("[" * 20_000 + "]" * 20_000, ["[" * 20_000 + "]" * 20_000]),
         ("[__import__('os').getcwd()]", ["[__import__('os').getcwd()]"]),
     ],
 )
 def test_a_list_written_as_json_or_python_is_a_list_of_categories(text, names):
     assert names_of(text) == names
+
+
+@pytest.mark.parametrize(
+    ("value", "separator", "tree", "names"),
+    [
+        ("Home > Light > Lamps", "|", ">", ["Home", "Home > Light", "Home > Light > Lamps"]),
+        ("Home>Light|Home>Sale", "|", ">", ["Home", "Home > Light", "Home > Sale"]),
+        ("electronics.audio;toys", ";", ".", ["electronics", "electronics > audio", "toys"]),
+        ("/Home//Light/", "|", "/", ["Home", "Home > Light"]),
+        ('["Home > Light", "Garden > Light"]', "|", ">", ["Home", "Home > Light", "Garden", "Garden > Light"]),
+        ('[["Tools", "Saws"], ["Sale"]]', "|", ">", ["Tools", "Tools > Saws", "Sale"]),
+        ([["Tools", "Saws"], None, ["Tools"]], "|", ">", ["Tools", "Tools > Saws"]),
+        ([["Tools", "Saws"], ["Sale"]], "|", None, ["Tools", "Saws", "Sale"]),
+        ([{"name": "Drama"}, {"name": None}], "|", None, ["Drama"]),
+        ("Home > Light", "|", None, ["Home > Light"]),
+        (">", "|", ">", []),
+        (None, "|", ">", []),
+    ],
+)
+def test_categories_with_levels_are_all_of_their_branches(value, separator, tree, names):
+    assert names_of(value, separator, tree) == names

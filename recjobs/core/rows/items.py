@@ -85,15 +85,17 @@ def of_file(items: pa.Table) -> pd.DataFrame:
     return frame[~frame.index.duplicated(keep="last") & frame.index.notna()]
 
 
-def table(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|") -> pa.Table:
-    """The items of a night, one row an id, in the order of item_ids. separator: between categories in one text."""
+def table(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|", tree: str | None = None) -> pa.Table:
+    """The items of a night, one row an id, in the order of item_ids.
+
+    separator: between categories in one text. tree: between the levels of a category."""
     known = attributes.reindex(pd.Index(item_ids.to_pylist(), dtype=object))
     columns: dict[str, pa.Array] = {"item_id": item_ids}
     for name, kind in ATTRIBUTES.items():
         if name in OPTIONAL and name not in known:
             continue
         values = known[name].tolist() if name in known else [None] * len(item_ids)
-        columns[name] = pa.array([_converted(value, name, separator) for value in values], kind)
+        columns[name] = pa.array([_converted(value, name, separator, tree) for value in values], kind)
     columns["available"] = pc.fill_null(columns["available"], True)
     return pa.table(columns)
 
@@ -109,9 +111,9 @@ def untried(item_ids: pa.Array, attributes: pd.DataFrame, separator: str = "|") 
     return items["item_id"].filter(pc.and_(described, items["available"])).combine_chunks()
 
 
-def _converted(value: object, name: str, separator: str) -> object:
+def _converted(value: object, name: str, separator: str, tree: str | None) -> object:
     if name == "categories":
-        return names_of(value, separator)
+        return names_of(value, separator, tree)
     if attribute_values.is_missing(value) or (isinstance(value, float) and not np.isfinite(value)):
         return None
     if name == "price":
@@ -121,16 +123,41 @@ def _converted(value: object, name: str, separator: str) -> object:
     return str(value).replace("\0", "").strip() or None
 
 
-def names_of(value: object, separator: str = "|") -> list[str]:
-    """The names in a list, in text with the separator between them, or in text that is a list of JSON or Python.
+LEVELS = " > "
+"""Between the levels of a category, whatever sign a file has there."""
 
-    Empty for a missing value."""
+
+def names_of(value: object, separator: str = "|", tree: str | None = None) -> list[str]:
+    """The names in a list, in text with the separator between them, or in text that is a list of JSON or Python; of an
+    object in a list its `name`.
+
+    tree: the sign between the levels of a name; each branch is a name then, the widest first: Home, Home > Light. A
+    list in the list has levels too, and is as many names without a tree. Empty for a missing value."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return []
     if isinstance(value, str) and (listed := _list_in(value)) is not None:
         value = listed
     parts = list(value) if isinstance(value, list | tuple | np.ndarray) else str(value).split(separator)
-    return [name for part in parts if part is not None and (name := str(part).replace("\0", "").strip())]
+    names = list[str]()
+    for part in parts:
+        levels = _levels(part, tree)
+        if tree is None:
+            names += levels
+        else:
+            names += [LEVELS.join(levels[: n + 1]) for n in range(len(levels))]
+    is_nested = tree is not None or any(isinstance(part, list | tuple | np.ndarray) for part in parts)
+    return list(dict.fromkeys(names)) if is_nested else names
+
+
+def _levels(part: object, tree: str | None) -> list[str]:
+    if isinstance(part, dict):
+        part = part.get("name")
+    texts: list[object] = [part]
+    if isinstance(part, list | tuple | np.ndarray):
+        texts = list(part)
+    elif tree is not None and part is not None:
+        texts = list(str(part).split(tree))
+    return [text for one in texts if one is not None and (text := str(one).replace("\0", "").strip())]
 
 
 def _list_in(text: str) -> list[object] | None:
@@ -141,9 +168,18 @@ def _list_in(text: str) -> list[object] | None:
     for parse in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             value = parse(text)
-            if isinstance(value, list) and not any(isinstance(part, list | dict | tuple | set) for part in value):
+            if isinstance(value, list) and _are_names(value):
                 return value
     return None
+
+
+def _are_names(parts: list[object]) -> bool:
+    """Whether all parts of a list are names, or all objects with one, or all lists of the levels of one."""
+    if parts and all(isinstance(part, dict) for part in parts):
+        return all(isinstance(part, dict) and isinstance(part.get("name"), str) for part in parts)
+    if parts and all(isinstance(part, list) for part in parts):
+        parts = [level for part in parts if isinstance(part, list) for level in part]
+    return not any(isinstance(part, list | dict | tuple | set) for part in parts)
 
 
 def of_known(attributes: pd.DataFrame, item_ids: pa.Array, known: pa.Array) -> pd.DataFrame:
