@@ -1,5 +1,7 @@
 """Rules on raw columns: each operator, and what an empty value meets."""
 
+from math import inf
+
 import pyarrow as pa
 import pytest
 
@@ -77,6 +79,13 @@ def test_a_pattern_may_match_anywhere_and_minds_the_case():
 )
 def test_text_is_read_as_a_number_or_as_none(text, number):
     assert as_numbers(pa.array([text]), "x").to_pylist() == [number]
+
+
+@pytest.mark.parametrize("other", ["3", " 3", "none"])
+def test_a_number_is_the_same_whatever_stands_in_the_other_rows(other):
+    texts = ["1e400", "4.9e-324", "-.5", "00012", "nan", "0.1", "9007199254740993"]
+    numbers = [inf, 5e-324, -0.5, 12.0, None, 0.1, 9007199254740992.0]
+    assert as_numbers(pa.array([*texts, other]), "x").to_pylist()[:-1] == numbers
 
 
 def test_integers_too_long_for_a_float_are_rounded_not_refused():

@@ -61,11 +61,15 @@ def as_numbers(values: pa.Array, column: str) -> pa.Array:
     Raises ColumnRefused for a type, such as a timestamp, that is no number at all.
     """
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        import pandas as pd
-
         # Whole numbers beyond 2**53, such as ids of categories, are not exact as float64, which a comparison can bear.
-        numbers = pd.to_numeric(values.to_pandas(), errors="coerce").astype("float64")
-        return pa.array(numbers, pa.float64(), from_pandas=True)
+        try:  # a fifth of the time
+            numbers = values.cast(pa.float64())
+            return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+        except pa.ArrowInvalid:  # pandas reads more, such as spaces around a number, and leaves out what is none
+            import pandas as pd
+
+            coerced = pd.to_numeric(values.to_pandas(), errors="coerce").astype("float64")
+            return pa.array(coerced, pa.float64(), from_pandas=True)
     try:
         return values.cast(pa.float64(), safe=False)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
