@@ -112,8 +112,7 @@ def _interactions_among(files: list[_File]) -> _File:
 
 
 def _source(main: _File, files: list[_File], draft: Draft) -> tuple[dict[str, Any], Column | None, Column | None]:
-    columns, names = main.columns, [column.name for column in main.columns]
-    item = _item_of(main, files)
+    columns, names, item = main.columns, [column.name for column in main.columns], _item_of(main, files)
     user = next((c for c in main.users if item is None or c.name != item.name), None)
     mapping = {"user_id": user.name if user else TO_FILL_IN, "item_id": item.name if item else TO_FILL_IN}
     for key, name in mapping.items():
@@ -125,6 +124,7 @@ def _source(main: _File, files: list[_File], draft: Draft) -> tuple[dict[str, An
     taken = set(mapping.values())
     source: dict[str, Any] = {"path": main.sample.path, **main.sample.settings, "columns": mapping}
     at, time = _time_of([c for c in columns if c.name not in taken])
+    at, time = (at, time) if at else guessing.time_among_keys(main.sample.keys)
     if at:
         mapping["occurred_at"] = at.name
         taken.add(at.name)
@@ -137,7 +137,7 @@ def _source(main: _File, files: list[_File], draft: Draft) -> tuple[dict[str, An
     _add_weight(source, draft, [c for c in left if c.name not in mapping.values()])
     is_of_days = at is None or not any(":" in str(value) for value in at.values.slice(0, 1000).to_pylist())
     if user and item and "weight" not in mapping and "kind" not in mapping and is_of_days and not _has_clock(source):
-        rows = main.sample.table.select(list(dict.fromkeys(mapping.values())))
+        rows = main.sample.table.select([n for n in dict.fromkeys(mapping.values()) if n not in main.sample.keys])
         if rows.group_by(rows.column_names).aggregate([]).num_rows < 0.99 * rows.num_rows:
             source["repeats"] = "sum"
             draft.comments["repeats"] = "equal rows are a quantity; merge: they were exported twice"

@@ -1,9 +1,9 @@
 """The beginning of a data file, read in the dialect that it seems to have: what `init` guesses from."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.adapters import sources
-from recjobs.adapters.sources import SourceFile, csv_faults, other_formats, tables
+from recjobs.adapters.sources import SourceFile, other_formats, tables
 from recjobs.adapters.sources.exploding import objects_in
+from recjobs.adapters.sources.filtered import with_dot
+from recjobs.adapters.sources.text_lines import opened
 from recjobs.config import Settings
 from recjobs.core.rows import guessing
 from recjobs.core.rows.guessing import Column
 from recjobs.core.source_formats import PLAIN, TABLES
 from recjobs.errors import BadConfiguration, DataRefused
 from recjobs.night.night import data_folder
+from recjobs.operations.file_dialects import dialect_of
 
 MOST_ROWS = 100_000
 _WHOLE_BYTES = 4 << 20
 _LISTS_LOOKED_AT = 1000
-_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class FileSample:
     n_bytes: int
     is_whole: bool
     is_json: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the folder of its first file, such as dt=2025-03-01, which are columns too."""
 
     def columns(self) -> list[Column]:
         """Its columns, apart from lists and objects."""
@@ -53,7 +57,7 @@ def sample(path: str, settings: Settings) -> FileSample:
     file, is_said = _file(path, place)
     found = dict[str, Any]()
     if file.format == "csv":
-        file, found = _dialect(file)
+        file, found = dialect_of(file)
     if is_said:
         found = {"format": file.format, **found}
     batch = next(_batches(file), None)
@@ -66,6 +70,8 @@ def sample(path: str, settings: Settings) -> FileSample:
         file.n_bytes < _WHOLE_BYTES and batch.num_rows <= MOST_ROWS and not path.lower().endswith((".gz", ".zip"))
     )
     table = pa.Table.from_batches([batch.slice(0, MOST_ROWS)])
+    if file.dialect.decimal == ",":
+        table = pa.table({name: _with_dot(table[name].combine_chunks()) for name in table.column_names})
     inside = Path(place)
     data = data_folder(settings).absolute()
     in_catalog = (
@@ -73,49 +79,38 @@ def sample(path: str, settings: Settings) -> FileSample:
     )
     n_bytes = inside.stat().st_size if inside.is_file() else file.n_bytes
     is_whole = is_whole and inside.is_file()
-    return FileSample(path, in_catalog, found, table, n_bytes, is_whole, file.format == "jsonl")
+    keys = {key: value for key, value in file.partition if value is not None and key not in table.column_names}
+    return FileSample(path, in_catalog, found, table, n_bytes, is_whole, file.format == "jsonl", keys)
 
 
 def _file(path: str, place: str) -> tuple[SourceFile, bool]:
     """Return the first file of a place, and whether a catalog has to say its format, which the names leave open."""
+    is_folder = Path(place).is_dir()
     inside = [str(file.relative_to(place)) for file in Path(place).rglob("*")]
-    table = other_formats.table_format(inside) if Path(place).is_dir() else None
+    table = other_formats.table_format(inside) if is_folder else None
     if format := next((name for name, title in TABLES.items() if title == table), None):
         return tables.find(Path.cwd(), place, format, PLAIN, {}), True
     try:
         return sources.find(Path.cwd(), place, whole=False)[0], False
-    except BadConfiguration:
+    except (BadConfiguration, DataRefused) as error:
         is_json = path.lower().endswith((".json", ".json.gz"))
-        if sources.known_format(path) or (other_formats.by_suffix(path) and not is_json):
+        names_a_format = sources.known_format(path) or (other_formats.by_suffix(path) and not is_json)
+        if names_a_format or isinstance(error, DataRefused) != is_folder:
             raise
-        return sources.find(Path.cwd(), place, "jsonl" if is_json else "csv", whole=False)[0], True
-
-
-def _dialect(file: SourceFile) -> tuple[SourceFile, dict[str, Any]]:
-    """Return the file in its likely dialect, and the settings that say so."""
-    found: dict[str, Any] = {}
-    for encoding in _ENCODINGS:
-        coded = replace(file, dialect=replace(file.dialect, encoding=encoding))
+        if is_json:
+            return sources.find(Path.cwd(), place, "jsonl", whole=False)[0], True
         try:
-            delimiter = sources.delimiter_of(coded)
-            coded = replace(coded, delimiter=delimiter)
-            next(_batches(coded), None)
-        except DataRefused as error:
-            if encoding == _ENCODINGS[-1] or not any(word in str(error) for word in ("UTF-8 text", "UTF-16", "utf-16")):
-                raise
-            continue
-        if encoding != "utf-8":
-            found["encoding"] = encoding
-        break
-    is_excels = csv_faults.settled(coded) != coded
-    if delimiter != "," and not is_excels:
-        found["delimiter"] = delimiter
-    names = csv_faults.header(csv_faults.settled(coded))
-    if any(map(csv_faults.is_value, names)):
-        names = [f"column_{n}" for n in range(1, len(names) + 1)]
-        coded = replace(coded, dialect=replace(coded.dialect, names=tuple(names)))
-        found |= {"header": False, "names": names}
-    return coded, found
+            file = sources.find(Path.cwd(), place, "csv", whole=False)[0]
+        except DataRefused:
+            raise error from None
+        return replace(file, format=_format_within(file)), True
+
+
+def _format_within(file: SourceFile) -> str:
+    """The format by a file's first bytes."""
+    with opened(file) as stream:
+        head = stream.read(64).lstrip()
+    return "parquet" if head.startswith(b"PAR1") else "jsonl" if head.startswith(b"{") else "csv"
 
 
 def _list_of_items(batch: pa.RecordBatch) -> str | None:
@@ -131,6 +126,12 @@ def _list_of_items(batch: pa.RecordBatch) -> str | None:
         if guessing.has_item_id(keys):
             return name
     return None
+
+
+def _with_dot(values: pa.Array) -> pa.Array:
+    """The numbers of a column that has some with a decimal comma, as others are written; other columns as they are."""
+    has_comma = pc.any(pc.match_substring_regex(values, r"^\s*[+-]?[\d.]+,\d+\s*$")).as_py()
+    return with_dot(values) if has_comma else values
 
 
 def _json(text: str) -> Any:

@@ -21,6 +21,8 @@ from recjobs.night.night import Night
 NOBODY = ErasedPeople()
 SAMPLE_FILES = 20
 """Files of one place that a sample is read from, the first and the last among them."""
+SAMPLE_BYTES = 16 << 20
+"""Up to so many bytes a sample is read from all files of a place, as of a small shop with a file a day."""
 
 
 def run(night: Night) -> dict[str, int]:
@@ -71,11 +73,9 @@ def _pinned(night: Night, key: str, place: Input) -> list[SourceFile]:
     return files
 
 
-def _in_order(n_files: int, is_sample: bool) -> list[int]:
-    """The places of the files to read; of a sample the last and the first before those between, spread evenly."""
-    if not is_sample:
-        return list(range(n_files))
-    n_read = min(n_files, SAMPLE_FILES)
+def _in_order(n_files: int, most_files: int) -> list[int]:
+    """The places of the files of a sample: the last and the first before those between, spread evenly."""
+    n_read = min(n_files, most_files)
     spread = [round(n * (n_files - 1) / max(1, n_read - 1)) for n in range(n_read)]
     return [spread[-1], *spread[:-1]]
 
@@ -91,7 +91,9 @@ def _copy(
 ) -> dict[str, Any]:
     where = place.where if isinstance(place, Source) else {}
     n_read, excluded = 0, dict.fromkeys(where, 0)
-    order = _in_order(len(source_files), most_rows is not None)
+    n_bytes = sum(file.n_bytes for file in source_files)
+    most_files = SAMPLE_FILES if n_bytes > SAMPLE_BYTES else len(source_files)
+    order = _in_order(len(source_files), most_files) if most_rows is not None else [*range(len(source_files))]
     is_sampled = len(order) < len(source_files)
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None

@@ -128,6 +128,7 @@ def many(folder: Path, n_files: int, n_rows: int, value: Callable[[int], str]) -
 
 def test_a_large_input_is_sampled_from_its_last_and_first_files(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "SAMPLE_ROWS", 250)
+    monkeypatch.setattr(extract, "SAMPLE_BYTES", 1000)
     shop.tree["sources"][0]["path"] = "part-*.parquet"
     many(shop.folder, 60, 100, lambda number: f"2025-01-{number // 2 + 1:02}")
     found = shop.result()
@@ -136,3 +137,10 @@ def test_a_large_input_is_sampled_from_its_last_and_first_files(shop: Shop, monk
     assert (found["period"]["oldest"][:10], found["period"]["newest"][:10]) == ("2025-01-01", "2025-01-30")
     assert "of a sample (--all reads every row)" in shop.check().output
     assert shop.result("--all")["counts"]["read"] == 6000
+
+
+def test_a_file_a_day_of_a_small_shop_is_read_whole(shop: Shop) -> None:
+    shop.tree["sources"][0]["path"] = "part-*.parquet"
+    many(shop.folder, 60, 100, lambda number: f"2025-01-{number // 2 + 1:02}")
+    found = shop.result()
+    assert (found["is_sample"], found["counts"]["read"]) == (False, 6000)

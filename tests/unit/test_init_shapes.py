@@ -564,3 +564,81 @@ def test_breadcrumbs_are_categories_with_levels(folder: Folder) -> None:
     tree = folder.init("orders.csv", "products.csv")
     assert (tree["items"]["tree"], tree["items"].get("separator")) == (">", None)
     assert folder.row["categories"][:2] == ["Home", "Home > Light"]
+
+
+PLAIN = ("customer_id", "product_id", "created_at", "price", "title")
+
+
+def orders() -> list[tuple[str, str, str, str, str]]:
+    return [
+        (f"c{u}", f"p{i}", instants(t), f"{1000 * (i % 2) + i + 0.5:.2f}", f"Caf\u00e9 no. {i}")
+        for _, u, i, t in taken()
+    ]
+
+
+def german(row: tuple[str, ...]) -> tuple[str, ...]:
+    number = f"{float(row[3]):,.2f}".translate(str.maketrans(".,", ",."))
+    return (*row[:3], number, row[4])
+
+
+def text_of(rows: Iterable[Iterable[str]], sign: str = ",") -> str:
+    return "".join(f"{sign.join(row)}\n" for row in [PLAIN, *rows])
+
+
+BACKSLASHES = [(*row[:4], row[4].replace("Caf\u00e9", '"The \\"Caf\u00e9\\"') + '"') for row in orders()]
+WRITTEN: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "comments": (("# Export\n# of today\n\n" + text_of(orders())).encode(), {"comment": "#"}),
+    "percent signs": (("% Export, of today\n" + text_of(orders())).encode(), {"comment": "%"}),
+    "a header behind a sign": (text_of(orders()).replace("customer_id", "#customer_id", 1).encode(), {}),
+    "lines before the header": (("Orders of a shop\n\n2020\n" + text_of(orders())).encode(), {"skip_lines": 3}),
+    "lines before semicolons": (("Orders\n" + text_of(orders(), ";")).encode(), {"skip_lines": 1, "delimiter": ";"}),
+    "cp1252": (text_of(orders(), ";").encode("cp1252"), {"encoding": "cp1252", "delimiter": ";"}),
+    "cp1252, once more": (text_of(orders(), ";").encode("cp1252") + b"\n", {"encoding": "cp1252", "delimiter": ";"}),
+    "UTF-16": (text_of(orders(), "\t").encode("utf-16"), {"encoding": "utf-16", "delimiter": "\t"}),
+    "UTF-16 without a mark": (text_of(orders(), "\t").encode("utf-16-le"), {"encoding": "utf-16", "delimiter": "\t"}),
+    "decimal commas": (text_of(map(german, orders()), ";").encode(), {"delimiter": ";", "decimal": ","}),
+    "decimal commas behind sep=": (("sep=;\n" + text_of(map(german, orders()), ";")).encode(), {"decimal": ","}),
+    "escaped quotes": (text_of(BACKSLASHES).encode(), {"escape": "\\"}),
+    "quotes written twice": (text_of(BACKSLASHES).replace('\\"', '""').encode(), {}),
+}  # fmt: skip
+DIALECT = ("encoding", "delimiter", "decimal", "comment", "skip_lines", "escape", "quote")
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_dialect_is_written_into_the_draft(folder: Folder, name: str) -> None:
+    content, expected = WRITTEN[name]
+    (folder.path / "orders.csv").write_bytes(content)
+    tree = folder.init("orders.csv")
+    [source] = tree["sources"]
+    assert {key: source[key] for key in DIALECT if key in source} == expected
+    assert (folder.counts["read"], folder.counts["quarantined"]) == (N_ROWS, 0)
+    assert tree["items"]["columns"] == {"title": "title", "price": "price"}
+    assert "Caf\u00e9" in folder.row["title"]
+    assert folder.row["price"] % 1 == 0.5
+
+
+def test_the_key_of_folders_is_the_time_where_nothing_else_is(folder: Folder) -> None:
+    days: dict[str, list[tuple[object, ...]]] = {}
+    for _, u, i, t in taken():
+        days.setdefault(instants(t)[:10], []).append((f"u{u}", f"p{i}"))
+    for day, rows in days.items():
+        (folder.path / "events" / "country=de" / f"dt={day}").mkdir(parents=True)
+        folder.csv(f"events/country=de/dt={day}/part.csv", "user_id,product_id", rows)
+    tree = folder.init("events")
+    [source] = tree["sources"]
+    assert (source["path"], source["columns"]["occurred_at"], source["time"]["unit"]) == ("events", "dt", "iso")
+    assert folder.counts["read"] == N_ROWS
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+def test_a_folder_of_files_without_a_suffix_is_drafted_with_its_format(folder: Folder, format: str) -> None:
+    (folder.path / "unload").mkdir()
+    rows = [{"user_id": f"u{u}", "product_id": f"p{i}", "event_time": instants(t)} for _, u, i, t in taken()]
+    if format == "csv":
+        folder.csv("unload/0000_part_00", ",".join(rows[0]), (row.values() for row in rows))
+    elif format == "jsonl":
+        folder.lines("unload/0000_part_00", rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), folder.path / "unload" / "0000_part_00")
+    assert folder.init("unload")["sources"][0]["format"] == format
+    assert folder.counts["read"] == N_ROWS

@@ -43,7 +43,7 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
             try:
                 values = batch.column(condition.column)
                 is_numeric = condition.at_least is not None or condition.at_most is not None
-                values = _with_dot(values) if has_comma and is_numeric else values
+                values = with_dot(values) if has_comma and is_numeric else values
                 matches = meets(values, condition).to_numpy(zero_copy_only=False) & keep
             except (pa.ArrowException, DataRefused) as error:
                 column = f"column {condition.column!r} in {file.path}"
@@ -53,7 +53,7 @@ def read_rows(file: SourceFile, mapping: dict[str, str], where: Mapping[str, Con
         filtered = batch.filter(pa.array(keep)) if not keep.all() else batch
         columns = {name: _attribute(file, column, name, filtered.column(column)) for name, column in mapping.items()}
         if has_comma:
-            columns |= {name: _with_dot(columns[name]) for name in _NUMBERS if name in columns}
+            columns |= {name: with_dot(columns[name]) for name in _NUMBERS if name in columns}
         yield Rows(columns, np.flatnonzero(keep) + first, batch.num_rows, excluded)
         first += batch.num_rows
 
@@ -62,7 +62,7 @@ _NUMBERS = ("weight", "price", "occurred_at")
 _WITH_COMMA = r"^\s*[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?\s*$"
 
 
-def _with_dot(values: pa.Array) -> pa.Array:
+def with_dot(values: pa.Array) -> pa.Array:
     """Text such as 1.234,50 as 1234.50; what is no number with a decimal comma stays as it is."""
     if not pa.types.is_string(values.type):  # of a joined file
         return values

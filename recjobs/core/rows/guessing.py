@@ -1,7 +1,7 @@
 """What a file's columns are, guessed from names and values: ids, times, weights, kinds, and attributes of items."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,10 @@ from recjobs.core.rows.validation import EARLIEST, as_microseconds
 from recjobs.errors import DataRefused
 
 _WHO = r"(user|customer|visitor|reviewer|member|client|buyer|account|person|reader|listener|borrower|patron|subscriber)"
-_WHAT = r"(item|product|article|movie|film|track|artist|book|game|song|stock|goods?|variant|anime|recipe|video|content)"
+_WHAT = (
+    r"(item|product|article|movie|film|track|artist|book|game|song|stock|goods?|variant|anime|recipe|video|content|"
+    r"business|venue|restaurant|hotel|listing|course|podcast|episode|app)"
+)
 _ID = r"(id|ids|no|nr|number|key|code|uuid|hash|sha ?1|sku)"
 NAMES: dict[str, tuple[str, ...]] = {
     "user_id": (rf"{_WHO} ?(pseudo ?)?{_ID}", rf"{_WHO}", rf".*{_WHO} ?{_ID}.*", rf"(.* )?({_WHO} )?e ?mail( .*)?",
@@ -174,6 +177,15 @@ def time_settings(column: Column) -> dict[str, str] | None:
         if len(at) and float(((at >= EARLIEST) & (at < _LATEST)).mean()) >= 0.95:
             return guess | ({"timezone": "UTC"} if guess.get("unit") == "iso" else {})
     return None
+
+
+def time_among_keys(keys: Mapping[str, str]) -> tuple[Column | None, dict[str, str]]:
+    """The first key of folders, such as dt=2025-03-01, whose value is a time, as a column; and its `time`."""
+    for name, value in keys.items():
+        values = pa.array([value])
+        if settings := time_settings(Column(name, values, 1, values)):
+            return Column(name, values, 1, values), settings
+    return None, {}
 
 
 _LATEST = 4_102_444_800_000_000
