@@ -18,6 +18,7 @@ from recjobs.adapters.postgres_errors import (
     free_a_connection,
     is_full,
     is_of_a_batch,
+    is_url,
     refuses_login,
 )
 from recjobs.errors import BadConfiguration, Defect, DiskFull, ListsRefused, Locked, Misuse, Superseded, SystemAway
@@ -45,13 +46,18 @@ class Database:
     def connect(self) -> Iterator["Session"]:
         """A session in autocommit mode, closed at the end.
 
-        Raises SystemAway if Postgres does not answer or has no connection left, BadConfiguration if it refuses the
-        login or the catalog has no schema yet, DiskFull for its disk, and Superseded, Locked or ListsRefused if a
-        publish function refuses.
+        Raises SystemAway if Postgres does not answer or has no connection left, BadConfiguration if its URL is none, if
+        it refuses the login or the catalog has no schema yet, DiskFull for its disk, and Superseded, Locked or
+        ListsRefused if a publish function refuses.
         """
         options = f"-c lock_timeout={LOCK_SECONDS}s -c search_path={self.catalog or 'pg_catalog'},pg_temp"
         if self.person:
             options += f" -c recjobs.person={_escaped(self.person)}"
+        if not is_url(self.url):
+            raise BadConfiguration(
+                "a setting is no URL such as postgresql://user:...@host:5432/recjobs: RECJOBS_DATABASE_URL, that of a "
+                "role, MLFLOW_TRACKING_URI or RECJOBS_AIRFLOW_DATABASE_URL"
+            )
         with _translated(self.url):
             connection = psycopg2.connect(
                 self.url, options=options, connect_timeout=self.connect_seconds, application_name="recjobs"

@@ -2,7 +2,7 @@
 
 import re
 
-from psycopg2 import Error, OperationalError
+from psycopg2 import Error, OperationalError, ProgrammingError
 from psycopg2.extensions import parse_dsn
 
 _LOGIN_REFUSED = (
@@ -19,6 +19,15 @@ def first_line(error: Exception) -> str:
 def refuses_login(error: OperationalError) -> bool:
     """Whether Postgres answers, but refuses this user, password or database, or is not who `sslmode` asks for."""
     return any(reason in str(error) for reason in _LOGIN_REFUSED)
+
+
+def is_url(text: str) -> bool:
+    """Whether the text leads to a server, as a URL or in words (`host=... dbname=...`)."""
+    try:
+        parts = parse_dsn(text)
+    except ProgrammingError:
+        return False
+    return bool(text) and re.fullmatch(r"[\d,]*", parts.get("port", "")) is not None
 
 
 def is_full(error: OperationalError) -> bool:

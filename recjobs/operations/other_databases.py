@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recjobs.adapters import postgres_programs, sqlite_copy
 from recjobs.adapters.postgres import Database
+from recjobs.adapters.postgres_errors import is_url
 from recjobs.config import Settings
 from recjobs.errors import BadConfiguration
 
@@ -114,6 +115,6 @@ def other_databases(settings: Settings) -> list[OtherDatabase]:
 def _airflow(settings: Settings) -> OtherDatabase:
     own = settings.airflow_database_url
     url = settings.airflow_cleaning_url or ("" if own.startswith(_HIDDEN) else own)
-    if url or not settings.database_url:
+    if url or not is_url(settings.database_url):
         return OtherDatabase("airflow", url)
     return OtherDatabase("airflow", postgres_programs.beside(settings.database_url, "airflow"), is_certain=False)

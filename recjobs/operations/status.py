@@ -12,6 +12,8 @@ from recjobs.night.database import database
 from recjobs.operations import retention_ages
 
 NO_FILE = "no file in catalogs/: its lists are still served, until `recjobs catalog remove`"
+_NOTHING_YET = ("no database: ", "the database is not migrated: ")
+"""How an error begins that is no fault: the platform, or the catalog, is new."""
 
 
 def run() -> dict[str, Any]:
@@ -34,9 +36,9 @@ def _of_catalog(name: str) -> dict[str, Any]:
             row, challenger = session.row("live_batch"), session.row("challengers", as_of="infinity")
         freshness, stopped = _row(name, "freshness"), _row(name, "last_stop")
         return {"live": row, "freshness": freshness, "challenger": challenger, "stopped": stopped}
-    except BadConfiguration:
-        return {"live": None}
     except RecjobsError as error:
+        if isinstance(error, BadConfiguration) and str(error).startswith(_NOTHING_YET):
+            return {"live": None}
         return {"live": None, "error": without_secrets(str(error))}
 
 

@@ -177,6 +177,19 @@ def test_a_database_that_does_not_answer_is_75(run, monkeypatch):
     assert err.startswith("recjobs: ")
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql//u:s3cret-of-u@h/d", "postgresq://u:s3cret-of-u@h/d", "postgresql://u:s3cret-of-u@h:port/d"]
+)
+def test_a_database_url_that_is_none_is_78_and_is_not_shown(run, monkeypatch, url):
+    monkeypatch.setenv("RECJOBS_DATABASE_URL", url)
+    for verb in (("roll-back", "--catalog", "shop"), ("migrate",), ("audit",), ("status",)):
+        code, out, err = run(*verb)
+        said = err if code else out
+        assert (code, "is no URL such as postgresql://" in said, "s3cret" in said) == (
+            0 if verb == ("status",) else 78, True, False,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", list(classes()), ids=lambda kind: kind.__name__)
 def test_each_error_ends_the_command_with_its_code_and_its_message_alone(kind, capsys):
     def command():

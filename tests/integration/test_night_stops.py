@@ -1,5 +1,6 @@
 """Nights that stop, or do not begin: what is recorded of them, and what happens when they are started again."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,13 @@ def test_why_a_night_did_not_begin_or_stopped_is_in_the_status_and_rejected_show
     assert world.recjobs("rejected", "--json").json["batch_id"] == found["batch_id"]
     later = world.recjobs("begin", "--as-of", "2001-02-01", "--json").json["batch_id"]
     assert f"night {later} began later" in world.recjobs("rejected").err
+
+
+def test_a_password_that_is_wrong_is_named_and_not_taken_for_a_catalog_that_is_new(empty: World):
+    assert Command(("status", "--json"), empty.settings).wait().json["catalogs"][empty.name]["live"] is None
+    wrong = re.sub(r":[^:@/]+@", ":wrong@", empty.settings["RECJOBS_PUBLISHER_URL"])
+    done = Command(("status", "--json"), empty.settings | {"RECJOBS_PUBLISHER_URL": wrong}).wait()
+    assert (done.code, "Postgres does not let" in done.json["catalogs"][empty.name]["error"]) == (0, True), done.out
 
 
 def test_the_status_of_a_live_batch_imports_no_computing(rolling: World):
