@@ -11,11 +11,13 @@ from typing import Any
 
 from recjobs.adapters import sources
 from recjobs.adapters.sources import SourceFile, csv_faults
+from recjobs.adapters.sources.csv_faults import is_value
 from recjobs.adapters.sources.text_lines import Fault, opened, text_lines
 from recjobs.errors import DataRefused
 
 _ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")
 _LINES = 1000
+_FEW_LINES = 3
 _PREAMBLE = 20
 _COMMENTS = ("#", "%")
 _DELIMITERS = ",;\t|"
@@ -60,7 +62,7 @@ def _first_lines(file: SourceFile) -> list[str]:
 def _of_lines(file: SourceFile, lines: list[str]) -> tuple[SourceFile, dict[str, Any]]:
     found: dict[str, Any] = _before_the_header(lines)
     file = replace(file, dialect=replace(file.dialect, **found))
-    delimiter = sources.delimiter_of(file)
+    delimiter = _delimiter_of(file, lines)
     file = replace(file, delimiter=delimiter)
     if delimiter != "," and csv_faults.settled(file) == file:
         found["delimiter"] = delimiter
@@ -68,7 +70,7 @@ def _of_lines(file: SourceFile, lines: list[str]) -> tuple[SourceFile, dict[str,
         found["escape"] = "\\"
         file = replace(file, dialect=replace(file.dialect, escape="\\"))
     names = csv_faults.header(csv_faults.settled(file))
-    if any(map(csv_faults.is_value, names)):
+    if any(map(is_value, names)):
         names = [f"column_{n}" for n in range(1, len(names) + 1)]
         file = replace(file, dialect=replace(file.dialect, names=tuple(names)))
         found |= {"header": False, "names": names}
@@ -101,6 +103,17 @@ def _before_the_header(lines: Sequence[str]) -> dict[str, Any]:
     return {"skip_lines": filled[begin][0]} if is_table else {}
 
 
+def _delimiter_of(file: SourceFile, lines: list[str]) -> str:
+    """The delimiter of the header; without one, the sign that makes most fields, as many in each of the first lines."""
+    likely = sources.delimiter_of(file)
+    names = csv_faults.header(csv_faults.settled(replace(file, delimiter=likely)))
+    if len(lines) < _FEW_LINES or not any(is_value(part) for name in names for part in re.split(r"[|;\t]|::", name)):
+        return likely
+    widths = {sign: _width(replace(file, delimiter=sign), lines) for sign in (likely, "::", *_DELIMITERS)}
+    best = max(widths, key=lambda sign: widths[sign])
+    return best if widths[best] > 1 else likely
+
+
 def _needs_escape(file: SourceFile, lines: list[str]) -> bool:
     """Whether a quote behind a backslash, and nothing else, keeps the first lines from being rows."""
     if not any('\\"' in line for line in lines):
@@ -110,12 +123,23 @@ def _needs_escape(file: SourceFile, lines: list[str]) -> bool:
 
 
 def _is_sound(file: SourceFile, lines: list[str]) -> bool:
-    lines = [line for line in lines[file.dialect.skip_lines :] if not line.startswith(file.dialect.comment or "\0")]
+    return _width(file, lines) > 0
+
+
+def _width(file: SourceFile, lines: list[str]) -> int:
+    """How many fields all rows of the first lines have; 0 if they differ, or are no rows of CSV."""
+    dialect, sizes = file.dialect, set[int]()
+    lines = [line for line in lines[dialect.skip_lines :] if not line.startswith(dialect.comment or "\0")]
+    signs = (line.replace(file.delimiter, file.sign) for line in lines)
     try:
-        sizes = {len(row) for row in csv_faults.reader(file, iter(lines), strict=True) if row}
+        for row in csv_faults.reader(file, signs, strict=True):
+            if row:
+                sizes.add(len(row))
     except csv.Error as error:
-        return "unexpected end of data" in str(error) and len(lines) >= _LINES - file.dialect.skip_lines
-    return len(sizes) == 1
+        # The last of the first lines may be the beginning of a field with line ends.
+        if "unexpected end of data" not in str(error) or len(lines) < _LINES - dialect.skip_lines:
+            return 0
+    return sizes.pop() if len(sizes) == 1 else 0
 
 
 def _has_decimal_comma(file: SourceFile) -> bool:

@@ -642,3 +642,43 @@ def test_a_folder_of_files_without_a_suffix_is_drafted_with_its_format(folder: F
         pq.write_table(pa.Table.from_pylist(rows), folder.path / "unload" / "0000_part_00")
     assert folder.init("unload")["sources"][0]["format"] == format
     assert folder.counts["read"] == N_ROWS
+
+
+def test_movielens_of_100k_whose_files_have_no_header_and_signs_of_their_own(folder: Folder) -> None:
+    folder.csv("u.data", None, ((u + 1, i + 1, n % 5 + 1, t) for n, u, i, t in taken()), "\t")
+    films = (
+        f"{i + 1}|Caf\u00e9 {i}, The (1995)|01-Jan-1995||http://www.example.com/{i}|0|1|0\n" for i in range(N_ITEMS)
+    )
+    (folder.path / "u.item").write_bytes("".join(films).encode("latin-1"))
+    (folder.path / "u.user").write_text("".join(f"{u + 1}|{20 + u % 50}|M|writer|85711\n" for u in range(N_USERS)))
+    tree = folder.init("u.data", "u.item", "u.user")
+    assert (tree["sources"][0]["path"], tree["sources"][0]["columns"]["weight"]) == ("u.data", "rating")
+    assert (tree["items"]["path"], tree["items"]["delimiter"], tree["items"]["encoding"]) == ("u.item", "|", "cp1252")
+    assert tree["items"]["columns"] == {"item_id": "id", "title": "title"}
+    assert folder.row["title"].startswith("Caf\u00e9 ")
+
+
+def test_movielens_of_a_million_with_two_colons(folder: Folder) -> None:
+    (folder.path / "ratings.dat").write_text("".join(f"{u + 1}::{i + 1}::{n % 5 + 1}::{t}\n" for n, u, i, t in taken()))
+    films = (f"{i + 1}::Night {i}, The (1995)::Animation|Children's\n" for i in range(N_ITEMS))
+    (folder.path / "movies.dat").write_text("".join(films))
+    tree = folder.init("ratings.dat", "movies.dat")
+    assert (tree["items"]["path"], tree["items"]["delimiter"]) == ("movies.dat", "::")
+    assert (folder.row["title"][:6], folder.row["categories"]) == ("Night ", ["Animation", "Children's"])
+
+
+def test_plays_without_a_header_are_weights(folder: Folder) -> None:
+    rows = ((f"{u:040x}", f"{i:08x}-0000", f"the band {i}", 1 + (n % 7) ** 6) for n, u, i, _ in taken())
+    folder.csv("plays.tsv", None, rows, "\t")
+    tree = folder.init("plays.tsv")
+    assert tree["sources"][0]["columns"] == {"user_id": "user", "item_id": "item", "weight": "count"}
+    assert (tree["items"]["columns"], tree["model"]) == ({"title": "title"}, {"weight_scale": "log"})
+
+
+def test_kinds_without_a_header_have_weights(folder: Folder) -> None:
+    kinds = ("purchase", "play")
+    rows = ((151_600_000 + u, f"Game, The {i}", kinds[n % 2], n % 2 * 3.5 + 1.0, 0) for n, u, i, _ in taken())
+    folder.csv("steam-200k.csv", None, rows)
+    tree = folder.init("steam-200k.csv")
+    assert tree["sources"][0]["columns"]["kind"] == "event"
+    assert tree["kinds"] == {"play": 1, "purchase": 5}
