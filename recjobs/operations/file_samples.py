@@ -93,17 +93,17 @@ def _file(path: str, place: str) -> tuple[SourceFile, bool]:
     try:
         return sources.find(Path.cwd(), place, whole=False)[0], False
     except (BadConfiguration, DataRefused) as error:
-        is_json = path.lower().endswith((".json", ".json.gz"))
+        is_json = other_formats.is_json(path)
         names_a_format = sources.known_format(path) or (other_formats.by_suffix(path) and not is_json)
         if names_a_format or isinstance(error, DataRefused) != is_folder:
             raise
         if is_json:
             return sources.find(Path.cwd(), place, "jsonl", whole=False)[0], True
-        try:
-            file = sources.find(Path.cwd(), place, "csv", whole=False)[0]
-        except DataRefused:
-            raise error from None
-        return replace(file, format=_format_within(file)), True
+        for format in ("csv", "jsonl"):  # of files without a suffix either one finds them, of .json the second
+            with suppress(DataRefused):
+                file = sources.find(Path.cwd(), place, format, whole=False)[0]
+                return replace(file, format=_format_within(file)), True
+        raise
 
 
 def _format_within(file: SourceFile) -> str:

@@ -173,7 +173,11 @@ WRITERS: dict[str, tuple[str, dict[str, Any], Callable[[Table, Path], None]]] = 
 @pytest.mark.parametrize("name", WRITERS)
 def test_rows_and_values_are_those_that_were_written(shop: Shop, name: str) -> None:
     suffix, settings, write = WRITERS[name]
-    night = shop.validated(suffix, settings, write)
+    assert_as_written(shop.validated(suffix, settings, write))
+
+
+def assert_as_written(night: Night) -> None:
+    """Every row and value of the three places is that which was written."""
     counts = night.input_account().counts
     assert (counts["read"], counts["accepted"], counts["quarantined"]) == (len(ROWS), len(ROWS), 0)
     rows, user_ids, item_ids = night.interactions(), night.ids("users"), night.ids("items")

@@ -630,6 +630,18 @@ def test_the_key_of_folders_is_the_time_where_nothing_else_is(folder: Folder) ->
     assert folder.counts["read"] == N_ROWS
 
 
+def test_a_folder_of_json_lines_called_json_is_drafted_with_its_format(folder: Folder) -> None:
+    (folder.path / "spark").mkdir()
+    rows = [{"user_id": f"u{u}", "product_id": f"p{i}", "event_time": instants(t)} for _, u, i, t in taken()]
+    folder.lines("spark/part-00000-e533.c000.json", rows[:400])
+    (folder.path / "spark" / "part-00001-e533.c000.json.gz").write_bytes(
+        gzip.compress("\n".join(map(json.dumps, rows[400:])).encode())
+    )
+    (folder.path / "spark" / "_SUCCESS").touch()
+    assert folder.init("spark")["sources"][0]["format"] == "jsonl"
+    assert folder.counts["read"] == N_ROWS
+
+
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
 def test_a_folder_of_files_without_a_suffix_is_drafted_with_its_format(folder: Folder, format: str) -> None:
     (folder.path / "unload").mkdir()

@@ -77,6 +77,11 @@ def table_format(files: Collection[str]) -> str | None:
     return None
 
 
+def is_json(name: str) -> bool:
+    """Whether a file is called .json, as some programs call JSON Lines."""
+    return name.lower().removesuffix(".gz").endswith(".json")
+
+
 def is_unloaded(name: str) -> bool:
     """Whether a file is called as databases call parts of tables: 0000_part_00, 000000_0, part-00000-3c0f.c000."""
     base = PurePosixPath(name).name.lower()

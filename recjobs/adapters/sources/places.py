@@ -176,6 +176,7 @@ def _tables(shown: str, inside: dict[str, str], format: str | None) -> list[str]
         )
     finished = [name for name, relative in inside.items() if _is_finished(PurePosixPath(relative))]
     known = [name for name in finished if (found := known_format(name)) and format in (None, found)]
+    known += [name for name in finished if format == "jsonl" and other_formats.is_json(name)]
     unloaded = [name for name in finished if other_formats.is_unloaded(name)]
     if format:
         return known + unloaded
