@@ -159,16 +159,18 @@ def test_no_line_has_a_secret_whatever_fails(empty: World, tmp_path: Path):
     for text in (away.err, noted):
         assert re.search(rf"port {port} failed.*RECJOBS_CONNECTION_SHOP", text), "it stops at its source"
     texts += [away.err, noted]
-    for name in (*WEB_SECRETS, ""):
+    ask = "; c = w.app.test_client(); c.get('/v1/shop/popular'); c.get('/?catalog=shop')"
+    for name in (*WEB_SECRETS, "", "traced"):
         others = {key for key in settings if key.startswith("WEBAPP_") or key == "RECJOBS_API_KEYS"} - {name}
         away = {key: value for key, value in settings.items() if key not in others}
-        traced = {"OTEL_TRACES_EXPORTER": "otlp"}
-        environment = {**os.environ, **away, "WEBAPP_PORT": str(free_port()), **traced, **({} if name else JSON)}
-        code = "import webapp.wsgi as w; c = w.app.test_client(); c.get('/v1/shop/popular'); c.get('/?catalog=shop')"
+        more = {"OTEL_TRACES_EXPORTER": "otlp"} if name == "traced" else JSON
+        environment = {**os.environ, **away, "WEBAPP_PORT": str(free_port()), **more}
+        code = f"import webapp.wsgi as w{'' if name == 'traced' else ask}"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
         texts.append(done.stdout + done.stderr)
     assert all(texts)
     assert "127.0.0.1" in "".join(texts), "what failed is said"
+    assert "Header format invalid" in texts[-1], "what OpenTelemetry quotes"
     assert FOUND.findall("".join(texts)) == []
 
 
