@@ -21,7 +21,17 @@ from recjobs.adapters.postgres_errors import (
     is_url,
     refuses_login,
 )
-from recjobs.errors import BadConfiguration, Defect, DiskFull, ListsRefused, Locked, Misuse, Superseded, SystemAway
+from recjobs.errors import (
+    BadConfiguration,
+    Defect,
+    DiskFull,
+    ListsRefused,
+    Locked,
+    MemoryShort,
+    Misuse,
+    Superseded,
+    SystemAway,
+)
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
 LOCK_SECONDS = 10
@@ -47,8 +57,8 @@ class Database:
         """A session in autocommit mode, closed at the end.
 
         Raises SystemAway if Postgres does not answer or has no connection left, BadConfiguration if its URL is none, if
-        it refuses the login or the catalog has no schema yet, DiskFull for its disk, and Superseded, Locked or
-        ListsRefused if a publish function refuses.
+        it refuses the login or the catalog has no schema yet, DiskFull or MemoryShort for its machine, and Superseded,
+        Locked or ListsRefused if a publish function refuses.
         """
         options = f"-c lock_timeout={LOCK_SECONDS}s -c search_path={self.catalog or 'pg_catalog'},pg_temp"
         if self.person:
@@ -206,6 +216,11 @@ def _translated(url: str) -> Iterator[None]:
         raise DiskFull(
             f"a disk is full: Postgres' ({first_line(error)}); make room there, see docs/runbook.md, and run the same "
             "command again"
+        ) from error
+    except errors.OutOfMemory as error:
+        raise MemoryShort(
+            f"memory is short: Postgres' ({first_line(error)}); give its machine more, or run less beside it, and run "
+            "the same command again"
         ) from error
     except psycopg2.OperationalError as error:
         if is_full(error):

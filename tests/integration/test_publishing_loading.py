@@ -10,13 +10,13 @@ from recjobs.adapters.postgres_disk import free_bytes
 from tests.publishing import DATES, prepared
 from tests.worlds import MakeWorld, Postgres, World
 
-FULL = """
-create function full_disk() returns trigger language plpgsql as $$
+SHORT = """
+create function short() returns trigger language plpgsql as $$
 begin
-    raise exception 'could not extend file "base/16385/24578": No space left on device' using errcode = '53100';
+    raise exception '{}' using errcode = '{}';
 end
 $$;
-create trigger full_disk before insert on batch_records for each row execute function full_disk();
+create trigger short before insert on batch_records for each row execute function short();
 """
 
 
@@ -38,13 +38,20 @@ def test_a_batch_that_does_not_fit_is_not_loaded_and_says_what_it_needs(waiting:
     assert world.live() is None
 
 
-def test_a_disk_of_postgres_that_is_full_is_called_that(waiting: tuple[World, str]):
+@pytest.mark.parametrize(
+    ("said", "code", "expected"),
+    [
+        ('could not extend file "base/1/2": No space left on device', "53100", "a disk is full: Postgres' (could not"),
+        ("out of memory", "53200", "memory is short: Postgres' (out of memory)"),
+    ],
+)
+def test_what_postgres_lacks_is_named_as_what_it_is(waiting: tuple[World, str], said: str, code: str, expected: str):
     world, batch_id = waiting
-    world.rows(FULL, role="admin")
+    world.rows(SHORT.format(said, code), role="admin")
     done = world.recjobs("publish", "--batch-id", batch_id)
-    world.rows("drop function full_disk cascade", role="admin")
+    world.rows("drop function short cascade", role="admin")
     assert done.code == 75
-    assert "a disk is full: Postgres' (could not extend file" in done.message
+    assert expected in done.message
     assert "make up" not in done.message
 
 
