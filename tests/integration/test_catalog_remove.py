@@ -41,14 +41,17 @@ def found_in_mlflow(world: World, name: str) -> set[str]:
 
 
 def found_in_postgres(world: World, name: str) -> set[str]:
-    """The tables of all schemas that have the name, as a word, in any row."""
+    """The tables of all schemas that have the name, as a word, in any row or in their statistics."""
+    world.rows("analyze", role="admin")  # else statistics are of rows that are gone
     tables = world.rows(
         "select format('%I.%I', nspname, relname) as name from pg_class join pg_namespace as n on n.oid = relnamespace"
-        " where relkind = 'r' and nspname <> 'information_schema' and relpersistence = 'p'",
+        " where relkind = 'r' and nspname <> 'information_schema' and relpersistence = 'p'"
+        " and n.nspname || '.' || relname <> 'pg_catalog.pg_statistic'",
         role="admin",
     )
     held = "select {0} as name where exists (select from {1} as t where t::text ~ {2})"
     queries = [held.format(f"'{row['name']}'", row["name"], "%s") for row in tables]
+    queries.append("select format('%%I.%%I', schemaname, tablename) from pg_stats as t where t::text ~ %s")
     found = world.rows(" union all ".join(queries), *[rf"\m{name}\M"] * len(queries), role="admin")
     return {row["name"] for row in found}
 
