@@ -94,8 +94,10 @@ def _save_rest(files: StepFiles, lists: NightLists) -> None:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     table = {"item_id": item_ids, "item_ids": ids, "scores": scores}
     together = Together(baskets, night.now, eligible, orders.min_orders)
+    del baskets
     lists_of_all = together.lists(np.arange(len(item_ids)), n_candidates, night.threads)
     table["together_ids"], table["together_scores"] = as_lists(_of_other_products(lists_of_all, products), item_ids)
+    del together, lists_of_all
     files.save_table("similar.parquet", pa.table(table))
 
     ladder, n = maker.ladder, night.catalog.top_n.stored

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rows import orders
+from recjobs.core.rows import interactions as rows_module
 from recjobs.core.rows.gathering import RowCollector
 from recjobs.core.rows.instants import NO_TIME
 from recjobs.core.rows.interactions import DAY, Interactions
@@ -99,7 +99,7 @@ def test_orders_are_the_same_however_many_rows_are_sorted_at_once(ascending, gap
     found = gathered(rows).interactions
     found = found if ascending else found.where(rng.permutation(200))
     at_once = orders_of(found, gap_minutes)
-    monkeypatch.setattr(orders, "_ROWS", 3)
+    monkeypatch.setattr(rows_module, "BLOCK", 3)
     np.testing.assert_array_equal(orders_of(found, gap_minutes), at_once)
     of_user = found.user_idx[np.unique(at_once, return_index=True)[1]]
     assert (of_user[1:] >= of_user[:-1]).all()

@@ -39,6 +39,19 @@ def again_lists(
     left out. Lists are empty without times.
     """
     rows = interactions.liked()
+    parts = [_needs(rows.where(some), now, eligible) for some in rows.blocks_of_users()]
+    parts.append((np.zeros(0, np.int64), np.zeros(0)))
+    pair, need = (np.concatenate(each) for each in zip(*parts, strict=True))
+    kept = np.ones(pair.size, bool)
+    if returned is not None:
+        out = returned.tocoo()
+        kept &= ~np.isin(pair, out.row[out.data > 0].astype(np.int64) * rows.n_items + out.col[out.data > 0])
+    user, item = np.divmod(pair[kept], max(1, rows.n_items))
+    return _first(user, item, need[kept].astype(np.float32), rows.n_users, n)
+
+
+def _needs(rows: Interactions, now: int, eligible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(user_idx * n_items + item_idx of each pair of more than one day, ascending; how likely it is needed now)."""
     rows = rows.where(eligible[rows.item_idx] & (rows.occurred_at != NO_TIME))
     pair = rows.user_idx.astype(np.int64) * rows.n_items + rows.item_idx
     at = rows.occurred_at
@@ -47,10 +60,10 @@ def again_lists(
         pair, at = pair[order], at[order]
     day = at // DAY
     begins = np.flatnonzero(np.diff(pair, prepend=-1))
+    if not begins.size:
+        return np.zeros(0, np.int64), np.zeros(0)
     is_new_day = np.ones(pair.size, bool)
     is_new_day[1:] = (pair[1:] != pair[:-1]) | (day[1:] != day[:-1])
-    if not begins.size:
-        return OwnLists(np.zeros(rows.n_users + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
     n_days = np.add.reduceat(is_new_day, begins, dtype=np.int64)
     frequency = np.add.reduceat(is_new_day * np.exp2(-((now - at) / DAY) / HALF_LIFE_DAYS), begins)
     last = np.append(begins[1:], pair.size) - 1
@@ -58,13 +71,7 @@ def again_lists(
     begins, last, n_days, frequency = begins[usual], last[usual], n_days[usual], frequency[usual]
     interval = (day[last] - day[begins]) / (n_days - 1)
     passed = np.maximum((now - at[last]) / DAY / interval, 1e-9)
-    need, pair = frequency * (1 + np.minimum(passed, 1 / passed)) / 2, pair[begins]
-    kept = np.ones(pair.size, bool)
-    if returned is not None:
-        out = returned.tocoo()
-        kept &= ~np.isin(pair, out.row[out.data > 0].astype(np.int64) * rows.n_items + out.col[out.data > 0])
-    user, item = np.divmod(pair[kept], max(1, rows.n_items))
-    return _first(user, item, need[kept].astype(np.float32), rows.n_users, n)
+    return pair[begins], frequency * (1 + np.minimum(passed, 1 / passed)) / 2
 
 
 def _first(user: np.ndarray, item: np.ndarray, score: np.ndarray, n_users: int, n: int) -> OwnLists:

@@ -12,9 +12,6 @@ from recjobs.core.lists.group_limits import GroupLimits
 from recjobs.core.model.ranking import Ranked, first_unseen
 from recjobs.core.rows.interactions import Interactions
 
-_SORTED = 1024
-"""Users whose interactions are sorted at a time."""
-
 
 @dataclass(frozen=True)
 class PopularList:
@@ -156,23 +153,24 @@ def _listed(lists: np.ndarray, n_items: int) -> csr_matrix:
 
 def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each user's n latest distinct liked items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
-    interactions = interactions.liked()
-    at, pair = interactions.occurred_at, interactions.user_idx.astype(np.int64) * interactions.n_items
-    pair += interactions.item_idx
+    rows = interactions.liked()
+    parts = [_latest(rows.where(some), n) for some in rows.blocks_of_users()]
+    parts.append((np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)))
+    user, item, at = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return user, item, at
+
+
+def _latest(rows: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    at, pair = rows.occurred_at, rows.user_idx.astype(np.int64) * rows.n_items + rows.item_idx
     if (pair[1:] < pair[:-1]).any():  # rows from `validate` are sorted already
         order = np.argsort(pair, kind="stable")
         pair, at = pair[order], at[order]
     begins = np.flatnonzero(np.diff(pair, prepend=-1))
-    user, item = np.divmod(pair[begins], max(1, interactions.n_items))
-    at = np.maximum.reduceat(at, begins) if begins.size else at
-    ends = np.searchsorted(user, np.arange(interactions.n_users + 1))
-    kept = [np.zeros(0, np.int64)]
-    for first in range(0, interactions.n_users, _SORTED):  # a block of users stays in the cache
-        some = slice(ends[first], ends[min(first + _SORTED, interactions.n_users)])
-        by_time = some.start + np.lexsort((-at[some], user[some]))  # of one instant in order of item_idx, as they come
-        kept.append(by_time[np.arange(some.start, some.stop) - ends[user[some]] < n])
-    rows = np.concatenate(kept)
-    return user[rows].astype(np.int32), item[rows].astype(np.int32), at[rows]
+    user, item = np.divmod(pair[begins], max(1, rows.n_items))
+    at = np.maximum.reduceat(at, begins)
+    by_time = np.lexsort((-at, user))  # of one instant in order of item_idx, as they come
+    kept = by_time[np.arange(user.size) - np.searchsorted(user, user) < n]
+    return user[kept].astype(np.int32), item[kept].astype(np.int32), at[kept]
 
 
 def as_lists(ranked: Ranked, ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:

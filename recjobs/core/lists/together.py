@@ -40,15 +40,26 @@ class Baskets:
         """The orders of the liked rows; gap_minutes: see `orders_of`."""
         rows = interactions.liked()
         order = orders_of(rows, gap_minutes)
-        if (order < 0).any():
-            rows, order = rows.where(order >= 0), order[order >= 0]
-        n_orders = int(order.max(initial=-1)) + 1
-        at = np.zeros(n_orders, np.int64)
-        np.maximum.at(at, order, rows.occurred_at)
-        items = csr_matrix((np.ones(order.size), (order, rows.item_idx)), shape=(n_orders, rows.n_items))
-        items.sum_duplicates()
-        items.data[:] = 1
-        return cls(items, at, np.bincount(items.indices, minlength=rows.n_items))
+        at = np.zeros(int(order.max(initial=-1)) + 1, np.int64)
+        orders = np.zeros(rows.n_items, np.int64)
+        sizes, item_idx = [np.zeros(1, np.int32)], [np.zeros(0, np.int32)]
+        for some in rows.blocks_of_users():
+            place = some.start + np.flatnonzero(order[some] >= 0)
+            if not place.size:
+                continue
+            own, item = order[place], rows.item_idx[place]
+            np.maximum.at(at, own, rows.occurred_at[place])
+            own = own - own.min()
+            part = csr_matrix((np.ones(own.size), (own, item)), shape=(int(own.max()) + 1, rows.n_items))
+            part.sum_duplicates()
+            sizes.append(np.diff(part.indptr))
+            item_idx.append(part.indices)
+            orders += np.bincount(part.indices, minlength=rows.n_items)
+        del order
+        columns, ends = np.concatenate(item_idx), np.cumsum(np.concatenate(sizes), dtype=np.int32)
+        del item_idx
+        items = csr_matrix((np.ones(columns.size), columns, ends), shape=(at.size, rows.n_items))
+        return cls(items, at, orders)
 
 
 class Together:
@@ -64,13 +75,13 @@ class Together:
         usable = (size > 1) & (size <= MAX_ITEMS)
         self._orders = baskets.items[usable]
         weight = np.exp2(-((now - baskets.at[usable]) / DAY) / HALF_LIFE_DAYS)
-        self._by_item = self._orders.T.tocsr()
-        self._weighted = self._by_item.copy()
-        self._weighted.data = weight[self._by_item.indices]
+        by_item = self._orders.T.tocsr()
+        self._cost = np.asarray(by_item @ size[usable])
+        by_item.data = weight[by_item.indices]
+        self._weighted = by_item
         # An item's orders of its own count too.
         ages = np.exp2(-((now - baskets.at) / DAY) / HALF_LIFE_DAYS)
         self._evidence = np.asarray(baskets.items.T @ ages)
-        self._cost = np.asarray(self._by_item @ size[usable])
 
     def lists(self, items: np.ndarray, n: int, threads: int = 1) -> Ranked:
         """The n best for each of these items (item_idx), itself excluded; of equal scores the first item."""

@@ -1,7 +1,7 @@
 """Interactions as numeric columns, and the user_items matrix built from them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,8 @@ ORDER = pa.field("order_key", pa.int64())
 """A further column, where a source says which order a row belongs to."""
 DAY = 86_400_000_000
 """Microseconds in a day."""
+BLOCK = 1 << 16
+"""Rows of whole users that are computed at a time."""
 _SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "one": np.ones_like,
     "linear": np.array,
@@ -59,10 +61,22 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user_idx)
 
-    def where(self, mask: np.ndarray) -> "Interactions":
-        """The rows where mask is true."""
+    def where(self, mask: np.ndarray | slice) -> "Interactions":
+        """The rows where mask is true, or those of a slice, which are not copied."""
         columns: dict[str, Any] = {name: getattr(self, name)[mask] for name in self._columns}
         return replace(self, **columns)
+
+    def blocks_of_users(self) -> Iterator[slice]:
+        """All rows of some users at a time, about BLOCK, so that what is computed of them stays in the cache. Where
+        users do not ascend, as they do from `validate` on, all rows at once."""
+        user, first = self.user_idx, 0
+        is_ascending = bool((user[1:] >= user[:-1]).all())
+        while first < user.size:
+            last = user.size
+            if is_ascending and first + BLOCK < last:
+                last = int(np.searchsorted(user, user[first + BLOCK], side="right"))
+            yield slice(first, last)
+            first = last
 
     def joined(self, other: "Interactions") -> "Interactions":
         """These rows, followed by those of another part of the same night."""

@@ -1,14 +1,11 @@
 """Which rows of interactions are one order: by its id, else by user and day, or by a user's visits."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from recjobs.core.rows.instants import NO_TIME
 from recjobs.core.rows.interactions import DAY, Interactions
 
 MINUTE = 60_000_000
-_ROWS = 1 << 16
 
 
 def orders_of(interactions: Interactions, gap_minutes: float | None = None) -> np.ndarray:
@@ -19,24 +16,12 @@ def orders_of(interactions: Interactions, gap_minutes: float | None = None) -> n
     """
     result = np.full(len(interactions), -1, np.int64)
     n_orders = 0
-    for rows in _blocks(interactions.user_idx):
+    for rows in interactions.blocks_of_users():
         order_key = None if interactions.order_key is None else interactions.order_key[rows]
         orders = _orders_of(interactions.user_idx[rows], interactions.occurred_at[rows], order_key, gap_minutes)
         result[rows] = np.where(orders >= 0, orders + n_orders, -1)
         n_orders += int(orders.max(initial=-1)) + 1
     return result
-
-
-def _blocks(user: np.ndarray) -> Iterator[slice]:
-    """All rows of some users at a time, about _ROWS, which are sorted in the cache. Where users do not ascend, as they
-    do from `validate` on, all rows at once."""
-    is_ascending, first = bool((user[1:] >= user[:-1]).all()), 0
-    while first < user.size:
-        last = user.size
-        if is_ascending and first + _ROWS < last:
-            last = int(np.searchsorted(user, user[first + _ROWS], side="right"))
-        yield slice(first, last)
-        first = last
 
 
 def _orders_of(user: np.ndarray, at: np.ndarray, order_key: np.ndarray | None, gap_minutes: float | None) -> np.ndarray:
