@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from recjobs.core.model.als import Factors, aligned, fit, known_rows, row_regularization
+from recjobs.core.model import als
+from recjobs.core.model.als import Factors, aligned, fit, known_rows, row_regularization, start_of_some
+from recjobs.core.model.engine import Engine
 from recjobs.core.model.neighbours import Blend, similarity_of
 from recjobs.core.model.ranking import best_items
 from recjobs.core.recipe import Recipe
@@ -96,6 +99,27 @@ def test_a_fit_starts_from_the_factors_it_is_given_and_draws_the_rows_of_zeros()
     warm = fit(user_items, SMALL, seed=3, threads=1, start=half, watch=lambda n, u, i: begun.append(i.copy()))
     assert np.linalg.norm(begun[0] - done.item_factors) < 0.2 * np.linalg.norm(done.item_factors)
     assert known_rows(warm.item_factors).all()
+
+
+def test_a_fit_of_many_pairs_begins_with_that_of_some_users(monkeypatch):
+    rng = np.random.default_rng(5)
+    tastes = np.where(np.arange(60)[None] % 6 == np.arange(900)[:, None] % 6, 0.4, 0.02)
+    user_items = csr_matrix((rng.random(tastes.shape) < tastes).astype(np.float32))
+    recipe = Recipe(factors=6, alpha=10, regularization=1, iterations=50)
+    assert start_of_some(user_items, recipe, 3, 1) is None
+    from_random = Engine().fit(user_items, recipe, 3)
+
+    monkeypatch.setattr(als, "FIRST_PAIRS", user_items.nnz // 4)
+    start = start_of_some(user_items, recipe, 3, 1)
+    assert start is not None
+    assert 0.15 < known_rows(start.user_factors).mean() < 0.35
+    assert known_rows(start.item_factors).all()
+    again = Engine(threads=2).fit(user_items, recipe, 3)
+    assert again.iterations < from_random.iterations
+    assert again.item_factors.tobytes() == fit(user_items, recipe, 3, 1, start).item_factors.tobytes()
+    assert start_of_some(user_items, replace(recipe, regularization=1e9), 3, 1) is None  # nothing is left of the data
+    warm = Engine().fit(user_items, recipe, 3, from_random)
+    assert warm.item_factors.tobytes() == fit(user_items, recipe, 3, 1, from_random).item_factors.tobytes()
 
 
 def test_a_fit_ends_when_its_lists_stay_the_same_and_never_after_the_recipes_iterations():

@@ -24,6 +24,8 @@ MIN_SCALE = 1e-6
 scores towards a preference of 1. Where regularization outweighs the data, the exact solution is zero; how far above it
 a fit stops is up to rounding in BLAS. On two worlds of 80 and 150 users, with 1 to 64 factors and alpha from 0.001 to
 1000, such fits ended at 6e-11 or below and all others at 1e-3 or above."""
+FIRST_PAIRS = 4_000_000
+"""Above so many pairs a fit from random factors begins with that of users with about as many."""
 _STEP = 1.1
 """Rows whose regularization differs by less are solved together."""
 
@@ -115,6 +117,21 @@ def fit(
             break
         before = lists.item_idx
     return Fitted(_masked(users, np.diff(weighted.indptr) > 0), _masked(items, known_items), taken)
+
+
+def start_of_some(user_items: csr_matrix, recipe: Recipe, seed: int, threads: int = 0) -> Factors | None:
+    """Where a fit of many users may begin: that of some, drawn by the seed, with about FIRST_PAIRS pairs; the others'
+    rows are zeros. None where there are no more pairs than that. (docs/decisions/0093)
+    """
+    if user_items.nnz <= FIRST_PAIRS:
+        return None
+    users = np.flatnonzero(np.random.default_rng(seed).random(user_items.shape[0]) < FIRST_PAIRS / user_items.nnz)
+    fitted = fit(user_items[users], recipe, seed, threads)
+    if fitted.defect():
+        return None
+    user_factors = np.zeros((user_items.shape[0], recipe.factors), np.float32)
+    user_factors[users] = fitted.user_factors
+    return Factors(user_factors, fitted.item_factors)
 
 
 def alternate(

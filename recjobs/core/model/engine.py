@@ -37,7 +37,9 @@ class Engine:
         start: als.Factors | None = None,
         watch: als.Watch | None = None,
     ) -> als.Fitted:
-        """Alternate, see `als.fit`. What the card refuses, or gives up, is fit on the processor."""
+        """Alternate, see `als.fit`; without a start, from the fit of some users on the processor, which saves half of
+        the iterations over many. What the card refuses, or gives up, is fit on the processor."""
+        start = als.start_of_some(user_items, recipe, seed, self.threads) if start is None else start
         if self.cluster is not None:
             fitted = als.fit(user_items, recipe, seed, self.threads, start, watch, self.cluster)
             return replace(fitted, device="spark")
