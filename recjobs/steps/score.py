@@ -1,11 +1,14 @@
 """Make every user's list, the similar items and the popular lists. Lists are written in chunks; a rerun on
 the same kernel resumes."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.again import again_lists
+from recjobs.core.lists.finished import Lists
 from recjobs.core.lists.group_limits import POOL, GroupLimits
 from recjobs.core.lists.ladder import PopularList, as_lists, latest
 from recjobs.core.lists.popularity import popularity
@@ -42,10 +45,7 @@ def run(night: Night) -> dict[str, int]:
                     files.take(_name(part.number), part.path, part.sha256)
                 files.checkpoint()
         else:
-            for number in missing:
-                first = number * CHUNK_USERS
-                files.save_table(_name(number), _table(lists, np.arange(first, min(first + CHUNK_USERS, n_users)), n))
-                files.checkpoint()
+            _make_parts(files, lists, missing, n)
         _save_rest(files, lists)
     completed = lists.maker.completed
     predicted = int((completed.predicted & lists.maker.known.eligible).sum()) if completed else 0
@@ -56,10 +56,37 @@ def _name(number: int) -> str:
     return f"top_n-{number:05d}.parquet"
 
 
+def _make_parts(files: StepFiles, lists: UserLists, numbers: list[int], n: int) -> None:
+    """Make the lists of chunks of users; each is written, and noted as finished, while the next one is made."""
+
+    def write(number: int, users: np.ndarray, finished: Lists) -> None:
+        files.save_table(_name(number), _as_table(lists, users, finished))
+        files.checkpoint()
+
+    n_users, written = len(lists.user_ids), Future[None]()
+    written.set_result(None)
+    with ThreadPoolExecutor(1) as writing:
+        for number in numbers:
+            users = _active(lists, np.arange(number * CHUNK_USERS, min((number + 1) * CHUNK_USERS, n_users)))
+            finished = lists.of(users, n)
+            written.result()
+            written = writing.submit(write, number, users, finished)
+        written.result()
+
+
+def _active(lists: UserLists, users: np.ndarray) -> np.ndarray:
+    """The users who get a list."""
+    return np.asarray(users[~lists.maker.is_inactive(users)])
+
+
 def _table(lists: UserLists, users: np.ndarray, n: int) -> pa.Table:
-    """A row per user, as in the table top_n; none for inactive ones."""
-    users = users[~lists.maker.is_inactive(users)]
-    finished = lists.of(users, n)
+    """The lists of the active ones of some users, see `_as_table`."""
+    users = _active(lists, users)
+    return _as_table(lists, users, lists.of(users, n))
+
+
+def _as_table(lists: UserLists, users: np.ndarray, finished: Lists) -> pa.Table:
+    """A row per user, as in the table top_n."""
     ids, scores = as_lists(finished.ranked, lists.item_ids)
     table = {
         "user_id": lists.user_ids.take(pa.array(users)),

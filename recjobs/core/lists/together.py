@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.ranking import Ranked, in_threads, step_of
+from recjobs.core.model.ranking import BITS, Ranked, in_threads, step_of
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.rows.orders import orders_of
 
@@ -102,13 +102,17 @@ class Together:
 
 
 def best_of_rows(row: np.ndarray, item: np.ndarray, score: np.ndarray, n_rows: int, n: int) -> Ranked:
-    """The n items with the highest scores of each row, rounded as a model's are; of equal scores the first item."""
+    """The n items with the highest scores, none below 0, of each row, rounded as a model's are; of equal scores the first
+    item."""
     highest = np.zeros(n_rows)
     np.maximum.at(highest, row, score)
-    step = step_of(highest.astype(np.float32))[row]
-    score = (np.rint(score / step) * step).astype(np.float32)
-    order = np.lexsort((item, -score, row))
-    row, item, score = row[order], item[order], score[order]
+    step = step_of(highest.astype(np.float32))
+    units = np.rint(score / step[row]).astype(np.int64)  # at most 2^BITS
+    # A pair as one integer: NumPy sorts those several times as fast as three columns.
+    width = int(item.max(initial=0)).bit_length()
+    key = np.sort((((row.astype(np.int64) << BITS + 1) + (1 << BITS) - units) << width) + item)
+    row, item = key >> width + BITS + 1, key & (1 << width) - 1
+    score = ((1 << BITS) - (key >> width & (2 << BITS) - 1)) * step[row]
     rank = np.arange(row.size) - np.searchsorted(row, row)
     first = rank < n
     item_idx, scores = np.full((n_rows, n), -1, np.int32), np.full((n_rows, n), np.nan, np.float32)
