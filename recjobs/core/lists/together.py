@@ -102,8 +102,8 @@ class Together:
 
 
 def best_of_rows(row: np.ndarray, item: np.ndarray, score: np.ndarray, n_rows: int, n: int) -> Ranked:
-    """The n items with the highest scores, none below 0, of each row, rounded as a model's are; of equal scores the first
-    item."""
+    """The n items with the highest scores, none below 0, of each row, rounded as a model's are; of equal scores the
+    first item."""
     highest = np.zeros(n_rows)
     np.maximum.at(highest, row, score)
     step = step_of(highest.astype(np.float32))

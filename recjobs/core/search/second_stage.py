@@ -96,12 +96,14 @@ def train_ranker(
     There is none where fewer than MIN_USERS users can be learned from, or where a ranker that has not seen the latest
     window is not better on it than the first stage alone, beyond doubt (a 95% interval over its users).
     """
-    train = train.where(train.occurred_at < end)
+    if (train.occurred_at >= end).any():
+        train = train.where(train.occurred_at < end)
     if len(train) and np.ptp(train.occurred_at) < HAS_TIMES * DAY:
         folds = random_fold(train, view, seed, after_days=after_days)
     else:
         folds = folds_by_time(train, end, holdout_days, view, seed, after_days=after_days, most=WINDOWS)
-    windows, names = _windows(folds, recipe, engine, seed), tuple(fold.name for fold in folds)
+    names = tuple(fold.name for fold in folds)
+    windows = _windows(folds, recipe, engine, seed)
     if not windows:
         return Trained(None, "there is no earlier window to learn from")
     useful = [window.where(window.is_useful()) for window in windows]
@@ -125,22 +127,33 @@ def train_ranker(
     return Trained(_fit(useful, seed), None, names, users, ndcg)
 
 
-def _windows(folds: Sequence[Fold], recipe: Recipe, engine: Engine, seed: int) -> list[_Window]:
-    """The windows of folds; each first stage is fit from the factors of the one before it in time."""
+def _windows(folds: list[Fold], recipe: Recipe, engine: Engine, seed: int) -> list[_Window]:
+    """The windows of folds; each first stage is fit from the factors of the one before it in time. Takes the folds out
+    of the list, so that no more than one is held beside what is computed of it."""
     windows: list[_Window] = []
     start: Factors | None = None
-    for fold in reversed(folds):
-        past, users = Past(fold.train, fold.now, engine), np.arange(fold.questions.users.size)
-        fitted = engine.fit(past.confidence(recipe), recipe, seed, start)
-        if fitted.defect():
+    while folds:
+        made = _window(folds.pop(), recipe, engine, seed, start)
+        if made is None:
             return []
-        start = fitted
-        if users.size > USERS:
-            users = np.sort(np.random.default_rng(seed).choice(users, USERS, replace=False))
-        questions = fold.questions.rows(users)
-        maker = ListMaker(past, Knowledge.of_train(fold.train), Model(fitted.item_factors, recipe), questions.kept_out)
-        windows.insert(0, _Window(*maker.candidates(questions.users), questions.holdout))
+        window, start = made
+        windows.insert(0, window)
     return windows
+
+
+def _window(
+    fold: Fold, recipe: Recipe, engine: Engine, seed: int, start: Factors | None
+) -> tuple[_Window, Factors] | None:
+    """The window of a fold and its first stage's factors; None if they are unusable."""
+    past, users = Past(fold.train, fold.now, engine), np.arange(fold.questions.users.size)
+    fitted = engine.fit(past.confidence(recipe), recipe, seed, start)
+    if fitted.defect():
+        return None
+    if users.size > USERS:
+        users = np.sort(np.random.default_rng(seed).choice(users, USERS, replace=False))
+    questions = fold.questions.rows(users)
+    maker = ListMaker(past, Knowledge.of_train(fold.train), Model(fitted.item_factors, recipe), questions.kept_out)
+    return _Window(*maker.candidates(questions.users), questions.holdout), fitted
 
 
 def _fit(windows: Sequence[_Window], seed: int) -> Ranker:
