@@ -29,6 +29,7 @@ EXECUTOR_SECONDS = {"spark": 40.0, "k8s": 300.0}
 _LOCAL = re.compile(r"local(\[(\*|[1-9][0-9]*)\])?")
 _TRIES = 4
 """Of a task, before a job fails; on a cluster Spark's default, on this machine's cores it would be 1."""
+_In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 log = logging.getLogger(__name__)
@@ -72,16 +73,16 @@ class Cluster:
         """A value for many tasks: each process of an executor reads it once, as `.value`. `destroy()` ends it."""
         return self._context.broadcast(value)
 
-    def results(self, function: Callable[[int], _Out], numbers: Sequence[int]) -> list[_Out]:
-        """The function's results for the numbers, in order, each computed by a task of its own.
+    def results(self, function: Callable[[_In], _Out], arguments: Sequence[_In]) -> list[_Out]:
+        """The function's results for the arguments, in order, each computed by a task of its own.
 
         A task may run more than once, and on another machine: what the function leaves there must do no harm. Raises
         what it raised if that is an expected error, SystemAway if executors are lost again and again.
         """
-        if not numbers:
+        if not arguments:
             return []
         try:
-            tasks = self._context.parallelize(list(numbers), len(numbers))
+            tasks = self._context.parallelize(list(arguments), len(arguments))
             outcomes = tasks.map(partial(_outcome, function)).collect()
         except Exception as error:  # of py4j: the job was aborted, or the session is gone
             raise self._translated(error) from error
@@ -110,9 +111,9 @@ class _Raised:
         self.error = error
 
 
-def _outcome(function: Callable[[int], _Out], number: int) -> "_Out | _Raised":
+def _outcome(function: Callable[[_In], _Out], argument: _In) -> "_Out | _Raised":
     try:
-        return function(number)
+        return function(argument)
     except RecjobsError as error:
         return _Raised(error)
     except Exception as error:

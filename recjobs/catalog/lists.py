@@ -22,6 +22,9 @@ class TopN(Part):
     min_confidence: Annotated[float, Field(gt=0, lt=1), Number] | None = None
     """The least share of such items that users took in the holdout; a list lacks items below it, and may be short or
     empty. null: lists are full."""
+    rotate_after: Annotated[int, Field(ge=1, le=1000), Number] | None = None
+    """Nights in which an item stands among the first 20 of a user's list, without being taken, before it stands behind
+    all that were shown in fewer. null: lists do not depend on those of earlier nights."""
 
     @model_validator(mode="after")
     def _served_is_stored(self) -> "TopN":

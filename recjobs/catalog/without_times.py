@@ -20,6 +20,8 @@ def keys_that_need_times(catalog: "Catalog") -> Iterator[str]:
         yield "seen.after_days"
     if catalog.active_days is not None:
         yield "active_days"
+    if catalog.top_n.rotate_after is not None:
+        yield "top_n.rotate_after"
     if catalog.holdout_days != defaults["holdout_days"].default:
         yield "holdout_days"
     if catalog.limits.freshness != type(catalog.limits).model_fields["freshness"].default:

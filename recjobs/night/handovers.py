@@ -271,6 +271,12 @@ class Handovers:
             if name.startswith("top_n-"):
                 yield self.files.open_table("score", name)
 
+    def shown_chunks(self) -> Iterator[pq.ParquetFile]:
+        """What the lists' items had been shown before, as `exposure.shown_table` returns it; none without rotation."""
+        for name in sorted(self.files.manifest("score")):
+            if name.startswith("shown-"):
+                yield self.files.open_table("score", name)
+
     def scored(self, of: Literal["similar", "popular", "items", "history"]) -> pq.ParquetFile:
         """Similar items, popular lists, items, or users' latest interactions, as published."""
         return self.files.open_table("score", f"{of}.parquet")

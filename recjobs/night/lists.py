@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from recjobs.core.lists.choice import NEIGHBOURS, NO_MODEL
 from recjobs.core.lists.maker import Knowledge, ListMaker, Lists, Model, Past
+from recjobs.core.lists.rotation import Rotation
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.als import aligned
 from recjobs.core.model.neighbours import of_table
@@ -22,17 +23,26 @@ class UserLists:
     """Make the lists of some users, by their places among user_ids.
 
     in_fit: whether the model was fit on each user's rows; None without a model. explained: places with reasons.
+    rotation: of these users; None: the catalog has none.
     """
 
     def __init__(
-        self, maker: ListMaker, user_ids: pa.Array, item_ids: pa.Array, in_fit: np.ndarray | None, explained: int
+        self,
+        maker: ListMaker,
+        user_ids: pa.Array,
+        item_ids: pa.Array,
+        in_fit: np.ndarray | None,
+        explained: int,
+        rotation: Rotation | None = None,
     ) -> None:
         self.maker, self.user_ids, self.item_ids = maker, user_ids, item_ids
-        self.in_fit, self.explained = in_fit, explained
+        self.in_fit, self.explained, self.rotation = in_fit, explained, rotation
 
     def of(self, users: np.ndarray, n: int) -> Lists:
         """Return lists of n items for these users (user_idx), with reasons."""
-        return self.maker.lists(users, n, min(n, self.explained))
+        if self.rotation is None:
+            return self.maker.lists(users, n, min(n, self.explained))
+        return self.rotation.applied(self.maker.lists(users, n, n), users)  # any place may rise
 
     def sources(self, users: np.ndarray, lists: Lists) -> pa.Array:
         """The source of each list: `als`, `foldin` (the user came after the fit), `neighbours` (no model is in charge),
@@ -45,11 +55,11 @@ class UserLists:
 
 
 class NightLists(UserLists):
-    """Make a night's lists: `score` for all users, `trace` for one."""
+    """Make a night's lists: `score` for all users, `trace` for one, without rotation."""
 
     def __init__(self, night: Night) -> None:
         self.night, self.items, users = night, night.items(), night.users()
-        self.in_fit, self.explained = None, night.catalog.top_n.served + SPARE
+        self.in_fit, self.explained, self.rotation = None, night.catalog.top_n.served + SPARE, None
         self.user_ids, self.item_ids = users["user_id"].combine_chunks(), self.items["item_id"].combine_chunks()
         self.past = Past(night.interactions(), night.now, night.engine)
         settings = night.catalog.items

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters.shared_folder import SharedFolder, SharedTable
+from recjobs.core.lists.rotation import Rotation
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.lists.some_users import OfAllUsers
 from recjobs.core.rows.interactions import Interactions
@@ -79,23 +80,31 @@ def parts_on_spark(
     try:
         width = AT_A_TIME * cluster.slots
         for begin in range(0, len(numbers), width):
-            yield cluster.results(partial(_write, task, folder), numbers[begin : begin + width])
+            parts = [(number, _rotation_of(lists, number, chunk_users)) for number in numbers[begin : begin + width]]
+            yield cluster.results(partial(_write, task, folder), parts)
     finally:
         task.destroy()
         folder.remove()
 
 
-def _write(broadcast: Any, folder: SharedFolder, number: int) -> Part:
+def _rotation_of(lists: UserLists, number: int, chunk_users: int) -> Rotation | None:
+    """The rotation of a chunk's users."""
+    first, rotation = number * chunk_users, lists.rotation
+    return None if rotation is None else rotation.of_users(first, first + chunk_users)
+
+
+def _write(broadcast: Any, folder: SharedFolder, part: tuple[int, Rotation | None]) -> Part:
     """In a task: make and write the lists of a chunk."""
     task: _Task = broadcast.value
-    lists = _lists_of(task, number * task.chunk_users)
+    number, rotation = part
+    lists = _lists_of(task, number * task.chunk_users, rotation)
     # A name of its own: a task that runs twice must not write into what is being read.
     name = f"{number}-{uuid4().hex}.parquet"
     table = task.table_of(lists, np.arange(len(lists.user_ids)), task.n)
     return Part(number, f"{folder.path}/{name}", folder.save_table(name, table))
 
 
-def _lists_of(task: _Task, first: int) -> UserLists:
+def _lists_of(task: _Task, first: int, rotation: Rotation | None) -> UserLists:
     """The lists of one chunk's users, who count from 0."""
     users = task.users.rows(first, first + task.chunk_users, ["user_id", "segment", "prefers"])
     last = first + users.num_rows
@@ -108,4 +117,4 @@ def _lists_of(task: _Task, first: int) -> UserLists:
         lambda part: kept_out_of(part, task.view, task.of_all.now, task.after_days),
     )
     in_fit = None if task.in_fit is None else task.in_fit[first:last]
-    return UserLists(maker, users["user_id"].combine_chunks(), task.item_ids, in_fit, task.explained)
+    return UserLists(maker, users["user_id"].combine_chunks(), task.item_ids, in_fit, task.explained, rotation)

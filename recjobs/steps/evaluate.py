@@ -11,18 +11,20 @@ from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.confidence import short_lists
 from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
 from recjobs.core.evaluation.goods import similar_rows, together_rows
-from recjobs.core.evaluation.price import price_rows
+from recjobs.core.evaluation.price import price_rows, rotation_row
 from recjobs.core.evaluation.side_by_side import kept_lists, whole_lists
 from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.lists.one_pass import rank_views
 from recjobs.core.lists.popularity import WINDOWS
+from recjobs.core.lists.rotation import shown_places
 from recjobs.core.lists.together import Baskets
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import ModelUnreadable
+from recjobs.night.exposure import rotation_at_cutoff
 from recjobs.night.night import Night
 from recjobs.night.worth import measure_worth
 
@@ -61,6 +63,11 @@ def run(night: Night) -> dict[str, float | int]:
             if view == night.catalog.view:
                 served, followed = (answers["candidate"], choices["candidate"]), choices
                 prices = price_rows(past, known.without_each_setting(), questions, candidate, *served, seed)
+                if after := night.catalog.top_n.rotate_after:
+                    maker = ListMaker(past, known, candidate, questions.kept_out, choices["candidate"])
+                    top_n, rotation = night.catalog.top_n, rotation_at_cutoff(night, train)
+                    places = shown_places(top_n.served)
+                    prices += rotation_row(maker, questions, rotation, after, top_n.stored, places, seed)
                 if confidence := night.catalog.top_n.min_confidence:
                     followed, price = short_lists(
                         past, known, questions, models, night.catalog.recipe, choices, confidence, seed

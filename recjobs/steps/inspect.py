@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recjobs.core.lists.bands import BANDS, Measured, Shape, measure, top_items
+from recjobs.core.lists.bands import BANDS, TOP, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_lists, check_other_lists
 from recjobs.core.rows.instants import microseconds
@@ -19,7 +19,9 @@ def run(night: Night) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused with check, value, band and ten users, unless
     the night was forced."""
     (world, active, taken), inactive = _world(night), _inactive(night)
-    broken, shape, listed, digests = Broken(), Shape(world.item_ids, night.catalog.top_n.served), [], []
+    top_n, broken, listed, digests = night.catalog.top_n, Broken(), [], []
+    # Rotation puts other items in front on purpose, of the same list.
+    shape = Shape(world.item_ids, top_n.served, TOP if top_n.rotate_after is None else max(TOP, top_n.stored))
     for chunk in night.list_chunks():
         lists = chunk.read()
         listed.append(check_lists(lists, world, broken))
@@ -38,7 +40,7 @@ def run(night: Night) -> dict[str, Any]:
     if live and by_model and _is_of_another_night(night, live, checksum):
         broken.note("lists_of_another_night", world.user_ids, np.ones(len(world.user_ids), bool))
 
-    served, tops = night.catalog.top_n.served, _live_tops(live, world.item_ids) if live else None
+    served, tops = top_n.served, _live_tops(live, world.item_ids) if live else None
     measured = measure(
         shape,
         served=served,

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recjobs.adapters.step_files import StepFiles
 from recjobs.core.lists.again import again_lists
@@ -18,6 +19,7 @@ from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.rows.items import OPTIONAL
+from recjobs.night.exposure import rotation_tonight, shown_table
 from recjobs.night.handovers import INPUTS
 from recjobs.night.lists import NightLists, UserLists
 from recjobs.night.night import Night
@@ -34,8 +36,10 @@ MIN_POPULAR = 200
 
 
 def run(night: Night) -> dict[str, int]:
-    """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet."""
+    """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet; with rotation,
+    shown-*.parquet."""
     lists = NightLists(night)
+    lists.rotation = rotation_tonight(night)
     n_users, n = len(lists.user_ids), night.catalog.top_n.stored
     with night.writing("score", resume_key=night.key_of(*INPUTS["score"])) as files:
         missing = [k for k in range(-(-n_users // CHUNK_USERS)) if _name(k) not in files.hashes]
@@ -46,6 +50,11 @@ def run(night: Night) -> dict[str, int]:
                 files.checkpoint()
         else:
             _make_parts(files, lists, missing, n)
+        if lists.rotation is not None:
+            for number in range(-(-n_users // CHUNK_USERS)):
+                listed = pq.read_table(pa.BufferReader(files.read(_name(number))), columns=["user_id", "item_ids"])
+                shown = shown_table(lists.rotation, listed, lists.user_ids, lists.item_ids)
+                files.save_table(f"shown-{number:05d}.parquet", shown)
         _save_rest(files, lists)
     completed = lists.maker.completed
     predicted = int((completed.predicted & lists.maker.known.eligible).sum()) if completed else 0

@@ -19,7 +19,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.errors import Defect, DiskFull
 from recjobs.night.spark_fit import BlockAlternation
 from tests import spark as tests_spark
-from tests.worlds import MakeWorld, World
+from tests.worlds import CATALOG, MakeWorld, World
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +82,8 @@ def test_without_a_cluster_exit_75_without_java_78_and_then_the_same_lists_as_of
     make_world: MakeWorld, tmp_path: Path
 ):
     recipe = {"factors": 8, "alpha": 10, "regularization": 1, "iterations": 8, "blend": 0.2}
-    world = make_world(engine="spark", model=recipe)
+    top_n = CATALOG["top_n"] | {"rotate_after": 1}
+    world = make_world(engine="spark", model=recipe, top_n=top_n)
     nobody = f"spark://127.0.0.1:{ports.any_free()}"
     began = time.monotonic()
     done = world.night(RECJOBS_SPARK_MASTER=nobody)
@@ -101,7 +102,7 @@ def test_without_a_cluster_exit_75_without_java_78_and_then_the_same_lists_as_of
 
     done = world.night(RECJOBS_SPARK_MASTER="local[2]", PATH=os.environ["PATH"])
     assert done.code == 0, done.err
-    local = make_world(engine="local", model=recipe)
+    local = make_world(engine="local", model=recipe, top_n=top_n)
     local.publish()
     live = str(world.live())
     assert json.loads(world.step(live, "train", "train.json").read_text())["device"] == "spark"

@@ -136,6 +136,7 @@ NEED = [
     ("model", {"own_half_life_days": 30}, "model.own_half_life_days"),
     ("seen", {"after_days": 30}, "seen.after_days"),
     ("active_days", 180, "active_days"),
+    ("top_n", {"rotate_after": 7}, "top_n.rotate_after"),
     ("holdout_days", 7, "holdout_days"),
     ("limits", {"freshness": {"max_age_hours": 3}}, "limits.freshness"),
     ("limits", {"drift": {"item_mix": 0.5}}, "limits.drift"),

@@ -104,3 +104,15 @@ def test_the_first_items_that_a_shape_collects_are_those_of_the_lists(chunks):
     for start in range(0, lists.num_rows, -(-lists.num_rows // chunks)):
         shape.add(lists.slice(start, -(-lists.num_rows // chunks)))
     assert np.array_equal(np.concatenate(shape.tops), top_items(lists, ITEMS))
+
+
+@pytest.mark.parametrize(("compared", "overlap"), [(10, 0.0), (15, 0.5), (20, 1.0)])
+def test_the_live_batchs_first_ten_are_looked_for_among_as_many_as_rotation_may_move(compared: int, overlap: float):
+    """Tonight the second ten stand in front of the first ten."""
+    items, one = pa.array([f"i{k:02}" for k in range(20)]), {"u": 20}
+    before, now = ({"u": [f"i{k:02}" for k in order]} for order in (range(20), [*range(10, 20), *range(10)]))
+    shape, everything = Shape(items, 20, compared), np.ones(20, bool)
+    shape.add(table(now, one))
+    live = (pa.array(["u"]), top_items(table(before, one), items))
+    found = measure(shape, served=20, eligible=everything, taken=everything, active=pa.array(["u"]), live=live)
+    assert found["overlap_with_live"].value == overlap

@@ -49,6 +49,8 @@ class Shape:
     item_ids: pa.Array
     served: int
     """Items served of a list."""
+    compared: int = TOP
+    """Items of a list among which the first ones of the live batch's are looked for."""
     users: list[pa.Array] = field(default_factory=list)
     length: list[np.ndarray] = field(default_factory=list)
     n_model: list[np.ndarray] = field(default_factory=list)
@@ -63,7 +65,7 @@ class Shape:
         self.users.append(lists["user_id"].combine_chunks())
         self.length.append(length)
         self.n_model.append(lists["n_model"].to_numpy())
-        self.tops.append(_top(length, index, rank, TOP))
+        self.tops.append(_top(length, index, rank, self.compared))
         if self.shown is None:
             self.shown = np.zeros(len(self.item_ids), bool)
         self.shown[index[index >= 0]] = True
@@ -108,7 +110,7 @@ def measure(
     users = pa.concat_arrays([*shape.users, pa.array([], pa.string())])
     length = np.concatenate([*shape.length, np.zeros(0, np.int64)])
     by_model = np.concatenate([*shape.n_model, np.zeros(0, np.int64)]) > 0
-    tops = np.concatenate([*shape.tops, np.zeros((0, TOP), np.int64)])
+    tops = np.concatenate([*shape.tops, np.zeros((0, shape.compared), np.int64)])
 
     def some(mask: np.ndarray) -> list[str]:
         return [str(user) for user in users.filter(pa.array(mask)).slice(0, EXAMPLES).to_pylist()]
@@ -140,7 +142,7 @@ def measure(
 
 
 def _overlap(users: pa.Array, tops: np.ndarray, live: tuple[pa.Array, np.ndarray]) -> Measured:
-    """The mean share of a list's first items that are in the user's live list, over users with both."""
+    """The mean share of the live list's first items that are among those of tonight's, over users with both."""
     place = pc.fill_null(pc.index_in(users, live[0]), -1).to_numpy(zero_copy_only=False)
     both = np.flatnonzero((place >= 0) & (tops[:, 0] >= 0))
     shares = np.empty(both.size)
@@ -148,7 +150,7 @@ def _overlap(users: pa.Array, tops: np.ndarray, live: tuple[pa.Array, np.ndarray
         rows = both[start : start + 20_000]
         mine, theirs = tops[rows], live[1][place[rows]]
         common = ((mine[:, :, None] == theirs[:, None, :]) & (mine >= 0)[:, :, None]).any(axis=2).sum(axis=1)
-        shares[start : start + rows.size] = common / (mine >= 0).sum(axis=1)
+        shares[start : start + rows.size] = common / np.minimum((mine >= 0).sum(axis=1), TOP)
     if not both.size:
         return Measured(None)
     least = both[np.argsort(shares, kind="stable")[:EXAMPLES]]
