@@ -15,7 +15,7 @@ from recjobs.core.evaluation.exam import K
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.lists.features import FEATURES
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
-from recjobs.core.model.als import Factors
+from recjobs.core.model.als import Factors, start_of_some
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.ranker import Ranker
 from recjobs.core.recipe import Recipe
@@ -144,9 +144,11 @@ def _windows(folds: list[Fold], recipe: Recipe, engine: Engine, seed: int) -> li
 def _window(
     fold: Fold, recipe: Recipe, engine: Engine, seed: int, start: Factors | None
 ) -> tuple[_Window, Factors] | None:
-    """The window of a fold and its first stage's factors; None if they are unusable."""
+    """The window of a fold and its first stage's factors, of many pairs those of some users; None if they are
+    unusable."""
     past, users = Past(fold.train, fold.now, engine), np.arange(fold.questions.users.size)
-    fitted = engine.fit(past.confidence(recipe), recipe, seed, start)
+    confidence = past.confidence(recipe)
+    fitted = start_of_some(confidence, recipe, seed, engine.threads) or engine.fit(confidence, recipe, seed, start)
     if fitted.defect():
         return None
     if users.size > USERS:
