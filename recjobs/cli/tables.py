@@ -55,6 +55,9 @@ def _account(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "found by", f"{what}; held out: {search['held_out']}"
         values = (_number(search[name], 0, 5) for name in ("ndcg_at_20", "ndcg_at_20_of_the_first"))
         yield "ndcg@20 there", " from ".join(values)
+    if stage := result["second_stage"]:
+        first, second = (_number(stage[f"ndcg_{name}_stage"], 0, 5) for name in ("first", "second"))
+        yield "second stage", stage["why_not"] or f"ndcg@20 {second}, and {first} without, on a part of train"
     for name, file in result["files"].items():
         counts = f"{file['interactions']:,} interactions, {file['users']:,} users, {file['items']:,} items"
         bad = ", ".join(f"{n:,} {reason}" for reason, n in file["bad"].items())

@@ -5,6 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,16 @@ from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
-from recjobs.core.search.second_stage import train_ranker
+from recjobs.core.search.second_stage import Trained, train_ranker
 from recjobs.errors import BadConfiguration, DataRefused, Misuse
 from recjobs.operations.interaction_files import NEEDED, read
 
 if TYPE_CHECKING:
+    from recjobs.core.model.ranker import Ranker
     from recjobs.core.search.search import Trial
 
+SEARCHED = 0.85
+"""Share of the time that the search takes; the second stage gets the rest."""
 Report = Callable[[str, float | None], None]
 """Receives what is being done, and its progress (0 to 1) or None."""
 
@@ -51,7 +55,8 @@ def run(
     """Return recall@20 and NDCG@20 of a recipe, of implicit's defaults and of baselines, over all users of `test`.
 
     All items of `train` are ranked. overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search on
-    `train` that begins with this recipe. lists: the file for the recipe's lists. Raises Misuse or DataRefused.
+    `train` that begins with this recipe; what it finds has a second stage if one is better beyond doubt on a part of
+    `train` (`second_stage`, as `Trained.to_json`). lists: the file for its lists. Raises Misuse or DataRefused.
     """
     began = time.monotonic()
     source = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
@@ -73,11 +78,13 @@ def run(
         raise Misuse(f"--set half_life_days: {train} has no column occurred_at, so that no interaction has an age")
     end, search = int(split.train.occurred_at.max()) + 1_000_000, None
     if tune:
-        search, recipe = _search(split.train, recipe, has_times, tune, seed, threads, report)
+        search, recipe = _search(split.train, recipe, has_times, SEARCHED * tune, seed, threads, report)
     past = Past(split.train, end, Engine(threads))
+    stage = _second_stage(past, recipe, seed, report) if tune or recipe.rerank else None
+    recipe = replace(recipe, rerank=recipe.rerank or (stage is not None and stage.ranker is not None))
     known = Knowledge.of_train(split.train)
     choice = ListChoice(next(name for name, days in WINDOWS.items() if has_times or days is None))
-    entries = _contenders(past, recipe, has_times, seed)
+    entries = _contenders(past, recipe, stage.ranker if stage else None, has_times, seed)
     models: dict[str, dict[str, float]] = {}
     for number, (name, (model, window)) in enumerate(entries.items()):
         report(f"asking {name}", number / len(entries))
@@ -94,6 +101,7 @@ def run(
         "models": models,
         "recipe": recipe.to_json(),
         "search": search,
+        "second_stage": stage.to_json() if stage else None,
         "users": int(np.count_nonzero(np.diff(split.questions.holdout.indptr))),
         "users_without_train": split.n_users_without_train,
         "items_without_train": split.n_items_without_train,
@@ -149,17 +157,20 @@ def _search(
     }, outcome.recipe
 
 
+def _second_stage(past: Past, recipe: Recipe, seed: int, report: Report) -> Trained:
+    report("training a second stage", None)
+    rows, days = past.interactions, float(Catalog.model_fields["holdout_days"].default)
+    return train_ranker(rows, past.now, recipe, past.engine, view="discovery", holdout_days=days, seed=seed)
+
+
 def _contenders(
-    past: Past, recipe: Recipe, has_times: bool, seed: int
+    past: Past, recipe: Recipe, ranker: "Ranker | None", has_times: bool, seed: int
 ) -> dict[str, tuple[Callable[[], Model | None], str | None]]:
     """The contestants by name: a function that fits the model, or the window of a popular list."""
     engine = past.engine
 
     def of_recipe() -> Model:
-        factors, ranker = engine.fit(past.confidence(recipe), recipe, seed), None
-        if recipe.rerank:
-            rows, days = past.interactions, float(Catalog.model_fields["holdout_days"].default)
-            ranker = train_ranker(rows, past.now, recipe, engine, view="discovery", holdout_days=days, seed=seed).ranker
+        factors = engine.fit(past.confidence(recipe), recipe, seed)
         return Model(np.nan_to_num(factors.item_factors), recipe, ranker)
 
     def of_implicit() -> Model:

@@ -132,9 +132,36 @@ def test_a_tuned_recipe_is_the_one_that_is_asked_and_written(evaluate, tmp_path)
     assert search["ndcg_at_20"] >= search["ndcg_at_20_of_the_first"]
     assert search["held_out"].startswith("10% of the pairs, at random, ")
     assert (done.json["recipe"]["factors"] == 1) == (search["ndcg_at_20"] == search["ndcg_at_20_of_the_first"])
+    assert "users can be learned from, 200 are needed" in done.json["second_stage"]["why_not"]
+    assert not done.json["recipe"]["rerank"]
     recall, ndcg = by_definition(train, test, pq.read_table(out).to_pandas())
     ours = done.json["models"]["recipe"]
     assert (ours["recall_at_20"], ours["ndcg_at_20"]) == pytest.approx((recall, ndcg), abs=1e-9)
+
+
+def seasons(n_users=500, n_items=150, seed=3):
+    """Train and test: who comes takes what is in season, for 20 days of 100 an item; test is what a day later is."""
+    rng = np.random.default_rng(seed)
+    at = np.sort(rng.uniform(0, 102, 9 * n_users))
+    item = (at * n_items / 102 + rng.uniform(-15, 15, at.size)).astype(int) % n_items
+    rows = pd.DataFrame({"user_id": rng.integers(0, n_users, at.size), "item_id": item, "at": at}).astype(str)
+    rows["occurred_at"] = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(at, unit="D").floor("s")
+    return rows[at < 100].drop(columns="at"), rows.loc[at >= 100, ["user_id", "item_id"]]
+
+
+def test_a_search_ends_with_a_second_stage_where_it_is_better_beyond_doubt(evaluate, tmp_path):
+    """What is in season, factors cannot know, and a ranker can, from the items' trends."""
+    paths = [tmp_path / "train.parquet", tmp_path / "test.parquet"]
+    for path, rows in zip(paths, seasons(), strict=True):
+        rows.to_parquet(path, index=False)
+    command = ("--train", paths[0], "--test", paths[1], "--json")
+    plain, tuned = evaluate(*command), evaluate(*command, "--tune", "1s")
+    assert (plain.code, tuned.code) == (0, 0), tuned.err
+    assert (plain.json["second_stage"], plain.json["recipe"]["rerank"]) == (None, False)
+    stage = tuned.json["second_stage"]
+    assert (stage["trained"], tuned.json["recipe"]["rerank"]) == (True, True), stage
+    assert stage["ndcg_second_stage"] > stage["ndcg_first_stage"]
+    assert tuned.json["models"]["recipe"]["ndcg_at_20"] > 1.5 * plain.json["models"]["recipe"]["ndcg_at_20"]
 
 
 def test_with_times_there_is_what_was_popular_lately_and_a_recipe_may_ask_for_age(evaluate, tmp_path):

@@ -85,3 +85,15 @@ def test_recipes_that_count_interactions_alike_share_what_was_computed():
     assert latest.past(Recipe(half_life_days=9.0, own_frequency=0.5), engine) is not other
     assert latest.past(Recipe(), engine) is not past, "one is kept"
     assert (past.interactions, past.now) == (latest.train, latest.now)
+
+
+def test_item_neighbours_are_those_of_one_trial_at_a_time():
+    """A search of an hour would hold hundreds of them."""
+    (latest, *_), engine = by_time(PAST), Engine()
+    one, other = Recipe(blend=0.3, random_walk=0.2), Recipe(blend=0.3, random_walk=0.4)
+    similarity = latest.past(one, engine).similarity(one)
+    assert latest.past(replace(one, factors=9), engine).similarity(one) is similarity
+    latest.past(other, engine).similarity(other)
+    again = latest.past(one, engine).similarity(one)
+    assert again is not similarity
+    np.testing.assert_array_equal(again.toarray(), similarity.toarray())

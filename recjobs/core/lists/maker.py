@@ -97,6 +97,11 @@ class Past:
             self._similarity[key] = known
         return self._similarity[key]
 
+    def forget_similarity(self, recipe: Recipe) -> None:
+        """Forget the item neighbours of other recipes: a search makes some for each of its trials."""
+        key = (_of_data(recipe), recipe.neighbours, recipe.random_walk)
+        self._similarity = {of: similarity for of, similarity in self._similarity.items() if of == key}
+
     def own_frequency(self, half_life_days: float) -> csr_matrix:
         """user_items: how often each user took each item, see `own_items.own_frequency`."""
         if half_life_days not in self._own:

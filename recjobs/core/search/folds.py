@@ -38,6 +38,7 @@ class Fold:
         if key not in self._pasts:
             self._pasts.clear()
             self._pasts[key] = Past(self.train, self.now, engine)
+        self._pasts[key].forget_similarity(recipe)
         return self._pasts[key]
 
     @cached_property
