@@ -145,6 +145,12 @@ bench-gate: install ## sabotaged candidates, honest retrains and equal models be
 bench-kernels: install ## whole nights with two kernels of OpenBLAS: the same verdict, nearly all lists equal
 	@.venv/bin/python -m benchmarks.kernels $(ARGS)
 
+bench-copy: install ## lists into Postgres by 1, 2 and 4 COPYs at once
+	@.venv/bin/python -m benchmarks.copying $(ARGS)
+
+bench-user-sample: install ## NDCG by item factors of a half, a tenth and a hundredth of the users (SIZE="2m 20m")
+	@.venv/bin/python -m benchmarks.user_sample $(SIZE:%=--size %) $(ARGS)
+
 bench-new-items: install ## new items by title and category: against chance and popularity, and in whole lists
 	@.venv/bin/python -m benchmarks.new_items $(ARGS)
 
