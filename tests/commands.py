@@ -109,6 +109,12 @@ class Command:
         self._process = _context.Process(target=_run, args=arguments_of_run)
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process.pid
+        return self._process.pid
+
     def kill(self) -> None:
         """`kill -9`, now."""
         self._process.kill()

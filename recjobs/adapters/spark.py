@@ -5,10 +5,12 @@ process makes one, which ends with the process.
 """
 
 import logging
+import math
 import re
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,7 +27,8 @@ JAVA = 17
 CONNECT_SECONDS = 10.0
 """How long the cluster's master may take to answer."""
 EXECUTOR_SECONDS = {"spark": 40.0, "k8s": 300.0}
-"""How long a cluster may take to start the first executor; on Kubernetes an image may have to be pulled."""
+"""How long a cluster may take to start the first executor, or another one where none is left; on Kubernetes an image
+may have to be pulled."""
 _LOCAL = re.compile(r"local(\[(\*|[1-9][0-9]*)\])?")
 _TRIES = 4
 """Of a task, before a job fails; on a cluster Spark's default, on this machine's cores it would be 1."""
@@ -77,14 +80,21 @@ class Cluster:
         """The function's results for the arguments, in order, each computed by a task of its own.
 
         A task may run more than once, and on another machine: what the function leaves there must do no harm. Raises
-        what it raised if that is an expected error, SystemAway if executors are lost again and again.
+        what it raised if that is an expected error, SystemAway if executors are lost again and again, or none is left.
         """
         if not arguments:
             return []
+        watch = _ExecutorWatch(self._context, self._master)
         try:
-            tasks = self._context.parallelize(list(arguments), len(arguments))
-            outcomes = tasks.map(partial(_outcome, function)).collect()
+            with watch:
+                tasks = self._context.parallelize(list(arguments), len(arguments))
+                outcomes = tasks.map(partial(_outcome, function)).collect()
         except Exception as error:  # of py4j: the job was aborted, or the session is gone
+            if watch.gave_up:
+                raise SystemAway(
+                    f"RECJOBS_SPARK_MASTER={self._master}: there was no executor for {watch.seconds:.0f} s; "
+                    f"are its workers there? See {self._notes}"
+                ) from error
             raise self._translated(error) from error
         for outcome in outcomes:
             if isinstance(outcome, _Raised):
@@ -102,6 +112,33 @@ class Cluster:
             f"RECJOBS_SPARK_MASTER={self._master}: Spark gave up ({(raised or lines or [type(error).__name__])[0]}); "
             f"see {self._notes}"
         )
+
+
+class _ExecutorWatch:
+    """While a block runs: cancel its jobs once there has been no executor for as long as a first one may take. Spark
+    would wait for ever."""
+
+    def __init__(self, context: Any, master: str) -> None:
+        self._context, self.gave_up, self._ended = context, False, threading.Event()
+        self.seconds = EXECUTOR_SECONDS.get(master.partition("://")[0], math.inf)
+
+    def __enter__(self) -> None:
+        if self.seconds < math.inf:
+            threading.Thread(target=self._look, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _look(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(1):
+            if _has_executor(self._context):
+                last = time.monotonic()
+            elif time.monotonic() - last > self.seconds and not self._ended.is_set():
+                self.gave_up = True
+                with suppress(Exception):  # the session is gone: the job ends by itself
+                    self._context.cancelAllJobs()
+                return
 
 
 class _Raised:
@@ -205,14 +242,19 @@ def _reach(master: str) -> None:
         raise SystemAway(f"RECJOBS_SPARK_MASTER={master}: {why}; start the cluster, or see to the network")
 
 
+def _has_executor(context: Any) -> bool:
+    with suppress(Exception):  # the session gave up
+        return bool(context._jsc.sc().getExecutorMemoryStatus().size() > 1)  # the driver is one of them
+    return False
+
+
 def _await_executor(context: Any, master: str) -> None:
     """Wait for the first executor: a job would wait for ever. Raises SystemAway if none comes."""
     seconds = EXECUTOR_SECONDS[master.partition("://")[0]]
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        with suppress(Exception):  # the session gave up: nothing will come
-            if context._jsc.sc().getExecutorMemoryStatus().size() > 1:  # the driver is one of them
-                return
+        if _has_executor(context):
+            return
         time.sleep(0.2)
     with suppress(Exception):
         context.stop()

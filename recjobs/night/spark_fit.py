@@ -27,7 +27,7 @@ BLOCK_PAIRS = 1_000_000
 
 def engine_on_spark(night: Night) -> Engine:
     """The engine whose fits are computed on Spark. Raises as `adapters.spark.cluster` does."""
-    return Engine(night.threads, cluster=BlockAlternation(cluster_of(night), shared_folder(night, "fit")))
+    return Engine(night.threads, cluster=BlockAlternation(cluster_of(night), shared_folder(night, "fit"), BLOCK_PAIRS))
 
 
 class BlockAlternation:
@@ -36,7 +36,7 @@ class BlockAlternation:
     pairs: about how many a block has. The blocks follow from the matrix alone.
     """
 
-    def __init__(self, cluster: Cluster, folder: SharedFolder, pairs: int = BLOCK_PAIRS) -> None:
+    def __init__(self, cluster: Cluster, folder: SharedFolder, pairs: int) -> None:
         self._cluster, self._folder, self._pairs = cluster, folder, pairs
 
     def __call__(
