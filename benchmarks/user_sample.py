@@ -30,8 +30,8 @@ from recjobs.core.rows.instants import microseconds  # isort: skip
 
 SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
 """Users, items and interactions, as in `make bench`."""
-PARTS = (1, 0.5, 0.1, 0.01)
-REGULARIZATION = "60,240,960"
+PARTS = "1,0.5,0.1,0.01"
+REGULARIZATION = "60,120,240,480"
 RECIPE = Recipe(factors=64, alpha=10, iterations=15)
 DAYS, SEED = 30, 7
 
@@ -42,14 +42,19 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, action="append")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--regularization", default=REGULARIZATION)
+    parser.add_argument("--parts", default=PARTS)
     arguments = parser.parse_args()
     load_settings()
-    tried = [float(text) for text in arguments.regularization.split(",")]
+    tried, parts = (_numbers(text) for text in (arguments.regularization, arguments.parts))
     for size in arguments.size or ["2m"]:
-        _measure(size, arguments.threads, tried)
+        _measure(size, arguments.threads, tried, parts)
 
 
-def _measure(size: str, threads: int, tried: Sequence[float]) -> None:
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]
+
+
+def _measure(size: str, threads: int, tried: Sequence[float], parts: Sequence[float]) -> None:
     rows = generate.interactions(*SIZES[size], spread=SPREAD)
     cutoff = datetime.fromtimestamp(int(rows.occurred_at.max()) // 1_000_000, UTC) - timedelta(days=DAYS)
     train, holdout = split_at(rows, cutoff)
@@ -67,7 +72,7 @@ def _measure(size: str, threads: int, tried: Sequence[float]) -> None:
         return answer("", ListMaker(past, known, Model(items, recipe), questions.kept_out), questions).per_user["ndcg"]
 
     whole: list[np.ndarray] = []
-    for part in PARTS:
+    for part in parts:
         sample, best = np.sort(users[: round(part * users.size)]), -1.0
         for regularization in tried:
             recipe, began = replace(RECIPE, regularization=regularization), time.process_time()
