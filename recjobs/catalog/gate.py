@@ -15,10 +15,10 @@ class Gate(Part):
     """The champion's recipe on fresh data may be this much worse, as long as that is not beyond doubt."""
     max_segment_drop: Share = 0.1
     """Light, medium or heavy users may be served this much worse, or worse within doubt."""
-    max_neighbours_drop: Share = 0.25
-    """The same against item neighbours. Refusing leaves the champion in charge, or popular lists, which may be worse
-    still: on the sample shop untuned ALS is 12% worse than neighbours and 30% better than popularity. Where neighbours
-    win, let them into the score: `model.blend`."""
+    max_neighbours_drop: Share | None = None
+    """The same against item neighbours. null: 0 without a champion, since a refused candidate's users get neighbours'
+    lists where those are best; 0.25 with one, since refusing leaves a champion in charge that may be worse still. Where
+    neighbours win, let them into the score: `model.blend`."""
     min_coverage: Share = 0.0
     """Share of the items that must stand in at least one list of the holdout's users."""
     max_gini: Share = 1.0

@@ -61,7 +61,10 @@ def run(night: Night) -> dict[str, Any]:
 
 
 def _refit(night: Night, past: Past, candidate: als.Factors) -> tuple[als.Factors, str | None]:
-    """The factors, and their defect, which lists without the second stage show."""
+    """The factors, and their defect, which lists without the second stage show.
+
+    They are compared for the holdout's users whom the candidate knows: the others had a popular list before.
+    """
     recipe, seed, engine = night.catalog.recipe, night.request.seed, night.engine
     factors = night.fitting_engine().fit(past.confidence(recipe), recipe, seed, start=candidate)
     note_device(factors, "the refit")
@@ -69,7 +72,9 @@ def _refit(night: Night, past: Past, candidate: als.Factors) -> tuple[als.Factor
         return factors, defect
 
     train = night.train()
-    questions = exam(train, night.holdout(), "repeats", seed)
+    everybody = exam(train, night.holdout(), "repeats", seed)
+    is_known = np.bincount(train.user_idx, minlength=train.n_users)[everybody.users] > 0
+    questions = everybody.rows(np.flatnonzero(is_known))
 
     def lists_from(of: Past, item_factors: np.ndarray) -> np.ndarray:
         known = night.known_at_cutoff(of.interactions).of_everybody  # who is inactive differs between the two
@@ -77,8 +82,10 @@ def _refit(night: Night, past: Past, candidate: als.Factors) -> tuple[als.Factor
         return maker.lists(questions.users, K).ranked.item_idx
 
     kept = night.unfiltered_lists()  # None of a candidate with a second stage, or of an older version's evaluation
-    before = None if kept is None else lists_of(kept, questions.users, K)
-    if before is None:
+    before = None if kept is None else lists_of(kept, everybody.users, K)
+    if before is not None:
+        before = before[is_known]
+    else:
         before = lists_from(Past(train, microseconds(night.cutoff().at), engine), candidate.item_factors)
     del train, kept
     lists = (before, lists_from(past, factors.item_factors))

@@ -5,7 +5,15 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from recjobs.core.evaluation.as_served import MIN_USERS, best_window, choose, contest, deciding_half
+from recjobs.core.evaluation.as_served import (
+    MIN_KNOWN,
+    MIN_USERS,
+    best_window,
+    choose,
+    contest,
+    deciding_half,
+    without_model,
+)
 from recjobs.core.evaluation.exam import exam
 from recjobs.core.evaluation.verdict import Verdict
 from recjobs.core.lists.choice import GROUPS, ListChoice
@@ -69,6 +77,39 @@ def test_a_group_of_fewer_than_fifty_in_the_deciding_half_keeps_the_model():
     base = ListChoice(light=1, medium=2)
     assert (HALF & (small == 1)).sum() < MIN_USERS
     assert choose(base, MODEL - 0.2, {"popularity_30d": WEAK}, small, HALF, 1).instead == {"heavy": "popularity_30d"}
+
+
+def of_few(n_known, better=None, n_unknown=60):
+    """The list of known users without a model, of so many known ones, and unknown ones who would fare better by the
+    worst list. better: NDCG of neighbours; popular lists have 0.1 and 0.12."""
+    n = n_known + n_unknown
+    activity, noise = (np.arange(n) < n_known).astype(int), np.random.default_rng(8).normal(0, 0.01, (3, n))
+    ndcg = {"popularity_30d": 0.1 + noise[0], "popularity_all": 0.12 + noise[1] + (activity == 0)}
+    ndcg["neighbours"] = np.where(activity == 0, 0, 0.2 + noise[2]) if better is None else better
+    base = ListChoice.from_activity(activity)
+    chosen = without_model(base, ndcg, activity, deciding_half(n, 3), 1).instead
+    assert chosen.keys() in (set(), {"light", "medium", "heavy"})
+    return next(iter(chosen.values()), None)
+
+
+def test_twenty_known_users_are_enough_to_choose_the_best_simple_list():
+    assert of_few(MIN_KNOWN) == "neighbours"
+    assert of_few(MIN_KNOWN, n_unknown=0) == "neighbours"
+    assert of_few(MIN_KNOWN - 1) is None
+
+
+def test_of_few_known_users_each_half_judges_what_the_other_has_chosen():
+    n = 40
+    half = deciding_half(n, 3)
+    fooled = np.where(half, 0.4, 0.0)
+    assert fooled.mean() > 0.15, "better than the popular lists over all users, and for those alone who chose it"
+    assert of_few(n, fooled, n_unknown=0) is None
+
+
+def test_a_list_that_is_best_for_few_known_users_within_doubt_is_not_served():
+    one_hit = np.zeros(24)
+    one_hit[3] = 5.0
+    assert of_few(24, one_hit, n_unknown=0) != "neighbours"
 
 
 @pytest.mark.parametrize("activity", [[0, 0], [0, 1, 1, 2], [3], [0, 1, 2, 3, 4, 5, 6, 7, 7]])

@@ -160,6 +160,26 @@ def test_a_candidate_that_is_worse_than_own_frequency_beyond_doubt_is_refused_ho
     assert "own_frequency" not in {check.name for check in verdict().checks}
 
 
+@pytest.mark.parametrize(
+    ("set_to", "champion", "allowed"),
+    [(None, None, 0.0), (None, BASE, 0.25), (0.02, None, 0.02), (0.02, BASE, 0.02), (0.0, BASE, 0.0)],
+)
+def test_a_first_night_may_not_be_worse_than_item_neighbours_and_a_later_one_by_a_quarter(set_to, champion, allowed):
+    for behind, refused in ((allowed + 0.01, True), (allowed - 0.01, False)):
+        found = verdict(
+            champion=champion, others={"neighbours": SAME / (1 - behind)}, bounds={"max_neighbours_drop": set_to}
+        )
+        assert failed(found) == (["neighbours"] if refused else [])
+        check = next(check for check in found.checks if check.name == "neighbours")
+        assert check.bound == -allowed
+
+
+def test_a_first_candidate_that_is_worse_than_item_neighbours_within_doubt_passes():
+    worse = np.where(np.arange(N) % 2, SAME * 1.3, SAME * 0.72)
+    assert worse.mean() > SAME.mean()
+    assert verdict(champion=None, others={"neighbours": worse}, bounds={"max_neighbours_drop": None}).promoted
+
+
 def test_without_neighbours_nothing_is_asked_about_them():
     assert "neighbours" not in {check.name for check in verdict().checks}
 

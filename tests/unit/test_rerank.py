@@ -108,6 +108,9 @@ class _DEFAULTS:
     min_coverage, max_gini, max_relative_drop, max_segment_drop, max_neighbours_drop = 0.0, 1.0, 0.1, 0.1, 0.25
     max_coverage_drop, max_novelty_drop, max_gini_rise, min_holdout_users = 0.5, 0.5, 0.5, 100
 
+    def neighbours_drop(self, has_champion):
+        return self.max_neighbours_drop
+
 
 def test_it_learns_what_the_first_stage_cannot_and_the_gate_lets_it_in(stage):
     assert stage.why_not is None

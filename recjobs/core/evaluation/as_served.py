@@ -15,6 +15,8 @@ from recjobs.core.recipe import Recipe
 
 MIN_USERS = 50
 """The fewest users of a group in a half that count."""
+MIN_KNOWN = 20
+"""The fewest known users of whom the best simple list is chosen where no model is in charge."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def contest(
         maker = maker_of(model, ListChoice(base.popular))
         of_model = (ranked or {}).get(name) or maker.rank(users, K)[0]
         answers[name] = Answer.of(name, maker.finish(of_model, users), questions)
-    rivals = own | {name: answers[name] for name in baselines if name == NEIGHBOURS}
-    without = choices.get(NO_MODEL) if choices else _without_model(base, ndcg, rivals, activity, deciding, seed)
+    rivals = simple | {name: answers[name].per_user["ndcg"] for name in baselines if name == NEIGHBOURS}
+    without = choices.get(NO_MODEL) if choices else without_model(base, rivals, activity, deciding, seed)
     chosen |= {NO_MODEL: without} if without else {}
     return Contest(answers | own | popular, chosen)
 
@@ -85,25 +87,6 @@ def _own_frequency(past: Past, known: Knowledge, questions: Exam, base: ListChoi
     everybody = replace(base, instead=dict.fromkeys(GROUPS, OWN_FREQUENCY))
     one = ListMaker(past, known, None, questions.kept_out, everybody).lists(questions.users, K)
     return {OWN_FREQUENCY: Answer.of(OWN_FREQUENCY, one, questions)} if one.n_model.any() else {}
-
-
-def _without_model(
-    base: ListChoice,
-    popular: Mapping[str, np.ndarray],
-    rivals: Mapping[str, Answer],
-    activity: np.ndarray,
-    deciding: np.ndarray,
-    seed: int,
-) -> ListChoice:
-    """The choice where no model is in charge: all known users get the best simple list of the choosing half, if it is
-    significantly better than that of unknown users in the deciding half."""
-    ndcg = {**popular, **{name: one.per_user["ndcg"] for name, one in rivals.items()}}
-    asked = (activity > 0) & deciding
-    if asked.sum() < MIN_USERS or not ((activity > 0) & ~deciding).any():
-        return replace(base, instead={})
-    best = _best(ndcg, (activity > 0) & ~deciding)
-    better = best != base.popular and _is_better(ndcg[best], ndcg[base.popular], asked, seed)
-    return replace(base, instead={group: best for group in GROUPS if group != UNKNOWN} if better else {})
 
 
 def deciding_half(n_users: int, seed: int) -> np.ndarray:
@@ -144,6 +127,28 @@ def choose(
             if _is_better(popular[window], model, mask & deciding, seed):
                 instead[group] = window
     return replace(base, instead=instead)
+
+
+def without_model(
+    base: ListChoice, simple: Mapping[str, np.ndarray], activity: np.ndarray, deciding: np.ndarray, seed: int
+) -> ListChoice:
+    """The choice where no model is in charge: all known users get the best simple list of the choosing half, if it is
+    significantly better than that of unknown users in the deciding half. simple: list -> NDCG of each user.
+
+    With fewer than MIN_USERS known users there, but MIN_KNOWN in all, both halves choose: each judges the other's list,
+    and all known users get the one that is best for all of them.
+    """
+    known = activity > 0
+    halves = (known & ~deciding, known & deciding)
+    if known.sum() < MIN_KNOWN or not all(half.any() for half in halves):
+        return replace(base, instead={})
+    best, asked = _best(simple, halves[0]), halves[1]
+    served = simple[best]
+    if asked.sum() < MIN_USERS:
+        served = np.where(deciding, served, simple[_best(simple, halves[1])])
+        best, asked = _best(simple, known), known
+    better = best != base.popular and _is_better(served, simple[base.popular], asked, seed)
+    return replace(base, instead={group: best for group in GROUPS if group != UNKNOWN} if better else {})
 
 
 def _best(ndcg: Mapping[str, np.ndarray], users: np.ndarray) -> str:

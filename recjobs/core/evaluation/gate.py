@@ -13,6 +13,8 @@ from recjobs.core.lists.popularity import WINDOWS
 SEGMENTS = ("light", "medium", "heavy")
 _NOT_WORSE = {NEIGHBOURS: ("neighbours", "than item neighbours"), OWN_FREQUENCY: (OWN_FREQUENCY, "than own frequency")}
 """Baselines that a candidate must not be worse than: the name of the check, and how its sentence calls them."""
+NEIGHBOURS_DROP = 0.25
+"""How much worse than item neighbours a candidate may be beside a champion, if the catalog file says nothing."""
 ROUNDING = 1e-9
 """What a value may be beyond its bound: as much as rounding can add."""
 SEEN = 1.43
@@ -22,17 +24,26 @@ SEEN = 1.43
 
 @dataclass(frozen=True)
 class Bounds:
-    """When a candidate is refused: the keys of `gate` in a catalog file, and `min_holdout_users`."""
+    """When a candidate is refused: the keys of `gate` in a catalog file, and `min_holdout_users`.
+
+    max_neighbours_drop: None is 0 without a champion, NEIGHBOURS_DROP with one.
+    """
 
     max_relative_drop: float
     max_segment_drop: float
-    max_neighbours_drop: float
+    max_neighbours_drop: float | None
     min_coverage: float
     max_gini: float
     max_coverage_drop: float
     max_novelty_drop: float
     max_gini_rise: float
     min_holdout_users: int
+
+    def neighbours_drop(self, has_champion: bool) -> float:
+        """How much worse than item neighbours a candidate may be."""
+        if self.max_neighbours_drop is None:
+            return NEIGHBOURS_DROP if has_champion else 0.0
+        return self.max_neighbours_drop
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ def decide(
         diff = relative_difference(candidate.ndcg, champion.ndcg, seed) if champion else lift
         checks.append(_better("popularity", baseline, lift, "not better than", who))
         for name, one in zip(others, behind, strict=True):
-            allowed = bounds.max_neighbours_drop if name == NEIGHBOURS else 0.0
+            allowed = bounds.neighbours_drop(champion is not None) if name == NEIGHBOURS else 0.0
             checks.append(_not_much_worse(*_NOT_WORSE[name], one, allowed))
         checks += _guardrails(candidate, bounds)
         if champion:
