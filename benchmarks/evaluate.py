@@ -35,6 +35,7 @@ sys.argv[0] = "recjobs"
 runpy.run_module("recjobs", run_name="__main__")
 """
 """Starts the command line with a clock of processor time."""
+STAGE = ("trained", "why_not", "users", "ndcg_first_stage", "ndcg_second_stage")
 METRICS = ("ndcg_at_20", "recall_at_20")
 
 
@@ -137,6 +138,8 @@ def _print(title: str, report: dict[str, Any], measured: tuple[float, float]) ->
     print(f"recipe {json.dumps(report['recipe'])}")
     if report["search"]:
         print(f"search {json.dumps(report['search'])}")
+    if stage := report.get("second_stage"):  # a build before decision 88 has none
+        print(f"second stage {json.dumps({name: stage[name] for name in STAGE})}")
     print(f"in all {report['seconds']:.0f} s, {report['peak_memory_gib']:.2f} GiB", flush=True)
     ours = report["models"]["recipe"]
     for ours_is, again in zip((ours["recall_at_20"], ours["ndcg_at_20"]), measured, strict=True):

@@ -44,8 +44,8 @@ def rotation_tonight(night: Night) -> Rotation | None:
     return Rotation(after, nights)
 
 
-def rotation_at_cutoff(night: Night, train: Interactions) -> Rotation | None:
-    """The rotation that lists made at the cutoff would have had, by the batch that was live then.
+def rotation_at_cutoff(night: Night, train: Interactions, users: np.ndarray) -> Rotation | None:
+    """The rotation that these users' lists (user_idx) would have had at the cutoff, by the batch that was live then.
 
     None if the catalog has none, if that batch's files are gone, or if no item had been shown often enough. train: the
     interactions before the cutoff.
@@ -60,29 +60,34 @@ def rotation_at_cutoff(night: Night, train: Interactions) -> Rotation | None:
             batch_id = earlier["batch_id"] if earlier else None
         if batch_id is None:
             return None
-        nights = _nights(night, night.of_batch(batch_id), microseconds(cutoff), train)
+        nights = _nights(night, night.of_batch(batch_id), microseconds(cutoff), train, users)
     except ModelRefused:  # pruned, or damaged
         return None
     return Rotation(after, nights) if (nights.data >= after).any() else None
 
 
-def _nights(night: Night, batch: Handovers, at: int, known: Interactions) -> csr_matrix:
+def _nights(night: Night, batch: Handovers, at: int, known: Interactions, of: np.ndarray | None = None) -> csr_matrix:
     """`Rotation.nights` at an instant (microseconds), in tonight's indices, by the batch that was live then. known: the
-    interactions before it."""
+    interactions before it. of: the users that are asked for; None: all."""
     user_ids = night.users()["user_id"].combine_chunks()
     item_ids = night.items(["item_id"])["item_id"].combine_chunks()
     since, n_first = microseconds(parse_batch_id(batch.batch_id)[0]), shown_places(night.catalog.top_n.served)
     users, items, counts = [], [], []
+    wanted = np.full(len(user_ids) + 1, of is None)
+    if of is not None:
+        wanted[of] = True
+    wanted[-1] = False  # of users who are not there any more
     for user, item, count in _shown(batch, user_ids, item_ids, n_first if since < at else 0):
-        both = (user >= 0) & (item >= 0)
+        both = wanted[user] & (item >= 0)
         users.append(user[both])
         items.append(item[both])
         counts.append(count[both])
-    nothing = np.zeros(0, np.int32)
-    columns = (np.concatenate([nothing, *each]) for each in (counts, users, items))
+    columns = []
+    for parts in (counts, users, items):
+        columns.append(np.concatenate([np.zeros(0, np.int32), *parts]))
+        parts.clear()  # a hundred items of each of 100,000 users are 120 MB
     shape = (len(user_ids), len(item_ids))
-    data, user, item = columns
-    nights = csr_matrix((data, (user, item)), shape, dtype=np.int32)
+    nights = csr_matrix((columns[0], (columns[1], columns[2])), shape, dtype=np.int32)
     taken = known.where(known.occurred_at >= since).pairs()
     left: csr_matrix = (nights - nights.multiply(taken > 0)).tocsr()
     left.eliminate_zeros()

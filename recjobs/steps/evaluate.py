@@ -65,7 +65,7 @@ def run(night: Night) -> dict[str, float | int]:
                 prices = price_rows(past, known.without_each_setting(), questions, candidate, *served, seed)
                 if after := night.catalog.top_n.rotate_after:
                     maker = ListMaker(past, known, candidate, questions.kept_out, choices["candidate"])
-                    top_n, rotation = night.catalog.top_n, rotation_at_cutoff(night, train)
+                    top_n, rotation = night.catalog.top_n, rotation_at_cutoff(night, train, questions.users)
                     places = shown_places(top_n.served)
                     prices += rotation_row(maker, questions, rotation, after, top_n.stored, places, seed)
                 if confidence := night.catalog.top_n.min_confidence:
