@@ -90,7 +90,7 @@ class Standalone:
                 command, env=environment_of(own), cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
             )
         self._processes.append(process)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while ready not in notes.read_text(errors="replace"):
             assert process.poll() is None, notes.read_text(errors="replace")
             assert time.monotonic() < until, notes.read_text(errors="replace")
