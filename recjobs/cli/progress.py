@@ -138,7 +138,8 @@ def run_study(
             progress.update(task, description=_so_far(done), completed=_share(done, budget))
         result = tune.finish_study(study)
     in_file = "" if result["base_value"] is None else f", the catalog file's recipe {result['base_value']:.4f}"
-    console.print(f"best {result['value']:.4f}{in_file}, of {result['trials']} trials in {result['seconds']:.0f} s")
+    tried = f"{result['recipes']} recipes in {result['trials']} trials"
+    console.print(f"best {result['value']:.4f}{in_file}, of {tried} in {result['seconds']:.0f} s")
     if said := _second_stage(result["second_stage"]):
         console.print(said)
     if result["challenger"]:

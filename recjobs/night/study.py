@@ -23,7 +23,7 @@ from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import Interactions
-from recjobs.core.search.folds import Fold, before, folds
+from recjobs.core.search.folds import ASKED, Fold, before, folds
 from recjobs.core.search.portfolio import portfolio
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import Space
@@ -170,4 +170,5 @@ def load_past(night: Night, until: datetime) -> Interactions:
 def folds_of(catalog: Catalog, past: Interactions, until: datetime) -> list[Fold]:
     """The folds of what `load_past` returned, evaluated as by the catalog's gate; empty: too few interactions."""
     end = microseconds(until)
-    return folds(past, end, catalog.holdout_days, catalog.view, catalog.seed, after_days=catalog.after_days)
+    every = folds(past, end, catalog.holdout_days, catalog.view, catalog.seed, after_days=catalog.after_days)
+    return [fold.asking(ASKED, catalog.seed) for fold in every]

@@ -155,7 +155,8 @@ def finish_study(study: Study) -> dict[str, Any]:
         )
     stages = study.compared_stages(chosen.recipe)
     best = replace(chosen, recipe=replace(chosen.recipe, rerank=True)) if stages.get("is_better") else chosen
-    in_file = next((t.value for t in trials if t.recipe == request.catalog.recipe and t.state == "complete"), None)
+    every = search.judged(study.space, trials)
+    in_file = next((t.value for t in every if t.recipe == request.catalog.recipe and t.state == "complete"), None)
     is_challenger = request.publish and best.recipe not in study.known
     page = study_page(study, trials, best, in_file, stages, is_challenger=is_challenger)
     study.records.save_text("study.html", page)
@@ -169,6 +170,7 @@ def finish_study(study: Study) -> dict[str, Any]:
     return {
         "study_id": request.study_id,
         "trials": len(trials),
+        "recipes": len(every),
         "seconds": round(search.spent(trials), 1),
         "best": best.recipe.to_json(),
         "value": best.value,

@@ -87,13 +87,10 @@ class Past:
 
     def similarity(self, recipe: Recipe, known: csr_matrix | None = None) -> csr_matrix:
         """Item neighbours by a recipe, see `ItemSimilarity.of`. known: the same, as an earlier step made it."""
-        data = _of_data(recipe)
-        key = (data, recipe.neighbours, recipe.random_walk)
+        key = (_of_data(recipe), recipe.neighbours, recipe.random_walk)
         if key not in self._similarity:
             if known is None:
-                if data not in self._parts:
-                    self._parts[data] = ItemSimilarity(self.confidence(recipe), self.engine.threads)
-                known = self._parts[data].of(recipe.neighbours, recipe.random_walk)
+                known = self.item_similarity(recipe).of(recipe.neighbours, recipe.random_walk)
             self._similarity[key] = known
         return self._similarity[key]
 
@@ -101,6 +98,15 @@ class Past:
         """Forget the item neighbours of other recipes: a search makes some for each of its trials."""
         key = (_of_data(recipe), recipe.neighbours, recipe.random_walk)
         self._similarity = {of: similarity for of, similarity in self._similarity.items() if of == key}
+        for parts in self._parts.values():
+            parts.forget_others(recipe.neighbours)
+
+    def item_similarity(self, recipe: Recipe) -> ItemSimilarity:
+        """What the neighbours of recipes that count interactions alike are made of."""
+        data = _of_data(recipe)
+        if data not in self._parts:
+            self._parts[data] = ItemSimilarity(self.confidence(recipe), self.engine.threads)
+        return self._parts[data]
 
     def own_frequency(self, half_life_days: float) -> csr_matrix:
         """user_items: how often each user took each item, see `own_items.own_frequency`."""

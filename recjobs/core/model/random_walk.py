@@ -25,6 +25,7 @@ class ItemSimilarity:
     def __init__(self, user_items: csr_matrix, threads: int = 0) -> None:
         self._user_items, self._threads = user_items, threads
         self._parts: dict[tuple[bool, int], csr_matrix] = {}
+        self._ratios: dict[int, float] = {}
 
     def of(self, n_neighbours: int, random_walk: float) -> csr_matrix:
         """(n_items, n_items): TF-IDF neighbours, of which random walks take the share `random_walk`, 0 to 1.
@@ -35,9 +36,19 @@ class ItemSimilarity:
         if random_walk in (0, 1):
             return self._part(random_walk == 1, n_neighbours)
         neighbours, walk = (self._part(is_walk, n_neighbours) for is_walk in (False, True))
-        scale = random_walk / (1 - random_walk) * _ratio_of_spreads(neighbours, walk, self._user_items)
-        result: csr_matrix = (neighbours + np.float32(scale) * walk).tocsr()
+        result: csr_matrix = (neighbours + np.float32(self.walk_scale(n_neighbours, random_walk)) * walk).tocsr()
         return result
+
+    def walk_scale(self, n_neighbours: int, random_walk: float) -> float:
+        """What random walks are multiplied by where they join TF-IDF neighbours, for a share of 0 to below 1."""
+        if n_neighbours not in self._ratios:
+            neighbours, walk = (self._part(is_walk, n_neighbours) for is_walk in (False, True))
+            self._ratios[n_neighbours] = _ratio_of_spreads(neighbours, walk, self._user_items)
+        return random_walk / (1 - random_walk) * self._ratios[n_neighbours]
+
+    def forget_others(self, n_neighbours: int) -> None:
+        """Forget the parts with another number of neighbours."""
+        self._parts = {key: part for key, part in self._parts.items() if key[1] == n_neighbours}
 
     def _part(self, is_walk: bool, n_neighbours: int) -> csr_matrix:
         key = (is_walk, n_neighbours)

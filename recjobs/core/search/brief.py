@@ -1,22 +1,19 @@
 """A search for a recipe in one process, within a time limit, without stored trials."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search import search
-from recjobs.core.search.folds import Fold, before, folds, random_fold
+from recjobs.core.search.folds import ASKED, before, folds, random_fold
 from recjobs.core.search.portfolio import portfolio
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import space_of
 from recjobs.core.search.trials import run_trial
 
-ASKED = 4000
-"""Users that a trial asks, drawn by the seed: enough to tell differences of 2%. Asking 30,000 about 40,000 items takes
-longer than the fit."""
 HELD_OUT_DAYS, HELD_OUT_SHARE = 30.0, 0.2
 """By time, the last days are held out; of a short history that share of it."""
 Told = Callable[[list[Trial]], None]
@@ -54,7 +51,7 @@ def brief_search(
     asked = folds(past, end, days, "discovery", seed) if days else random_fold(past, "discovery", seed)
     if not asked:
         return None
-    asked = [_asking_fewer(fold, seed) for fold in asked]
+    asked = [fold.asking(ASKED, seed) for fold in asked]
     space = space_of(past, [first])
     known = list(dict.fromkeys([first, *portfolio(space, past, first)]))
     trials: list[Trial] = []
@@ -65,17 +62,9 @@ def brief_search(
             break
         trials.append(trial)
         told(trials)
-    best = search.best(trials)
+    best = search.best(search.judged(space, trials))
     return SearchResult(
         best.recipe if best else first,
         trials,
         "; ".join(f"{fold.name}, {fold.questions.users.size:,} users" for fold in asked),
     )
-
-
-def _asking_fewer(fold: Fold, seed: int) -> Fold:
-    n_users = fold.questions.users.size
-    if n_users <= ASKED:
-        return fold
-    rows = np.sort(np.random.default_rng(seed).choice(n_users, ASKED, replace=False))
-    return replace(fold, questions=fold.questions.rows(rows))

@@ -7,7 +7,6 @@ from the finished trials each time, so that trials may come from any number of p
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from recjobs.core.evaluation.bootstrap import DECIMALS
-from recjobs.core.evaluation.exam import answer
-from recjobs.core.lists.maker import ListMaker, Model
-from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import preview
-from recjobs.core.search.folds import Fold
 from recjobs.core.search.space import Range, Space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LOOKS = (2, 4, 8)
 """Iterations of the first fold after which a trial may be pruned."""
-LOOKED_AT = 1000
-"""Users asked at such a look."""
 FOLD = 1000
 """The look at the end of a fold: of the first FOLD, of the second 2 * FOLD, ...; then it is the mean of all so far."""
 AT_RANDOM = 10
@@ -46,12 +39,21 @@ GiveUp = Callable[[int, float], bool]
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A recipe that was judged by another one's fit, and its NDCG@20 on each fold."""
+
+    recipe: Recipe
+    folds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Trial:
-    """One recipe that was tried.
+    """One recipe that was tried, with those that share its fit.
 
     state: complete; pruned (hopeless: value is what it had reached); failed (its factors are unusable).
     value: mean NDCG@20 over the folds. looks: NDCG@20 in the preview, by iteration of the first fold, and at each
-    fold's end. began_at, seconds: the clock's.
+    fold's end, of the best recipe that shares the fit. began_at, seconds: the clock's. variants: the other recipes that
+    were judged by this fit, if it is complete.
     """
 
     number: int
@@ -64,6 +66,24 @@ class Trial:
     defect: str | None = None
     began_at: float = 0.0
     seconds: float = 0.0
+    variants: tuple[Variant, ...] = ()
+
+    def judged(self, space: Space) -> "list[Trial]":
+        """A trial for each recipe that was judged on all folds, this one first; only itself if it is not complete."""
+        others = [(one.recipe, one.folds) for one in self.variants]
+        return [self, *(self._of(space, recipe, folds) for recipe, folds in others)]
+
+    def led_by_best(self, space: Space) -> "Trial":
+        """The same trial, with the best of its recipes in front."""
+        top = best(self.judged(space)) or self
+        if top is self:
+            return self
+        variants = [one for one in self.variants if one.recipe != top.recipe]
+        return replace(top, variants=(Variant(self.recipe, self.folds), *variants))
+
+    def _of(self, space: Space, recipe: Recipe, folds: tuple[float, ...]) -> "Trial":
+        value, params = float(np.mean(folds)), space.params(recipe)
+        return replace(self, recipe=recipe, params=params, value=value, folds=folds, variants=())
 
     @property
     def state_text(self) -> str:
@@ -72,14 +92,19 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {**asdict(self), "recipe": self.recipe.to_json(), "folds": list(self.folds)}
+        variants = [{"recipe": one.recipe.to_json(), "folds": list(one.folds)} for one in self.variants]
+        return {**asdict(self), "recipe": self.recipe.to_json(), "folds": list(self.folds), "variants": variants}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Trial":
         """The inverse of `to_json`."""
         looks = {int(at): value for at, value in stored["looks"].items()}
-        recipe = Recipe.from_json(stored["recipe"])
-        return cls(**{**stored, "recipe": recipe, "looks": looks, "folds": tuple(stored["folds"])})
+        recipe, variants = (
+            Recipe.from_json(stored["recipe"]),
+            tuple(Variant(Recipe.from_json(one["recipe"]), tuple(one["folds"])) for one in stored.get("variants", [])),
+        )
+        typed = {"recipe": recipe, "looks": looks, "folds": tuple(stored["folds"]), "variants": variants}
+        return cls(**{**stored, **typed})
 
 
 def propose(space: Space, known: Sequence[Recipe], trials: Sequence[Trial], number: int, seed: int) -> Recipe:
@@ -128,60 +153,9 @@ def _falls_behind(space: Space, trials: Sequence[Trial], value: float) -> bool:
     return bool(pruner.prune(study_of(space, asked, 0), running))
 
 
-def attempt(
-    space: Space, recipe: Recipe, folds: Sequence[Fold], seed: int, engine: Engine, give_up: GiveUp, number: int = 0
-) -> Trial:
-    """Fit a recipe to each fold, first as a preview where that pays, and evaluate it as the gate will; prune it where
-    `give_up` returns true.
-
-    Exceptions of give_up end the attempt.
-    """
-    looks: dict[int, float] = {}
-    values: list[float] = []
-
-    def ended(state: str, defect: str | None = None) -> Trial:
-        reached = values or [*looks.values()][-1:]
-        value = float(np.mean(reached)) if defect is None and reached else 0.0
-        return Trial(number, recipe, space.params(recipe), state, value, looks, tuple(values), defect)
-
-    if preview.is_worth_it(folds):
-        first, reduced = folds[0], preview.preview_of(recipe)
-        factors = engine.fit(first.past(reduced, engine).confidence(reduced), reduced, seed)
-        value = 0.0 if factors.defect() else _ndcg(first, reduced, engine, factors.item_factors, preview.USERS)
-        looks[preview.LOOK] = value
-        if give_up(preview.LOOK, value):
-            return ended("pruned")
-    for index, fold in enumerate(folds):
-        confidence = fold.past(recipe, engine).confidence(recipe)
-        ndcg = partial(_ndcg, fold, recipe, engine)
-
-        def watch(iteration: int, _: np.ndarray, items: np.ndarray, ndcg: partial[float] = ndcg) -> None:
-            if iteration in LOOKS and iteration < recipe.iterations and np.isfinite(items).all():
-                looks[iteration] = ndcg(items, most=LOOKED_AT)
-                if give_up(iteration, looks[iteration]):
-                    raise _Hopeless
-
-        try:
-            factors = engine.fit(confidence, recipe, seed, watch=None if index else watch)
-        except _Hopeless:
-            return ended("pruned")
-        if defect := factors.defect():
-            return ended("failed", defect)
-        values.append(ndcg(factors.item_factors))
-        look = FOLD * len(values)
-        looks[look] = float(np.mean(values))
-        if len(values) < len(folds) and give_up(look, looks[look]):
-            return ended("pruned")
-    return ended("complete")
-
-
-def _ndcg(fold: Fold, recipe: Recipe, engine: Engine, item_factors: np.ndarray, most: int | None = None) -> float:
-    """NDCG@20 of item factors in the deciding view, of at most `most` users at equal distances."""
-    factors, questions = np.where(fold.known.eligible[:, None], item_factors, np.float32(0)), fold.questions
-    if most:
-        questions = questions.rows(np.arange(0, questions.users.size, -(-questions.users.size // most)))
-    maker = ListMaker(fold.past(recipe, engine), fold.known, Model(factors, recipe), questions.kept_out)
-    return float(np.mean(answer("trial", maker, questions).per_user["ndcg"]))
+def judged(space: Space, trials: Sequence[Trial]) -> list[Trial]:
+    """A trial for each recipe of these trials."""
+    return [one for trial in trials for one in trial.judged(space)]
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
@@ -196,6 +170,7 @@ def chosen(space: Space, known: Sequence[Recipe], trials: Sequence[Trial]) -> Tr
     The highest of a hundred values is partly luck. A trial is as good if its mean shortfall by fold is not above the
     standard error (Breiman et al. 1984, the 1 SE rule); with fewer than three folds only the best is.
     """
+    trials = judged(space, trials)
     top = best(trials)
     if top is None or len(top.folds) < 3:
         return top
@@ -247,10 +222,6 @@ def _distributions(space: Space) -> dict[str, BaseDistribution]:
 
     numbers = {one.name: of(one) for one in space.ranges}
     return numbers | ({"weight_scale": CategoricalDistribution(space.scales)} if space.scales else {})
-
-
-class _Hopeless(Exception):
-    """The trial is pruned."""
 
 
 def spent(trials: Sequence[Trial]) -> float:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import search
+from recjobs.core.search.attempt import attempt
 from recjobs.core.search.folds import Fold
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import Space
+from recjobs.core.search.variants import variants_of
 
 
 def run_trial(
@@ -21,9 +23,12 @@ def run_trial(
     threads: int,
     is_over: Callable[[], bool] | None,
 ) -> Trial | None:
-    """Run trial `number`, after the finished ones; None if the search was over before its end.
+    """Run trial `number`, after the finished ones, with the variants of its recipe, the best of all in front.
 
-    is_over: whether the search's time is up, asked at each look; None: no time limit, and no pruning.
+    None if the search was over before its end.
+
+    is_over: whether the search's time is up, asked at each look; None: no time limit, no pruning,
+    and the recipe stays in front.
     """
     hopeless = search.hopeless(space, finished)
 
@@ -36,9 +41,10 @@ def run_trial(
 
     recipe = search.propose(space, known, finished, number, seed)
     try:
-        return search.attempt(space, recipe, folds, seed, Engine(threads), give_up, number)
+        trial = attempt(space, recipe, folds, seed, Engine(threads), give_up, number, variants_of(space, recipe))
     except _Over:
         return None
+    return trial if is_over is None else trial.led_by_best(space)
 
 
 class _Over(Exception):
