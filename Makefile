@@ -139,6 +139,9 @@ bench-dates: install ## the second stage against simpler lists at six dates of o
 bench-evaluate: install ## evaluate sets without times, tuned for 15 minutes each, against a fixed blend (BESIDE=COMMIT)
 	@.venv/bin/python -m benchmarks.evaluate $(if $(BESIDE),--beside $(BESIDE)) $(ARGS)
 
+bench-search: install ## searches by processor time: recipes judged and best value (BESIDE=COMMIT ARGS="--seconds 240")
+	@.venv/bin/python -m benchmarks.search $(if $(BESIDE),--beside $(BESIDE)) $(ARGS)
+
 bench-gate: install ## sabotaged candidates, honest retrains and equal models before the gate
 	@.venv/bin/python -m benchmarks.gate $(ARGS)
 
