@@ -27,9 +27,7 @@ class CatalogPool:
     def __init__(self, catalog: str, shared: "SharedConnections", cache: Any) -> None:
         # list.append and list.pop are atomic, so threads need no lock; the connection used last is the warmest.
         self.idle: list[Connection] = []
-        self.catalog = catalog
-        self.cache = cache
-        self.shared = shared
+        self.catalog, self.cache, self.shared = catalog, cache, shared
 
     def take(self, deadline: float) -> tuple[Connection, bool]:
         """Return an idle connection, or another one, and whether that is new."""
