@@ -19,6 +19,8 @@ from recjobs.reports.night import NAMES
 from recjobs.steps import evaluate, extract, gate, inspect, score, split, train, validate
 
 USERS, ITEMS, WEEKS = 360, 80, 14
+FEW = 40
+"""Users of a shop so small that no half of them is large enough to judge a list."""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +35,15 @@ def shop(tmp_path_factory):
         for week in range(number % 9, WEEKS)
         for item in [*own, f"i{rng.integers(ITEMS)}"]
     ]
-    pd.DataFrame(rows, columns=["user", "item", "at"]).to_csv(folder / "orders.csv", index=False)
+    orders = pd.DataFrame(rows, columns=["user", "item", "at"])
+    orders.to_csv(folder / "orders.csv", index=False)
+    orders[orders["user"].isin([*staples][:FEW])].to_csv(folder / "few.csv", index=False)
     return folder, staples
 
 
-def night_of(folder: Path, state: Path, *, model: dict[str, float], source: str) -> Night:
+def night_of(folder: Path, state: Path, *, model: dict[str, float], source: str, orders: str = "orders.csv") -> Night:
     tree = {
-        "sources": [{"path": "orders.csv", "columns": {"user_id": "user", "item_id": "item", "occurred_at": "at"}}],
+        "sources": [{"path": orders, "columns": {"user_id": "user", "item_id": "item", "occurred_at": "at"}}],
         "seen": "allow",
         "holdout_days": 14,
         "top_n": {"stored": 30, "served": 20},
@@ -98,6 +102,13 @@ def test_who_is_better_off_with_their_own_items_is_served_them(shop, make):
 
 def test_without_a_model_users_get_their_own_items_and_not_the_popular_list(shop, make):
     night = make(model={}, source="none")
+    assert sources(night) == {"again"}
+    assert staples_first(night, shop[1]) > 0.9
+
+
+def test_a_small_shop_without_a_model_gets_its_own_items_too(shop, make):
+    night = make(model={}, source="none", orders="few.csv")
+    assert len(night.users()) == FEW
     assert sources(night) == {"again"}
     assert staples_first(night, shop[1]) > 0.9
 
