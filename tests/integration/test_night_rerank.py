@@ -132,10 +132,11 @@ def test_a_search_switches_it_on_where_its_lists_are_better_beyond_doubt(make_wo
     assert stages["is_better"]
     assert stages["with_it"] > stages["without"] > 0
     assert stages["low"] > 0
-    assert done.json["challenger"], "the first stage is the catalog file's, and yet there is something to judge"
+    assert done.json["challenger"], "the only fit is the catalog file's, and yet there is something to judge"
     assert "switched on" in done.err
     (row,) = shop.rows("select recipe, base_recipe from challengers")
-    assert row["recipe"] == row["base_recipe"] | {"rerank": True}
+    mixed = {name: row["recipe"][name] for name in ("blend", "random_walk", "own_frequency")}
+    assert row["recipe"] == row["base_recipe"] | mixed | {"rerank": True}
     page = shop.value("select html from reports where batch_id = %s", done.json["study_id"])
     assert "It is better beyond doubt, so the recipe has it." in page
     again = shop.recjobs(*search, kill=Kill("recjobs.core.search.second_stage:train_ranker", "before"))
