@@ -187,10 +187,10 @@ def solve_and_kill_worker(*arguments: Any) -> str:
     return _solve(True, *arguments)
 
 
-def write_and_kill_executor(broadcast: Any, folder: SharedFolder, number: int) -> spark_lists.Part:
+def write_and_kill_executor(broadcast: Any, folder: SharedFolder, chunk: tuple[int, Any]) -> spark_lists.Part:
     """For `spark_lists._write`: an executor dies with a chunk that is written and not handed over."""
-    part = spark_lists._write(broadcast, folder, number)
-    if number == 1 and _first(folder.root, "score"):
+    part = spark_lists._write(broadcast, folder, chunk)
+    if part.number == 1 and _first(folder.root, "score"):
         _die(with_worker=False)
     return part
 
