@@ -37,7 +37,7 @@ TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "extract": (READING, READING, READING),
     "validate": (READING, READING, ("one", "interactions")),
     "split": (("one", "interactions"), ("one", "interactions"), ("one", "interactions")),
-    "train": (("one", "solved"), FITTING, ("one", "vectors")),
+    "train": (("one", "begun", "solved"), FITTING, ("one", "vectors")),
     "evaluate": (("one", "interactions", "judged"), FITTING, ("one", "asked")),
     "gate": (("one",), FITTING, ("one",)),
     "refit": (("one", "solved"), FITTING, ("one", "vectors", "items")),

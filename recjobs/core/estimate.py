@@ -10,6 +10,9 @@ from statistics import median
 CHUNK = 20_000
 """The most users that an evaluation asks, and whose lists are made and checked at a time."""
 
+FIRST_PAIRS = 4_000_000
+"""`als.FIRST_PAIRS`: a fit of more begins with one of about so many. (Importing that takes a second.)"""
+
 Terms = Mapping[str, float]
 """A sum of terms: what one of each counts. `one` is what a step costs of nothing."""
 
@@ -39,6 +42,7 @@ class Size:
             "interactions": self.interactions,
             "vectors": (self.users + self.items) * self.factors,
             "solved": self.interactions * self.factors,
+            "begun": min(self.interactions, FIRST_PAIRS) * self.factors,
             "asked": min(self.users, CHUNK),
             "judged": min(self.users, CHUNK) * self.items,
             "chunk": min(self.users, CHUNK) * self.stored,

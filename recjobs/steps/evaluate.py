@@ -1,6 +1,8 @@
 """Evaluate candidate, champion and baselines on the holdout, by the lists that would have been served, and choose which
 list each group of users gets; measure what lists of items and the live batch's lists were worth."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pyarrow as pa
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.confidence import short_lists
-from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, exam, measure_views
+from recjobs.core.evaluation.exam import VIEWS, Answer, Exam, K, Rows, exam, measure_views
 from recjobs.core.evaluation.goods import similar_rows, together_rows
 from recjobs.core.evaluation.price import price_rows, rotation_row
 from recjobs.core.evaluation.side_by_side import kept_lists, whole_lists
@@ -35,7 +37,7 @@ def run(night: Night) -> dict[str, float | int]:
     train, holdout, seed = night.train(), night.holdout(), night.request.seed
     past = Past(train, microseconds(night.cutoff().at), night.engine)
     known = night.known_at_cutoff(train)
-    candidate, findings = _candidate(night, train, holdout)
+    candidate, check = _candidate(night, train, holdout)
     models, baselines = _models(night, candidate), {"neighbours": Model(None, night.catalog.recipe)}
 
     measured: dict[str, tuple[list[Answer], dict[str, np.ndarray]]] = {}
@@ -46,8 +48,12 @@ def run(night: Night) -> dict[str, float | int]:
         view: exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
         for view in dict.fromkeys((night.catalog.view, *VIEWS))
     }
-    ranked = rank_views(past, known, baselines | _once(models), list(exams.values()), K)
-    with night.writing("evaluate") as files:
+    with night.writing("evaluate") as files, ThreadPoolExecutor(1) as beside:  # what no list depends on
+        checking = beside.submit(check)
+        ranked = rank_views(past, known, baselines | _once(models), list(exams.values()), K)
+        judging_goods = beside.submit(_goods, night, past, holdout, candidate)
+        measuring_worth = beside.submit(measure_worth, night)
+        findings = checking.result()
         for (view, questions), of_models in zip(exams.items(), ranked, strict=True):
             outcome = contest(past, known, questions, models, baselines, seed, choices, of_models)
             answers, choices = outcome.answers, outcome.choices
@@ -89,36 +95,45 @@ def run(night: Night) -> dict[str, float | int]:
         lists = {name: choice.to_json() for name, choice in followed.items()}
         files.save_json("evaluation.json", {"metrics": metrics, "users": n_users, "lists": lists})
         files.save_json("integrity.json", findings)
-        gap, least = night.catalog.orders.gap, night.catalog.orders.min_orders
-        baskets = Baskets.of(train, gap)
-        goods = together_rows(past, baskets, holdout, seed, gap_minutes=gap, min_orders=least)
-        enough = baskets.orders >= least
-        del baskets
-        goods += similar_rows(past, enough, holdout, candidate, seed)
-        files.save_json("goods.json", {"rows": [_finite(row) for row in goods]})
-        live = measure_worth(night)
+        files.save_json("goods.json", {"rows": [_finite(row) for row in judging_goods.result()]})
+        live = measuring_worth.result()
         files.save_json("worth.json", live)
     deciding = (row for row in rows[night.catalog.view] if (row["segment"], row["metric"]) == ("all", "ndcg_at_20"))
     ndcg = {f"ndcg_at_20.{row['model']}": round(row["value"], 5) for row in deciding if np.isfinite(row["value"])}
     return {"users": n_users[night.catalog.view], **ndcg, **_worth(night, live)}
 
 
-def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[Model, dict[str, Any]]:
-    """Return (the candidate, findings of the integrity checks); invalid factors are replaced by zeros."""
+def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[Model, Callable[[], dict[str, Any]]]:
+    """Return (the candidate, what returns the findings of its integrity checks); invalid factors are replaced by
+    zeros."""
     recipe, sides = night.catalog.recipe, (night.ids("users"), night.ids("items"))
     unknown = Model(np.zeros((len(sides[1]), recipe.factors), np.float32), recipe)
     try:
         model = night.candidate()
     except ModelUnreadable as error:
-        return unknown, {"defect": str(error)}
+        unreadable = str(error)
+        return unknown, lambda: {"defect": unreadable}
     if defect := integrity.defect_of_rows(model, *sides, train, recipe):
-        return unknown, {"defect": defect}
-    now, as_of = microseconds(night.cutoff().at), night.now
-    trace, defect = integrity.defect_of_fit(
-        model.factors, train, holdout, recipe, now=now, as_of=as_of, seed=night.request.seed
-    )
-    candidate = Model(model.factors.item_factors, recipe, model.ranker)
-    return candidate, {"defect": defect, "trace": trace.to_json()}
+        return unknown, lambda: {"defect": defect}
+
+    def of_fit() -> dict[str, Any]:
+        now, as_of = microseconds(night.cutoff().at), night.now
+        trace, defect = integrity.defect_of_fit(
+            model.factors, train, holdout, recipe, now=now, as_of=as_of, seed=night.request.seed
+        )
+        return {"defect": defect, "trace": trace.to_json()}
+
+    return Model(model.factors.item_factors, recipe, model.ranker), of_fit
+
+
+def _goods(night: Night, past: Past, holdout: Interactions, candidate: Model) -> Rows:
+    """What the lists of items are worth."""
+    gap, least, seed = night.catalog.orders.gap, night.catalog.orders.min_orders, night.request.seed
+    baskets = Baskets.of(past.interactions, gap)
+    rows = together_rows(past, baskets, holdout, seed, gap_minutes=gap, min_orders=least)
+    enough = baskets.orders >= least
+    del baskets
+    return rows + similar_rows(past, enough, holdout, candidate, seed)
 
 
 def _models(night: Night, candidate: Model) -> dict[str, Model]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from recjobs.core.ahead import ahead
 from recjobs.core.lists.bands import BANDS, TOP, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_lists, check_other_lists
@@ -22,8 +23,7 @@ def run(night: Night) -> dict[str, Any]:
     top_n, broken, listed, digests = night.catalog.top_n, Broken(), [], []
     # Rotation puts other items in front on purpose, of the same list.
     shape = Shape(world.item_ids, top_n.served, TOP if top_n.rotate_after is None else max(TOP, top_n.stored))
-    for chunk in night.list_chunks():
-        lists = chunk.read()
+    for lists in ahead(chunk.read() for chunk in night.list_chunks()):
         listed.append(check_lists(lists, world, broken))
         shape.add(lists)
         digests.append(list_digests(lists))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.adapters.postgres import Session
+from recjobs.core.ahead import ahead
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.lists import copy_format
 from recjobs.errors import DiskFull, ListsRefused, Locked
@@ -135,7 +136,7 @@ def _load(night: Night, loader: Session) -> None:
 def _copy(night: Night, loader: Session, table: str, parts: Iterator[pq.ParquetFile]) -> None:
     """The files' columns are the table's, by name."""
     if first := next(parts, None):
-        chunks = copy_format.stream(_encoded(night.batch_id, chain([first], parts)))
+        chunks = copy_format.stream(ahead(_encoded(night.batch_id, chain([first], parts))))
         loader.copy(partition(table, night.batch_id), ["batch_id", *first.schema_arrow.names], chunks)
 
 

@@ -6,8 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import brief
+from recjobs.core.search.attempt import attempt
+from recjobs.core.search.folds import before, random_fold
+from recjobs.core.search.space import space_of
 from tests.unit.worlds import interactions
 
 BAD = Recipe(factors=1, alpha=0.5, regularization=1, iterations=3)
@@ -69,6 +73,24 @@ def test_the_same_seed_draws_the_same_trials():
 def test_fewer_users_are_asked_where_there_are_many(monkeypatch):
     monkeypatch.setattr(brief, "ASKED", 5)
     assert found(tastes(), seconds=0).asked == "10% of the pairs, at random, 5 users"
+
+
+def test_in_the_end_all_users_are_asked_about_the_best_recipes(monkeypatch):
+    monkeypatch.setattr(brief, "ASKED", 6)
+    train = tastes(spread_days=0)
+    result = found(train, seconds=60)
+    end = int(train.occurred_at.max()) + 1
+    [fold], space = random_fold(before(train, end), "discovery", 7), space_of(train, [BAD])
+    assert fold.questions.users.size > 6
+
+    def by_all(recipe):
+        return attempt(space, recipe, [fold], 7, Engine(1), lambda *_: False).value
+
+    by_few = sorted(
+        (one for trial in result.trials if trial.state == "complete" for one in trial.judged(space)),
+        key=lambda one: -one.value,
+    )
+    assert by_all(result.recipe) > by_all(by_few[0].recipe), "not the one that a few users like best"
 
 
 @pytest.mark.parametrize("rows", [[(0, 0, 1)], [(0, 0, 1), (1, 1, 2)]])

@@ -7,6 +7,7 @@ import pytest
 from recjobs import NIGHT
 from recjobs.core import estimate
 from recjobs.core.estimate import DATABASE, RATES, Cost, Past, Size
+from recjobs.core.model import als
 
 SMALL = Size(rows=200_000, interactions=180_000, users=4_000, items=2_000, stored=100, factors=64)
 LARGE = replace(SMALL, rows=20_000_000, interactions=18_000_000, users=138_000, items=26_000)
@@ -29,6 +30,10 @@ def test_the_table_has_every_step_and_no_term_but_those_of_a_size():
             assert set(terms) <= set(SMALL.terms())
             assert min(terms.values()) > 0
     assert set(DATABASE) <= set(SMALL.terms())
+
+
+def test_where_a_fit_begins_with_some_users_is_what_the_table_knows_of():
+    assert estimate.FIRST_PAIRS == als.FIRST_PAIRS
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Cost)])

@@ -10,7 +10,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.search import preview
 from recjobs.core.search.attempt import attempt
 from recjobs.core.search.folds import folds
-from recjobs.core.search.search import FOLD, Trial, best, chosen, hopeless, importance, propose, spent
+from recjobs.core.search.search import FOLD, Trial, best, chosen, hopeless, importance, propose, refines, spent
 from recjobs.core.search.space import space_of
 from recjobs.core.search.trials import run_trial
 from recjobs.core.search.variants import variants_of
@@ -102,7 +102,8 @@ def made(space, n):
     trials = []
     for number in range(n):
         recipe = propose(space, [SOUND], trials, number, 1)
-        trials.append(trial(space, number, recipe, float(1 / (1 + abs(np.log(recipe.alpha / 3))))))
+        value, near = float(1 / (1 + abs(np.log(recipe.alpha / 3)))), refines([SOUND], trials, number)
+        trials.append(trial(space, number, recipe, value, near=near))
     return trials
 
 
@@ -124,6 +125,23 @@ def test_it_learns(world):
     assert max(weighed, key=lambda name: weighed[name]) == "alpha"
     assert sum(weighed.values()) == pytest.approx(1)
     assert importance(space, trials[:5]) == {}
+
+
+def test_every_other_proposal_is_near_the_best_and_is_not_previewed(world, monkeypatch):
+    space, held_out = world
+    trials = made(space, 20)
+    top = best(trials).recipe
+    near, drawn = ([propose(space, [SOUND], trials, n, 1) for n in range(first, 60, 2)] for first in (21, 20))
+    assert max(space.distance(top, one) for one in near) < np.median([space.distance(top, one) for one in drawn])
+    monkeypatch.setattr(preview, "ROWS", 1)
+    drawn, near = (
+        [run_trial(space, [SOUND], held_out, trials, n, seed=1, threads=1, is_over=lambda: False) for n in numbers]
+        for numbers in ((20, 22, 24), (21, 23, 25))
+    )
+    assert any(preview.LOOK in one.looks for one in drawn)
+    assert not any(preview.LOOK in one.looks for one in near)
+    assert [one.near for one in (*drawn, *near)] == 3 * [False] + 3 * [True]
+    assert not any(refines([SOUND] * 30, trials, n) for n in range(30)), "the known ones come first"
 
 
 def test_what_lies_far_behind_the_best_is_hopeless_once_it_had_four_iterations(world):

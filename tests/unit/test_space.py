@@ -1,5 +1,6 @@
 """What a search may change: bounds that follow the data, and points that are recipes and back."""
 
+import numpy as np
 import pytest
 
 from recjobs.core.recipe import Recipe
@@ -93,3 +94,19 @@ def test_a_recipe_is_nearer_to_what_differs_less():
     assert space.distance(Recipe(), Recipe()) == 0
     assert space.distance(Recipe(), half) == pytest.approx(space.distance(Recipe(), double), rel=1e-6)
     assert 0 < space.distance(Recipe(), half) < space.distance(Recipe(), other) < 1
+
+
+def test_a_recipe_near_another_differs_in_some_numbers_a_little_and_stays_in_the_space():
+    space = space_of(PAST, [Recipe(factors=8)], repeats=True)
+    for recipe in (Recipe(factors=8, blend=0.3), Recipe(factors=25, alpha=200.0), Recipe(factors=16, alpha=0.5)):
+        near = [space.near(recipe, np.random.default_rng(seed)) for seed in range(200)]
+        assert np.mean([one != recipe for one in near]) > 0.8  # a number at its bound may be moved beyond it
+        assert all(space.recipe(space.params(one)) == one for one in near)
+        distances = [space.distance(recipe, one) for one in near]
+        assert 0.005 < np.mean(distances) < 0.03
+        assert max(distances) < 0.1
+        here, params = space.params(recipe), [space.params(one) for one in near]
+        moved = np.array([[of[name] != here[name] for name in here] for of in params])
+        assert 0.2 < moved.mean() < 0.7
+        alphas = [one.alpha for one in near]
+        assert (min(alphas) < recipe.alpha, max(alphas) > recipe.alpha) == (recipe.alpha > 0.5, recipe.alpha < 200)

@@ -15,7 +15,7 @@ from recjobs.core.search.folds import random_fold
 from recjobs.core.search.search import Trial, Variant, best, chosen, judged
 from recjobs.core.search.space import space_of
 from recjobs.core.search.trials import run_trial
-from recjobs.core.search.variants import variants_of
+from recjobs.core.search.variants import variants_near, variants_of
 
 RECIPE = Recipe(factors=8, alpha=10, regularization=5, iterations=2)
 NONE_ENDS = {"is_over": lambda: False}
@@ -63,6 +63,24 @@ def test_they_differ_in_nothing_that_a_fit_depends_on():
     assert {replace(one, blend=0.0, random_walk=0.0, own_frequency=0.0) for one in others} == {RECIPE}
     assert len(variants_of(world("discovery")[0], RECIPE)) == 15
     assert variants_of(space, replace(RECIPE, blend=1.0)) == []
+
+
+def test_near_the_best_only_mixtures_like_its_own_are_judged():
+    for view, n in (("discovery", 8), ("repeats", 26)):
+        space, _ = world(view)
+        recipe = replace(RECIPE, blend=0.35, random_walk=0.95, own_frequency=0.05 if view == "repeats" else 0.0)
+        others = variants_near(space, recipe)
+        assert len(others) == n
+        for name, expected in (("blend", {0.25, 0.35, 0.45}), ("random_walk", {0.85, 0.95, 1.0})):
+            assert {getattr(one, name) for one in (recipe, *others)} == expected
+        assert {replace(one, blend=0.0, random_walk=0.0, own_frequency=0.0) for one in others} == {RECIPE}
+    assert variants_near(space, replace(RECIPE, blend=1.0)) == []
+    assert max(one.blend for one in variants_near(space_of_all_blends(), replace(RECIPE, blend=0.99))) == 0.95
+
+
+def space_of_all_blends():
+    past = generate.interactions(60, 40, 600, spread=2.0)
+    return space_of(past, [replace(RECIPE, blend=1.0)])
 
 
 def test_a_trial_is_led_by_the_best_of_its_recipes_unless_the_search_began_with_it():

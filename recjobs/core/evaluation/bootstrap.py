@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recjobs.core.ahead import ahead
+
 RESAMPLES = 10_000
 LEVEL = 0.95
 DECIMALS = 12
@@ -37,12 +39,13 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
     values = np.concatenate([np.where(present, columns, 0), counted], axis=1)
     sums = np.empty((resamples, values.shape[1]))
     block = max(1, 2_000_000 // max(1, n_users))
+    blocks = [slice(first, min(first + block, resamples)) for first in range(0, resamples, block)]
     counts = np.empty((min(block, resamples), n_users))
-    for first in range(0, resamples, block):
-        rows = min(block, resamples - first)
-        for count, row in zip(counts, rng.integers(0, n_users, (rows, n_users)), strict=False):  # int64: as counted
+    draws = (rng.integers(0, n_users, (of.stop - of.start, n_users)) for of in blocks)  # int64: as counted
+    for of, drawn in zip(blocks, ahead(draws), strict=True):
+        for count, row in zip(counts, drawn, strict=False):
             count[:] = np.bincount(row, minlength=n_users)
-        sums[first : first + rows] = counts[:rows] @ values
+        sums[of] = counts[: len(drawn)] @ values
     drawn_users = np.full((resamples, m), float(n_users))
     drawn_users[:, partial] = sums[:, [m + distinct.index(mask) for mask in masks]]
     with np.errstate(invalid="ignore"):

@@ -29,9 +29,11 @@ def attempt(
     give_up: GiveUp,
     number: int = 0,
     variants: Sequence[Recipe] = (),
+    *,
+    may_preview: bool = True,
 ) -> Trial:
-    """Fit a recipe to each fold, first as a preview where that pays, and evaluate it as the gate will; prune it where
-    `give_up` returns true.
+    """Fit a recipe to each fold, first as a preview where that pays and may be, and evaluate it as the gate will; prune
+    it where `give_up` returns true.
 
     variants: recipes that have the same fit and are judged by it, see `variants_of`. Exceptions of give_up end the
     attempt.
@@ -54,7 +56,7 @@ def attempt(
         return Trial(number, recipe, space.params(recipe), state, value, looks, of_recipe[0], defect, variants=judged)
 
     first, reduced = folds[0], preview.preview_of(recipe)
-    previewed = reduced.iterations if preview.is_worth_it(folds) else 0
+    previewed = reduced.iterations if may_preview and preview.is_worth_it(folds) else 0
     if previewed and reduced.factors < recipe.factors:
         factors, previewed = engine.fit(_confidence(first, recipes, engine), reduced, seed), 0
         value = 0.0 if factors.defect() else float(max(ndcgs(first, factors.item_factors, most=preview.USERS)))

@@ -1,21 +1,25 @@
 """A search for a recipe in one process, within a time limit, without stored trials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search import search
-from recjobs.core.search.folds import ASKED, before, folds, random_fold
+from recjobs.core.search.attempt import attempt
+from recjobs.core.search.folds import ASKED, Fold, before, folds, random_fold
 from recjobs.core.search.portfolio import portfolio
 from recjobs.core.search.search import Trial
-from recjobs.core.search.space import space_of
+from recjobs.core.search.space import Space, space_of
 from recjobs.core.search.trials import run_trial
 
 HELD_OUT_DAYS, HELD_OUT_SHARE = 30.0, 0.2
 """By time, the last days are held out; of a short history that share of it."""
+FINALS, FITS, OF_FIT = 0.1, 6, 4
+"""Share of the time in which all users are asked about the best recipes: at most OF_FIT of each of FITS fits."""
 Told = Callable[[list[Trial]], None]
 """Is told all trials, after each."""
 
@@ -42,29 +46,51 @@ def brief_search(
 ) -> SearchResult | None:
     """The best recipe on a held-out part of train: by time where there are times, else pairs drawn at random.
 
-    Tries `first` first, so the result is never worse there; runs until the time is up. None: nothing can be asked.
+    Tries `first` first, so the result is never worse there; runs until the time is up. Trials ask ASKED users of a
+    fold; where there are more, all of them are asked about the best recipes in the end, as the highest of a thousand
+    values is partly luck. None: nothing can be asked.
     """
     began, end = clock(), int(train.occurred_at.max(initial=0)) + 1
     past = before(train, end)
     span = float(np.ptp(past.occurred_at)) / DAY if has_times and len(past) else 0.0
     days = round(min(HELD_OUT_DAYS, HELD_OUT_SHARE * span), 1)
-    asked = folds(past, end, days, "discovery", seed) if days else random_fold(past, "discovery", seed)
-    if not asked:
+    everybody = folds(past, end, days, "discovery", seed) if days else random_fold(past, "discovery", seed)
+    if not everybody:
         return None
-    asked = [fold.asking(ASKED, seed) for fold in asked]
+    asked = [fold.asking(ASKED, seed) for fold in everybody]
+    has_finals = asked != everybody
+    until = began + seconds * (1 - FINALS if has_finals else 1)
     space = space_of(past, [first])
     known = list(dict.fromkeys([first, *portfolio(space, past, first)]))
     trials: list[Trial] = []
-    while clock() - began < seconds or not trials:
-        is_over = (lambda: clock() - began >= seconds) if trials else None
+    while clock() < until or not trials:
+        is_over = (lambda: clock() >= until) if trials else None
         trial = run_trial(space, known, asked, trials, len(trials), seed=seed, threads=threads, is_over=is_over)
         if trial is None:
             break
         trials.append(trial)
         told(trials)
     best = search.best(search.judged(space, trials))
+    if has_finals:
+        best = _best_of_all_users(space, trials, everybody, seed, threads, lambda: clock() - began >= seconds) or best
     return SearchResult(
         best.recipe if best else first,
         trials,
         "; ".join(f"{fold.name}, {fold.questions.users.size:,} users" for fold in asked),
     )
+
+
+def _best_of_all_users(
+    space: Space, trials: Sequence[Trial], folds: Sequence[Fold], seed: int, threads: int, is_over: Callable[[], bool]
+) -> Trial | None:
+    """The best of the finalists by the answers of all users; None if the time is over before it is known of one."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    finals: list[Trial] = []
+    for trial in sorted(complete, key=lambda trial: -trial.value)[:FITS]:
+        top, *others = sorted(trial.judged(space), key=lambda one: -one.value)[:OF_FIT]
+        if is_over():
+            break
+        variants = [one.recipe for one in others]
+        final = attempt(space, top.recipe, folds, seed, Engine(threads), lambda *_: False, trial.number, variants)
+        finals += final.judged(space)
+    return search.best(finals)

@@ -53,7 +53,7 @@ class Trial:
     state: complete; pruned (hopeless: value is what it had reached); failed (its factors are unusable).
     value: mean NDCG@20 over the folds. looks: NDCG@20 in the preview, by iteration of the first fold, and at each
     fold's end, of the best recipe that shares the fit. began_at, seconds: the clock's. variants: the other recipes that
-    were judged by this fit, if it is complete.
+    were judged by this fit, if it is complete. near: whether its recipe was one near the best, see `refines`.
     """
 
     number: int
@@ -67,6 +67,7 @@ class Trial:
     began_at: float = 0.0
     seconds: float = 0.0
     variants: tuple[Variant, ...] = ()
+    near: bool = False
 
     def judged(self, space: Space) -> "list[Trial]":
         """A trial for each recipe that was judged on all folds, this one first; only itself if it is not complete."""
@@ -108,18 +109,26 @@ class Trial:
 
 
 def propose(space: Space, known: Sequence[Recipe], trials: Sequence[Trial], number: int, seed: int) -> Recipe:
-    """The recipe of trial `number`: the known ones first, then the most promising by the finished trials.
+    """The recipe of trial `number`: the known ones first, then by turns what TPE draws and one near the best so far:
+    TPE finds the region, and is slow to find the best place in it.
 
     known: at least one. The same finished trials, number and seed give the same recipe.
     """
     if number < len(known):
         return known[number]
-    rng = np.random.default_rng([seed, number])
+    rng, leader = np.random.default_rng([seed, number]), best(trials)
+    if leader and refines(known, trials, number):
+        return space.near(leader.recipe, rng)
     params = study_of(space, trials, int(rng.integers(2**32))).ask(_distributions(space)).params
     if len(trials) < AT_RANDOM:
-        kept = space.params(leader.recipe if (leader := best(trials)) else known[0])
+        kept = space.params(leader.recipe if leader else known[0])
         params = {name: kept[name] if rng.random() < 0.5 else value for name, value in params.items()}
     return space.recipe(params)
+
+
+def refines(known: Sequence[Recipe], trials: Sequence[Trial], number: int) -> bool:
+    """Whether trial `number` is of a recipe near the best one so far."""
+    return number >= max(len(known), AT_RANDOM) and number % 2 == 1 and best(trials) is not None
 
 
 def hopeless(space: Space, trials: Sequence[Trial]) -> GiveUp:
@@ -196,8 +205,9 @@ def study_of(space: Space, trials: Sequence[Trial], seed: int) -> optuna.Study:
 
 def importance(space: Space, trials: Sequence[Trial]) -> dict[str, float]:
     """How much each parameter decides whether a trial is among the best tenth (PED-ANOVA, Watanabe et al., IJCAI 2023),
-    most first, adding up to 1; empty with fewer than 2 * COMPARED complete trials."""
-    complete = [trial for trial in trials if trial.state == "complete"]
+    most first, adding up to 1; empty with fewer than 2 * COMPARED complete trials. Those near the best do not count:
+    what all of them have would seem to decide."""
+    complete = [trial for trial in trials if trial.state == "complete" and not trial.near]
     if len(complete) < 2 * COMPARED:
         return {}
     return optuna.importance.get_param_importances(study_of(space, complete, 0))

@@ -10,6 +10,8 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 
 SCALES = ("one", "linear", "log")
+STEP = 0.05
+"""Standard deviation of a step to a recipe nearby, as a share of a parameter's range, on its scale."""
 OFF = -0.1
 """Where `blend`, `random_walk`, `own_frequency` and `frequency_scaling` begin: what lies below 0 is 0, so that a search
 can leave them out."""
@@ -62,6 +64,18 @@ class Space:
         if self.scales:
             params["weight_scale"] = recipe.weight_scale
         return params
+
+    def near(self, recipe: Recipe, rng: np.random.Generator) -> Recipe:
+        """A recipe near another one: about half of the numbers are moved, by a STEP of their range on average."""
+        params = self.params(recipe)
+        moved = rng.random(len(self.ranges)) < 0.5
+        moved[rng.integers(len(self.ranges))] = True
+        for one, step in zip(self.ranges, moved * rng.normal(0, STEP, moved.size), strict=True):
+            low, high, at = one.low, one.high, params[one.name]
+            value = at * float(high / low) ** step if one.log else at + step * (high - low)
+            value = float(min(max(value, low), high))
+            params[one.name] = round(value) if one.whole else value
+        return self.recipe(params)
 
     def distance(self, recipe: Recipe, other: Recipe) -> float:
         """The distance of two recipes, 0 to 1: the mean over the searched parameters."""

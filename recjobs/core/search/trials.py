@@ -1,6 +1,7 @@
 """One trial of a search: which recipe, how good it is, and when to stop it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
@@ -9,7 +10,7 @@ from recjobs.core.search.attempt import attempt
 from recjobs.core.search.folds import Fold
 from recjobs.core.search.search import Trial
 from recjobs.core.search.space import Space
-from recjobs.core.search.variants import variants_of
+from recjobs.core.search.variants import variants_near, variants_of
 
 
 def run_trial(
@@ -40,10 +41,14 @@ def run_trial(
         return hopeless(look, value)
 
     recipe = search.propose(space, known, finished, number, seed)
+    refines = search.refines(known, finished, number)
+    variants = (variants_near if refines else variants_of)(space, recipe)
+    engine, see_it_first = Engine(threads), not refines  # a preview does not tell it from the best, which is near
     try:
-        trial = attempt(space, recipe, folds, seed, Engine(threads), give_up, number, variants_of(space, recipe))
+        trial = attempt(space, recipe, folds, seed, engine, give_up, number, variants, may_preview=see_it_first)
     except _Over:
         return None
+    trial = replace(trial, near=refines)
     return trial if is_over is None else trial.led_by_best(space)
 
 

@@ -23,6 +23,8 @@ from recjobs.core.recipe import Recipe
 from recjobs.core.search.space import Space
 
 BLENDS, WALKS, OWN = (0.1, 0.2, 0.3, 0.45, 0.6), (0.0, 0.5, 1.0), (0.0, 0.3, 0.6)
+NEAR = (-0.1, 0.0, 0.1)
+"""How far from a recipe's own the mixtures are that are judged with one near the best."""
 CANDIDATES = 200
 """Items of each part that a mixture's list is looked for among. A list that may hold others is made of all items."""
 
@@ -35,10 +37,25 @@ def variants_of(space: Space, recipe: Recipe) -> list[Recipe]:
         return []
     mixtures = [(0.0, 0.0), *product(BLENDS, WALKS)]
     owns = OWN if "own_frequency" in names else (recipe.own_frequency,)
-    mixed = [
-        replace(recipe, blend=blend, random_walk=walk, own_frequency=own)
-        for (blend, walk), own in product(mixtures, owns)
-    ]
+    return _mixed_as(recipe, [(*mixture, own) for mixture, own in product(mixtures, owns)])
+
+
+def variants_near(space: Space, recipe: Recipe) -> list[Recipe]:
+    """As `variants_of`, with mixtures NEAR the recipe's own in place of a wide grid."""
+    highest = {one.name: one.high for one in space.ranges}
+    if recipe.blend >= 1 or not {"blend", "random_walk"} <= set(highest):
+        return []
+    highest["blend"] = min(highest["blend"], 0.95)  # neighbours alone have no part of the fit
+
+    def around(name: str) -> list[float]:
+        own = getattr(recipe, name)
+        return [round(min(max(0.0, own + step), highest[name]), 3) for step in NEAR] if name in highest else [own]
+
+    return _mixed_as(recipe, list(product(around("blend"), around("random_walk"), around("own_frequency"))))
+
+
+def _mixed_as(recipe: Recipe, mixtures: Sequence[tuple[float, float, float]]) -> list[Recipe]:
+    mixed = [replace(recipe, blend=blend, random_walk=walk, own_frequency=own) for blend, walk, own in mixtures]
     return [one for one in dict.fromkeys(mixed) if one != recipe]
 
 
