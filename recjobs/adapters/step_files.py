@@ -65,13 +65,13 @@ class StepFiles:
         self.hashes[name] = sha256
 
     def checkpoint(self) -> None:
-        """Record the files written so far, for a retry to resume from. Another thread may be writing one."""
-        content = json.dumps({"key": self._key, "kernel": kernel(), "files": dict(self.hashes)}, indent=1)
+        """Record the files written so far, for a retry to resume from."""
+        content = json.dumps({"key": self._key, "kernel": kernel(), "files": self.hashes}, indent=1)
         self._system.write_whole(f"{self._folder}/checkpoint.json", content.encode())
 
     def put(self, name: str) -> None:
         """Write the hashes, and where the files lie, to a file of the step, atomically: from then on they count."""
-        content = {"key": self._key, "kernel": kernel(), "files": dict(sorted(self.hashes.items()))} | (
+        content = {"key": self._key, "kernel": kernel(), "files": self.hashes} | (
             {"within": self.within} if self.within else {}
         )
         self._system.write_whole(f"{self._step}/{name}", json.dumps(content, indent=1).encode())

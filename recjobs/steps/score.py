@@ -43,22 +43,20 @@ def run(night: Night) -> dict[str, int]:
     n_users, n = len(lists.user_ids), night.catalog.top_n.stored
     with night.writing("score", resume_key=night.key_of(*INPUTS["score"])) as files:
         missing = [k for k in range(-(-n_users // CHUNK_USERS)) if _name(k) not in files.hashes]
-        completed = lists.maker.completed  # before two threads ask for it
-        with ThreadPoolExecutor(1) as beside:
-            rest = beside.submit(_save_rest, files, lists)
-            if night.catalog.engine == "spark":
-                for parts in parts_on_spark(lists, missing, CHUNK_USERS, n, _table):
-                    for part in parts:
-                        files.take(_name(part.number), part.path, part.sha256)
-                    files.checkpoint()
-            else:
-                _make_parts(files, lists, missing, n)
-            rest.result()
+        if night.catalog.engine == "spark":
+            for parts in parts_on_spark(lists, missing, CHUNK_USERS, n, _table):
+                for part in parts:
+                    files.take(_name(part.number), part.path, part.sha256)
+                files.checkpoint()
+        else:
+            _make_parts(files, lists, missing, n)
         if lists.rotation is not None:
             for number in range(-(-n_users // CHUNK_USERS)):
                 listed = pq.read_table(pa.BufferReader(files.read(_name(number))), columns=["user_id", "item_ids"])
                 shown = shown_table(lists.rotation, listed, lists.user_ids, lists.item_ids)
                 files.save_table(f"shown-{number:05d}.parquet", shown)
+        _save_rest(files, lists)
+    completed = lists.maker.completed
     predicted = int((completed.predicted & lists.maker.known.eligible).sum()) if completed else 0
     return {"users": n_users, "items": len(lists.item_ids), "predicted": predicted, "n": n}
 
@@ -116,7 +114,6 @@ def _as_table(lists: UserLists, users: np.ndarray, finished: Lists) -> pa.Table:
 
 
 def _save_rest(files: StepFiles, lists: NightLists) -> None:
-    """Write all but the users' lists; mostly by one thread, so that it is done while those are made by others."""
     night, maker, item_ids = lists.night, lists.maker, lists.item_ids
     interactions, completed = lists.past.interactions, maker.completed
     orders, eligible = night.catalog.orders, maker.known.eligible

@@ -23,8 +23,9 @@ from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search.folds import Fold, folds_by_time, random_fold
 
 WINDOWS = 2
-USERS = 3000
-"""Users of a window at most, drawn by the seed."""
+USERS, USERS_AT_RANDOM = 3000, 9000
+"""Users of a window at most, drawn by the seed; more where pairs are held out at random, which is one window that has a
+tenth of each user's pairs (docs/decisions/0094)."""
 MIN_USERS = 200
 """The fewest users, with something they took among their candidates, that a ranker is trained on."""
 HAS_TIMES = 2.0
@@ -99,11 +100,12 @@ def train_ranker(
     if (train.occurred_at >= end).any():
         train = train.where(train.occurred_at < end)
     if len(train) and np.ptp(train.occurred_at) < HAS_TIMES * DAY:
-        folds = random_fold(train, view, seed, after_days=after_days)
+        folds, most = random_fold(train, view, seed, after_days=after_days), USERS_AT_RANDOM
     else:
+        most = USERS
         folds = folds_by_time(train, end, holdout_days, view, seed, after_days=after_days, most=WINDOWS)
     names = tuple(fold.name for fold in folds)
-    windows = _windows(folds, recipe, engine, seed)
+    windows = _windows(folds, recipe, engine, seed, most)
     if not windows:
         return Trained(None, "there is no earlier window to learn from")
     useful = [window.where(window.is_useful()) for window in windows]
@@ -127,13 +129,13 @@ def train_ranker(
     return Trained(_fit(useful, seed), None, names, users, ndcg)
 
 
-def _windows(folds: list[Fold], recipe: Recipe, engine: Engine, seed: int) -> list[_Window]:
+def _windows(folds: list[Fold], recipe: Recipe, engine: Engine, seed: int, most: int) -> list[_Window]:
     """The windows of folds; each first stage is fit from the factors of the one before it in time. Takes the folds out
     of the list, so that no more than one is held beside what is computed of it."""
     windows: list[_Window] = []
     start: Factors | None = None
     while folds:
-        made = _window(folds.pop(), recipe, engine, seed, start)
+        made = _window(folds.pop(), recipe, engine, seed, start, most)
         if made is None:
             return []
         window, start = made
@@ -142,17 +144,17 @@ def _windows(folds: list[Fold], recipe: Recipe, engine: Engine, seed: int) -> li
 
 
 def _window(
-    fold: Fold, recipe: Recipe, engine: Engine, seed: int, start: Factors | None
+    fold: Fold, recipe: Recipe, engine: Engine, seed: int, start: Factors | None, most: int
 ) -> tuple[_Window, Factors] | None:
-    """The window of a fold and its first stage's factors, of many pairs those of some users; None if they are
-    unusable."""
+    """The window of at most `most` users of a fold, and its first stage's factors, of many pairs those of some users;
+    None if they are unusable."""
     past, users = Past(fold.train, fold.now, engine), np.arange(fold.questions.users.size)
     confidence = past.confidence(recipe)
     fitted = start_of_some(confidence, recipe, seed, engine.threads) or engine.fit(confidence, recipe, seed, start)
     if fitted.defect():
         return None
-    if users.size > USERS:
-        users = np.sort(np.random.default_rng(seed).choice(users, USERS, replace=False))
+    if users.size > most:
+        users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
     questions = fold.questions.rows(users)
     maker = ListMaker(past, Knowledge.of_train(fold.train), Model(fitted.item_factors, recipe), questions.kept_out)
     return _Window(*maker.candidates(questions.users), questions.holdout), fitted
