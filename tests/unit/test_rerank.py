@@ -295,6 +295,15 @@ def test_without_times_it_learns_from_a_random_part_of_the_pairs():
     assert [name.endswith("at random") for name in result.windows] == [True]
 
 
+def test_more_users_are_learned_from_where_one_window_is_held_out_at_random(monkeypatch):
+    monkeypatch.setattr(second_stage, "MIN_USERS", 10)
+    monkeypatch.setattr(second_stage, "USERS", 20)
+    monkeypatch.setattr(second_stage, "USERS_AT_RANDOM", 150)
+    assert trained(TRAIN, CUT, RECIPE, Engine()).users <= 2 * 20
+    without = replace(TRAIN, occurred_at=np.full(len(TRAIN), CUT - DAY))
+    assert 40 < trained(without, CUT, RECIPE, Engine()).users <= 150
+
+
 def test_a_ranker_is_stored_with_its_model_as_text_and_a_broken_one_is_refused(stage):
     model = StoredModel(
         PAST.engine.fit(PAST.confidence(RECIPE), RECIPE, 1), *(list(map(str, range(n))) for n in (USERS, ITEMS))
