@@ -83,14 +83,16 @@ def brief_search(
 def _best_of_all_users(
     space: Space, trials: Sequence[Trial], folds: Sequence[Fold], seed: int, threads: int, is_over: Callable[[], bool]
 ) -> Trial | None:
-    """The best of the finalists by the answers of all users; None if the time is over before it is known of one."""
+    """The best of the finalists by the answers of all users; None if the time is over before it is known of one. One
+    that is running then does not count."""
     complete = [trial for trial in trials if trial.state == "complete"]
     finals: list[Trial] = []
     for trial in sorted(complete, key=lambda trial: -trial.value)[:FITS]:
-        top, *others = sorted(trial.judged(space), key=lambda one: -one.value)[:OF_FIT]
         if is_over():
             break
-        variants = [one.recipe for one in others]
-        final = attempt(space, top.recipe, folds, seed, Engine(threads), lambda *_: False, trial.number, variants)
+        top, *others = (one.recipe for one in sorted(trial.judged(space), key=lambda one: -one.value)[:OF_FIT])
+        final = attempt(
+            space, top, folds, seed, Engine(threads), lambda *_: is_over(), trial.number, others, may_preview=False
+        )
         finals += final.judged(space)
     return search.best(finals)

@@ -41,14 +41,14 @@ def run_trial(
         return hopeless(look, value)
 
     recipe = search.propose(space, known, finished, number, seed)
-    refines = search.refines(known, finished, number)
-    variants = (variants_near if refines else variants_of)(space, recipe)
-    engine, see_it_first = Engine(threads), not refines  # a preview does not tell it from the best, which is near
+    near, engine = search.refines(known, finished, number), Engine(threads)
+    variants = variants_near(space, recipe) if near else variants_of(space, recipe)
     try:
-        trial = attempt(space, recipe, folds, seed, engine, give_up, number, variants, may_preview=see_it_first)
+        # A preview cannot tell a recipe from the best one nearby.
+        trial = attempt(space, recipe, folds, seed, engine, give_up, number, variants, may_preview=not near)
     except _Over:
         return None
-    trial = replace(trial, near=refines)
+    trial = replace(trial, near=near)
     return trial if is_over is None else trial.led_by_best(space)
 
 
