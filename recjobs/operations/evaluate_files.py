@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,9 @@ from recjobs.core.lists.popularity import WINDOWS
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import Interactions
-from recjobs.core.search.second_stage import Trained, train_ranker
+from recjobs.core.search.best_ranker import best_ranker
+from recjobs.core.search.portfolio import wide
+from recjobs.core.search.second_stage import Trained
 from recjobs.errors import BadConfiguration, DataRefused, Misuse
 from recjobs.operations.interaction_files import NEEDED, read
 
@@ -55,8 +57,9 @@ def run(
     """Return recall@20 and NDCG@20 of a recipe, of implicit's defaults and of baselines, over all users of `test`.
 
     All items of `train` are ranked. overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search on
-    `train` that begins with this recipe; what it finds has a second stage if one is better beyond doubt on a part of
-    `train` (`second_stage`, as `Trained.to_json`). lists: the file for its lists. Raises Misuse or DataRefused.
+    `train` that begins with this recipe; then a second stage of what it finds or of a wide mixture of generators, if one
+    is better beyond doubt on a part of `train` (`second_stage`, as `Trained.to_json`). lists: the file for its lists.
+    Raises Misuse or DataRefused.
     """
     began = time.monotonic()
     source = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}
@@ -79,9 +82,11 @@ def run(
     end, search = int(split.train.occurred_at.max()) + 1_000_000, None
     if tune:
         search, recipe = _search(split.train, recipe, has_times, SEARCHED * tune, seed, threads, report)
-    past = Past(split.train, end, Engine(threads))
-    stage = _second_stage(past, recipe, seed, report) if tune or recipe.rerank else None
-    recipe = replace(recipe, rerank=recipe.rerank or (stage is not None and stage.ranker is not None))
+    past, stage = Past(split.train, end, Engine(threads)), None
+    if tune or recipe.rerank:
+        report("training a second stage", None)
+        recipe, stage = _second_stage(past, [recipe, wide(split.train, recipe)] if tune else [recipe], seed)
+        recipe = replace(recipe, rerank=recipe.rerank or stage.ranker is not None)
     known = Knowledge.of_train(split.train)
     choice = ListChoice(next(name for name, days in WINDOWS.items() if has_times or days is None))
     entries = _contenders(past, recipe, stage.ranker if stage else None, has_times, seed)
@@ -157,10 +162,9 @@ def _search(
     }, outcome.recipe
 
 
-def _second_stage(past: Past, recipe: Recipe, seed: int, report: Report) -> Trained:
-    report("training a second stage", None)
+def _second_stage(past: Past, recipes: Sequence[Recipe], seed: int) -> tuple[Recipe, Trained]:
     rows, days = past.interactions, float(Catalog.model_fields["holdout_days"].default)
-    return train_ranker(rows, past.now, recipe, past.engine, view="discovery", holdout_days=days, seed=seed)
+    return best_ranker(rows, past.now, recipes, past.engine, view="discovery", holdout_days=days, seed=seed)
 
 
 def _contenders(

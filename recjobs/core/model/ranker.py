@@ -1,4 +1,4 @@
-"""A ranker of candidates: gradient-boosted trees that learn an order from past windows (LightGBM's lambdarank).
+"""A ranker of candidates: gradient-boosted trees that learn an order from past windows (LightGBM).
 
 Burges, "From RankNet to LambdaRank to LambdaMART", 2010; Ke et al., "LightGBM", NeurIPS 2017. No other module imports
 LightGBM.
@@ -14,8 +14,9 @@ import numpy as np
 from recjobs.errors import ModelUnreadable
 
 TREES = 120
+LAMBDARANK, BINARY = "lambdarank", "binary"
+"""Objectives: the order of each user's candidates, or whether each candidate is taken (docs/decisions/0096)."""
 PARAMETERS = {
-    "objective": "lambdarank",
     "lambdarank_truncation_level": 40,
     "learning_rate": 0.05,
     "num_leaves": 31,
@@ -39,15 +40,21 @@ class Ranker:
 
     @classmethod
     def fit(
-        cls, features: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: Sequence[str], seed: int
+        cls,
+        features: np.ndarray,
+        labels: np.ndarray,
+        groups: np.ndarray,
+        names: Sequence[str],
+        seed: int,
+        objective: str = LAMBDARANK,
     ) -> "Ranker":
         """Learn from candidates: features (n, len(names)) float32, NaN: missing; labels (n,), 1: taken.
 
-        groups: the number of candidates of each user, whose rows follow each other.
+        groups: the number of candidates of each user, whose rows follow each other. objective: LAMBDARANK or BINARY.
         """
         import lightgbm
 
-        parameters = {**PARAMETERS, "seed": seed % 2**31}
+        parameters = {**PARAMETERS, "objective": objective, "seed": seed % 2**31}
         data = lightgbm.Dataset(features, labels, group=groups, feature_name=list(names), params=parameters)
         return cls(lightgbm.train(parameters, data, num_boost_round=TREES).model_to_string())
 
@@ -66,10 +73,13 @@ class Ranker:
         return list(self._booster.feature_name())
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """The score of each row (n, features in the order of `names`), float64; computed by one thread."""
+        """The score of each row (n, features in the order of `names`), float64; computed by one thread.
+
+        Of BINARY the log-odds: rounded probabilities would be equal where they are small.
+        """
         if not len(features):
             return np.zeros(0)
-        return np.asarray(self._booster.predict(features, num_threads=1))
+        return np.asarray(self._booster.predict(features, num_threads=1, raw_score=True))
 
     def contributions(self, features: np.ndarray) -> np.ndarray:
         """What each feature adds to the score of each row, (n, features in the order of `names`): TreeSHAP.

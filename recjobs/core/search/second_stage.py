@@ -4,8 +4,9 @@ Each window is a fold: the first stage is fit, and every feature computed, from 
 it are the labels. What lies at or after `end` plays no part.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from recjobs.core.lists.features import FEATURES
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.als import Factors, start_of_some
 from recjobs.core.model.engine import Engine
-from recjobs.core.model.ranker import Ranker
+from recjobs.core.model.ranker import BINARY, LAMBDARANK, Ranker
+from recjobs.core.model.ranking import in_threads
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search.folds import Fold, folds_by_time, random_fold
@@ -28,6 +30,8 @@ USERS, USERS_AT_RANDOM = 3000, 9000
 tenth of each user's pairs (docs/decisions/0094)."""
 MIN_USERS = 200
 """The fewest users, with something they took among their candidates, that a ranker is trained on."""
+PARTS = 4
+"""Of the users of a window that is the only one: each part is asked about a ranker of the others (cross-validation)."""
 HAS_TIMES = 2.0
 """Days that interactions span, below which a random part of the pairs is held out in place of windows."""
 
@@ -36,14 +40,19 @@ HAS_TIMES = 2.0
 class Trained:
     """ranker: None, and why_not says why. windows: their names, latest first; users: how many it was trained on.
 
-    ndcg: on the latest window, NDCG@20 of the first stage and of a ranker trained on the users of the others.
+    of_users: on the latest window, NDCG@20 of each user by the first stage and by a ranker not trained on that user.
     """
 
     ranker: Ranker | None
     why_not: str | None = None
     windows: tuple[str, ...] = ()
     users: int = 0
-    ndcg: tuple[float, float] | None = None
+    of_users: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ndcg(self) -> tuple[float, float] | None:
+        """The means over the users."""
+        return None if self.of_users is None else (float(self.of_users[0].mean()), float(self.of_users[1].mean()))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the features' importance instead of the ranker."""
@@ -94,15 +103,17 @@ def train_ranker(
 ) -> Trained:
     """The ranker of a recipe for lists made at `end` (microseconds), and a ranker's gain on the latest window.
 
-    There is none where fewer than MIN_USERS users can be learned from, or where a ranker that has not seen the latest
-    window is not better on it than the first stage alone, beyond doubt (a 95% interval over its users).
+    There is none where fewer than MIN_USERS users can be learned from, or where a ranker is not better on users of the
+    latest window that it was not trained on than the first stage alone, beyond doubt (a 95% interval over its users).
+    Windows in time are learned by LAMBDARANK, pairs held out at random by BINARY.
     """
     if (train.occurred_at >= end).any():
         train = train.where(train.occurred_at < end)
     if len(train) and np.ptp(train.occurred_at) < HAS_TIMES * DAY:
-        folds, most = random_fold(train, view, seed, after_days=after_days), USERS_AT_RANDOM
+        most, objective = USERS_AT_RANDOM, BINARY
+        folds = random_fold(train, view, seed, after_days=after_days)
     else:
-        most = USERS
+        most, objective = USERS, LAMBDARANK
         folds = folds_by_time(train, end, holdout_days, view, seed, after_days=after_days, most=WINDOWS)
     names = tuple(fold.name for fold in folds)
     windows = _windows(folds, recipe, engine, seed, most)
@@ -112,21 +123,20 @@ def train_ranker(
     users = sum(len(window.listed) for window in useful)
     if users < MIN_USERS:
         return Trained(None, f"{users} users can be learned from, {MIN_USERS} are needed", names, users)
-    # Tried on users that it was not trained on: of the latest window; where there is one window, of its second half.
-    asked, earlier = windows[0], useful[1:]
-    if not earlier or sum(len(window.listed) for window in earlier) < MIN_USERS / 2:
-        half: np.ndarray = np.random.default_rng(seed).random(len(asked.listed)) < 0.5
-        earlier = [asked.where(half & asked.is_useful()), *earlier]
-        asked = asked.where(~half)
-    of_users = _ndcg(asked, _fit(earlier, seed))
-    ndcg, gain = (float(of_users[0].mean()), float(of_users[1].mean())), relative_difference(*of_users[::-1], seed)
+    fit, asked, earlier = partial(_fit, seed=seed, objective=objective), windows[0], useful[1:]
+    if sum(len(window.listed) for window in earlier) < MIN_USERS / 2:
+        of_users = _cross_validated(asked, earlier, fit, seed, engine.threads)
+    else:
+        of_users = _ndcg(asked, fit(earlier))
+    first, second = of_users
+    gain = relative_difference(second, first, seed)
     if not gain.low > 0:
         why_not = (
-            f"on {names[0]} it does no better than the first stage beyond doubt: NDCG@20 {ndcg[1]:.4f}, and the first "
-            f"stage {ndcg[0]:.4f} (95%: {gain.low:+.1%} to {gain.high:+.1%})"
+            f"on {names[0]} it does no better than the first stage beyond doubt: NDCG@20 {second.mean():.4f}, and the "
+            f"first stage {first.mean():.4f} (95%: {gain.low:+.1%} to {gain.high:+.1%})"
         )
-        return Trained(None, why_not, names, users, ndcg)
-    return Trained(_fit(useful, seed), None, names, users, ndcg)
+        return Trained(None, why_not, names, users, of_users)
+    return Trained(fit(useful), None, names, users, of_users)
 
 
 def _windows(folds: list[Fold], recipe: Recipe, engine: Engine, seed: int, most: int) -> list[_Window]:
@@ -160,12 +170,26 @@ def _window(
     return _Window(*maker.candidates(questions.users), questions.holdout), fitted
 
 
-def _fit(windows: Sequence[_Window], seed: int) -> Ranker:
+def _cross_validated(
+    asked: _Window, earlier: Sequence[_Window], fit: Callable[[Sequence[_Window]], Ranker], seed: int, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_ndcg`, of each of PARTS of the users by a ranker of the other parts and the earlier windows."""
+    part, useful = np.random.default_rng(seed).integers(PARTS, size=len(asked.listed)), asked.is_useful()
+
+    def ask(number: int) -> tuple[np.ndarray, np.ndarray]:
+        others = asked.where(useful & (part != number))
+        return _ndcg(asked.where(part == number), fit([others, *earlier]))
+
+    first, second = zip(*in_threads(ask, range(PARTS), threads), strict=True)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _fit(windows: Sequence[_Window], seed: int, objective: str) -> Ranker:
     valid = [window.listed >= 0 for window in windows]
     features = np.concatenate([window.features[kept] for window, kept in zip(windows, valid, strict=True)])
     labels = np.concatenate([window.labels()[kept] for window, kept in zip(windows, valid, strict=True)])
     groups = np.concatenate([kept.sum(axis=1) for kept in valid])
-    return Ranker.fit(features, labels.astype(np.int8), groups, tuple(FEATURES), seed)
+    return Ranker.fit(features, labels.astype(np.int8), groups, tuple(FEATURES), seed, objective)
 
 
 def _ndcg(window: _Window, ranker: Ranker) -> tuple[np.ndarray, np.ndarray]:
