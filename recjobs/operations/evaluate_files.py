@@ -57,9 +57,9 @@ def run(
     """Return recall@20 and NDCG@20 of a recipe, of implicit's defaults and of baselines, over all users of `test`.
 
     All items of `train` are ranked. overrides: keys of a catalog's `model` and `recency`. tune: seconds for a search on
-    `train` that begins with this recipe; then a second stage of what it finds or of a wide mixture of generators, if one
-    is better beyond doubt on a part of `train` (`second_stage`, as `Trained.to_json`). lists: the file for its lists.
-    Raises Misuse or DataRefused.
+    `train` that begins with this recipe; then a second stage over what it finds or over a wide mixture of generators,
+    if one is better beyond doubt on a part of `train` (`second_stage`, as `Trained.to_json`). lists: the file for its
+    lists. Raises Misuse or DataRefused.
     """
     began = time.monotonic()
     source = {"path": "-", "columns": {name: name for name in (*NEEDED, "occurred_at")}}

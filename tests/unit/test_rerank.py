@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from recjobs.core.evaluation.bootstrap import relative_difference
+from recjobs.core.evaluation.bootstrap import Interval, relative_difference
 from recjobs.core.evaluation.exam import K, exam
 from recjobs.core.evaluation.gate import Bounds, Shown, decide
 from recjobs.core.evaluation.metrics import per_user
@@ -24,6 +24,7 @@ from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY
 from recjobs.core.search import second_stage
+from recjobs.core.search.best_ranker import best_ranker
 from recjobs.core.search.second_stage import train_ranker
 from recjobs.errors import ModelUnreadable
 from tests.unit.test_because import unpacked
@@ -32,6 +33,7 @@ from tests.unit.worlds import NOW, interactions
 USERS, ITEMS, DAYS, WINDOW = 200, 160, 100, 20
 CUT = NOW - WINDOW * DAY
 RECIPE = Recipe(factors=6, alpha=5, regularization=1, iterations=4, rerank=True)
+BLEND = list(FEATURES).index("blend")
 trained = partial(train_ranker, view="discovery", holdout_days=WINDOW, seed=7)
 
 
@@ -51,6 +53,7 @@ def shop_of_novelties():
 
 
 TRAIN, HOLDOUT = shop_of_novelties()
+TIMELESS = replace(TRAIN, occurred_at=np.zeros_like(TRAIN.occurred_at))
 PAST, KNOWN = Past(TRAIN, CUT, Engine()), Knowledge.of_train(TRAIN)
 FACTORS = PAST.engine.fit(PAST.confidence(RECIPE), RECIPE, 1).item_factors
 QUESTIONS = exam(TRAIN, HOLDOUT, "discovery", 1)
@@ -290,9 +293,66 @@ def test_it_is_left_out_where_it_does_no_better_than_thefirst_stage(monkeypatch)
 
 
 def test_without_times_it_learns_from_a_random_part_of_the_pairs():
-    timeless = replace(TRAIN, occurred_at=np.zeros_like(TRAIN.occurred_at))
-    result = trained(timeless, 1, RECIPE, Engine())
+    result = trained(TIMELESS, 1, RECIPE, Engine())
     assert [name.endswith("at random") for name in result.windows] == [True]
+
+
+def test_of_one_window_every_user_is_asked_about_a_ranker_that_was_not_trained_on_them(monkeypatch):
+    """One that was would seem better than it is on other users; one of half of the users would seem worse."""
+    trained_on, asked = [], []
+    fit, ask = second_stage._fit, second_stage._ndcg
+
+    def row(window):
+        return {tuple(listed) for listed in window.listed.tolist()}
+
+    def fitted(windows, **options):
+        trained_on.append(set().union(*map(row, windows)))
+        return fit(windows, **options)
+
+    def answered(window, ranker_):
+        asked.append(row(window))
+        return ask(window, ranker_)
+
+    monkeypatch.setattr(second_stage, "MIN_USERS", 50)
+    monkeypatch.setattr(second_stage, "_fit", fitted)
+    monkeypatch.setattr(second_stage, "_ndcg", answered)
+    result = trained(TIMELESS, 1, RECIPE, Engine())
+    assert len(asked) == second_stage.PARTS
+    for users, others in zip(asked, trained_on, strict=False):
+        assert not users & others
+        assert len(others) > 2 * len(users)
+    with_holdout = sum(len(users) for users in asked)
+    assert result.of_users[0].size == result.of_users[1].size <= with_holdout
+    assert result.of_users[0].size > 0.9 * with_holdout
+    assert result.ndcg == (result.of_users[0].mean(), result.of_users[1].mean())
+
+
+def test_windows_are_learned_as_an_order_and_a_random_part_as_what_is_taken(stage, monkeypatch):
+    monkeypatch.setattr(second_stage, "MIN_USERS", 50)
+    monkeypatch.setattr(second_stage, "relative_difference", lambda *_: Interval(1.0, 0.5, 1.5))
+    of_pairs = trained(TIMELESS, 1, RECIPE, Engine()).ranker
+    assert "objective=lambdarank" in stage.ranker.text
+    assert "objective=binary" in of_pairs.text
+    scores = of_pairs.scores(np.random.default_rng(1).random((500, len(FEATURES))))
+    assert scores.min() < 0  # log-odds: probabilities near 0 would be equal after rounding
+
+
+def test_of_several_recipes_the_one_whose_lists_are_best_with_a_ranker(stage, monkeypatch):
+    """All beyond doubt against the first one's lists without a ranker."""
+    poor = replace(RECIPE, factors=1, alpha=0.5)
+    same = {"view": "discovery", "holdout_days": WINDOW, "seed": 7}
+    one, other = (trained(TRAIN, CUT, recipe, Engine()) for recipe in (RECIPE, poor))
+    better = RECIPE if one.ndcg[1] > other.ndcg[1] else poor
+    for recipes in ([RECIPE, poor], [poor, RECIPE]):
+        recipe, kept = best_ranker(TRAIN, CUT, recipes, Engine(), **same)
+        assert recipe == better
+        assert kept == (one if better == RECIPE else other)
+    # Rankers that change nothing: what is better than the first one's lists by chance is not taken.
+    monkeypatch.setattr(second_stage.Ranker, "scores", lambda self, rows: np.nan_to_num(rows[:, BLEND], nan=-99))
+    monkeypatch.setattr(second_stage, "relative_difference", lambda *_: Interval(1.0, 0.5, 1.5))
+    alike = replace(RECIPE, iterations=RECIPE.iterations + 1)
+    for recipes in ([RECIPE, alike], [alike, RECIPE]):
+        assert best_ranker(TRAIN, CUT, recipes, Engine(), **same)[0] == recipes[0]
 
 
 def test_more_users_are_learned_from_where_one_window_is_held_out_at_random(monkeypatch):

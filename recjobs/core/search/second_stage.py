@@ -124,10 +124,8 @@ def train_ranker(
     if users < MIN_USERS:
         return Trained(None, f"{users} users can be learned from, {MIN_USERS} are needed", names, users)
     fit, asked, earlier = partial(_fit, seed=seed, objective=objective), windows[0], useful[1:]
-    if sum(len(window.listed) for window in earlier) < MIN_USERS / 2:
-        of_users = _cross_validated(asked, earlier, fit, seed, engine.threads)
-    else:
-        of_users = _ndcg(asked, fit(earlier))
+    few = sum(len(window.listed) for window in earlier) < MIN_USERS / 2
+    of_users = _cross_validated(asked, earlier, fit, seed, engine.threads) if few else _ndcg(asked, fit(earlier))
     first, second = of_users
     gain = relative_difference(second, first, seed)
     if not gain.low > 0:
@@ -177,8 +175,7 @@ def _cross_validated(
     part, useful = np.random.default_rng(seed).integers(PARTS, size=len(asked.listed)), asked.is_useful()
 
     def ask(number: int) -> tuple[np.ndarray, np.ndarray]:
-        others = asked.where(useful & (part != number))
-        return _ndcg(asked.where(part == number), fit([others, *earlier]))
+        return _ndcg(asked.where(part == number), fit([asked.where(useful & (part != number)), *earlier]))
 
     first, second = zip(*in_threads(ask, range(PARTS), threads), strict=True)
     return np.concatenate(first), np.concatenate(second)
