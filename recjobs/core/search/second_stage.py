@@ -31,7 +31,7 @@ tenth of each user's pairs (docs/decisions/0094)."""
 MIN_USERS = 200
 """The fewest users, with something they took among their candidates, that a ranker is trained on."""
 PARTS = 4
-"""Of the users of a window that is the only one: each part is asked about a ranker of the others (cross-validation)."""
+"""Of the users of the latest window, where earlier ones have too few: each is asked about a ranker of the others."""
 HAS_TIMES = 2.0
 """Days that interactions span, below which a random part of the pairs is held out in place of windows."""
 
