@@ -78,7 +78,7 @@ class Past:
         self.later = _nonzero(later - later.multiply(self.seen > 0))
         confidence = self.train.confidence(world.recipe, self.cutoff)
         fitted = als.fit(confidence, world.recipe, 7, THREADS)
-        self.vectors = FoldIn(fitted.item_factors, world.recipe, THREADS).of(confidence)[0]
+        self.vectors = FoldIn(fitted.item_factors, world.recipe, THREADS).vectors(confidence)
         self.item_factors, self.blend = (
             fitted.item_factors,
             maker.Past(self.train, self.cutoff, Engine(THREADS)).blend(world.recipe),

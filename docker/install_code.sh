@@ -7,13 +7,14 @@ set -eu
 sbom=$1
 
 # Where the code lies stays /app, since it finds `sql` beside itself; the entry points and the version are those of
-# pyproject.toml.
+# pyproject.toml. What is compiled has no path or time in it.
 cd /app
 sed -i '/^readme = /d' pyproject.toml
+[ -d recjobs ] || sed -i '/^\[\[tool.setuptools.ext-modules\]\]/,/^$/d' pyproject.toml
 /opt/tools/bin/python -c 'import setuptools.build_meta as build; build.build_editable("/build")' >/build/log 2>&1 \
     || { cat /build/log >&2; exit 70; }
 /opt/tools/bin/pip --python /opt/venv/bin/python install --quiet --no-compile --no-deps --no-index /build/recjobs-*.whl
-rm -rf pyproject.toml ./*.egg-info /opt/venv/lib/python3*/site-packages/recjobs-*.dist-info/direct_url.json
+rm -rf pyproject.toml build ./*.egg-info /opt/venv/lib/python3*/site-packages/recjobs-*.dist-info/direct_url.json
 [ -d recjobs ] || rm -f /opt/venv/bin/recjobs
 
 find /app /opt/venv -name __pycache__ -prune -exec rm -rf {} +

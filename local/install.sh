@@ -14,9 +14,10 @@ for lock in "$@"; do
     exit 64
 done
 
-# What would make the environment another one: its locks, our entry points, and where it lies (scripts hold its path).
+# What would make the environment another one: its locks, our entry points, what is compiled, and where it lies (scripts
+# hold its path).
 stamp_of() {
-    key=$({ cat "$@" && sed -n '/^\[build-system\]/,/^\[tool\./p' pyproject.toml && pwd; } | cksum | tr -dc '0-9')
+    key=$({ cat "$@" recjobs/core/model/compiled.c && sed -n '/^\[build-system\]/,/^\[tool\.ruff/p' pyproject.toml && pwd; } | cksum | tr -dc '0-9')
     echo ".venv/installed-$key"
 }
 [ -e "$(stamp_of "$@")" ] && .venv/bin/python -c '' 2>/dev/null && exit 0
@@ -79,6 +80,11 @@ install() { # with uv, and with pip where uv is not to be had or cannot reach th
 say "installing $* into .venv ..."
 # shellcheck disable=SC2086  # a list of words: -r LOCK -r LOCK
 install --require-hashes $locks
+if ! command -v "${CC:-cc}" >/dev/null; then
+    say "error: there is no C compiler (${CC:-cc}): install one (Debian: apt-get install gcc libc6-dev)"
+    exit 78
+fi
+rm -f recjobs/core/model/_compiled.*
 install --no-deps --no-build-isolation --editable .
 rm -f .venv/installed-*
 pwd -P >.venv/lies-at

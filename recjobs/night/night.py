@@ -269,11 +269,11 @@ def validated_night(catalog: Named, batch_id: str | None = None) -> Handovers:
 
 
 def code_version(root: Path = ROOT) -> str:
-    """The package's version and a hash of what decides a night's result: Python, templates, SQL and locked packages.
+    """The package's version and a hash of what decides a night's result: Python, C, templates, SQL and locked packages.
 
     The same in every checkout of the same code. SQL that only the web app or a person runs does not count.
     """
-    patterns = ("recjobs/**/*.py", "recjobs/**/*.jinja", "sql/**/*.sql", "requirements.txt")
+    patterns = ("recjobs/**/*.py", "recjobs/**/*.c", "recjobs/**/*.jinja", "sql/**/*.sql", "requirements.txt")
     paths = {path.relative_to(root).as_posix(): path for pattern in patterns for path in root.glob(pattern)}
     digest = hashlib.sha256()
     for name, path in sorted(paths.items()):

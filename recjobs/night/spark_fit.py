@@ -16,7 +16,6 @@ from recjobs.adapters.shared_folder import SharedFolder
 from recjobs.adapters.spark import Cluster, scratch
 from recjobs.core.model.als import solve_rows
 from recjobs.core.model.engine import Engine
-from recjobs.core.model.fold_in import blocks
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
 from recjobs.night.on_spark import cluster_of, shared_folder
@@ -73,10 +72,19 @@ class BlockAlternation:
             self._folder.remove()
 
     def _share(self, side: str, weighted: csr_matrix) -> list[slice]:
-        places = list(blocks(weighted, 0, weighted.shape[0], 1, self._pairs))
+        places = list(_blocks(weighted, self._pairs))
         for number, place in enumerate(places):
             self._folder.save_matrix(f"{side}-{number}", weighted[place])
         return places
+
+
+def _blocks(weighted: csr_matrix, pairs: int) -> Iterator[slice]:
+    """Neighbouring rows with about so many pairs together."""
+    ends, first = weighted.indptr.astype(np.int64), 0
+    while first < weighted.shape[0]:
+        after = max(first + 1, int(np.searchsorted(ends, ends[first] + pairs, side="right")) - 1)
+        yield slice(first, after)
+        first = after
 
 
 def _name(side: str, number: int) -> str:

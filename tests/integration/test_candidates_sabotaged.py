@@ -210,7 +210,7 @@ def test_its_lists_are_those_of_the_champions_item_factors_with_tonights_interac
     assert world.value("select model_version from champion", role="recjobs_publisher") == first
 
     items = aligned(champion.factors.item_factors, champion.item_ids, night.honest.item_ids)
-    users, _ = FoldIn(items, night.recipe).of(night.all.confidence(night.recipe, 0))
+    users = FoldIn(items, night.recipe).vectors(night.all.confidence(night.recipe, 0))
     sold = np.array([item != "item10" for item in night.honest.item_ids]) & items.any(axis=1)
     ranked = best_items(users, items, 10, night.all.pairs(), sold)
     served = {row["user_id"]: row["item_ids"] for row in world.rows("select user_id, item_ids from served_lists")}

@@ -150,7 +150,7 @@ def test_the_command_finds_the_rank_behind_the_stored_list_and_the_day_from_the_
     recipe = Recipe(factors=8, alpha=10, regularization=1, iterations=8)
     rows = Interactions.from_table(pq.read_table(step("validate", "interactions.parquet")))
     as_of = datetime.fromisoformat(json.loads(step("begin", "request.json").read_text())["as_of"])
-    vectors, _ = FoldIn(model.factors.item_factors, recipe).of(rows.confidence(recipe, microseconds(as_of)))
+    vectors = FoldIn(model.factors.item_factors, recipe).vectors(rows.confidence(recipe, microseconds(as_of)))
     scores = dict(zip(model.item_ids, model.factors.item_factors @ vectors[model.user_ids.index(user)], strict=True))
     in_order = sorted(behind, key=lambda item: -scores[item])
     assert len(in_order) > 10

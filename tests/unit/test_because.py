@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
-from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.reasons import BITS, MAX_PLACES, as_columns, because, joined
 from recjobs.core.model.als import fit
@@ -38,10 +37,18 @@ def unpacked(found, user):
 
 
 def explained(user_items, item_factors, recipe, places=20, blend=None):
-    vectors, shares = FoldIn(item_factors, recipe).of(user_items)
+    vectors, folded = FoldIn(item_factors, recipe).of(user_items)
     eligible = np.ones(user_items.shape[1], bool)
     ranked = best_items(vectors, item_factors, places, user_items, eligible, blend=blend)
-    return ranked, because(ranked, places, item_factors, shares, blend=blend)
+    return ranked, because(ranked, places, item_factors, folded, blend=blend)
+
+
+def shares(folded, user):
+    """(the user's items, what each adds to their vector)"""
+    own = slice(*folded.rows.indptr[user : user + 2])
+    items, weights = folded.rows.indices[own], folded.alpha * folded.rows.data[own]
+    lower = np.tril(folded.factorizations[user])
+    return items, weights[:, None] * np.linalg.solve(lower @ lower.T, folded.item_factors[items].T).T
 
 
 @pytest.mark.parametrize("most", [6, 45])
@@ -70,26 +77,31 @@ def test_reasons_are_those_that_implicit_explains_a_score_by(most):
         RECIPE,
         replace(RECIPE, frequency_scaling=0.7),
         replace(RECIPE, alpha=0.3),
-        replace(RECIPE, factors=37),  # enough to be inverted by halves, and odd; histories are shorter and longer
+        replace(RECIPE, factors=37),  # odd; histories are shorter and longer
     ],
 )
 def test_the_shares_of_a_users_items_add_up_to_the_vector_that_implicit_solves_for(recipe):
     user_items, item_factors = some_world(2, recipe=recipe)
     item_factors[7] = 0
-    vectors, shares = FoldIn(item_factors, recipe).of(user_items)
+    vectors, folded = FoldIn(item_factors, recipe).of(user_items)
     np.testing.assert_allclose(vectors, fold_in_by_implicit(user_items, item_factors, recipe), atol=2e-5)
-    assert sorted(np.concatenate([part.rows for part in shares])) == [user for user in range(40) if user != 3]
+    np.testing.assert_array_equal(vectors, FoldIn(item_factors, recipe).vectors(user_items))
     assert not vectors[3].any()
-    for part in shares:
-        assert not part.of_vector[(part.item_idx == 7) | (part.item_idx < 0)].any()
+    for user in [user for user in range(40) if user != 3]:
+        items, parts = shares(folded, user)
+        np.testing.assert_allclose(parts.sum(axis=0), vectors[user], atol=2e-5)
+        assert not parts[items == 7].any()
+        np.testing.assert_array_equal(folded.factorizations[user], folded.factorizations[user].T)
 
 
 def test_a_users_shares_are_the_same_in_any_company():
     user_items, item_factors = some_world(3)
-    together, _ = FoldIn(item_factors, RECIPE, threads=2).of(user_items)
+    together, kept = FoldIn(item_factors, RECIPE, threads=2).of(user_items)
     for user in range(40):
-        alone, _ = FoldIn(item_factors, RECIPE).of(user_items[user])
+        alone, own = FoldIn(item_factors, RECIPE).of(user_items[user])
         np.testing.assert_array_equal(alone[0], together[user])
+        if user != 3:
+            np.testing.assert_array_equal(own.factorizations[0], kept.factorizations[user])
 
 
 def two_tastes(n_users=24, n_items=20):
@@ -118,17 +130,16 @@ def test_what_neighbours_add_counts_as_much_as_it_does_in_the_score():
     user_items, item_factors = some_world(4)
     recipe = replace(RECIPE, blend=0.4)
     blend = Blend(user_items, similarity_of(user_items, 10, 1), 0.4)
-    vectors, shares = FoldIn(item_factors, recipe).of(user_items)
+    vectors, folded = FoldIn(item_factors, recipe).of(user_items)
     ranked = best_items(vectors, item_factors, 15, user_items, np.ones(60, bool), blend=blend)
     assert ranked.neighbours_unit is not None
-    found = because(ranked, 15, item_factors, shares, blend=blend)
+    found = because(ranked, 15, item_factors, folded, blend=blend)
     similarity = blend.similarity.toarray()
-    part_of = {int(user): (part, place) for part in shares for place, user in enumerate(part.rows)}
     differ = 0
-    for user, (part, place) in part_of.items():
-        own = part.item_idx[place][part.item_idx[place] >= 0]
-        by_als = item_factors @ part.of_vector[place][: own.size].T
-        said = ranked.neighbours_unit[user] * part.confidence[place][: own.size] * similarity[own].T
+    for user in [user for user in range(40) if user != 3]:
+        own, parts = shares(folded, user)
+        by_als = item_factors @ parts.T
+        said = ranked.neighbours_unit[user] * user_items[user].data * similarity[own].T
         # the scores but for what centres them, which is the same for all items of a user
         rest = ranked.scores[user] - (by_als + said).sum(axis=1)[ranked.item_idx[user]]
         assert np.ptp(rest[np.isfinite(rest)]) < 1e-3
@@ -142,16 +153,16 @@ def test_what_neighbours_add_counts_as_much_as_it_does_in_the_score():
 def test_equal_reasons_come_in_the_order_of_items_and_what_speaks_against_an_item_is_none():
     item_factors = np.array([[1, 0], [1, 0], [1, 0], [1, 0], [0, 1], [0, 2], [1, 0], [-1, 0]], np.float32)
     user_items = sets([0, 1, 2, 3, 4], n_items=8)
-    _, shares = FoldIn(item_factors, Recipe(factors=2, alpha=1, regularization=1)).of(user_items)
+    _, folded = FoldIn(item_factors, Recipe(factors=2, alpha=1, regularization=1)).of(user_items)
     listed = Ranked(np.array([[6, 5, 7, -1]], np.int32), np.zeros((1, 4), np.float32))
-    assert unpacked(because(listed, 4, item_factors, shares), 0) == [[0, 1, 2], [4], [], []]
+    assert unpacked(because(listed, 4, item_factors, folded), 0) == [[0, 1, 2], [4], [], []]
 
 
 def test_only_the_first_places_are_asked_about_and_no_more_than_can_be_packed():
     user_items, item_factors = some_world(5)
-    vectors, shares = FoldIn(item_factors, RECIPE).of(user_items)
+    vectors, folded = FoldIn(item_factors, RECIPE).of(user_items)
     ranked = best_items(vectors, item_factors, 20, user_items, np.ones(60, bool))
-    few, many = (because(ranked, places, item_factors, shares) for places in (4, 999))
+    few, many = (because(ranked, places, item_factors, folded) for places in (4, 999))
     assert few.packed.shape == (40, 4)
     assert many.packed.shape == (40, 20)
     assert [unpacked(few, user) for user in range(40)] == [unpacked(many, user)[:4] for user in range(40)]
@@ -161,19 +172,18 @@ def test_only_the_first_places_are_asked_about_and_no_more_than_can_be_packed():
 def test_the_columns_hold_a_position_for_each_place_and_are_null_without_any_reason():
     user_items = sets([0], [], [1, 2], n_items=4)
     item_factors = np.array([[1, 0], [0, 1], [0, 1], [1, 1]], np.float32)
-    _, shares = FoldIn(item_factors, Recipe(factors=2, alpha=1, regularization=1)).of(user_items)
+    _, folded = FoldIn(item_factors, Recipe(factors=2, alpha=1, regularization=1)).of(user_items)
     listed = Ranked(np.array([[3, 1], [-1, -1], [3, 0]], np.int32), np.zeros((3, 2), np.float32))
-    found = because(listed, 2, item_factors, shares)
+    found = because(listed, 2, item_factors, folded)
     ids = pa.array(["a", "b", "c", "d"])
     reasons, packed = as_columns(joined([found, found]), np.array([3, 3, 2, 3, 3, 2]), ids)
     assert reasons.to_pylist() == [["a"], None, ["b", "c"]] * 2
     assert packed.to_pylist() == [[1, 0, 0], None, [1 | 2 << BITS, 0]] * 2
 
 
-def test_blocks_cover_all_users_whatever_a_user_holds():
-    user_items = csr_matrix(np.triu(np.ones((9, 9), np.float32))[:, ::-1])
+def test_blocks_cover_all_users_whatever_the_factors():
     for most in (1, 20, 30, 10_000):
-        found = list(blocks(user_items, 2, 9, factors=2, most=most))
-        assert [user for block in found for user in range(9)[block]] == list(range(2, 9))
-        assert all(user_items[block].nnz * 2 <= most or block.stop - block.start == 1 for block in found)
-    assert len(list(blocks(user_items, 2, 9, 2, 1))) == 7
+        found = list(blocks(9, factors=3, most=most))
+        assert [user for block in found for user in range(9)[block]] == list(range(9))
+        assert all((block.stop - block.start) * 9 <= most or block.stop - block.start == 1 for block in found)
+    assert list(blocks(0, 3)) == []

@@ -24,8 +24,17 @@ def test_equal_code_has_the_same_version_wherever_it_lies(copy: Path):
     assert code_version(copy) == code_version() == code_version(ROOT)
 
 
-@pytest.mark.parametrize("place", ["recjobs/core/recipe.py", "recjobs/reports/*.jinja", "sql/queries/publish/*.sql",
-                                   "sql/migrations/*/0001-*.sql", "requirements.txt"])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    [
+        "recjobs/core/recipe.py",
+        "recjobs/core/model/*.c",
+        "recjobs/reports/*.jinja",
+        "sql/queries/publish/*.sql",
+        "sql/migrations/*/0001-*.sql",
+        "requirements.txt",
+    ],
+)
 def test_it_changes_with_what_decides_a_night(copy: Path, place: str):
     before = code_version(copy)
     path = min(copy.glob(place))

@@ -70,7 +70,7 @@ def batches(rows, *sizes, **raw):
 
 def fold_in(user_items, item_factors, recipe, threads=1):
     """The vector of each user, as lists are made with it."""
-    return FoldIn(item_factors, recipe, threads).of(user_items)[0]
+    return FoldIn(item_factors, recipe, threads).vectors(user_items)
 
 
 def fold_in_by_implicit(user_items, item_factors, recipe):

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.features import OF_ITEMS
+from recjobs.core.model.compiled import highest
 from recjobs.core.model.linear import Linear
-from recjobs.core.model.ranking import highest
 
 FIRST = 150
 """Items of the first stage."""

@@ -193,7 +193,7 @@ class ListMaker:
         confidence, blend = self.past.confidence(recipe), self.past.blend(recipe)
         users = np.flatnonzero(np.diff(confidence.indptr) > 0)
         users = users[:: -(-users.size // SAMPLE_USERS) or 1]
-        vectors, _ = engine.fold_in(factors, recipe).of(confidence[users])
+        vectors = engine.fold_in(factors, recipe).vectors(confidence[users])
         seen, added = self._seen_by(users), None if blend is None else blend.of(users)
         n, eligible, most = self.known.served, self.known.eligible, self.known.max_new_share
         held = held_down(result, vectors, n, seen, eligible, most, engine.threads, added)
@@ -228,7 +228,7 @@ class ListMaker:
                 part = part.without(others[block.place])
             parts.append(part)
             if reasons:
-                explained.append(because(part, reasons, item_factors, block.shares, engine.threads, block.added))
+                explained.append(because(part, reasons, item_factors, block.folded, engine.threads, block.added))
         return Ranked.joined(parts, n), joined(explained) if explained else None
 
     def candidates(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -249,13 +249,13 @@ class ListMaker:
         fold_in = None if self.model.item_factors is None else engine.fold_in(self.model.item_factors, recipe)
         usable = self.known.eligible & known_rows(item_factors)
         rows, ranking = confidence[users], engine.ranking(item_factors, usable, blend)
-        for place in blocks(rows, 0, users.size, item_factors.shape[1]):
+        for place in blocks(users.size, item_factors.shape[1]):
             some = users[place]
-            vectors, shares = fold_in.of(rows[place]) if fold_in else (np.zeros((some.size, 1), np.float32), [])
+            vectors, folded = fold_in.of(rows[place]) if fold_in else (np.zeros((some.size, 1), np.float32), None)
             added = None if blend is None else blend.of(some)
             seen = self._seen_by(some)
             ranked = ranking.best(vectors, n, seen, engine.threads, added)
-            yield FirstStage(place, some, vectors, shares, added, ranked, seen, usable & ~self.completed.predicted)
+            yield FirstStage(place, some, vectors, folded, added, ranked, seen, usable & ~self.completed.predicted)
 
     def is_inactive(self, users: np.ndarray) -> np.ndarray:
         """Whether each user's last interaction is older than `Knowledge.active_days`: whether they get no list."""

@@ -8,7 +8,6 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.als import known_rows
-from recjobs.core.model.fold_in import blocks
 from recjobs.core.model.ranking import Asked, Ranked, Ranking, Scored, best_in_one_pass
 
 
@@ -54,8 +53,7 @@ def _scored(maker: ListMaker, users: np.ndarray, before: Sequence[Ranking]) -> S
     vectors = np.zeros((users.size, item_factors.shape[1]), np.float32)
     if maker.model.item_factors is not None:
         fold_in, rows = engine.fold_in(maker.model.item_factors, recipe), maker.past.confidence(recipe)[users]
-        for place in blocks(rows, 0, users.size, item_factors.shape[1]):
-            vectors[place], _ = fold_in.of(rows[place])
+        vectors = fold_in.vectors(rows)
     blend = maker.past.blend(recipe)
     ranking = engine.ranking(item_factors, maker.known.eligible & known_rows(item_factors), blend)
     ranking.share_neighbours(before)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from recjobs.core.model.fold_in import NUMBERS, Shares
+from recjobs.core.model import compiled
+from recjobs.core.model.fold_in import FoldedIn
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.own_part import BlendWithOwn
-from recjobs.core.model.ranking import Ranked, in_threads, step_of
+from recjobs.core.model.ranking import CHUNK, Ranked, in_threads
 
 MOST = 3
 """Reasons per item."""
@@ -32,79 +33,46 @@ def because(
     ranked: Ranked,
     places: int,
     item_factors: np.ndarray,
-    shares: list[Shares],
+    folded: FoldedIn | None,
     threads: int = 1,
     blend: Blend | None = None,
 ) -> Because:
     """For each of the first places of ranked lists, the up to MOST items of the user's history that added most to the
     score, and more than 0. Of equal ones, rounded as scores are, the first in order of item_idx.
 
-    item_factors: (n_items, factors) of the listed items, which may include more than users were folded in with. blend:
-    neighbours' part; its centring on all items is no interaction's part.
+    item_factors: (n_items, factors) of the listed items, which may include more than users were folded in with. folded:
+    the same users; None: nobody was, and there are no reasons. blend: neighbours' part; its centring on all items is no
+    interaction's part.
     """
-    listed = ranked.item_idx[:, : min(places, MAX_PLACES)]
-    packed = np.zeros(listed.shape, np.int32)
-    users, reasons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-    parts = [part for each in shares for part in _parts(each, listed.shape[1])]
+    listed = np.ascontiguousarray(ranked.item_idx[:, : min(places, MAX_PLACES)])
+    packed, counts = np.zeros(listed.shape, np.int32), np.zeros(len(listed), np.int64)
+    if folded is None or not listed.size:
+        return Because(packed, np.zeros(0, np.int32), counts)
+    factors = neighbours = own = None
+    if blend is None or blend.weight < 1:
+        factors = (folded.item_factors, folded.factorizations, np.ascontiguousarray(item_factors, np.float32))
+    if blend is not None and ranked.neighbours_unit is not None:
+        neighbours = (blend.similarity, ranked.neighbours_unit)
+    if isinstance(blend, BlendWithOwn):
+        own = (blend.own.sorted_indices(), blend.own_unit)
+    most = np.minimum(np.diff(folded.rows.indptr), MOST * listed.shape[1])
+    begins = np.cumsum(most, dtype=np.int64) - most
+    used = np.empty(int(most.sum()), np.int32)
 
-    def of(part: Shares) -> tuple[np.ndarray, np.ndarray]:
-        here = listed[part.rows]
-        added = np.matmul(item_factors[here], part.of_vector.transpose(0, 2, 1))
-        if blend is not None and ranked.neighbours_unit is not None:
-            by_neighbours = blend.added(part.item_idx, part.confidence, ranked.neighbours_unit[part.rows], here)
-            added = by_neighbours if blend.weight == 1 else added + by_neighbours
-        if isinstance(blend, BlendWithOwn):
-            added += blend.own_added(part.rows, part.item_idx, here)
-        added[here < 0] = 0
-        return _reasons(added)
+    def explain(first: int) -> None:
+        place = slice(first, min(first + CHUNK, len(listed)))
+        compiled.reasons(
+            listed, place, BITS, folded.rows, folded.alpha, factors, neighbours, own, packed, counts, used, begins
+        )
 
-    for part, (positions, used) in zip(parts, in_threads(of, parts, threads), strict=True):
-        packed[part.rows] = positions
-        row, column = np.nonzero(used)
-        users.append(part.rows[row])
-        reasons.append(part.item_idx[row, column])
-    user, item_idx = np.concatenate(users), np.concatenate(reasons)
-    return Because(packed, item_idx[np.argsort(user, kind="stable")], np.bincount(user, minlength=len(listed)))
+    in_threads(explain, range(0, len(listed), CHUNK), threads)
+    item_idx = used[np.repeat(begins - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())]
+    return Because(packed, item_idx, counts)
 
 
 def joined(parts: list[Because]) -> Because:
     """The reasons of all parts, one after the other."""
     return Because(*(np.concatenate([getattr(part, name) for part in parts]) for name in Because.__dataclass_fields__))
-
-
-def _parts(shares: Shares, places: int) -> list[Shares]:
-    """Parts in which users x places x the longest history is about NUMBERS."""
-    size = max(1, NUMBERS // (max(1, places) * max(shares.item_idx.shape[1], shares.of_vector.shape[2])))
-    return [
-        Shares(*(getattr(shares, name)[first : first + size] for name in Shares.__dataclass_fields__))
-        for first in range(0, len(shares.rows), size)
-    ]
-
-
-def _reasons(added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(packed positions of each place, a mask of the interactions that are reasons). added: by each interaction (last
-    axis) to each place."""
-    picked = _strongest(added)
-    flat = picked.reshape(len(added), -1)
-    used = np.zeros((len(added), added.shape[2] + 1), bool)
-    np.put_along_axis(used, flat, True, axis=1)
-    used[:, 0] = False
-    position = np.cumsum(used, axis=1, dtype=np.int32) * used
-    positions = np.take_along_axis(position, flat, axis=1).reshape(picked.shape)
-    return (positions << (BITS * np.arange(MOST, dtype=np.int32))).sum(axis=2, dtype=np.int32), used[:, 1:]
-
-
-def _strongest(added: np.ndarray) -> np.ndarray:
-    """The places, from 1, of the largest values above 0 along the last axis; 0: none. Overwrites `added`."""
-    flat = added.reshape(-1, added.shape[2])
-    np.rint(flat / step_of(np.maximum(flat.max(axis=1), -flat.min(axis=1)))[:, None], out=flat)
-    every = np.arange(len(flat))
-    picked = np.zeros((len(flat), MOST), np.int64)
-    for k in range(MOST):
-        strongest = flat.argmax(axis=1)
-        picked[:, k] = np.where(flat[every, strongest] > 0, strongest + 1, 0)
-        flat[every, strongest] = 0
-    return picked.reshape(*added.shape[:2], MOST)
 
 
 def as_columns(reasons: Because, lengths: np.ndarray, item_ids: pa.Array) -> tuple[pa.ListArray, pa.ListArray]:

@@ -11,7 +11,7 @@ from recjobs.core.lists import candidates
 from recjobs.core.lists.candidates import CANDIDATES
 from recjobs.core.lists.features import FEATURES, SCORES, item_features, pair_features, user_features, values_at
 from recjobs.core.lists.own_items import HALF_LIFE_DAYS, own_last_days, own_lists
-from recjobs.core.model.fold_in import Shares
+from recjobs.core.model.fold_in import FoldedIn
 from recjobs.core.model.linear import Linear
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.ranker import Ranker
@@ -34,15 +34,15 @@ _DECIMALS = 6
 class FirstStage:
     """What the first stage makes of some users, who are at `place` among those that were asked for.
 
-    vectors: (n_users, factors), theirs; shares: what each interaction adds to them; added: neighbours' and own items'
-    part; ranked: at least `candidates.FIRST` places wide; seen: their rows, items kept out; usable: (n_items,), a mask
-    of the items that may be added to candidates.
+    vectors: (n_users, factors), theirs; folded: what explains them, None where nobody is folded in; added: neighbours'
+    and own items' part; ranked: at least `candidates.FIRST` places wide; seen: their rows, items kept out; usable:
+    (n_items,), a mask of the items that may be added to candidates.
     """
 
     place: slice
     users: np.ndarray
     vectors: np.ndarray
-    shares: list[Shares]
+    folded: FoldedIn | None
     added: Blend | None
     ranked: Ranked
     seen: csr_matrix | None

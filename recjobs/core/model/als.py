@@ -166,7 +166,7 @@ def row_regularization(weighted: csr_matrix, recipe: Recipe) -> np.ndarray:
     It grows with the weight of the squared errors in that row, 1 for each column and what was observed on top.
     """
     if not recipe.frequency_scaling:
-        return np.full(weighted.shape[0], recipe.regularization)
+        return np.full(weighted.shape[0], recipe.regularization, np.float64)
     observed = np.asarray(weighted.sum(axis=1)).ravel() / max(1, weighted.shape[1])
     steps = np.round(recipe.frequency_scaling * np.log1p(observed) / np.log(_STEP))
     return np.asarray(recipe.regularization * _STEP**steps)

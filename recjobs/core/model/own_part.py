@@ -56,15 +56,3 @@ class BlendWithOwn(Blend):
         values[row, own.indices] += factor[row] * own.data
         self.own_unit[first:last] = factor
         return unit
-
-    def own_added(self, rows: np.ndarray, item_idx: np.ndarray, listed: np.ndarray) -> np.ndarray:
-        """What each item of users' histories adds to itself where it is listed: (b, places, h).
-
-        rows: (b,), the users; item_idx: (b, h), -1 behind the end; listed: (b, places) item_idx, -1: none.
-        """
-        user, place, position = np.nonzero((listed[:, :, None] == item_idx[:, None, :]) & (listed >= 0)[:, :, None])
-        result = np.zeros((*listed.shape, item_idx.shape[1]), np.float32)
-        if user.size:
-            frequency = np.asarray(self.own[rows[user], listed[user, place]]).ravel()
-            result[user, place, position] = self.own_unit[rows[user]] * frequency
-        return result

@@ -7,13 +7,14 @@ before they are compared, and equal ones rank by item (docs/decisions/0024).
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from recjobs.core.model.compiled import Exact, highest
 from recjobs.core.model.neighbours import Blend, Sums, row_blocks
-from recjobs.core.model.nth_highest import nth_highest
 
 CHUNK = 64
 """Users multiplied at a time."""
@@ -77,9 +78,7 @@ class Ranking:
         self.n_items, self.columns = len(item_factors), np.flatnonzero(eligible).astype(np.int32)
         self._position = np.full(self.n_items, -1, np.int32)
         self._position[self.columns] = np.arange(self.columns.size, dtype=np.int32)
-        # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell
-        # kernels) and on the number of rows: a user's list would depend on the other users.
-        self._transposed = np.ascontiguousarray(item_factors[self.columns].T, np.float64)
+        self._factors = np.ascontiguousarray(item_factors[self.columns], np.float32)
         self._similar_of = None if blend is None else blend.similarity
         self._similarity = None if blend is None else blend.similar_among(self.columns)
 
@@ -120,24 +119,47 @@ class Ranking:
 
         return put_back
 
-    def pick(self, values: np.ndarray, known: np.ndarray, result: "Ranked", first: int) -> None:
-        """Write the lists of known users (a mask) to the rows from `first`, by their scores of this ranking's items."""
+    @cached_property
+    def _exact(self) -> np.ndarray:
+        # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell
+        # kernels) and on the number of rows: a user's list would depend on the other users.
+        return np.ascontiguousarray(self._factors.T, np.float64)
+
+    @cached_property
+    def _rough(self) -> tuple[np.ndarray, float]:
+        with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
+            squares = np.einsum("if,if->i", self._factors, self._factors, dtype=np.float64)
+            return np.ascontiguousarray(self._factors.T), float(np.sqrt(squares.max(initial=0.0)))
+
+    def pick(
+        self, values: np.ndarray, known: np.ndarray, result: "Ranked", first: int, vectors: np.ndarray | None = None
+    ) -> None:
+        """Write the lists of known users (a mask) to the rows from `first`, by their scores of this ranking's items.
+        vectors: of these users, where the values are `rough_products`."""
         rows = np.flatnonzero(known)
         width = min(result.item_idx.shape[1], self.columns.size)
         if not (width and rows.size):
             return
-        top, picked = highest(values if rows.size == len(values) else values[rows], width)
+        exact = None if vectors is None else Exact(vectors[rows], self._factors, self._rough[1])
+        top, picked = highest(values if rows.size == len(values) else values[rows], width, exact)
         kept = np.isfinite(picked)
         result.item_idx[first + rows, :width] = np.where(kept, self.columns[top], -1)
         result.scores[first + rows, :width] = np.where(kept, picked, np.nan)
 
     def products(self, users: np.ndarray) -> np.ndarray:
-        """The inner products of some users, float32."""
+        """The inner products of some users, float32: those in double precision, rounded."""
+        return self._products(users.astype(np.float64), self._exact)
+
+    def rough_products(self, users: np.ndarray) -> np.ndarray:
+        """The same up to rounding, in half of the time; for `pick`."""
+        return self._products(users, self._rough[0])
+
+    def _products(self, users: np.ndarray, transposed: np.ndarray) -> np.ndarray:
         values = np.empty((len(users), self.columns.size), np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
             for first in range(0, self.columns.size, _COLUMNS):
                 here = slice(first, first + _COLUMNS)
-                values[:, here] = users @ self._transposed[:, here]
+                values[:, here] = users @ transposed[:, here]
         return values
 
 
@@ -171,16 +193,20 @@ def best_in_one_pass(scored: Sequence[Scored], n: int, asked: Sequence[Asked], t
     blends = [one.ranking.added(one.blend) for one in scored]
     units = [None if added is None else np.zeros(n_users, np.float32) for added in blends]
     known_users = [np.asarray(one.user_factors.any(axis=1)) for one in scored]
-    is_shared = sum(added is not None for added in blends) > 1
+    has_blend, is_shared = (sum(added is not None for added in blends) > least for least in (0, 1))
 
     def rank(first: int) -> None:
         last = min(first + CHUNK, n_users)
-        products = [one.ranking.products(one.user_factors[first:last].astype(np.float64)) for one in scored]
-        for here in row_blocks(last - first):
+        vectors = [one.user_factors[first:last] for one in scored]
+        products = [
+            one.ranking.rough_products(of) if added is None else one.ranking.products(of)
+            for one, added, of in zip(scored, blends, vectors, strict=True)
+        ]
+        for here in row_blocks(last - first) if has_blend else [slice(0, last - first)]:
             begin, end = first + here.start, first + here.stop
             sums: Sums | None = {} if is_shared else None
-            for one, added, unit, knows, of_asked, of_chunk in zip(
-                scored, blends, units, known_users, results, products, strict=True
+            for one, added, unit, knows, of_asked, of_chunk, of_users in zip(
+                scored, blends, units, known_users, results, products, vectors, strict=True
             ):
                 values, known = of_chunk[here], knows[begin:end]
                 if not values.size:
@@ -191,7 +217,7 @@ def best_in_one_pass(scored: Sequence[Scored], n: int, asked: Sequence[Asked], t
                 for each, result in zip(asked, of_asked, strict=True):
                     put_back = None if each.seen is None else one.ranking.without_seen(values, each.seen, begin)
                     wanted = known if each.wanted is None else known & each.wanted[begin:end]
-                    one.ranking.pick(values, wanted, result, begin)
+                    one.ranking.pick(values, wanted, result, begin, of_users[here] if added is None else None)
                     if put_back is not None and len(asked) > 1:
                         put_back()
 
@@ -223,38 +249,6 @@ def step_of(highest: np.ndarray) -> np.ndarray:
     """The unit that scores are rounded to beside a highest one: a power of 2, from 2^-BITS of it to twice that."""
     exponent = np.maximum(np.frexp(highest)[1], -100)  # no subnormal numbers
     return np.asarray(np.ldexp(np.float32(1), exponent - BITS))
-
-
-def highest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """(columns, rounded scores) of the n highest finite values in each row, highest first, of equal ones the first
-    column first; a score of -inf behind the end."""
-    n_rows, n_columns = values.shape
-    highest = values.max(axis=1)
-    if not (highest < np.inf).all():
-        values = np.where(np.isfinite(values), values, np.float32(-np.inf))
-        highest = values.max(axis=1)
-    step = step_of(highest)
-    least = np.rint(nth_highest(values, n) / step)
-    lowest = np.maximum((least - np.float32(0.5)) * step, np.finfo(np.float32).min)  # -inf: filtered
-    row, column = np.divmod(np.flatnonzero(values >= lowest[:, None]), n_columns)
-    for each in np.flatnonzero(np.bincount(row, minlength=n_rows) > 4 * n):
-        # Most items may score the same, 0 by neighbours for example: so many places would take too much memory.
-        own = row == each
-        equal = np.flatnonzero(own)[np.rint(values[each, column[own]] / step[each]) == least[each]]
-        row, column = (np.delete(index, equal[n:]) for index in (row, column))
-    units = np.rint(values[row, column] / step[row])
-    # All above the least one are in; of those equal to it, which may be any number, the first.
-    above, equal = units > least[row], units == least[row]
-    begins = np.searchsorted(row, np.arange(n_rows))
-    number = np.cumsum(equal)
-    number -= np.concatenate([[0], number])[begins][row]
-    kept = above | (equal & (number <= (n - np.bincount(row[above], minlength=n_rows))[row]))
-    row, column, units = row[kept], column[kept], units[kept]
-    place = np.arange(row.size) - np.searchsorted(row, np.arange(n_rows))[row]
-    columns, scores = np.zeros((n_rows, n), np.int64), np.full((n_rows, n), -np.inf, np.float32)
-    columns[row, place], scores[row, place] = column, units * step[row]
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def in_threads(function: Callable[[_In], _Out], values: Iterable[_In], threads: int) -> list[_Out]:

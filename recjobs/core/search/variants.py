@@ -15,10 +15,10 @@ from recjobs.core.evaluation import metrics
 from recjobs.core.evaluation.exam import Exam, K
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.als import known_rows
-from recjobs.core.model.fold_in import blocks
+from recjobs.core.model.compiled import highest
 from recjobs.core.model.neighbours import SAME, Blend
 from recjobs.core.model.nth_highest import nth_highest
-from recjobs.core.model.ranking import CHUNK, Ranked, Ranking, highest, in_threads
+from recjobs.core.model.ranking import CHUNK, Ranked, Ranking, in_threads
 from recjobs.core.recipe import Recipe
 from recjobs.core.search.space import Space
 
@@ -104,9 +104,7 @@ class _Parts:
     ) -> "_Parts":
         recipe, engine, users = recipes[0], past.engine, questions.users
         rows, fold_in = past.confidence(recipe)[users], engine.fold_in(item_factors, recipe)
-        vectors = np.zeros((users.size, item_factors.shape[1]), np.float32)
-        for place in blocks(rows, 0, users.size, item_factors.shape[1]):
-            vectors[place], _ = fold_in.of(rows[place])
+        vectors = fold_in.vectors(rows)
         ranking = engine.ranking(item_factors, known.eligible & known_rows(item_factors))
         own = None
         if any(one.own_frequency for one in recipes):
@@ -125,7 +123,7 @@ class _Parts:
         """The parts of the scores of users first to last - 1."""
         n_parts = 1 + len(self.blends) + (self.own is not None)
         values = np.zeros((n_parts, last - first, self.ranking.columns.size), np.float32)
-        values[0] = self.ranking.products(self.vectors[first:last].astype(np.float64))
+        values[0] = self.ranking.products(self.vectors[first:last])
         for part, blend in enumerate(self.blends, 1):
             blend.add_to(values[part], first, last)
         if self.own is not None:

@@ -1,0 +1,477 @@
+/* Loops over users that NumPy makes one array of after another; recjobs/core/model/compiled.py says what each computes.
+ *
+ * Built without Python's headers and called by ctypes, which lets other threads run meanwhile. Every value is added up in
+ * one order, a product is rounded before it is added (-ffp-contract=off), and only independent sums are vectorized: the
+ * results are the same bits on every processor and in any company of users. */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef FOR_EACH_PROCESSOR
+#elif defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+/* Another number whenever a function's arguments change: compiled.py refuses what was built before. */
+int interface(void)
+{
+    return 1;
+}
+
+enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
+
+/* Several numbers at once: one register where the processor has such, else several. */
+typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
+typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(64)));
+#define EIGHT(place) (*(eight *)(place))
+#define SIXTEEN(place) (*(sixteen *)(place))
+
+/* As `ranking.step_of`. */
+INLINE float step_of(float highest)
+{
+    int exponent = 0;
+    if (isfinite(highest))
+        frexpf(highest, &exponent);
+    return ldexpf(1.0f, (exponent < -100 ? -100 : exponent) - BITS);
+}
+
+/* The places from the first to the last are put in descending order as far as the first n of all. */
+static void order_first(int64_t *keys, int64_t first, int64_t last, int64_t n)
+{
+    while (last - first > 16) {
+        int64_t a = keys[first], b = keys[(first + last) / 2], c = keys[last];
+        int64_t pivot = a > b ? (b > c ? b : a > c ? c : a) : (a > c ? a : b > c ? c : b);
+        int64_t left = first, right = last;
+        while (left <= right) {
+            while (keys[left] > pivot)
+                left++;
+            while (keys[right] < pivot)
+                right--;
+            if (left <= right) {
+                int64_t kept = keys[left];
+                keys[left++] = keys[right];
+                keys[right--] = kept;
+            }
+        }
+        if (left < n)
+            order_first(keys, left, last, n);
+        last = right;
+    }
+    for (int64_t k = first + 1; k <= last; k++) {
+        int64_t key = keys[k], to = k;
+        for (; to > first && keys[to - 1] < key; to--)
+            keys[to] = keys[to - 1];
+        keys[to] = key;
+    }
+}
+
+/* Greater scores, and of equal ones smaller columns, have greater keys. */
+INLINE int64_t key_of(float score, int32_t column)
+{
+    int32_t bits;
+    score += 0.0f; /* no -0 */
+    memcpy(&bits, &score, sizeof bits);
+    return ((int64_t)(bits ^ ((bits >> 31) & 0x7fffffff)) << 32) | (uint32_t)(0x7fffffff - column);
+}
+
+INLINE float score_of(int64_t key)
+{
+    int32_t bits = (int32_t)(key >> 32);
+    bits ^= (bits >> 31) & 0x7fffffff;
+    float score;
+    memcpy(&score, &bits, sizeof score);
+    return score;
+}
+
+/* The greater ones; `first` where `second` is NaN. */
+INLINE sixteen greater_of(sixteen first, sixteen second)
+{
+    ints is_more = second > first;
+    return (sixteen)((is_more & (ints)second) | (~is_more & (ints)first));
+}
+
+/* Whether one of BLOCK values is not below the least, or one is NaN. */
+INLINE int has_at_least(const float *value, float least)
+{
+    float lanes[16];
+    SIXTEEN(lanes) = greater_of(SIXTEEN(value), SIXTEEN(value + 16));
+    int any = 0;
+    for (int lane = 0; lane < 16; lane++)
+        any |= !(lanes[lane] < least);
+    return any;
+}
+
+/* Writes the columns from first to last - 1 whose finite values are not below the least; returns how many there are now. */
+INLINE int64_t collected(const float *value, int64_t first, int64_t last, float least, int32_t *candidates, int64_t found)
+{
+    for (int64_t column = first; column < last; column++)
+        if (value[column] >= least && value[column] > -INFINITY && value[column] < INFINITY)
+            candidates[found++] = (int32_t)column;
+    return found;
+}
+
+INLINE double inner_product(int64_t f, const float *one, const float *other)
+{
+    eight sums = {0};
+    int64_t k = 0;
+    for (; k + 8 <= f; k += 8)
+        for (int lane = 0; lane < 8; lane++)
+            sums[lane] += (double)one[k + lane] * (double)other[k + lane];
+    double rest = 0;
+    for (; k < f; k++)
+        rest += (double)one[k] * (double)other[k];
+    return (((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))) + rest;
+}
+
+FOR_EACH_PROCESSOR
+int highest(int64_t n_rows, int64_t n_columns, const float *values, int64_t n, int64_t f, const float *vectors,
+            const float *factors, float longest, int64_t *columns, float *scores)
+{
+    /* Columns are dealt into groups: 16 neighbours to 16 groups, the next ones to the next. */
+    int64_t n_groups = 4 * n < 256 ? 256 : (4 * n + 15) / 16 * 16, depth = n_columns / n_groups;
+    if (depth < 2)
+        n_groups = depth = 0;
+    int64_t *keys = malloc((size_t)(n_columns + n_groups + 1) * sizeof *keys);
+    float *maxima = malloc((size_t)(n_groups + n_columns + 1) * sizeof *maxima);
+    int32_t *candidates = malloc((size_t)(n_columns + 1) * sizeof *candidates);
+    int failed = !keys || !maxima || !candidates;
+    float *of_candidates = maxima + n_groups;
+    for (int64_t row = 0; row < n_rows && !failed; row++) {
+        const float *value = values + row * n_columns, *vector = vectors ? vectors + row * f : NULL;
+        float top = -INFINITY, least = -INFINITY;
+        for (int64_t group = 0; group < n_groups; group += 16) {
+            sixteen most = (sixteen){0} - INFINITY;
+            for (int64_t column = group; column < depth * n_groups; column += n_groups)
+                most = greater_of(most, SIXTEEN(value + column));
+            SIXTEEN(maxima + group) = most;
+        }
+        for (int64_t group = 0; group < n_groups; group++)
+            top = maxima[group] > top ? maxima[group] : top;
+        for (int64_t column = depth * n_groups; column < n_columns; column++)
+            top = value[column] > top ? value[column] : top;
+        /* n groups have a value as high as the nth highest of their maxima, so no lower one is among the n highest. */
+        if (n_groups && top > -INFINITY && top < INFINITY) {
+            for (int64_t group = 0; group < n_groups; group++)
+                keys[group] = key_of(maxima[group], 0);
+            order_first(keys, 0, n_groups - 1, n);
+            float nth = score_of(keys[n - 1]), step = step_of(top);
+            if (vector) { /* values are off by less than `error`, and scores are rounded to steps */
+                double error = (double)(f + 2) * 0x1p-23 * sqrt(inner_product(f, vector, vector)) * longest;
+                least = nth - (float)(2.5 * error) - 2 * step;
+            } else if (nth > -INFINITY)
+                least = (rintf(nth / step) - 0.5f) * step;
+        }
+        int64_t found = 0, column = 0;
+        for (; column + BLOCK <= n_columns; column += BLOCK)
+            if (has_at_least(value + column, least))
+                found = collected(value, column, column + BLOCK, least, candidates, found);
+        found = collected(value, column, n_columns, least, candidates, found);
+        top = -INFINITY;
+        for (int64_t k = 0; k < found; k++) {
+            int64_t of = candidates[k];
+            float score = vector ? (float)inner_product(f, vector, factors + of * f) : value[of];
+            of_candidates[k] = score;
+            top = score > top && score < INFINITY ? score : top;
+        }
+        float step = step_of(top), inverse = 1.0f / step;
+        int64_t finite = 0;
+        for (int64_t k = 0; k < found; k++)
+            if (of_candidates[k] > -INFINITY && of_candidates[k] < INFINITY)
+                keys[finite++] = key_of(rintf(of_candidates[k] * inverse), candidates[k]);
+        if (finite)
+            order_first(keys, 0, finite - 1, n);
+        for (int64_t place = 0; place < n; place++) {
+            int is_there = place < finite;
+            columns[row * n + place] = is_there ? 0x7fffffff - (int64_t)(uint32_t)keys[place] : 0;
+            scores[row * n + place] = is_there ? score_of(keys[place]) * step : -INFINITY;
+        }
+    }
+    free(keys);
+    free(maxima);
+    free(candidates);
+    return failed ? -1 : 0;
+}
+
+/* Into `matrix`: gram + regularization I + the sum of (weight - 1) y y' over a history; into `right`: that of weight y. */
+INLINE void normal_equations(int64_t f, int64_t length, const int32_t *items, const float *confidence, float alpha,
+                             const float *item_factors, const double *gram, double regularization, double *rows,
+                             double *restrict matrix, double *restrict right)
+{
+    memcpy(matrix, gram, (size_t)(f * f) * sizeof *matrix);
+    for (int64_t k = 0; k < f; k++) {
+        matrix[k * f + k] += regularization;
+        right[k] = 0;
+    }
+    for (int64_t first = 0; first < length; first += 4) {
+        double above_one[4] = {0, 0, 0, 0};
+        memset(rows, 0, (size_t)(4 * f) * sizeof *rows);
+        for (int64_t j = 0; j < 4 && first + j < length; j++) {
+            float weight = alpha * confidence[first + j];
+            const float *y = item_factors + (int64_t)items[first + j] * f;
+            above_one[j] = weight - 1.0f;
+            for (int64_t k = 0; k < f; k++) {
+                rows[j * f + k] = y[k];
+                right[k] += (double)weight * (double)y[k];
+            }
+        }
+        const double *a = rows, *b = rows + f, *c = rows + 2 * f, *d = rows + 3 * f;
+        for (int64_t k = 0; k < f; k++) {
+            double *restrict row = matrix + k * f;
+            double of_a = above_one[0] * a[k], of_b = above_one[1] * b[k], of_c = above_one[2] * c[k],
+                   of_d = above_one[3] * d[k];
+            int64_t l = 0;
+            for (; l <= k && l + 8 <= f; l += 8)
+                EIGHT(row + l) = (((EIGHT(row + l) + of_a * EIGHT(a + l)) + of_b * EIGHT(b + l)) + of_c * EIGHT(c + l)) +
+                                 of_d * EIGHT(d + l);
+            for (; l <= k; l++)
+                row[l] = (((row[l] + of_a * a[l]) + of_b * b[l]) + of_c * c[l]) + of_d * d[l];
+        }
+    }
+}
+
+/* The lower triangle of `matrix` becomes its Cholesky factor, and the upper one the same transposed. 0: it has none. */
+INLINE int factorized(int64_t f, double *matrix, double *restrict column)
+{
+    for (int64_t k = 0; k < f; k++) {
+        double pivot = matrix[k * f + k];
+        if (!(pivot > 0 && pivot < INFINITY))
+            return 0;
+        pivot = sqrt(pivot);
+        for (int64_t row = 0; row <= k; row++)
+            column[row] = 0;
+        for (int64_t row = k + 1; row < f; row++)
+            column[row] = matrix[row * f + k] / pivot;
+        for (int64_t row = k + 1; row < f; row++) {
+            double of_row = column[row];
+            double *restrict changed = matrix + row * f;
+            int64_t l = (k + 1) & ~(int64_t)7;
+            for (; l <= row && l + 8 <= f; l += 8)
+                EIGHT(changed + l) -= of_row * EIGHT(column + l);
+            for (; l <= row; l++)
+                changed[l] -= of_row * column[l];
+        }
+        matrix[k * f + k] = pivot;
+        for (int64_t row = k + 1; row < f; row++)
+            matrix[row * f + k] = column[row];
+    }
+    for (int64_t row = 0; row < f; row++)
+        for (int64_t l = row + 1; l < f; l++)
+            matrix[row * f + l] = matrix[l * f + row];
+    return 1;
+}
+
+FOR_EACH_PROCESSOR
+int fold_in(int64_t n_users, int64_t f, const int64_t *ends, const int32_t *items, const float *confidence, float alpha,
+            const float *item_factors, const double *gram, const double *regularization, float *vectors, double *factorizations)
+{
+    double *scratch = malloc((size_t)(6 * f + f * f) * sizeof *scratch);
+    if (!scratch)
+        return -1;
+    double *right = scratch, *column = scratch + f, *rows = scratch + 2 * f, *own = scratch + 6 * f;
+    for (int64_t user = 0; user < n_users; user++) {
+        int64_t length = ends[user + 1] - ends[user];
+        float *vector = vectors + user * f;
+        double *matrix = factorizations ? factorizations + user * f * f : own;
+        if (!length) {
+            memset(vector, 0, (size_t)f * sizeof *vector);
+            continue;
+        }
+        normal_equations(f, length, items + ends[user], confidence + ends[user], alpha, item_factors, gram,
+                         regularization[user], rows, matrix, right);
+        if (!factorized(f, matrix, column)) {
+            for (int64_t k = 0; k < f; k++)
+                vector[k] = NAN;
+            continue;
+        }
+        for (int64_t k = 0; k < f; k++) {
+            right[k] /= matrix[k * f + k];
+            double solved = right[k];
+            for (int64_t l = k + 1; l < f; l++)
+                right[l] -= matrix[k * f + l] * solved;
+        }
+        for (int64_t k = f - 1; k >= 0; k--) {
+            right[k] /= matrix[k * f + k];
+            double solved = right[k];
+            for (int64_t l = 0; l < k; l++)
+                right[l] -= matrix[k * f + l] * solved;
+        }
+        for (int64_t k = 0; k < f; k++)
+            vector[k] = (float)right[k];
+    }
+    free(scratch);
+    return 0;
+}
+
+/* Solves for `width` right sides at once, a row of `sides` for each factor; by a `matrix` as `factorized` leaves it. */
+INLINE void solve(int64_t f, int64_t width, const double *matrix, double *sides)
+{
+    for (int64_t first = 0; first < width; first += WIDE)
+        for (int64_t step = 0; step < 2 * f; step++) {
+            int64_t row = step < f ? step : 2 * f - 1 - step;
+            double *side = sides + row * width + first;
+            eight a = EIGHT(side), b = EIGHT(side + 8), c = EIGHT(side + 16), d = EIGHT(side + 24);
+            for (int64_t k = step < f ? 0 : row + 1, end = step < f ? row : f; k < end; k++) {
+                double factor = matrix[row * f + k];
+                const double *other = sides + k * width + first;
+                a -= factor * EIGHT(other);
+                b -= factor * EIGHT(other + 8);
+                c -= factor * EIGHT(other + 16);
+                d -= factor * EIGHT(other + 24);
+            }
+            double pivot = matrix[row * f + row];
+            EIGHT(side) = a / pivot;
+            EIGHT(side + 8) = b / pivot;
+            EIGHT(side + 16) = c / pivot;
+            EIGHT(side + 24) = d / pivot;
+        }
+}
+
+/* The MOST strongest of a history for each place: positions from 1, 0 for none. added: a row for each interaction. */
+INLINE void strongest(int64_t length, int64_t width, const float *restrict added, float *restrict steps,
+                      float *restrict best, int32_t *restrict picked)
+{
+    float *first = best, *second = best + width, *third = best + 2 * width;
+    int32_t *at_first = picked, *at_second = picked + width, *at_third = picked + 2 * width;
+    memset(best, 0, (size_t)(MOST * width) * sizeof *best);
+    memset(picked, 0, (size_t)(MOST * width) * sizeof *picked);
+    for (int64_t place = 0; place < width; place++)
+        steps[place] = 0;
+    for (int64_t j = 0; j < length; j++)
+        for (int64_t place = 0; place < width; place++) {
+            float size = fabsf(added[j * width + place]);
+            steps[place] = size > steps[place] ? size : steps[place];
+        }
+    for (int64_t place = 0; place < width; place++)
+        steps[place] = 1.0f / step_of(steps[place]);
+    const float whole = 12582912.0f; /* added and taken away again: rounds to whole numbers, of two as near to the even */
+    for (int64_t j = 0; j < length; j++)
+        for (int64_t place = 0; place < width; place++) {
+            float unit = (added[j * width + place] * steps[place] + whole) - whole;
+            int32_t at = (int32_t)j + 1;
+            int above_first = unit > first[place], above_second = unit > second[place], above_third = unit > third[place];
+            third[place] = above_second ? second[place] : above_third ? unit : third[place];
+            at_third[place] = above_second ? at_second[place] : above_third ? at : at_third[place];
+            second[place] = above_first ? first[place] : above_second ? unit : second[place];
+            at_second[place] = above_first ? at_first[place] : above_second ? at : at_second[place];
+            first[place] = above_first ? unit : first[place];
+            at_first[place] = above_first ? at : at_first[place];
+        }
+}
+
+FOR_EACH_PROCESSOR
+int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const int32_t *listed, int bits,
+            const int64_t *ends, const int32_t *items, const float *confidence, float alpha, const float *item_factors,
+            const double *factorizations, const float *listed_factors, const int64_t *near_ends, const int32_t *near_items,
+            const float *near_values, const float *near_unit, const int64_t *own_ends, const int32_t *own_items,
+            const float *own_values, const float *own_unit, int32_t *packed, int64_t *counts, int32_t *used_items,
+            const int64_t *used_begins)
+{
+    int64_t width = (n_places + WIDE - 1) / WIDE * WIDE, longest = 1;
+    for (int64_t user = 0; user < n_users; user++)
+        if (ends[user + 1] - ends[user] > longest)
+            longest = ends[user + 1] - ends[user];
+    double *sides = malloc((size_t)(f * width) * sizeof *sides);
+    float *solved = malloc((size_t)((f + MOST + 1) * width) * sizeof *solved);
+    float *added = malloc((size_t)(longest * width) * sizeof *added);
+    int32_t *picked = malloc((size_t)(MOST * width + longest + 1) * sizeof *picked);
+    int16_t *place_of = calloc((size_t)n_items + 1, sizeof *place_of);
+    int failed = !sides || !solved || !added || !picked || !place_of;
+    float *best = solved + f * width, *steps = best + MOST * width;
+    int32_t *position = picked + MOST * width;
+    for (int64_t user = 0; user < n_users && !failed; user++) {
+        int64_t length = ends[user + 1] - ends[user];
+        const int32_t *history = items + ends[user], *list = listed + user * n_places;
+        const float *confident = confidence + ends[user];
+        counts[user] = 0;
+        if (!length)
+            continue;
+        memset(added, 0, (size_t)(length * width) * sizeof *added);
+        for (int64_t place = 0; place < n_places; place++)
+            if (list[place] >= 0)
+                place_of[list[place]] = (int16_t)(place + 1);
+        if (factorizations) {
+            memset(sides, 0, (size_t)(f * width) * sizeof *sides);
+            for (int64_t place = 0; place < n_places; place++)
+                if (list[place] >= 0)
+                    for (int64_t k = 0; k < f; k++)
+                        sides[k * width + place] = listed_factors[(int64_t)list[place] * f + k];
+            solve(f, width, factorizations + user * f * f, sides);
+            for (int64_t k = 0; k < f * width; k++)
+                solved[k] = (float)sides[k];
+            for (int64_t j = 0; j < length; j++) {
+                const float *y = item_factors + (int64_t)history[j] * f;
+                float weight = alpha * confident[j];
+                for (int64_t first = 0; first < width; first += WIDE) {
+                    sixteen a = {0}, b = {0};
+                    for (int64_t k = 0; k < f; k++) {
+                        a += y[k] * SIXTEEN(solved + k * width + first);
+                        b += y[k] * SIXTEEN(solved + k * width + first + 16);
+                    }
+                    SIXTEEN(added + j * width + first) = weight * a;
+                    SIXTEEN(added + j * width + first + 16) = weight * b;
+                }
+            }
+        }
+        if (near_unit)
+            for (int64_t j = 0; j < length; j++) {
+                float weight = near_unit[user] * confident[j];
+                for (int64_t k = near_ends[history[j]]; k < near_ends[history[j] + 1]; k++)
+                    if (place_of[near_items[k]])
+                        added[j * width + place_of[near_items[k]] - 1] += weight * near_values[k];
+            }
+        if (own_unit)
+            for (int64_t k = own_ends[user], j = 0; k < own_ends[user + 1] && j < length; k++) {
+                while (j < length && history[j] < own_items[k])
+                    j++;
+                if (j < length && history[j] == own_items[k] && place_of[own_items[k]])
+                    added[j * width + place_of[own_items[k]] - 1] += own_unit[user] * own_values[k];
+            }
+        strongest(length, width, added, steps, best, picked);
+        memset(position, 0, (size_t)(length + 1) * sizeof *position);
+        for (int64_t place = 0; place < n_places; place++)
+            if (list[place] >= 0) {
+                place_of[list[place]] = 0;
+                for (int k = 0; k < MOST; k++)
+                    position[picked[k * width + place]] = 1;
+            }
+        position[0] = 0;
+        for (int64_t j = 1; j <= length; j++)
+            if (position[j]) {
+                used_items[used_begins[user] + counts[user]] = history[j - 1];
+                position[j] = (int32_t)++counts[user];
+            }
+        for (int64_t place = 0; place < n_places; place++) {
+            int32_t all = 0;
+            for (int k = 0; k < MOST && list[place] >= 0; k++)
+                all |= position[picked[k * width + place]] << (bits * k);
+            packed[user * n_places + place] = all;
+        }
+    }
+    free(sides);
+    free(solved);
+    free(added);
+    free(picked);
+    free(place_of);
+    return failed ? -1 : 0;
+}
+
+/* out: a row of n_columns zeros for each user. */
+int neighbour_sums(int64_t n_users, int64_t n_columns, const int64_t *ends, const int32_t *items, const float *confidence,
+                    const int64_t *near_ends, const int32_t *near_items, const float *near_values, float *out)
+{
+    for (int64_t user = 0; user < n_users; user++) {
+        float *restrict sums = out + user * n_columns;
+        for (int64_t j = ends[user]; j < ends[user + 1]; j++) {
+            float weight = confidence[j];
+            for (int64_t k = near_ends[items[j]]; k < near_ends[items[j] + 1]; k++)
+                sums[near_items[k]] += near_values[k] * weight;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,162 @@
+"""Loops over users in C (compiled.c), for what NumPy makes one array of after another. (docs/decisions/0097)
+
+Other threads run while one of these does. All arrays are rows one after the other; whoever calls has made them so.
+"""
+
+import ctypes
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.errors import BadConfiguration
+
+_NAME = "recjobs.core.model._compiled"
+_INTERFACE = 1
+
+
+def _library() -> ctypes.CDLL:
+    found = importlib.util.find_spec(_NAME)
+    library = None if found is None or found.origin is None else ctypes.CDLL(found.origin)
+    if library is None or library.interface() != _INTERFACE:
+        state = "is not compiled" if library is None else "was compiled for another version"
+        raise BadConfiguration(
+            f"recjobs/core/model/compiled.c {state}: `make install` does that, and `pip install --editable .`"
+        )
+    return library
+
+
+_C = _library()
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What scores are exactly, where they are known up to rounding in single precision: inner products of users'
+    vectors (n_users, factors) and item factors (columns, factors), of which the longest has the norm `longest`."""
+
+    vectors: np.ndarray
+    factors: np.ndarray
+    longest: float
+
+
+def highest(values: np.ndarray, n: int, exact: Exact | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(columns, rounded scores) of the n highest finite values in each row of float32 values, highest first, of equal
+    ones the first column first; column 0 with a score of -inf behind the end. n: at most the number of columns. exact:
+    the scores in place of values, which tell what is left out (-inf) and about which columns it can be."""
+    values = np.ascontiguousarray(values, np.float32)
+    columns, scores = np.empty((len(values), n), np.int64), np.empty((len(values), n), np.float32)
+    vectors, factors, longest = None, None, 0.0
+    if exact is not None:
+        vectors, factors, longest = np.ascontiguousarray(exact.vectors, np.float32), exact.factors, exact.longest
+    f = 0 if vectors is None else vectors.shape[1]
+    _call("highest", *values.shape, values, n, f, vectors, factors, longest, columns, scores)
+    return columns, scores
+
+
+def fold_in(
+    rows: csr_matrix,
+    place: slice,
+    alpha: float,
+    item_factors: np.ndarray,
+    gram: np.ndarray,
+    regularization: np.ndarray,
+    vectors: np.ndarray,
+    factorizations: np.ndarray | None,
+) -> None:
+    """Write the vectors of the users at `place`, (n_users, factors) float32, and the Cholesky factor of each one's
+    normal equations, (n_users, factors, factors) float64: the lower triangle, and the upper one its mirror image.
+
+    rows: (n_users, n_items), confidence before alpha; gram: Y'Y, float64; regularization: of each user, float64. A
+    vector of NaN: there is no solution; a user without interactions has a vector of zeros.
+    """
+    _call(
+        "fold_in", place.stop - place.start, len(gram), _ends(rows, place), _items(rows), rows.data,
+        alpha, item_factors, gram, regularization[place], vectors[place],
+        None if factorizations is None else factorizations[place],
+    )  # fmt: skip
+
+
+def reasons(
+    listed: np.ndarray,
+    place: slice,
+    bits: int,
+    rows: csr_matrix,
+    alpha: float,
+    factors: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    neighbours: tuple[csr_matrix, np.ndarray] | None,
+    own: tuple[csr_matrix, np.ndarray] | None,
+    packed: np.ndarray,
+    counts: np.ndarray,
+    used: np.ndarray,
+    begins: np.ndarray,
+) -> None:
+    """Write the reasons of the users at `place`, see `reasons.because`.
+
+    listed: (n_users, places) item_idx; factors: (item factors of the histories, the factorizations that `fold_in` left,
+    item factors of the lists); neighbours: (similarity, the unit of each user); own: (frequencies, the unit of each
+    user); None: without that part. packed: (n_users, places), with `bits` for each; counts: of each user's reasons;
+    used: their item_idx, from `begins` of that user on, sorted.
+    """
+    histories, factorizations, of_lists = factors or (None, None, None)
+    near, near_unit = neighbours or (None, None)
+    frequency, own_unit = own or (None, None)
+    f = 1 if histories is None else histories.shape[1]
+    _call(
+        "reasons", place.stop - place.start, f, rows.shape[1], listed.shape[1], listed[place],
+        bits, _ends(rows, place), _items(rows), rows.data, alpha, histories,
+        None if factorizations is None else factorizations[place], of_lists,
+        *((None, None, None, None) if near is None or near_unit is None else (*_csr(near), near_unit[place])),
+        *((None, None, None, None) if frequency is None or own_unit is None
+          else (_ends(frequency, place), _items(frequency), frequency.data, own_unit[place])),
+        packed[place], counts[place], used, begins[place],
+    )  # fmt: skip
+
+
+def neighbour_sums(rows: csr_matrix, place: slice, similarity: csr_matrix) -> np.ndarray:
+    """The sums of the similarities to a user's items, times their confidence, (n_users, columns of the similarity)."""
+    sums = np.zeros((place.stop - place.start, similarity.shape[1]), np.float32)
+    _call("neighbour_sums", *sums.shape, _ends(rows, place), _items(rows), rows.data, *_csr(similarity), sums)
+    return sums
+
+
+def _ends(rows: csr_matrix, place: slice) -> np.ndarray:
+    return np.asarray(rows.indptr[place.start : place.stop + 1], np.int64)
+
+
+def _items(rows: csr_matrix) -> np.ndarray:
+    return np.asarray(rows.indices, np.int32)
+
+
+def _csr(matrix: csr_matrix) -> Sequence[np.ndarray]:
+    return np.asarray(matrix.indptr, np.int64), _items(matrix), matrix.data
+
+
+_ARGUMENTS = {
+    "highest": "n n F n n F F f L F",
+    "fold_in": "n n L I F f F D D F D",
+    "reasons": "n n n n I i L I F f F D F L I F F L I F F I L I L",
+    "neighbour_sums": "n n L I F L I F F",
+}
+"""Of each function, in order: n int64_t, i int, f float; pointers, or NULL: F float, D double, I int32_t, L int64_t."""
+_NUMBERS: dict[str, Callable[[Any], object]] = {"n": ctypes.c_int64, "i": ctypes.c_int, "f": ctypes.c_float}
+_ARRAYS = {"F": np.float32, "D": np.float64, "I": np.int32, "L": np.int64}
+
+
+def _call(name: str, *arguments: float | np.ndarray | None) -> None:
+    """Call a function of the library. Raises TypeError for an array that C would misread, and MemoryError."""
+    passed: list[object] = []
+    for kind, argument in zip(_ARGUMENTS[name].split(), arguments, strict=True):
+        if kind in _NUMBERS:
+            passed.append(_NUMBERS[kind](argument))
+        elif argument is None:
+            passed.append(None)
+        else:
+            assert isinstance(argument, np.ndarray)  # noqa: S101 - for mypy
+            if argument.dtype != _ARRAYS[kind] or not argument.flags.c_contiguous:
+                raise TypeError(f"{name}: argument {len(passed) + 1} is {argument.dtype}, {argument.strides}")
+            passed.append(ctypes.c_void_p(argument.ctypes.data))
+    if getattr(_C, name)(*passed):
+        raise MemoryError
