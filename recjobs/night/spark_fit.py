@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.adapters.shared_folder import SharedFolder
 from recjobs.adapters.spark import Cluster, scratch
-from recjobs.core.model.als import solve_rows
+from recjobs.core.model.als import blocks_of_pairs, solve_rows
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.night.night import Night
@@ -48,7 +48,7 @@ class BlockAlternation:
         threads: int,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield user_factors and item_factors after each iteration, as `als.alternate` does."""
-        factors = {"users": users.astype(np.float64), "items": items.astype(np.float64)}
+        factors = {"users": users.astype(np.float32), "items": items.astype(np.float32)}
         self._folder.create()
         try:
             places = {"users": self._share("users", weighted), "items": self._share("items", transposed)}
@@ -72,19 +72,10 @@ class BlockAlternation:
             self._folder.remove()
 
     def _share(self, side: str, weighted: csr_matrix) -> list[slice]:
-        places = list(_blocks(weighted, self._pairs))
+        places = list(blocks_of_pairs(weighted, self._pairs))
         for number, place in enumerate(places):
             self._folder.save_matrix(f"{side}-{number}", weighted[place])
         return places
-
-
-def _blocks(weighted: csr_matrix, pairs: int) -> Iterator[slice]:
-    """Neighbouring rows with about so many pairs together."""
-    ends, first = weighted.indptr.astype(np.int64), 0
-    while first < weighted.shape[0]:
-        after = max(first + 1, int(np.searchsorted(ends, ends[first] + pairs, side="right")) - 1)
-        yield slice(first, after)
-        first = after
 
 
 def _name(side: str, number: int) -> str:

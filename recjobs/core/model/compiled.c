@@ -20,7 +20,7 @@
 /* Another number whenever a function's arguments change: compiled.py refuses what was built before. */
 int interface(void)
 {
-    return 1;
+    return 2;
 }
 
 enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
@@ -473,5 +473,158 @@ int neighbour_sums(int64_t n_users, int64_t n_columns, const int64_t *ends, cons
                 sums[near_items[k]] += near_values[k] * weight;
         }
     }
+    return 0;
+}
+
+/* The inner product: eight sums, and then theirs. */
+INLINE double dot(int64_t f, const double *one, const double *other)
+{
+    eight sums = {0};
+    int64_t k = 0;
+    for (; k + 8 <= f; k += 8)
+        sums += EIGHT(one + k) * EIGHT(other + k);
+    double rest = 0;
+    for (; k < f; k++)
+        rest += one[k] * other[k];
+    return (((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))) + rest;
+}
+
+INLINE void add_scaled(int64_t f, double factor, const double *added, double *to)
+{
+    int64_t k = 0;
+    for (; k + 8 <= f; k += 8)
+        EIGHT(to + k) += factor * EIGHT(added + k);
+    for (; k < f; k++)
+        to[k] += factor * added[k];
+}
+
+/* The inner products of four rows with `other`. */
+INLINE void dots(int64_t f, const double *rows, const double *other, double *found)
+{
+    eight a = {0}, b = {0}, c = {0}, d = {0};
+    int64_t k = 0;
+    for (; k + 8 <= f; k += 8) {
+        eight factor = EIGHT(other + k);
+        a += EIGHT(rows + k) * factor;
+        b += EIGHT(rows + f + k) * factor;
+        c += EIGHT(rows + 2 * f + k) * factor;
+        d += EIGHT(rows + 3 * f + k) * factor;
+    }
+    eight sums[4] = {a, b, c, d};
+    for (int j = 0; j < 4; j++) {
+        double rest = 0;
+        for (int64_t l = k; l < f; l++)
+            rest += rows[j * f + l] * other[l];
+        found[j] = (((sums[j][0] + sums[j][4]) + (sums[j][2] + sums[j][6])) +
+                    ((sums[j][1] + sums[j][5]) + (sums[j][3] + sums[j][7]))) + rest;
+    }
+}
+
+INLINE void add_four(int64_t f, const double *scale, const double *rows, double *to)
+{
+    const double *a = rows, *b = rows + f, *c = rows + 2 * f, *d = rows + 3 * f;
+    int64_t k = 0;
+    for (; k + 8 <= f; k += 8)
+        EIGHT(to + k) = (((EIGHT(to + k) + scale[0] * EIGHT(a + k)) + scale[1] * EIGHT(b + k)) + scale[2] * EIGHT(c + k)) +
+                        scale[3] * EIGHT(d + k);
+    for (; k < f; k++)
+        to[k] = (((to[k] + scale[0] * a[k]) + scale[1] * b[k]) + scale[2] * c[k]) + scale[3] * d[k];
+}
+
+/* One or more rows of A x = b by conjugate gradients, see compiled.py. */
+FOR_EACH_PROCESSOR
+int solve_rows(int64_t n_rows, int64_t f, const int64_t *ends, const int32_t *items, const float *weights,
+               const float *fixed, const double *gram, const double *regularization, int64_t n_steps, float *solved)
+{
+    double *scratch = malloc((size_t)(8 * f) * sizeof *scratch);
+    if (!scratch)
+        return -1;
+    double *x = scratch, *residual = scratch + f, *direction = scratch + 2 * f, *product = scratch + 3 * f,
+           *rows = scratch + 4 * f;
+    for (int64_t number = 0; number < n_rows; number++) {
+        float *own = solved + number * f;
+        const int32_t *of_row = items + ends[number];
+        const float *weight = weights + ends[number];
+        int64_t length = ends[number + 1] - ends[number];
+        if (!length) {
+            memset(own, 0, (size_t)f * sizeof *own);
+            continue;
+        }
+        for (int64_t k = 0; k < f; k++)
+            x[k] = own[k];
+        double squares = 0;
+        for (int64_t step = 0; step <= n_steps; step++) {
+            const double *taken = step ? direction : x;
+            memset(product, 0, (size_t)f * sizeof *product);
+            int64_t of_gram = 0;
+            for (; of_gram + 4 <= f; of_gram += 4)
+                add_four(f, taken + of_gram, gram + of_gram * f, product);
+            for (; of_gram < f; of_gram++)
+                add_scaled(f, taken[of_gram], gram + of_gram * f, product);
+            add_scaled(f, regularization[number], taken, product);
+            if (!step)
+                for (int64_t k = 0; k < f; k++)
+                    residual[k] = -product[k];
+            double *to = step ? product : residual;
+            for (int64_t first = 0; first < length; first += 4) {
+                int64_t n_here = length - first < 4 ? length - first : 4;
+                double scale[4] = {0, 0, 0, 0};
+                for (int64_t j = 0; j < 4; j++) {
+                    const float *y = fixed + (int64_t)of_row[first + (j < n_here ? j : 0)] * f;
+                    for (int64_t k = 0; k < f; k++)
+                        rows[j * f + k] = y[k];
+                }
+                for (int64_t j = first + 4; !step && j < first + 8 && j < length; j++)
+                    for (int64_t k = 0; k < f; k += 16)
+                        __builtin_prefetch(fixed + (int64_t)of_row[j] * f + k);
+                dots(f, rows, taken, scale);
+                for (int64_t j = 0; j < 4; j++) {
+                    float known = j < n_here ? weight[first + j] : 1.0f;
+                    double confidence = fabsf(known);
+                    scale[j] *= confidence - 1;
+                    if (!step)
+                        scale[j] = (known > 0 && j < n_here ? confidence : 0) - scale[j];
+                }
+                add_four(f, scale, rows, to);
+            }
+            if (!step) {
+                memcpy(direction, residual, (size_t)f * sizeof *direction);
+                squares = dot(f, residual, residual);
+                if (squares < 1e-20)
+                    break;
+                continue;
+            }
+            double length_of_step = squares / dot(f, direction, product);
+            add_scaled(f, length_of_step, direction, x);
+            add_scaled(f, -length_of_step, product, residual);
+            double rest = dot(f, residual, residual);
+            if (rest < 1e-20)
+                break;
+            for (int64_t k = 0; k < f; k++)
+                direction[k] = residual[k] + rest / squares * direction[k];
+            squares = rest;
+        }
+        for (int64_t k = 0; k < f; k++)
+            own[k] = (float)x[k];
+    }
+    free(scratch);
+    return 0;
+}
+
+/* matrix: f x f, the sum of y y' over rows y. */
+FOR_EACH_PROCESSOR
+int gram(int64_t n_rows, int64_t f, const float *rows, double *matrix)
+{
+    double *row = malloc((size_t)f * sizeof *row);
+    if (!row)
+        return -1;
+    memset(matrix, 0, (size_t)(f * f) * sizeof *matrix);
+    for (int64_t number = 0; number < n_rows; number++) {
+        for (int64_t k = 0; k < f; k++)
+            row[k] = rows[number * f + k];
+        for (int64_t k = 0; k < f; k++)
+            add_scaled(f, row[k], row, matrix + k * f);
+    }
+    free(row);
     return 0;
 }

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recjobs.errors import BadConfiguration
 
 _NAME = "recjobs.core.model._compiled"
-_INTERFACE = 1
+_INTERFACE = 2
 
 
 def _library() -> ctypes.CDLL:
@@ -54,6 +54,33 @@ def highest(values: np.ndarray, n: int, exact: Exact | None = None) -> tuple[np.
     f = 0 if vectors is None else vectors.shape[1]
     _call("highest", *values.shape, values, n, f, vectors, factors, longest, columns, scores)
     return columns, scores
+
+
+def gram(factors: np.ndarray) -> np.ndarray:
+    """The sum of y y' over the rows y of factors (n, factors): (factors, factors), float64."""
+    result = np.empty((factors.shape[1],) * 2)
+    _call("gram", *factors.shape, factors, result)
+    return result
+
+
+def solve_rows(
+    weighted: csr_matrix,
+    place: slice,
+    fixed: np.ndarray,
+    squared: np.ndarray,
+    regularization: np.ndarray,
+    steps: int,
+    solved: np.ndarray,
+) -> None:
+    """Improve the rows at `place` of `solved` (n_rows, factors), each by some steps of conjugate gradients.
+
+    weighted: (n_rows, n_fixed), alpha x confidence; below 0: of an item that is not preferred. fixed: (n_fixed,
+    factors), and squared its `gram`; regularization: of each row, float64. A row without a pair becomes zeros.
+    """
+    _call(
+        "solve_rows", place.stop - place.start, fixed.shape[1], _ends(weighted, place), _items(weighted), weighted.data,
+        fixed, squared, regularization[place], steps, solved[place],
+    )  # fmt: skip
 
 
 def fold_in(
@@ -136,6 +163,8 @@ def _csr(matrix: csr_matrix) -> Sequence[np.ndarray]:
 
 _ARGUMENTS = {
     "highest": "n n F n n F F f L F",
+    "gram": "n n F D",
+    "solve_rows": "n n L I F F D D n F",
     "fold_in": "n n L I F f F D D F D",
     "reasons": "n n n n I i L I F f F D F L I F F L I F F I L I L",
     "neighbour_sums": "n n L I F L I F F",

@@ -35,8 +35,7 @@ class FoldIn:
         self.recipe, self.threads = recipe, threads
         self.known = known_rows(item_factors)
         self.item_factors = np.ascontiguousarray(item_factors, np.float32)
-        exact = self.item_factors.astype(np.float64)
-        self.gram = np.ascontiguousarray(exact.T @ exact)
+        self.gram = compiled.gram(self.item_factors)
 
     def vectors(self, user_items: csr_matrix) -> np.ndarray:
         """Each user's vector, (n_users, factors): one exact solve, independent of the other users. Interactions with
