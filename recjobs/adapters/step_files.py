@@ -65,8 +65,8 @@ class StepFiles:
         self.hashes[name] = sha256
 
     def checkpoint(self) -> None:
-        """Record the files written so far, for a retry to resume from."""
-        content = json.dumps({"key": self._key, "kernel": kernel(), "files": self.hashes}, indent=1)
+        """Record the files written so far, for a retry to resume from; another thread may be writing one."""
+        content = json.dumps({"key": self._key, "kernel": kernel(), "files": dict(self.hashes)}, indent=1)
         self._system.write_whole(f"{self._folder}/checkpoint.json", content.encode())
 
     def put(self, name: str) -> None:
