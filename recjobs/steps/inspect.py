@@ -23,10 +23,11 @@ def run(night: Night) -> dict[str, Any]:
     top_n, broken, listed, digests = night.catalog.top_n, Broken(), [], []
     # Rotation puts other items in front on purpose, of the same list.
     shape = Shape(world.item_ids, top_n.served, TOP if top_n.rotate_after is None else max(TOP, top_n.stored))
-    for lists in ahead(chunk.read() for chunk in night.list_chunks()):
+    chunks = (chunk.read() for chunk in night.list_chunks())
+    for lists, of_lists in ahead((lists, list_digests(lists)) for lists in chunks):
         listed.append(check_lists(lists, world, broken))
         shape.add(lists)
-        digests.append(list_digests(lists))
+        digests.append(of_lists)
     users = np.concatenate([*listed, np.zeros(0, np.int64)])
     counted = np.bincount(users[users >= 0], minlength=len(world.user_ids))
     broken.note("user_twice", world.user_ids, counted > 1)

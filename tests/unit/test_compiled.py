@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recjobs.config import ROOT
 from recjobs.core.lists.reasons import because
 from recjobs.core.model import compiled
-from recjobs.core.model.compiled import Exact, highest
+from recjobs.core.model.compiled import Exact, highest, newest
 from recjobs.core.model.fold_in import FoldIn
 from recjobs.core.model.neighbours import Blend, similarity_of
 from recjobs.core.model.ranking import best_items, step_of
@@ -132,3 +132,11 @@ def test_what_is_not_compiled_or_for_another_version_is_refused(monkeypatch, tmp
     monkeypatch.setattr(compiled, "_NAME", name)
     with pytest.raises(BadConfiguration, match=says):
         compiled._library()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), max_size=60), st.integers(1, 5))
+def test_the_newest_rows_of_each_user(rows, n):
+    user, at = (np.array(column, np.int64) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)) if rows else (np.zeros(0, np.int64),) * 2  # fmt: skip
+    order = np.lexsort((-at, user))
+    rank = np.arange(user.size) - np.searchsorted(user, user)
+    assert newest(user, at, n).tolist() == order[rank < n].tolist()

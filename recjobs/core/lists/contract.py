@@ -53,6 +53,8 @@ class World:
         """How many of the items that may be shown each user has seen, or of the products, with all their variants;
         (n_users,)."""
         seen = np.zeros(0, np.int64) if self.seen is None else self.seen
+        if self.product is None and self.eligible.all():
+            return np.diff(np.searchsorted(seen, np.arange(len(self.user_ids) + 1) * len(self.item_ids)))
         user, item = np.divmod(seen, max(1, len(self.item_ids)))
         user, item = user[self.eligible[item]], item[self.eligible[item]]
         if self.product is not None:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.group_limits import GroupLimits
+from recjobs.core.model.compiled import newest
 from recjobs.core.model.ranking import Ranked, first_unseen
 from recjobs.core.rows.interactions import Interactions
 
@@ -168,8 +169,7 @@ def _latest(rows: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     begins = np.flatnonzero(np.diff(pair, prepend=-1))
     user, item = np.divmod(pair[begins], max(1, rows.n_items))
     at = np.maximum.reduceat(at, begins)
-    by_time = np.lexsort((-at, user))  # of one instant in order of item_idx, as they come
-    kept = by_time[np.arange(user.size) - np.searchsorted(user, user) < n]
+    kept = newest(user, at, n)  # of one instant in order of item_idx, as they come
     return user[kept].astype(np.int32), item[kept].astype(np.int32), at[kept]
 
 

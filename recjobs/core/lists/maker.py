@@ -114,6 +114,15 @@ class Past:
             self._own[half_life_days] = own_frequency(self.interactions, self.now, half_life_days)
         return self._own[half_life_days]
 
+    def own_frequency_of(self, users: np.ndarray, half_life_days: float) -> csr_matrix:
+        """The same of some users; all are counted where those are many."""
+        if half_life_days in self._own or 4 * users.size > self.interactions.n_users:
+            return self.own_frequency(half_life_days)[users]
+        is_asked = np.zeros(self.interactions.n_users, bool)
+        is_asked[users] = True
+        rows = self.interactions.where(is_asked[self.interactions.user_idx])
+        return own_frequency(rows, self.now, half_life_days)[users]
+
     def second_stage(self, recipe: Recipe) -> SecondStage:
         """The second stage of lists by a recipe."""
         key = replace(recipe, rerank=True)
@@ -290,7 +299,7 @@ class ListMaker:
         if not again.any():
             return ranked, again
         some, n, popular = users[again], ranked.item_idx.shape[1], self.ladder.overall.order
-        frequency, limits = self.past.own_frequency(HALF_LIFE_DAYS)[some], self.known.limits
+        frequency, limits = self.past.own_frequency_of(some, HALF_LIFE_DAYS), self.known.limits
         width = n if limits is None else max(n, POOL)
         own = own_lists(frequency, width, self._seen_by(some), self.known.eligible, popular)
         own = own if limits is None else limits.first(own, n)

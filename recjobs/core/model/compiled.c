@@ -20,7 +20,7 @@
 /* Another number whenever a function's arguments change: compiled.py refuses what was built before. */
 int interface(void)
 {
-    return 2;
+    return 3;
 }
 
 enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
@@ -626,5 +626,23 @@ int gram(int64_t n_rows, int64_t f, const float *rows, double *matrix)
             add_scaled(f, row[k], row, matrix + k * f);
     }
     free(row);
+    return 0;
+}
+
+/* rows: of each group of rows in turn, the first n of its rows by descending time. */
+int newest(int64_t n_groups, const int64_t *ends, const int64_t *at, int64_t n, int64_t *rows)
+{
+    for (int64_t group = 0; group < n_groups; group++) {
+        int64_t kept = 0;
+        for (int64_t row = ends[group]; row < ends[group + 1]; row++) {
+            if (kept == n && at[row] <= at[rows[n - 1]])
+                continue;
+            int64_t place = kept < n ? kept++ : n - 1;
+            for (; place > 0 && at[rows[place - 1]] < at[row]; place--)
+                rows[place] = rows[place - 1];
+            rows[place] = row;
+        }
+        rows += kept;
+    }
     return 0;
 }

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recjobs.errors import BadConfiguration
 
 _NAME = "recjobs.core.model._compiled"
-_INTERFACE = 2
+_INTERFACE = 3
 
 
 def _library() -> ctypes.CDLL:
@@ -142,6 +142,15 @@ def reasons(
     )  # fmt: skip
 
 
+def newest(user: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
+    """The rows of each user's n latest instants, newest first, of equal ones the first row; user: ascending."""
+    ends = np.append(np.flatnonzero(np.diff(user, prepend=-1)), user.size)
+    counts = np.minimum(np.diff(ends), n)
+    rows = np.empty(int(counts.sum()), np.int64)
+    _call("newest", counts.size, ends, np.ascontiguousarray(at, np.int64), n, rows)
+    return rows
+
+
 def neighbour_sums(rows: csr_matrix, place: slice, similarity: csr_matrix) -> np.ndarray:
     """The sums of the similarities to a user's items, times their confidence, (n_users, columns of the similarity)."""
     sums = np.zeros((place.stop - place.start, similarity.shape[1]), np.float32)
@@ -167,6 +176,7 @@ _ARGUMENTS = {
     "solve_rows": "n n L I F F D D n F",
     "fold_in": "n n L I F f F D D F D",
     "reasons": "n n n n I i L I F f F D F L I F F L I F F I L I L",
+    "newest": "n L L n L",
     "neighbour_sums": "n n L I F L I F F",
 }
 """Of each function, in order: n int64_t, i int, f float; pointers, or NULL: F float, D double, I int32_t, L int64_t."""
