@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from recjobs.config import ROOT
 from recjobs.core.lists.reasons import because
 from recjobs.core.model import compiled
 from recjobs.core.model.compiled import Exact, highest, newest
 from recjobs.core.model.fold_in import FoldIn
-from recjobs.core.model.neighbours import Blend, similarity_of
+from recjobs.core.model.neighbours import Blend, all_pairs, similarity_of
 from recjobs.core.model.ranking import best_items, step_of
 from recjobs.core.recipe import Recipe
 from recjobs.errors import BadConfiguration
@@ -136,7 +137,20 @@ def test_what_is_not_compiled_or_for_another_version_is_refused(monkeypatch, tmp
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), max_size=60), st.integers(1, 5))
 def test_the_newest_rows_of_each_user(rows, n):
-    user, at = (np.array(column, np.int64) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)) if rows else (np.zeros(0, np.int64),) * 2  # fmt: skip
+    user, at = np.array(sorted(rows, key=lambda row: row[0]), np.int64).reshape(-1, 2).T
     order = np.lexsort((-at, user))
     rank = np.arange(user.size) - np.searchsorted(user, user)
     assert newest(user, at, n).tolist() == order[rank < n].tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_nearest_columns_are_the_highest_of_the_whole_product(threads):
+    rng = np.random.default_rng(3)
+    weighted = csr_matrix(np.where(rng.random((80, 150)) < 0.1, rng.normal(size=(80, 150)), 0))
+    found, product = all_pairs(weighted, 7, threads), (weighted.T @ weighted).toarray()
+    assert found.has_sorted_indices
+    for item in range(150):
+        met = np.flatnonzero((weighted.T @ weighted)[item].toarray()[0])
+        best = met[np.argsort(-product[item, met], kind="stable")[:7]]
+        assert found[item].indices.tolist() == sorted(best)
+        np.testing.assert_allclose(found[item].data, product[item, sorted(best)])

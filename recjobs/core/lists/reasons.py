@@ -9,7 +9,8 @@ from recjobs.core.model import compiled
 from recjobs.core.model.fold_in import FoldedIn
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.own_part import BlendWithOwn
-from recjobs.core.model.ranking import CHUNK, Ranked, in_threads
+from recjobs.core.model.ranking import CHUNK, Ranked
+from recjobs.core.model.threads import in_threads
 
 MOST = 3
 """Reasons per item."""

@@ -15,7 +15,8 @@ from recjobs.core.model.fold_in import FoldedIn
 from recjobs.core.model.linear import Linear
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.ranker import Ranker
-from recjobs.core.model.ranking import Ranked, first_unseen, in_threads
+from recjobs.core.model.ranking import Ranked, first_unseen
+from recjobs.core.model.threads import in_threads
 from recjobs.core.recipe import Recipe
 from recjobs.errors import ModelUnreadable
 

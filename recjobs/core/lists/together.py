@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.ranking import BITS, Ranked, in_threads, step_of
+from recjobs.core.model.ranking import BITS, Ranked, step_of
+from recjobs.core.model.threads import in_threads
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.rows.orders import orders_of
 

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.model import compiled
-from recjobs.core.model.ranking import Ranked, best_items, in_threads, step_of
+from recjobs.core.model.ranking import Ranked, best_items, step_of
+from recjobs.core.model.threads import in_threads
 from recjobs.core.recipe import Recipe
 
 SAMPLE, SETTLED = 500, 0.95
@@ -178,8 +179,8 @@ def solve_rows(weighted: csr_matrix, solved: np.ndarray, fixed: np.ndarray, reci
     """Improve the factors of some rows in place by STEPS of conjugate gradients (Takács, Pilászy & Tikk 2011), with
     those of the other side fixed; both float32.
 
-    A row's result does not depend on the other rows: a half step may be made block by block, anywhere. Arithmetic is in
-    double precision and in one order: it is the same on every processor.
+    A row's result does not depend on the other rows: a half step may be made block by block, anywhere. Sums are added
+    up in one order: they are the same on every processor.
     """
     regularization, squared = row_regularization(weighted, recipe), compiled.gram(fixed)
 

@@ -20,7 +20,7 @@
 /* Another number whenever a function's arguments change: compiled.py refuses what was built before. */
 int interface(void)
 {
-    return 3;
+    return 4;
 }
 
 enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
@@ -129,14 +129,53 @@ INLINE double inner_product(int64_t f, const float *one, const float *other)
     return (((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))) + rest;
 }
 
+/* Columns are dealt into groups: 16 neighbours to 16 groups, the next ones to the next. 0: too few columns. */
+INLINE int64_t groups_for(int64_t n_columns, int64_t n)
+{
+    int64_t n_groups = 4 * n < 256 ? 256 : (4 * n + 15) / 16 * 16;
+    return n_columns / n_groups < 2 ? 0 : n_groups;
+}
+
+/* The nth highest of the groups' maxima, which no more than n - 1 values above it can miss: none of the n highest is
+ * below. `top` becomes the highest value, which may be infinite. */
+INLINE float nth_of_groups(const float *value, int64_t n_columns, int64_t n_groups, int64_t n, float *maxima, int64_t *keys,
+                           float *top)
+{
+    int64_t end = n_groups ? n_columns / n_groups * n_groups : 0;
+    *top = -INFINITY;
+    for (int64_t group = 0; group < n_groups; group += 16) {
+        sixteen most = (sixteen){0} - INFINITY;
+        for (int64_t column = group; column < end; column += n_groups)
+            most = greater_of(most, SIXTEEN(value + column));
+        SIXTEEN(maxima + group) = most;
+    }
+    for (int64_t group = 0; group < n_groups; group++)
+        *top = maxima[group] > *top ? maxima[group] : *top;
+    for (int64_t column = end; column < n_columns; column++)
+        *top = value[column] > *top ? value[column] : *top;
+    if (!n_groups || !(*top > -INFINITY && *top < INFINITY))
+        return -INFINITY;
+    for (int64_t group = 0; group < n_groups; group++)
+        keys[group] = key_of(maxima[group], 0);
+    order_first(keys, 0, n_groups - 1, n);
+    return score_of(keys[n - 1]);
+}
+
+/* The columns whose finite values are not below the least; returns how many there are. */
+INLINE int64_t all_collected(const float *value, int64_t n_columns, float least, int32_t *candidates)
+{
+    int64_t found = 0, column = 0;
+    for (; column + BLOCK <= n_columns; column += BLOCK)
+        if (has_at_least(value + column, least))
+            found = collected(value, column, column + BLOCK, least, candidates, found);
+    return collected(value, column, n_columns, least, candidates, found);
+}
+
 FOR_EACH_PROCESSOR
 int highest(int64_t n_rows, int64_t n_columns, const float *values, int64_t n, int64_t f, const float *vectors,
             const float *factors, float longest, int64_t *columns, float *scores)
 {
-    /* Columns are dealt into groups: 16 neighbours to 16 groups, the next ones to the next. */
-    int64_t n_groups = 4 * n < 256 ? 256 : (4 * n + 15) / 16 * 16, depth = n_columns / n_groups;
-    if (depth < 2)
-        n_groups = depth = 0;
+    int64_t n_groups = groups_for(n_columns, n);
     int64_t *keys = malloc((size_t)(n_columns + n_groups + 1) * sizeof *keys);
     float *maxima = malloc((size_t)(n_groups + n_columns + 1) * sizeof *maxima);
     int32_t *candidates = malloc((size_t)(n_columns + 1) * sizeof *candidates);
@@ -144,34 +183,16 @@ int highest(int64_t n_rows, int64_t n_columns, const float *values, int64_t n, i
     float *of_candidates = maxima + n_groups;
     for (int64_t row = 0; row < n_rows && !failed; row++) {
         const float *value = values + row * n_columns, *vector = vectors ? vectors + row * f : NULL;
-        float top = -INFINITY, least = -INFINITY;
-        for (int64_t group = 0; group < n_groups; group += 16) {
-            sixteen most = (sixteen){0} - INFINITY;
-            for (int64_t column = group; column < depth * n_groups; column += n_groups)
-                most = greater_of(most, SIXTEEN(value + column));
-            SIXTEEN(maxima + group) = most;
-        }
-        for (int64_t group = 0; group < n_groups; group++)
-            top = maxima[group] > top ? maxima[group] : top;
-        for (int64_t column = depth * n_groups; column < n_columns; column++)
-            top = value[column] > top ? value[column] : top;
-        /* n groups have a value as high as the nth highest of their maxima, so no lower one is among the n highest. */
-        if (n_groups && top > -INFINITY && top < INFINITY) {
-            for (int64_t group = 0; group < n_groups; group++)
-                keys[group] = key_of(maxima[group], 0);
-            order_first(keys, 0, n_groups - 1, n);
-            float nth = score_of(keys[n - 1]), step = step_of(top);
+        float top, least = -INFINITY, nth = nth_of_groups(value, n_columns, n_groups, n, maxima, keys, &top);
+        if (nth > -INFINITY) {
+            float step = step_of(top);
             if (vector) { /* values are off by less than `error`, and scores are rounded to steps */
                 double error = (double)(f + 2) * 0x1p-23 * sqrt(inner_product(f, vector, vector)) * longest;
                 least = nth - (float)(2.5 * error) - 2 * step;
-            } else if (nth > -INFINITY)
+            } else
                 least = (rintf(nth / step) - 0.5f) * step;
         }
-        int64_t found = 0, column = 0;
-        for (; column + BLOCK <= n_columns; column += BLOCK)
-            if (has_at_least(value + column, least))
-                found = collected(value, column, column + BLOCK, least, candidates, found);
-        found = collected(value, column, n_columns, least, candidates, found);
+        int64_t found = all_collected(value, n_columns, least, candidates);
         top = -INFINITY;
         for (int64_t k = 0; k < found; k++) {
             int64_t of = candidates[k];
@@ -476,136 +497,139 @@ int neighbour_sums(int64_t n_users, int64_t n_columns, const int64_t *ends, cons
     return 0;
 }
 
-/* The inner product: eight sums, and then theirs. */
-INLINE double dot(int64_t f, const double *one, const double *other)
+/* The inner product: sixteen sums, and then theirs. */
+INLINE float sum_of(sixteen sums, float rest)
 {
-    eight sums = {0};
-    int64_t k = 0;
-    for (; k + 8 <= f; k += 8)
-        sums += EIGHT(one + k) * EIGHT(other + k);
-    double rest = 0;
-    for (; k < f; k++)
-        rest += one[k] * other[k];
-    return (((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))) + rest;
+    float four[4];
+    for (int lane = 0; lane < 4; lane++)
+        four[lane] = (sums[lane] + sums[lane + 8]) + (sums[lane + 4] + sums[lane + 12]);
+    return ((four[0] + four[2]) + (four[1] + four[3])) + rest;
 }
 
-INLINE void add_scaled(int64_t f, double factor, const double *added, double *to)
+INLINE float dot(int64_t f, const float *one, const float *other)
+{
+    sixteen sums = {0};
+    float rest = 0;
+    int64_t k = 0;
+    for (; k + 16 <= f; k += 16)
+        sums += SIXTEEN(one + k) * SIXTEEN(other + k);
+    for (; k < f; k++)
+        rest += one[k] * other[k];
+    return sum_of(sums, rest);
+}
+
+INLINE void add_scaled(int64_t f, float factor, const float *added, float *to)
 {
     int64_t k = 0;
-    for (; k + 8 <= f; k += 8)
-        EIGHT(to + k) += factor * EIGHT(added + k);
+    for (; k + 16 <= f; k += 16)
+        SIXTEEN(to + k) += factor * SIXTEEN(added + k);
     for (; k < f; k++)
         to[k] += factor * added[k];
 }
 
 /* The inner products of four rows with `other`. */
-INLINE void dots(int64_t f, const double *rows, const double *other, double *found)
+INLINE void dots(int64_t f, const float *const *rows, const float *other, float *found)
 {
-    eight a = {0}, b = {0}, c = {0}, d = {0};
+    sixteen a = {0}, b = {0}, c = {0}, d = {0};
+    float rest[4] = {0, 0, 0, 0};
     int64_t k = 0;
-    for (; k + 8 <= f; k += 8) {
-        eight factor = EIGHT(other + k);
-        a += EIGHT(rows + k) * factor;
-        b += EIGHT(rows + f + k) * factor;
-        c += EIGHT(rows + 2 * f + k) * factor;
-        d += EIGHT(rows + 3 * f + k) * factor;
+    for (; k + 16 <= f; k += 16) {
+        sixteen factor = SIXTEEN(other + k);
+        a += SIXTEEN(rows[0] + k) * factor;
+        b += SIXTEEN(rows[1] + k) * factor;
+        c += SIXTEEN(rows[2] + k) * factor;
+        d += SIXTEEN(rows[3] + k) * factor;
     }
-    eight sums[4] = {a, b, c, d};
-    for (int j = 0; j < 4; j++) {
-        double rest = 0;
-        for (int64_t l = k; l < f; l++)
-            rest += rows[j * f + l] * other[l];
-        found[j] = (((sums[j][0] + sums[j][4]) + (sums[j][2] + sums[j][6])) +
-                    ((sums[j][1] + sums[j][5]) + (sums[j][3] + sums[j][7]))) + rest;
-    }
+    for (; k < f; k++)
+        for (int j = 0; j < 4; j++)
+            rest[j] += rows[j][k] * other[k];
+    found[0] = sum_of(a, rest[0]);
+    found[1] = sum_of(b, rest[1]);
+    found[2] = sum_of(c, rest[2]);
+    found[3] = sum_of(d, rest[3]);
 }
 
-INLINE void add_four(int64_t f, const double *scale, const double *rows, double *to)
+INLINE void add_four(int64_t f, const float *scale, const float *const *rows, float *to)
 {
-    const double *a = rows, *b = rows + f, *c = rows + 2 * f, *d = rows + 3 * f;
+    const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
     int64_t k = 0;
-    for (; k + 8 <= f; k += 8)
-        EIGHT(to + k) = (((EIGHT(to + k) + scale[0] * EIGHT(a + k)) + scale[1] * EIGHT(b + k)) + scale[2] * EIGHT(c + k)) +
-                        scale[3] * EIGHT(d + k);
+    for (; k + 16 <= f; k += 16)
+        SIXTEEN(to + k) = (((SIXTEEN(to + k) + scale[0] * SIXTEEN(a + k)) + scale[1] * SIXTEEN(b + k)) +
+                           scale[2] * SIXTEEN(c + k)) + scale[3] * SIXTEEN(d + k);
     for (; k < f; k++)
         to[k] = (((to[k] + scale[0] * a[k]) + scale[1] * b[k]) + scale[2] * c[k]) + scale[3] * d[k];
 }
 
-/* One or more rows of A x = b by conjugate gradients, see compiled.py. */
+/* Rows of A x = b by conjugate gradients, see compiled.py. */
 FOR_EACH_PROCESSOR
 int solve_rows(int64_t n_rows, int64_t f, const int64_t *ends, const int32_t *items, const float *weights,
                const float *fixed, const double *gram, const double *regularization, int64_t n_steps, float *solved)
 {
-    double *scratch = malloc((size_t)(8 * f) * sizeof *scratch);
+    float *scratch = malloc((size_t)(3 * f + f * f) * sizeof *scratch);
     if (!scratch)
         return -1;
-    double *x = scratch, *residual = scratch + f, *direction = scratch + 2 * f, *product = scratch + 3 * f,
-           *rows = scratch + 4 * f;
+    float *residual = scratch, *direction = scratch + f, *product = scratch + 2 * f, *squared = scratch + 3 * f;
+    for (int64_t k = 0; k < f * f; k++)
+        squared[k] = (float)gram[k];
     for (int64_t number = 0; number < n_rows; number++) {
-        float *own = solved + number * f;
+        float *x = solved + number * f;
         const int32_t *of_row = items + ends[number];
         const float *weight = weights + ends[number];
         int64_t length = ends[number + 1] - ends[number];
         if (!length) {
-            memset(own, 0, (size_t)f * sizeof *own);
+            memset(x, 0, (size_t)f * sizeof *x);
             continue;
         }
-        for (int64_t k = 0; k < f; k++)
-            x[k] = own[k];
-        double squares = 0;
+        float squares = 0;
         for (int64_t step = 0; step <= n_steps; step++) {
-            const double *taken = step ? direction : x;
+            const float *taken = step ? direction : x, *four[4];
+            float scale[4], *to = step ? product : residual;
             memset(product, 0, (size_t)f * sizeof *product);
-            int64_t of_gram = 0;
-            for (; of_gram + 4 <= f; of_gram += 4)
-                add_four(f, taken + of_gram, gram + of_gram * f, product);
-            for (; of_gram < f; of_gram++)
-                add_scaled(f, taken[of_gram], gram + of_gram * f, product);
-            add_scaled(f, regularization[number], taken, product);
+            for (int64_t k = 0; k + 4 <= f; k += 4) {
+                for (int64_t j = 0; j < 4; j++)
+                    four[j] = squared + (k + j) * f;
+                add_four(f, taken + k, four, product);
+            }
+            for (int64_t k = f & ~(int64_t)3; k < f; k++)
+                add_scaled(f, taken[k], squared + k * f, product);
+            add_scaled(f, (float)regularization[number], taken, product);
             if (!step)
                 for (int64_t k = 0; k < f; k++)
                     residual[k] = -product[k];
-            double *to = step ? product : residual;
             for (int64_t first = 0; first < length; first += 4) {
                 int64_t n_here = length - first < 4 ? length - first : 4;
-                double scale[4] = {0, 0, 0, 0};
-                for (int64_t j = 0; j < 4; j++) {
-                    const float *y = fixed + (int64_t)of_row[first + (j < n_here ? j : 0)] * f;
-                    for (int64_t k = 0; k < f; k++)
-                        rows[j * f + k] = y[k];
-                }
+                for (int64_t j = 0; j < 4; j++)
+                    four[j] = fixed + (int64_t)of_row[first + (j < n_here ? j : 0)] * f;
                 for (int64_t j = first + 4; !step && j < first + 8 && j < length; j++)
                     for (int64_t k = 0; k < f; k += 16)
                         __builtin_prefetch(fixed + (int64_t)of_row[j] * f + k);
-                dots(f, rows, taken, scale);
+                dots(f, four, taken, scale);
                 for (int64_t j = 0; j < 4; j++) {
-                    float known = j < n_here ? weight[first + j] : 1.0f;
-                    double confidence = fabsf(known);
+                    float known = j < n_here ? weight[first + j] : 1.0f, confidence = fabsf(known);
                     scale[j] *= confidence - 1;
                     if (!step)
                         scale[j] = (known > 0 && j < n_here ? confidence : 0) - scale[j];
                 }
-                add_four(f, scale, rows, to);
+                add_four(f, scale, four, to);
             }
             if (!step) {
                 memcpy(direction, residual, (size_t)f * sizeof *direction);
                 squares = dot(f, residual, residual);
-                if (squares < 1e-20)
+                if (squares < 1e-20f)
                     break;
                 continue;
             }
-            double length_of_step = squares / dot(f, direction, product);
+            float length_of_step = squares / dot(f, direction, product);
             add_scaled(f, length_of_step, direction, x);
             add_scaled(f, -length_of_step, product, residual);
-            double rest = dot(f, residual, residual);
-            if (rest < 1e-20)
+            float rest = dot(f, residual, residual);
+            if (rest < 1e-20f)
                 break;
+            float kept = rest / squares;
             for (int64_t k = 0; k < f; k++)
-                direction[k] = residual[k] + rest / squares * direction[k];
+                direction[k] = residual[k] + kept * direction[k];
             squares = rest;
         }
-        for (int64_t k = 0; k < f; k++)
-            own[k] = (float)x[k];
     }
     free(scratch);
     return 0;
@@ -622,8 +646,14 @@ int gram(int64_t n_rows, int64_t f, const float *rows, double *matrix)
     for (int64_t number = 0; number < n_rows; number++) {
         for (int64_t k = 0; k < f; k++)
             row[k] = rows[number * f + k];
-        for (int64_t k = 0; k < f; k++)
-            add_scaled(f, row[k], row, matrix + k * f);
+        for (int64_t k = 0; k < f; k++) {
+            double *to = matrix + k * f;
+            int64_t l = 0;
+            for (; l + 8 <= f; l += 8)
+                EIGHT(to + l) += row[k] * EIGHT(row + l);
+            for (; l < f; l++)
+                to[l] += row[k] * row[l];
+        }
     }
     free(row);
     return 0;
@@ -645,4 +675,79 @@ int newest(int64_t n_groups, const int64_t *ends, const int64_t *at, int64_t n, 
         rows += kept;
     }
     return 0;
+}
+
+/* For items from `first` on: the n columns of the row's product with all columns that are highest and not 0, ascending. */
+FOR_EACH_PROCESSOR
+int nearest(int64_t first, int64_t n_rows, int64_t n_items, const int64_t *item_ends, const int32_t *item_users,
+            const double *item_values, const int64_t *user_ends, const int32_t *user_items, const double *user_values,
+            int64_t n, int64_t *counts, int32_t *items, double *values)
+{
+    int64_t n_groups = groups_for(n_items, n), width = n_items + 1;
+    double *sums = malloc((size_t)width * sizeof *sums);
+    float *rounded = malloc((size_t)(width + n_groups) * sizeof *rounded);
+    int64_t *keys = malloc((size_t)(width + n_groups) * sizeof *keys);
+    int64_t *met = calloc((size_t)width, sizeof *met); /* the row, from 1, that an item was met in last */
+    int32_t *touched = malloc((size_t)width * sizeof *touched);
+    int failed = !sums || !rounded || !met || !keys || !touched;
+    for (int64_t row = 0; row < n_rows && !failed; row++) {
+        int64_t n_touched = 0, n_pairs = 0, begin = item_ends[first + row], end = item_ends[first + row + 1];
+        for (int64_t k = begin; k < end; k++)
+            n_pairs += user_ends[item_users[k] + 1] - user_ends[item_users[k]];
+        int is_dense = n_pairs > n_items / 4;
+        if (is_dense)
+            memset(sums, 0, (size_t)n_items * sizeof *sums);
+        for (int64_t k = begin; k < end; k++) {
+            double value = item_values[k];
+            int64_t last = user_ends[item_users[k] + 1];
+            for (int64_t ahead = k + 1 < end ? user_ends[item_users[k + 1]] : last, l = 0; l < 64; l += 8) {
+                __builtin_prefetch(user_values + ahead + l);
+                __builtin_prefetch(user_items + ahead + l);
+            }
+            if (is_dense)
+                for (int64_t l = user_ends[item_users[k]]; l < last; l++)
+                    sums[user_items[l]] += value * user_values[l];
+            else
+                for (int64_t l = user_ends[item_users[k]]; l < last; l++) {
+                    int32_t item = user_items[l];
+                    if (met[item] != row + 1) {
+                        met[item] = row + 1;
+                        sums[item] = 0;
+                        touched[n_touched++] = item;
+                    }
+                    sums[item] += value * user_values[l];
+                }
+        }
+        if (is_dense) {
+            float top;
+            for (int64_t item = 0; item < n_items; item++) {
+                float sum = (float)sums[item];
+                rounded[item] = sum == 0 ? -INFINITY : sum;
+            }
+            float least = nth_of_groups(rounded, n_items, n_groups, n, rounded + width, keys, &top);
+            n_touched = all_collected(rounded, n_items, least, touched);
+        }
+        int64_t found = 0;
+        for (int64_t k = 0; k < n_touched; k++)
+            if ((float)sums[touched[k]] != 0)
+                keys[found++] = key_of((float)sums[touched[k]], touched[k]);
+        if (found)
+            order_first(keys, 0, found - 1, n);
+        int64_t kept = found < n ? found : n;
+        for (int64_t k = 0; k < kept; k++) /* by column */
+            keys[k] = -(0x7fffffff - (int64_t)(uint32_t)keys[k]);
+        if (kept)
+            order_first(keys, 0, kept - 1, kept);
+        for (int64_t k = 0; k < kept; k++) {
+            items[row * n + k] = (int32_t)-keys[k];
+            values[row * n + k] = sums[-keys[k]];
+        }
+        counts[row] = kept;
+    }
+    free(sums);
+    free(rounded);
+    free(met);
+    free(keys);
+    free(touched);
+    return failed ? -1 : 0;
 }

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recjobs.errors import BadConfiguration
 
 _NAME = "recjobs.core.model._compiled"
-_INTERFACE = 3
+_INTERFACE = 4
 
 
 def _library() -> ctypes.CDLL:
@@ -142,6 +142,25 @@ def reasons(
     )  # fmt: skip
 
 
+def nearest(weighted: csr_matrix, by_item: csr_matrix, place: slice, n: int) -> csr_matrix:
+    """For the items at `place`, the n columns of weighted' weighted that are highest and not 0, of equal ones the first
+    columns.
+
+    weighted: (n_users, n_items), float64; by_item: its transpose.
+    """
+    n_rows, n_items = place.stop - place.start, weighted.shape[1]
+    counts, items = np.empty(n_rows, np.int64), np.empty((n_rows, n), np.int32)
+    values = np.empty((n_rows, n))
+    ends = np.asarray(by_item.indptr, np.int64)
+    _call(
+        "nearest", place.start, n_rows, n_items, ends, _items(by_item), by_item.data, *_csr(weighted), n, counts, items,
+        values,
+    )  # fmt: skip
+    kept = np.arange(n) < counts[:, None]
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return csr_matrix((values[kept], items[kept], ends), shape=(n_rows, n_items))
+
+
 def newest(user: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
     """The rows of each user's n latest instants, newest first, of equal ones the first row; user: ascending."""
     ends = np.append(np.flatnonzero(np.diff(user, prepend=-1)), user.size)
@@ -176,6 +195,7 @@ _ARGUMENTS = {
     "solve_rows": "n n L I F F D D n F",
     "fold_in": "n n L I F f F D D F D",
     "reasons": "n n n n I i L I F f F D F L I F F L I F F I L I L",
+    "nearest": "n n n L I D L I D n L I D",
     "newest": "n L L n L",
     "neighbour_sums": "n n L I F L I F F",
 }

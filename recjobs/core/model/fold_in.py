@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.model import compiled
 from recjobs.core.model.als import known_rows, row_regularization
-from recjobs.core.model.ranking import CHUNK, in_threads
+from recjobs.core.model.ranking import CHUNK
+from recjobs.core.model.threads import in_threads
 from recjobs.core.recipe import Recipe
 
 

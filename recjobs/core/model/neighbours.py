@@ -1,20 +1,23 @@
 """Item neighbours: items that the same users took, by the cosine of their TF-IDF rows (implicit's TFIDFRecommender)."""
 
-import warnings
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from implicit.nearest_neighbours import TFIDFRecommender
-from implicit.utils import ParameterWarning
-from scipy.sparse import csr_matrix
+from implicit.nearest_neighbours import normalize, tfidf_weight
+from scipy.sparse import csr_matrix, vstack
 
+from recjobs.core.model import compiled
 from recjobs.core.model.compiled import neighbour_sums
+from recjobs.core.model.threads import in_threads
 
 PAIRS = 4_000_000
 _ROWS = 8
+_ITEMS = 64
+"""Items whose neighbours a thread looks for at a time."""
 SAME = 1e-5
 """Scores that spread by less of the largest one are equal."""
 Sums: TypeAlias = dict[tuple[int, int], np.ndarray]
@@ -116,13 +119,25 @@ def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -
     grows with the square of the history lengths.
     """
     user_items = drawn_users(user_items)
-    model = TFIDFRecommender(K=n_neighbours, num_threads=threads)
-    with warnings.catch_warnings(action="ignore", category=ParameterWarning), np.errstate(invalid="ignore"):
-        model.fit(user_items, show_progress=False)
-    similarity: csr_matrix = model.similarity.astype(np.float32).tocsr()
+    with np.errstate(invalid="ignore"):
+        weighted = normalize(tfidf_weight(user_items.T)).T.tocsr()
     # An item taken only by a user with nearly all items has TF-IDF 0, and no angle.
+    weighted.data = np.nan_to_num(weighted.data, nan=0.0, posinf=0.0, neginf=0.0)
+    similarity = all_pairs(weighted, n_neighbours, threads).astype(np.float32)
     similarity.data = np.nan_to_num(similarity.data, nan=0.0, posinf=0.0, neginf=0.0)
     return similarity
+
+
+def all_pairs(weighted: csr_matrix, n: int, threads: int = 0) -> csr_matrix:
+    """weighted' weighted, the n highest values of each row, float64; weighted: (n_users, n_items)."""
+    weighted = weighted.astype(np.float64)
+    by_item, n_items = weighted.T.tocsr(), weighted.shape[1]
+
+    def nearest(first: int) -> csr_matrix:
+        return compiled.nearest(weighted, by_item, slice(first, min(first + _ITEMS, n_items)), n)
+
+    found = in_threads(nearest, range(0, n_items, _ITEMS), threads or os.cpu_count() or 1)
+    return vstack(found, format="csr") if found else csr_matrix((0, 0))
 
 
 def as_table(similarity: csr_matrix) -> pa.Table:

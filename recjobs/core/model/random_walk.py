@@ -5,10 +5,9 @@ applications", ACM TiiS 2017.
 """
 
 import numpy as np
-from implicit.nearest_neighbours import ItemItemRecommender
 from scipy.sparse import csr_matrix, diags
 
-from recjobs.core.model.neighbours import drawn_users, similarity_of
+from recjobs.core.model.neighbours import all_pairs, drawn_users, similarity_of
 
 BETA = 0.6
 """How strongly an item's popularity lowers the probability of reaching it."""
@@ -67,10 +66,9 @@ def random_walk_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) 
     user_items = drawn_users(user_items).astype(np.float64)
     popularity, activity = (np.asarray(user_items.sum(axis=axis)).ravel() for axis in (0, 1))
     damped, spread = _power(popularity, -BETA), _power(activity, -0.5)
-    model = ItemItemRecommender(K=n_neighbours, num_threads=threads)
     # X' X of this product is the walk's matrix but for a factor of each row, which does not change its order.
-    model.fit((diags(spread) @ user_items @ diags(damped)).tocsr(), show_progress=False)
-    walk: csr_matrix = (diags(_power(popularity, BETA - 1)) @ model.similarity).astype(np.float32).tocsr()
+    steps = all_pairs((diags(spread) @ user_items @ diags(damped)).tocsr(), n_neighbours, threads)
+    walk: csr_matrix = (diags(_power(popularity, BETA - 1)) @ steps).astype(np.float32).tocsr()
     return walk
 
 

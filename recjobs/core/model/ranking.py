@@ -4,17 +4,16 @@ The last bits of a score depend on the processor: OpenBLAS and NumPy have routin
 before they are compared, and equal ones rank by item (docs/decisions/0024).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.model.compiled import Exact, highest
 from recjobs.core.model.neighbours import Blend, Sums, row_blocks
+from recjobs.core.model.threads import in_threads
 
 CHUNK = 64
 """Users multiplied at a time."""
@@ -22,8 +21,6 @@ _COLUMNS = 4096
 """Items multiplied at a time: their products in double precision stay in the cache of one core."""
 BITS = 16
 """Bits that a list's highest score keeps; all others are rounded to multiples of its last one."""
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True)
@@ -249,14 +246,6 @@ def step_of(highest: np.ndarray) -> np.ndarray:
     """The unit that scores are rounded to beside a highest one: a power of 2, from 2^-BITS of it to twice that."""
     exponent = np.maximum(np.frexp(highest)[1], -100)  # no subnormal numbers
     return np.asarray(np.ldexp(np.float32(1), exponent - BITS))
-
-
-def in_threads(function: Callable[[_In], _Out], values: Iterable[_In], threads: int) -> list[_Out]:
-    """The function's results for the values, in order, computed by this many threads."""
-    if threads == 1:
-        return [function(value) for value in values]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, values))
 
 
 def first_unseen(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.als import Factors, start_of_some
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.ranker import BINARY, LAMBDARANK, Ranker
-from recjobs.core.model.ranking import in_threads
+from recjobs.core.model.threads import in_threads
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.search.folds import Fold, folds_by_time, random_fold

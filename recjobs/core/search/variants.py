@@ -18,7 +18,8 @@ from recjobs.core.model.als import known_rows
 from recjobs.core.model.compiled import highest
 from recjobs.core.model.neighbours import SAME, Blend
 from recjobs.core.model.nth_highest import nth_highest
-from recjobs.core.model.ranking import CHUNK, Ranked, Ranking, in_threads
+from recjobs.core.model.ranking import CHUNK, Ranked, Ranking
+from recjobs.core.model.threads import in_threads
 from recjobs.core.recipe import Recipe
 from recjobs.core.search.space import Space
 
