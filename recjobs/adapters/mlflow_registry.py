@@ -33,6 +33,10 @@ class Registry:
     def __init__(self, tracking_uri: str, artifact_root: str, catalog: str) -> None:
         self._uri, self._artifact_root, self._catalog = tracking_uri, artifact_root, catalog
 
+    def prepare(self) -> None:
+        """Import MLflow, while something else is waited for."""
+        load(self._uri)
+
     @contextmanager
     def _client(self) -> Iterator[Any]:
         load(self._uri)

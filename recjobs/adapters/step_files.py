@@ -66,12 +66,15 @@ class StepFiles:
 
     def checkpoint(self) -> None:
         """Record the files written so far, for a retry to resume from; another thread may be writing one."""
-        content = json.dumps({"key": self._key, "kernel": kernel(), "files": dict(self.hashes)}, indent=1)
+        content = json.dumps({"key": self._key, "kernel": kernel(), "files": self._sorted()}, indent=1)
         self._system.write_whole(f"{self._folder}/checkpoint.json", content.encode())
+
+    def _sorted(self) -> dict[str, str]:
+        return dict(sorted(self.hashes.copy().items()))
 
     def put(self, name: str) -> None:
         """Write the hashes, and where the files lie, to a file of the step, atomically: from then on they count."""
-        content = {"key": self._key, "kernel": kernel(), "files": self.hashes} | (
+        content = {"key": self._key, "kernel": kernel(), "files": self._sorted()} | (
             {"within": self.within} if self.within else {}
         )
         self._system.write_whole(f"{self._step}/{name}", json.dumps(content, indent=1).encode())

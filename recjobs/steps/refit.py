@@ -2,6 +2,7 @@
 there is neither, tonight's lists are the popular ones."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ def run(night: Night) -> dict[str, Any]:
 
     # A fit with several threads would differ in its last bits: a rerun keeps the model that may be in charge by now.
     key = night.key_of(*INPUTS["refit"])
-    with night.writing("refit", resume_key=key) as files:
+    with night.writing("refit", resume_key=key) as files, ThreadPoolExecutor(1) as beside:
+        preparing = beside.submit(registry(night.catalog).prepare) if refused is None else None
         version = champion.model_version if champion else None
         if refused is None and "model.npz" not in files.hashes:
             # The second stage is the candidate's: what the gate judged orders lists by what is known tonight.
@@ -46,6 +48,8 @@ def run(night: Night) -> dict[str, Any]:
                 if night.catalog.recipe.blend:  # the check has made them, and `score` needs the same
                     files.save_table("neighbours.parquet", as_table(past.similarity(night.catalog.recipe)))
                 files.checkpoint()
+        if preparing is not None:
+            preparing.result()
         if refused is None:
             version = _register(night, files.hashes["model.npz"], files.read("model.npz"))
         source = "none" if version is None else "refit" if refused is None else "champion"

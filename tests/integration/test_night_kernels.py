@@ -30,7 +30,7 @@ def test_a_step_resumed_on_another_kernel_says_so_and_makes_every_list_anew(make
     request = json.loads((folder / "begin" / "request.json").read_text())
     assert request["kernel"] == kernel()
     written_down = json.loads((folder / "score" / "checkpoint.json").read_text())
-    assert (written_down["kernel"], list(written_down["files"])) == (kernel(), ["top_n-00000.parquet"])
+    assert (written_down["kernel"], "top_n-00000.parquet" in written_down["files"]) == (kernel(), True)
     written = (folder / "score" / "top_n-00000.parquet").stat().st_mtime_ns
 
     resumed = on_haswell(world, "score", "--batch-id", folder.name)

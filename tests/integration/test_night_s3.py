@@ -87,7 +87,7 @@ MOMENTS = [
     Kill(f"{FILES}.sink", "before", ("/extract",)),
     Kill(f"{FILES}.put", "before", ("/validate", "manifest.json")),
     Kill(f"{FILES}.checkpoint", "after", ("/score",)),
-    Kill(f"{FILES}.save_table", "before", ("/score", "similar.parquet")),
+    Kill(f"{FILES}.put", "before", ("/score", "manifest.json")),
     Kill("recjobs.steps.publish:_encoded", "midway"),
     Kill("recjobs.adapters.postgres:Session.call", "after", ("publish_batch",)),
 ]
