@@ -18,7 +18,7 @@ from recjobs.core.model import compiled
 from recjobs.core.model.compiled import Exact, highest, newest
 from recjobs.core.model.fold_in import FoldIn
 from recjobs.core.model.neighbours import Blend, all_pairs, similarity_of
-from recjobs.core.model.ranking import best_items, step_of
+from recjobs.core.model.ranking import Ranking, best_items, step_of
 from recjobs.core.recipe import Recipe
 from recjobs.errors import BadConfiguration
 from tests.unit.worlds import sets
@@ -154,3 +154,18 @@ def test_the_nearest_columns_are_the_highest_of_the_whole_product(threads):
         best = met[np.argsort(-product[item, met], kind="stable")[:7]]
         assert found[item].indices.tolist() == sorted(best)
         np.testing.assert_allclose(found[item].data, product[item, sorted(best)])
+
+
+def test_rough_products_give_the_lists_of_exact_ones_with_neighbours_too():
+    rng = np.random.default_rng(5)
+    users, items = (rng.normal(size=(n, 19)).astype(np.float32) for n in (70, 900))
+    rows = sets(*(rng.choice(900, 12, replace=False) for _ in users), n_items=900)
+    blend = Blend(rows, similarity_of(rows, 40, 1), 0.4)
+    ranking = Ranking(items, np.ones(900, bool), blend)
+    values = ranking.products(users)
+    np.testing.assert_allclose(ranking.spreads(users), values.std(axis=1), rtol=1e-5)
+    blend.add_to(values, 0, 70, None, ranking.spreads(users))
+    values[rows.nonzero()] = -np.inf
+    ranked = ranking.best(users, 30, rows, 2, blend)
+    for found, expected in zip((ranked.item_idx, ranked.scores), in_order(values, 30), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -20,7 +20,7 @@
 /* Another number whenever a function's arguments change: compiled.py refuses what was built before. */
 int interface(void)
 {
-    return 4;
+    return 5;
 }
 
 enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
@@ -173,7 +173,7 @@ INLINE int64_t all_collected(const float *value, int64_t n_columns, float least,
 
 FOR_EACH_PROCESSOR
 int highest(int64_t n_rows, int64_t n_columns, const float *values, int64_t n, int64_t f, const float *vectors,
-            const float *factors, float longest, int64_t *columns, float *scores)
+            const float *factors, float longest, const float *added, int64_t *columns, float *scores)
 {
     int64_t n_groups = groups_for(n_columns, n);
     int64_t *keys = malloc((size_t)(n_columns + n_groups + 1) * sizeof *keys);
@@ -197,6 +197,8 @@ int highest(int64_t n_rows, int64_t n_columns, const float *values, int64_t n, i
         for (int64_t k = 0; k < found; k++) {
             int64_t of = candidates[k];
             float score = vector ? (float)inner_product(f, vector, factors + of * f) : value[of];
+            if (vector && added)
+                score += added[row * n_columns + of];
             of_candidates[k] = score;
             top = score > top && score < INFINITY ? score : top;
         }
@@ -750,4 +752,70 @@ int nearest(int64_t first, int64_t n_rows, int64_t n_items, const int64_t *item_
     free(keys);
     free(touched);
     return failed ? -1 : 0;
+}
+
+/* See compiled.py: values and added are changed. */
+FOR_EACH_PROCESSOR
+int blended(int64_t n_users, int64_t n_columns, const float *sums, const float *unit, float *values, float *added,
+            float *factor)
+{
+    for (int64_t user = 0; user < n_users; user++) {
+        const float *of_user = sums + user * n_columns;
+        double totals[16] = {0}, squares[16] = {0}, total = 0, square = 0;
+        float largest[16] = {0}, most = 0;
+        int64_t whole = n_columns & ~(int64_t)15;
+        for (int64_t first = 0; first < whole; first += 16)
+            for (int lane = 0; lane < 16; lane++) {
+                float size = fabsf(of_user[first + lane]);
+                totals[lane] += of_user[first + lane];
+                largest[lane] = size > largest[lane] ? size : largest[lane];
+            }
+        for (int64_t column = whole; column < n_columns; column++) {
+            totals[column - whole] += of_user[column];
+            most = fabsf(of_user[column]) > most ? fabsf(of_user[column]) : most;
+        }
+        for (int lane = 0; lane < 16; lane++) {
+            total += totals[lane];
+            most = largest[lane] > most ? largest[lane] : most;
+        }
+        float mean = (float)(total / (double)(n_columns ? n_columns : 1));
+        for (int64_t first = 0; first < whole; first += 16)
+            for (int lane = 0; lane < 16; lane++) {
+                double off = of_user[first + lane] - mean;
+                squares[lane] += off * off;
+            }
+        for (int64_t column = whole; column < n_columns; column++) {
+            double off = of_user[column] - mean;
+            squares[column - whole] += off * off;
+        }
+        for (int lane = 0; lane < 16; lane++)
+            square += squares[lane];
+        float spread = (float)sqrt(square / (double)(n_columns ? n_columns : 1));
+        float scale = spread > 1e-5f * most ? unit[user] / spread : 0;
+        float *to = values + user * n_columns, *part = added + user * n_columns;
+        for (int64_t column = 0; column < n_columns; column++) {
+            part[column] = (of_user[column] - mean) * scale;
+            to[column] += part[column];
+        }
+        factor[user] = scale;
+    }
+    return 0;
+}
+
+FOR_EACH_PROCESSOR
+int quadratic(int64_t n_vectors, int64_t f, const float *vectors, const double *matrix, double *result)
+{
+    for (int64_t number = 0; number < n_vectors; number++) {
+        const float *vector = vectors + number * f;
+        result[number] = 0;
+        for (int64_t k = 0; k < f; k++) {
+            double sums[8] = {0}; /* of columns 0, 8, ..., of 1, 9, ... */
+            for (int64_t first = 0; first < f; first += 8)
+                for (int64_t lane = 0; lane < 8 && first + lane < f; lane++)
+                    sums[lane] += matrix[k * f + first + lane] * (double)vector[first + lane];
+            result[number] += (double)vector[k] * (((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+                                                   ((sums[1] + sums[5]) + (sums[3] + sums[7])));
+        }
+    }
+    return 0;
 }

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recjobs.errors import BadConfiguration
 
 _NAME = "recjobs.core.model._compiled"
-_INTERFACE = 4
+_INTERFACE = 5
 
 
 def _library() -> ctypes.CDLL:
@@ -35,11 +35,13 @@ _C = _library()
 @dataclass(frozen=True)
 class Exact:
     """What scores are exactly, where they are known up to rounding in single precision: inner products of users'
-    vectors (n_users, factors) and item factors (columns, factors), of which the longest has the norm `longest`."""
+    vectors (n_users, factors) and item factors (columns, factors), of which the longest has the norm `longest`, and
+    what is added to them (n_users, columns); None: nothing."""
 
     vectors: np.ndarray
     factors: np.ndarray
     longest: float
+    added: np.ndarray | None = None
 
 
 def highest(values: np.ndarray, n: int, exact: Exact | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -48,11 +50,12 @@ def highest(values: np.ndarray, n: int, exact: Exact | None = None) -> tuple[np.
     the scores in place of values, which tell what is left out (-inf) and about which columns it can be."""
     values = np.ascontiguousarray(values, np.float32)
     columns, scores = np.empty((len(values), n), np.int64), np.empty((len(values), n), np.float32)
-    vectors, factors, longest = None, None, 0.0
+    vectors, factors, longest, added = None, None, 0.0, None
     if exact is not None:
         vectors, factors, longest = np.ascontiguousarray(exact.vectors, np.float32), exact.factors, exact.longest
+        added = exact.added
     f = 0 if vectors is None else vectors.shape[1]
-    _call("highest", *values.shape, values, n, f, vectors, factors, longest, columns, scores)
+    _call("highest", *values.shape, values, n, f, vectors, factors, longest, added, columns, scores)
     return columns, scores
 
 
@@ -60,6 +63,13 @@ def gram(factors: np.ndarray) -> np.ndarray:
     """The sum of y y' over the rows y of factors (n, factors): (factors, factors), float64."""
     result = np.empty((factors.shape[1],) * 2)
     _call("gram", *factors.shape, factors, result)
+    return result
+
+
+def quadratic(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """v' M v of each vector v, (n,), float64; vectors (n, factors), matrix M (factors, factors) float64."""
+    result = np.empty(len(vectors))
+    _call("quadratic", *vectors.shape, np.ascontiguousarray(vectors, np.float32), matrix, result)
     return result
 
 
@@ -170,6 +180,14 @@ def newest(user: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
     return rows
 
 
+def blended(sums: np.ndarray, unit: np.ndarray, values: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """Add sums of neighbours to values in place, centred and scaled to the standard deviation `unit` (n_users,), and
+    write what was added; all (n_users, n_items). Returns each user's factor; 0 where the sums are equal."""
+    factor = np.empty(len(sums), np.float32)
+    _call("blended", *sums.shape, sums, unit, values, added, factor)
+    return factor
+
+
 def neighbour_sums(rows: csr_matrix, place: slice, similarity: csr_matrix) -> np.ndarray:
     """The sums of the similarities to a user's items, times their confidence, (n_users, columns of the similarity)."""
     sums = np.zeros((place.stop - place.start, similarity.shape[1]), np.float32)
@@ -190,13 +208,15 @@ def _csr(matrix: csr_matrix) -> Sequence[np.ndarray]:
 
 
 _ARGUMENTS = {
-    "highest": "n n F n n F F f L F",
+    "highest": "n n F n n F F f F L F",
     "gram": "n n F D",
+    "quadratic": "n n F D D",
     "solve_rows": "n n L I F F D D n F",
     "fold_in": "n n L I F f F D D F D",
     "reasons": "n n n n I i L I F f F D F L I F F L I F F I L I L",
     "nearest": "n n n L I D L I D n L I D",
     "newest": "n L L n L",
+    "blended": "n n F F F F F",
     "neighbour_sums": "n n L I F L I F F",
 }
 """Of each function, in order: n int64_t, i int, f float; pointers, or NULL: F float, D double, I int32_t, L int64_t."""

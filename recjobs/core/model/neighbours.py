@@ -19,7 +19,8 @@ _ROWS = 8
 _ITEMS = 64
 """Items whose neighbours a thread looks for at a time."""
 SAME = 1e-5
-"""Scores that spread by less of the largest one are equal."""
+"""Scores that spread by less of the largest one are equal; compiled.c has it too. Equal scores spread by what rounding
+adds, which nothing must be made of."""
 Sums: TypeAlias = dict[tuple[int, int], np.ndarray]
 """Sums of neighbours by the similarity (its id) and the first user, for blends of the same users that share it."""
 
@@ -48,18 +49,27 @@ class Blend:
         """(n_items, columns), the columns of `similarity`."""
         return self.similarity if columns.size == self.similarity.shape[1] else self.similarity[:, columns].tocsr()
 
-    def add_to(self, values: np.ndarray, first: int, last: int, sums: Sums | None = None) -> np.ndarray:
+    def add_to(
+        self, values: np.ndarray, first: int, last: int, sums: Sums | None = None, spread: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Add the neighbour scores of users first to last - 1 to their ALS scores, (last - first, n_items).
 
         Both are scaled to standard deviations of that user's scores, and the sum to the unit of ALS, so that a weight
         of 0 changes nothing; at weight 1 the result is the neighbour scores alone. Returns the factor that each user's
-        neighbour scores were multiplied by, (last - first,); 0 where they are all equal. sums: those that another blend
-        has left, and where to leave them.
+        neighbour scores were multiplied by, (last - first,), 0 where they are all equal; and what was added, None at
+        weight 1. sums: those that another blend has left, and where to leave them. spread: the standard deviations of
+        the ALS scores, where `values` are those up to rounding only.
         """
-        factor = np.zeros(last - first, np.float32)
+        factor, added = np.zeros(last - first, np.float32), np.empty(values.shape, np.float32)
         for here in row_blocks(last - first):
-            factor[here] = self._add(values[here], self._scores_once(first + here.start, first + here.stop, sums))
-        return factor
+            scores = self._scores_once(first + here.start, first + here.stop, sums)
+            if self.weight == 1:
+                values[here], factor[here] = scores, scores.any(axis=1)
+                continue
+            unit = values[here].std(axis=1) if spread is None else spread[here]
+            unit = (self.weight / (1 - self.weight) * unit).astype(np.float32)
+            factor[here] = compiled.blended(scores, unit, values[here], added[here])
+        return factor, None if self.weight == 1 else added
 
     def _scores_once(self, first: int, last: int, sums: Sums | None) -> np.ndarray:
         if sums is None:
@@ -67,7 +77,7 @@ class Blend:
         key = id(self.similarity), first
         if key not in sums:
             sums[key] = self._scores(first, last)
-        return sums[key].copy()  # `_add` overwrites it
+        return sums[key]
 
     def at(self, listed: np.ndarray) -> np.ndarray:
         """The sums of all users' neighbours at their listed items, (n_users, places); listed: item_idx, -1: none, where
@@ -82,21 +92,6 @@ class Blend:
         """The sums of users' neighbours, (last - first, n_items): nearly dense for active users, so that a product of
         sparse matrices takes five times as long."""
         return neighbour_sums(self.rows, slice(first, last), self.similarity)
-
-    def _add(self, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        if self.weight == 1:
-            values[:] = scores
-            return np.asarray(scores.any(axis=1), np.float32)
-        mean = scores.mean(axis=1, keepdims=True)
-        spread = scores.std(axis=1, mean=mean)
-        unit = self.weight / (1 - self.weight) * values.std(axis=1)
-        largest = np.maximum(scores.max(axis=1), -scores.min(axis=1))
-        # Equal scores spread by what rounding adds, which nothing must be made of.
-        factor = np.divide(unit, spread, out=np.zeros_like(spread), where=spread > SAME * largest)
-        scores -= mean
-        scores *= factor[:, None]
-        values += scores
-        return np.asarray(factor)
 
 
 def row_blocks(n: int) -> Iterator[slice]:

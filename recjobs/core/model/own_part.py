@@ -40,12 +40,17 @@ class BlendWithOwn(Blend):
         """The same for some of the items, with the same own_unit."""
         return replace(self, similarity=similarity, own=self.own[:, columns].tocsr())
 
-    def add_to(self, values: np.ndarray, first: int, last: int, sums: Sums | None = None) -> np.ndarray:
+    def add_to(
+        self, values: np.ndarray, first: int, last: int, sums: Sums | None = None, spread: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Add neighbours as `Blend.add_to` does, then the own items of users first to last - 1.
 
-        Frequencies are scaled to standard deviations of that user's scores. Returns the neighbours' unit.
+        Frequencies are scaled to standard deviations of that user's scores, for which `values` must be exact. Returns
+        the neighbours' unit, and None.
         """
-        unit = super().add_to(values, first, last, sums) if self.weight else np.zeros(last - first, np.float32)
+        unit = np.zeros(last - first, np.float32)
+        if self.weight:
+            unit, _ = super().add_to(values, first, last, sums, spread)
         own = self.own[first:last]
         row = np.repeat(np.arange(last - first), np.diff(own.indptr))
         n, data = values.shape[1], own.data.astype(np.float64)
@@ -55,4 +60,4 @@ class BlendWithOwn(Blend):
         factor = np.divide(scale, spread, out=np.zeros_like(spread), where=spread > 0).astype(np.float32)
         values[row, own.indices] += factor[row] * own.data
         self.own_unit[first:last] = factor
-        return unit
+        return unit, None

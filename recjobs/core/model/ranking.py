@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.compiled import Exact, highest
+from recjobs.core.model.compiled import Exact, gram, highest, quadratic
 from recjobs.core.model.neighbours import Blend, Sums, row_blocks
 from recjobs.core.model.threads import in_threads
 
@@ -129,19 +129,35 @@ class Ranking:
             return np.ascontiguousarray(self._factors.T), float(np.sqrt(squares.max(initial=0.0)))
 
     def pick(
-        self, values: np.ndarray, known: np.ndarray, result: "Ranked", first: int, vectors: np.ndarray | None = None
+        self,
+        values: np.ndarray,
+        known: np.ndarray,
+        result: "Ranked",
+        first: int,
+        vectors: np.ndarray | None = None,
+        added: np.ndarray | None = None,
     ) -> None:
         """Write the lists of known users (a mask) to the rows from `first`, by their scores of this ranking's items.
-        vectors: of these users, where the values are `rough_products`."""
+        vectors: of these users, where the values are `rough_products`; added: to these."""
         rows = np.flatnonzero(known)
         width = min(result.item_idx.shape[1], self.columns.size)
         if not (width and rows.size):
             return
-        exact = None if vectors is None else Exact(vectors[rows], self._factors, self._rough[1])
-        top, picked = highest(values if rows.size == len(values) else values[rows], width, exact)
+        if rows.size < len(values):
+            values = values[rows]
+            vectors, added = (None if each is None else each[rows] for each in (vectors, added))
+        exact = None if vectors is None else Exact(vectors, self._factors, self._rough[1], added)
+        top, picked = highest(values, width, exact)
         kept = np.isfinite(picked)
         result.item_idx[first + rows, :width] = np.where(kept, self.columns[top], -1)
         result.scores[first + rows, :width] = np.where(kept, picked, np.nan)
+
+    def spreads(self, users: np.ndarray) -> np.ndarray:
+        """The standard deviations of some users' inner products, (n_users,), float64."""
+        n, total = max(1, len(self._factors)), self._factors.sum(axis=0, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
+            covariance = gram(self._factors) / n - np.outer(total, total) / n**2
+            return np.asarray(np.sqrt(np.maximum(quadratic(users, covariance), 0)))
 
     def products(self, users: np.ndarray) -> np.ndarray:
         """The inner products of some users, float32: those in double precision, rounded."""
@@ -189,6 +205,12 @@ def best_in_one_pass(scored: Sequence[Scored], n: int, asked: Sequence[Asked], t
     results = [[Ranked.empty(n_users, n) for _ in asked] for _ in scored]
     blends = [one.ranking.added(one.blend) for one in scored]
     units = [None if added is None else np.zeros(n_users, np.float32) for added in blends]
+    # What adds nothing but neighbours needs no exact score of every item.
+    are_rough = [added is None or (type(added) is Blend and added.weight < 1) for added in blends]
+    spreads = [
+        one.ranking.spreads(one.user_factors) if added is not None and is_rough else None
+        for one, added, is_rough in zip(scored, blends, are_rough, strict=True)
+    ]
     known_users = [np.asarray(one.user_factors.any(axis=1)) for one in scored]
     has_blend, is_shared = (sum(added is not None for added in blends) > least for least in (0, 1))
 
@@ -196,25 +218,26 @@ def best_in_one_pass(scored: Sequence[Scored], n: int, asked: Sequence[Asked], t
         last = min(first + CHUNK, n_users)
         vectors = [one.user_factors[first:last] for one in scored]
         products = [
-            one.ranking.rough_products(of) if added is None else one.ranking.products(of)
-            for one, added, of in zip(scored, blends, vectors, strict=True)
+            one.ranking.rough_products(of) if is_rough else one.ranking.products(of)
+            for one, is_rough, of in zip(scored, are_rough, vectors, strict=True)
         ]
         for here in row_blocks(last - first) if has_blend else [slice(0, last - first)]:
             begin, end = first + here.start, first + here.stop
             sums: Sums | None = {} if is_shared else None
-            for one, added, unit, knows, of_asked, of_chunk, of_users in zip(
-                scored, blends, units, known_users, results, products, vectors, strict=True
+            for one, added, unit, spread, is_rough, knows, of_asked, of_chunk, of_users in zip(
+                scored, blends, units, spreads, are_rough, known_users, results, products, vectors, strict=True
             ):
-                values, known = of_chunk[here], knows[begin:end]
+                values, known, part = of_chunk[here], knows[begin:end], None
                 if not values.size:
                     continue
                 if added is not None and unit is not None:
-                    unit[begin:end] = added.add_to(values, begin, end, sums)
+                    own_spread = None if spread is None else spread[begin:end]
+                    unit[begin:end], part = added.add_to(values, begin, end, sums, own_spread)
                     known = unit[begin:end] > 0 if added.weight == 1 else known
                 for each, result in zip(asked, of_asked, strict=True):
                     put_back = None if each.seen is None else one.ranking.without_seen(values, each.seen, begin)
                     wanted = known if each.wanted is None else known & each.wanted[begin:end]
-                    one.ranking.pick(values, wanted, result, begin, of_users[here] if added is None else None)
+                    one.ranking.pick(values, wanted, result, begin, of_users[here] if is_rough else None, part)
                     if put_back is not None and len(asked) > 1:
                         put_back()
 
