@@ -31,15 +31,11 @@ class Registry:
     """The runs and model versions of one catalog. Importing MLflow takes seconds, so it happens on first use."""
 
     def __init__(self, tracking_uri: str, artifact_root: str, catalog: str) -> None:
-        self._uri, self._artifact_root, self._catalog = tracking_uri, artifact_root, catalog
-
-    def prepare(self) -> None:
-        """Import MLflow, while something else is waited for."""
-        load(self._uri)
+        self.uri, self._artifact_root, self._catalog = tracking_uri, artifact_root, catalog
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        load(self._uri)
+        load(self.uri)
         import mlflow
         from mlflow.exceptions import MlflowException
         from mlflow.tracking._tracking_service.utils import _get_store
@@ -48,11 +44,11 @@ class Registry:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
-            mlflow.set_tracking_uri(self._uri)
+            mlflow.set_tracking_uri(self.uri)
             if "'" in str(Path.cwd()):
                 # The folder of MLflow's own first experiment, which nobody uses, goes into its SQL as Python quotes it.
-                _get_store(self._uri, "mlflow-artifacts:/")
-            yield mlflow.MlflowClient(self._uri)
+                _get_store(self.uri, "mlflow-artifacts:/")
+            yield mlflow.MlflowClient(self.uri)
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = str(error).strip().splitlines()
             raise SystemAway(
@@ -241,13 +237,13 @@ class Registry:
             client.delete_logged_model(model.model_id)
         if run.info.lifecycle_stage == "active":
             client.delete_run(run.info.run_id)
-        if self._uri.startswith(("http:", "https:")):
+        if self.uri.startswith(("http:", "https:")):
             return
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
         from mlflow.tracking._tracking_service.utils import _get_store
 
         # What `mlflow gc` does; itself it would also remove what others have marked as deleted.
-        store = _get_store(self._uri)
+        store = _get_store(self.uri)
         for model in models:
             get_artifact_repository(model.artifact_location).delete_artifacts()
             store._hard_delete_logged_model(model.model_id)
@@ -261,7 +257,7 @@ class Registry:
             if client.search_registered_models(f"name = '{self._catalog}'"):
                 client.delete_registered_model(self._catalog)
             experiments = self._experiments(client)
-            by_server = self._uri.startswith(("http:", "https:"))
+            by_server = self.uri.startswith(("http:", "https:"))
             for each in experiments:
                 if each.lifecycle_stage == "active":
                     if by_server:  # else nobody could have an experiment of this name again
@@ -272,11 +268,11 @@ class Registry:
 
                 ids = ",".join(each.experiment_id for each in experiments)
                 with redirect_stdout(io.StringIO()):
-                    gc.main(["--backend-store-uri", self._uri, "--experiment-ids", ids], standalone_mode=False)
+                    gc.main(["--backend-store-uri", self.uri, "--experiment-ids", ids], standalone_mode=False)
             return bool(experiments) and by_server
 
     def _experiments(self, client: Any) -> list[Any]:
-        view = _ALL if not self._uri.startswith(("http:", "https:")) else _ACTIVE
+        view = _ALL if not self.uri.startswith(("http:", "https:")) else _ACTIVE
         experiments = client.search_experiments(view_type=view, filter_string=f"name LIKE '{self._catalog}%'")
         return [one for one in experiments if one.name == self._catalog or one.name.startswith(f"{self._catalog}, ")]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recjobs.adapters import mlflow_import
 from recjobs.core.evaluation.exam import K, exam
 from recjobs.core.evaluation.metrics import per_user
 from recjobs.core.evaluation.refit import defect_of_refit
@@ -33,7 +34,7 @@ def run(night: Night) -> dict[str, Any]:
     # A fit with several threads would differ in its last bits: a rerun keeps the model that may be in charge by now.
     key = night.key_of(*INPUTS["refit"])
     with night.writing("refit", resume_key=key) as files, ThreadPoolExecutor(1) as beside:
-        preparing = beside.submit(registry(night.catalog).prepare) if refused is None else None
+        preparing = beside.submit(mlflow_import.load, registry(night.catalog).uri) if refused is None else None
         version = champion.model_version if champion else None
         if refused is None and "model.npz" not in files.hashes:
             # The second stage is the candidate's: what the gate judged orders lists by what is known tonight.

@@ -21,7 +21,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.errors import ModelUnreadable
 
 if TYPE_CHECKING:
-    from recjobs.core.lists.maker import Past
+    from recjobs.core.lists.past import Past
 
 LINEAR_HALF_LIFE_DAYS = {"linear": 60.0, "linear_long": None}
 """Of the interactions of each linear model."""

@@ -118,8 +118,7 @@ class Ranking:
 
     @cached_property
     def _exact(self) -> np.ndarray:
-        # In single precision the last bits of a product depend on its row's place in the matrix (OpenBLAS' Haswell
-        # kernels) and on the number of rows: a user's list would depend on the other users.
+        # In single precision the last bits depend on a row's place in the matrix: lists would on the other users.
         return np.ascontiguousarray(self._factors.T, np.float64)
 
     @cached_property
