@@ -82,58 +82,56 @@ class Rate:
 
 
 RATES = {
-    "extract": Rate({"one": 0.1, "rows": 2.45e-7}, {"one": 2.86e8, "rows": 10.6}, {"one": 4.3e5, "rows": 6.39}),
+    "extract": Rate({"one": 0.0381, "rows": 1.99e-07}, {"one": 2.96e08, "rows": 10.4}, {"one": 3.62e05, "rows": 6.69}),
     "validate": Rate(
-        {"one": 0.1, "rows": 3.7e-7}, {"one": 3.01e8, "rows": 45.8}, {"one": 1.77e5, "interactions": 8.70}
+        {"one": 0.0287, "rows": 3.24e-07}, {"one": 2.67e08, "rows": 66.7}, {"one": 1.64e05, "interactions": 8.77}
     ),
     "split": Rate(
-        {"one": 0.05, "interactions": 2.5e-7},
-        {"one": 2.77e8, "interactions": 70.3},
-        {"one": 1.62e5, "interactions": 8.79},
+        {"one": 0.0262, "interactions": 1.38e-07},
+        {"one": 2.63e08, "interactions": 54.9},
+        {"one": 1.57e05, "interactions": 8.82},
     ),
     "train": Rate(
-        {"one": 0.3, "begun": 9.1e-9, "solved": 1.49e-8},
-        {"one": 2.57e8, "interactions": 78.6, "asked": 3350},
+        {"one": 0.111, "begun": 7.66e-09, "solved": 6.96e-09},
+        {"one": 1.98e08, "interactions": 59.7, "asked": 4.37e03},
         {"vectors": 4.23},
     ),
     "evaluate": Rate(
-        {"one": 0.6, "interactions": 1.02e-6, "judged": 6.8e-8},
-        {"one": 2.48e8, "interactions": 117, "asked": 19900},
-        {"one": 2e4, "asked": 100},
+        {"one": 1.0, "interactions": 2e-07, "judged": 3e-08}, {"one": 3.52e08, "interactions": 104, "asked": 6.94e03}, {"asked": 93.7}
     ),
-    "gate": Rate({"one": 1.2}, {"one": 2.39e8, "interactions": 31, "asked": 23600}, {"one": 2.6e3}),
+    "gate": Rate({"one": 0.167}, {"one": 3.4e08, "interactions": 9.05, "asked": 558}, {"one": 2.61e03}),
     "refit": Rate(
-        {"one": 4.6, "solved": 4.1e-8},
-        {"one": 3.12e8, "interactions": 121, "asked": 16200},
-        {"vectors": 4.23, "items": 1110},
+        {"one": 2.83, "solved": 1.03e-08},
+        {"one": 5.06e08, "interactions": 81.4, "asked": 6.93e03},
+        {"one": 2.71e05, "vectors": 4.04, "items": 1.15e03},
     ),
     "score": Rate(
-        {"one": 0.5, "scored": 4.6e-8},
-        {"one": 3.76e8, "interactions": 87, "asked": 20700},
-        {"one": 5.2e5, "interactions": 2.0, "places": 7.36},
+        {"one": 0.607, "scored": 1.3e-08},
+        {"one": 5.83e08, "interactions": 98.5, "asked": 9.61e03},
+        {"one": 5.81e05, "interactions": 2.72, "places": 7.15},
     ),
     "inspect": Rate(
-        {"one": 0.2, "interactions": 1.3e-6},
-        {"one": 3.25e8, "interactions": 76, "asked": 30600},
-        {"one": 5.2e3, "items": 0.78},
+        {"one": 0.119, "interactions": 3.74e-07},
+        {"one": 4.53e08, "interactions": 49.7, "asked": 2.07e04},
+        {"one": 5.93e03, "items": 0.568},
     ),
     "publish": Rate(
-        {"one": 0.5, "places": 1.25e-6}, {"one": 3.69e8, "interactions": 83.9, "asked": 23100}, {"one": 3.7e2}
+        {"one": 0.288, "places": 6.68e-07}, {"one": 5.16e08, "interactions": 24.1, "asked": 1.2e04}, {"one": 375}
     ),
     "report": Rate(
-        {"one": 0.9, "interactions": 4e-7}, {"one": 3.6e8, "interactions": 90.2, "asked": 21500}, {"one": 9.8e4}
+        {"one": 0.678, "interactions": 1.85e-07},
+        {"one": 5.23e08, "interactions": 67.2, "asked": 2.74e03},
+        {"one": 1e05},
     ),
 }
-"""Of whole nights by `recjobs night` (one process) on two cores: 64 factors, blend 0.3, 200 neighbours, lists of 100.
-Memory is of 0.2, 0.7, 2 and 20 million interactions (publish and report: up to 2), before the evaluation scored users
-once: each step within 21%, those that need the most within 6%. Disk is of 0.2 and 2 million. Seconds are of 2 and 20
-million, those of the evaluation by what its CPU seconds fell to, those of train by what they fell to at 20 million. The
-evaluation's memory at 20 million was measured again when it began to do two things at a time."""
+"""Of whole nights by `recjobs night` (one process) on two cores, of 0.2, 2 and 20 million interactions: 64 factors,
+blend 0.3, 200 neighbours, lists of 100. Fitted by `make bench-plan`, but for the evaluation's seconds of an interaction,
+which those nights cannot tell from those of a score: half of what it takes to read and count them."""
 
-DATABASE: Terms = {"one": 2e6, "interactions": 4.5, "places": 32.4}
+DATABASE: Terms = {"one": 1.51e06, "interactions": 7.41, "places": 32.2}
 """What a batch takes in Postgres, indexes and compressed values included, of the same nights."""
 
-PROBE_SECONDS = 0.35
+PROBE_SECONDS = 0.208
 """What `recjobs.adapters.machine.probe` takes on that machine."""
 
 
