@@ -97,7 +97,9 @@ RATES = {
         {"vectors": 4.23},
     ),
     "evaluate": Rate(
-        {"one": 1.0, "interactions": 2e-07, "judged": 3e-08}, {"one": 3.52e08, "interactions": 104, "asked": 6.94e03}, {"asked": 93.7}
+        {"one": 1.0, "interactions": 2e-07, "judged": 3e-08},
+        {"one": 3.52e08, "interactions": 104, "asked": 6.94e03},
+        {"asked": 93.7},
     ),
     "gate": Rate({"one": 0.167}, {"one": 3.4e08, "interactions": 9.05, "asked": 558}, {"one": 2.61e03}),
     "refit": Rate(
@@ -125,8 +127,8 @@ RATES = {
     ),
 }
 """Of whole nights by `recjobs night` (one process) on two cores, of 0.2, 2 and 20 million interactions: 64 factors,
-blend 0.3, 200 neighbours, lists of 100. Fitted by `make bench-plan`, but for the evaluation's seconds of an interaction,
-which those nights cannot tell from those of a score: half of what it takes to read and count them."""
+blend 0.3, 200 neighbours, lists of 100. Fitted by `make bench-plan`, but for the evaluation's seconds of an
+interaction, which those nights cannot tell from those of a score: they are an estimate."""
 
 DATABASE: Terms = {"one": 1.51e06, "interactions": 7.41, "places": 32.2}
 """What a batch takes in Postgres, indexes and compressed values included, of the same nights."""
