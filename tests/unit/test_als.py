@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from recjobs.core.model import als
@@ -257,3 +258,20 @@ def test_several_threads_give_the_same_bytes_as_one():
     )
     assert first.scores.tobytes() == second.scores.tobytes()
     assert first.item_idx.tobytes() == second.item_idx.tobytes()
+
+
+@pytest.mark.parametrize("scaling", [0.0, 0.8])
+@pytest.mark.parametrize("factors", [5, 16, 37])
+def test_a_half_step_is_that_of_implicits_solver(factors, scaling):
+    rng = np.random.default_rng(factors)
+    taken = (rng.random((90, 70)) < 0.2) & (np.arange(90) != 3)[:, None]
+    weighted = csr_matrix(np.where(taken, rng.exponential(4.0, (90, 70)), 0).astype(np.float32))
+    users, items = (rng.normal(size=(n, factors)).astype(np.float32) for n in weighted.shape)
+    recipe = Recipe(factors=factors, regularization=2.5, frequency_scaling=scaling)
+    found, expected = users.copy(), users.astype(np.float64)
+    als.solve_rows(weighted, found, items, recipe, threads=2)
+    for row, regularization in enumerate(row_regularization(weighted, recipe)):
+        model = AlternatingLeastSquares(factors, num_threads=1)
+        model.solver(weighted[row], expected[row : row + 1], items.astype(np.float64), regularization, num_threads=1)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    assert not found[3].any()

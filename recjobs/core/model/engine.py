@@ -18,7 +18,7 @@ from recjobs.core.recipe import Recipe
 
 @dataclass(frozen=True)
 class Engine:
-    """implicit's solvers and BLAS on the processor, with this many threads; another engine has the same methods.
+    """Loops in C and BLAS on the processor, with this many threads; another engine has the same methods.
 
     gpu: fits on a graphics card what implicit's CUDA solver can compute. why_cpu: why gpu is not set, as `Fitted` says
     it. cluster: the solver that computes a fit on Spark; then there is no gpu.

@@ -1,4 +1,4 @@
-"""Item neighbours: items that the same users took, by the cosine of their TF-IDF rows (implicit's TFIDFRecommender)."""
+"""Item neighbours: items that the same users took, by the cosine of their TF-IDF rows, as implicit weights them."""
 
 import os
 from collections.abc import Iterator
