@@ -77,7 +77,7 @@ INLINE int64_t key_of(float score, int32_t column)
     int32_t bits;
     score += 0.0f; /* no -0 */
     memcpy(&bits, &score, sizeof bits);
-    return ((int64_t)(bits ^ ((bits >> 31) & 0x7fffffff)) << 32) | (uint32_t)(0x7fffffff - column);
+    return (int64_t)(bits ^ ((bits >> 31) & 0x7fffffff)) * 0x100000000 + (0x7fffffff - column);
 }
 
 INLINE float score_of(int64_t key)
