@@ -89,6 +89,12 @@ def test_an_array_that_c_would_misread_is_refused(misread):
         compiled.fold_in(rows, slice(0, 3), 1.0, one, np.ones((1, 1)), misread, np.zeros((3, 1), np.float32), None)
 
 
+def test_a_matrix_of_another_shape_than_the_factors_is_refused_and_no_places_are_no_list():
+    with pytest.raises(ValueError, match="C would read beyond"):
+        FoldIn(np.ones((3, 2), np.float32), Recipe(factors=2)).vectors(sets([0, 1], n_items=5))
+    assert highest(np.ones((2, 900), np.float32), 0)[0].shape == (2, 0)
+
+
 @dataclass
 class Everything:
     """All that the compiled functions are asked for, of one world."""

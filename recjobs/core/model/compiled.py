@@ -50,6 +50,8 @@ def highest(values: np.ndarray, n: int, exact: Exact | None = None) -> tuple[np.
     the scores in place of values, which tell what is left out (-inf) and about which columns it can be."""
     values = np.ascontiguousarray(values, np.float32)
     columns, scores = np.empty((len(values), n), np.int64), np.empty((len(values), n), np.float32)
+    if not n:
+        return columns, scores
     vectors, factors, longest, added = None, None, 0.0, None
     if exact is not None:
         vectors, factors, longest = np.ascontiguousarray(exact.vectors, np.float32), exact.factors, exact.longest
@@ -87,6 +89,7 @@ def solve_rows(
     weighted: (n_rows, n_fixed), alpha x confidence; below 0: of an item that is not preferred. fixed: (n_fixed,
     factors), and squared its `gram`; regularization: of each row, float64. A row without a pair becomes zeros.
     """
+    _fits(weighted, len(solved), len(fixed))
     _call(
         "solve_rows", place.stop - place.start, fixed.shape[1], _ends(weighted, place), _items(weighted), weighted.data,
         fixed, squared, regularization[place], steps, solved[place],
@@ -109,6 +112,7 @@ def fold_in(
     rows: (n_users, n_items), confidence before alpha; gram: Y'Y, float64; regularization: of each user, float64. A
     vector of NaN: there is no solution; a user without interactions has a vector of zeros.
     """
+    _fits(rows, len(vectors), len(item_factors))
     _call(
         "fold_in", place.stop - place.start, len(gram), _ends(rows, place), _items(rows), rows.data,
         alpha, item_factors, gram, regularization[place], vectors[place],
@@ -190,9 +194,15 @@ def blended(sums: np.ndarray, unit: np.ndarray, values: np.ndarray, added: np.nd
 
 def neighbour_sums(rows: csr_matrix, place: slice, similarity: csr_matrix) -> np.ndarray:
     """The sums of the similarities to a user's items, times their confidence, (n_users, columns of the similarity)."""
+    _fits(rows, rows.shape[0], similarity.shape[0])
     sums = np.zeros((place.stop - place.start, similarity.shape[1]), np.float32)
     _call("neighbour_sums", *sums.shape, _ends(rows, place), _items(rows), rows.data, *_csr(similarity), sums)
     return sums
+
+
+def _fits(rows: csr_matrix, n_rows: int, n_columns: int) -> None:
+    if rows.shape != (n_rows, n_columns):
+        raise ValueError(f"a matrix of {rows.shape} beside {n_rows} rows and {n_columns} columns: C would read beyond")
 
 
 def _ends(rows: csr_matrix, place: slice) -> np.ndarray:
