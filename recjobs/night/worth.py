@@ -29,6 +29,9 @@ def measure_worth(night: Night) -> dict[str, Any]:
     if not (pin and live and since and night.catalog.has_times):
         return {}
     rows, start = night.interactions(), microseconds(since)
+    asked = np.zeros(rows.n_users, bool)
+    asked[rows.user_idx[rows.occurred_at >= start]] = True
+    rows = rows.where(asked[rows.user_idx])  # of nobody else is a row looked at
     before = rows.where(rows.occurred_at < start)
     after = rows.where((rows.occurred_at >= start) & (rows.occurred_at < microseconds(night.request.as_of)))
     measured: Rows = []

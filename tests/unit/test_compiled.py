@@ -141,12 +141,12 @@ def test_what_is_not_compiled_or_for_another_version_is_refused(monkeypatch, tmp
         compiled._library()
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), max_size=60), st.integers(1, 5))
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3), st.integers(-1, 1)), max_size=60), st.integers(1, 5))
 def test_the_newest_rows_of_each_user(rows, n):
-    user, at = np.array(sorted(rows, key=lambda row: row[0]), np.int64).reshape(-1, 2).T
-    order = np.lexsort((-at, user))
+    user, at, then = np.array(sorted(rows, key=lambda row: row[0]), np.int64).reshape(-1, 3).T
     rank = np.arange(user.size) - np.searchsorted(user, user)
-    assert newest(user, at, n).tolist() == order[rank < n].tolist()
+    assert newest(user, at, n).tolist() == np.lexsort((-at, user))[rank < n].tolist()
+    assert newest(user, at, n, then).tolist() == np.lexsort((-then, -at, user))[rank < n].tolist()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

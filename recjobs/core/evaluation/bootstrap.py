@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recjobs.core.ahead import ahead
+from recjobs.core.model.compiled import counted
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -35,16 +36,15 @@ def resampled_means(columns: np.ndarray, seed: int, resamples: int = RESAMPLES) 
     partial = np.flatnonzero(~present.all(axis=0))  # only these need their own count of users drawn
     masks = [present[:, column].tobytes() for column in partial]
     distinct = list(dict.fromkeys(masks))  # models share their segments
-    counted = np.frombuffer(b"".join(distinct), bool).reshape(len(distinct), n_users).T
-    values = np.concatenate([np.where(present, columns, 0), counted], axis=1)
+    drawn_of = np.frombuffer(b"".join(distinct), bool).reshape(len(distinct), n_users).T
+    values = np.concatenate([np.where(present, columns, 0), drawn_of], axis=1)
     sums = np.empty((resamples, values.shape[1]))
     block = max(1, 2_000_000 // max(1, n_users))
     blocks = [slice(first, min(first + block, resamples)) for first in range(0, resamples, block)]
     counts = np.empty((min(block, resamples), n_users))
-    draws = (rng.integers(0, n_users, (of.stop - of.start, n_users)) for of in blocks)  # int64: as counted
+    draws = (rng.integers(0, n_users, (of.stop - of.start, n_users), np.int32) for of in blocks)
     for of, drawn in zip(blocks, ahead(draws), strict=True):
-        for count, row in zip(counts, drawn, strict=False):
-            count[:] = np.bincount(row, minlength=n_users)
+        counted(drawn, counts[: len(drawn)])
         sums[of] = counts[: len(drawn)] @ values
     drawn_users = np.full((resamples, m), float(n_users))
     drawn_users[:, partial] = sums[:, [m + distinct.index(mask) for mask in masks]]

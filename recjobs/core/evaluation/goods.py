@@ -14,7 +14,7 @@ from recjobs.core.lists.popularity import popular_order
 from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together, best_of_rows
 from recjobs.core.model.attributes import Completed
-from recjobs.core.model.ranking import first_unseen
+from recjobs.core.model.ranking import Ranked, first_unseen
 from recjobs.core.rows.interactions import Interactions
 
 MAX_PAIRS = 20_000
@@ -52,9 +52,9 @@ def together_rows(
     pairs = np.sort(rng.permutation(orders.nnz)[:MAX_PAIRS])
     order, item = np.repeat(np.arange(orders.shape[0]), np.diff(orders.indptr))[pairs], orders.indices[pairs]
     itself = csr_matrix((np.ones(item.size, np.float32), item, np.arange(item.size + 1)), (item.size, train.n_items))
-    asked, place = np.unique(item, return_inverse=True)
+    stored = together.lists(np.arange(train.n_items), N_STORED, threads)
     lists = {
-        "together": together.lists(asked, K, threads).item_idx[place],
+        "together": stored.item_idx[item, :K],
         "popularity": first_unseen(popular, K, itself, item.size),
     }
     size = np.diff(orders.indptr)[order] - 1
@@ -68,7 +68,7 @@ def together_rows(
     rest.data[hidden - orders.indptr[some] + rest.indptr[:-1]] = 0
     rest.eliminate_zeros()
     lists = {
-        "together": _completions(rest, together, threads),
+        "together": _completions(rest, stored),
         "popularity": first_unseen(popular, K, rest.astype(np.float32), some.size),
     }
     hits = {name: one == missing[:, None] for name, one in lists.items()}
@@ -138,9 +138,8 @@ def _ndcg(orders: csr_matrix, order: np.ndarray, lists: np.ndarray, size: np.nda
     return np.asarray((right @ _DISCOUNT) / np.cumsum(_DISCOUNT)[np.minimum(size, K) - 1])
 
 
-def _completions(baskets: csr_matrix, together: Together, threads: int) -> np.ndarray:
-    """The first K items by the sum of their scores in the lists of a basket's items, which are left out: as stored."""
-    stored = together.lists(np.arange(baskets.shape[1]), N_STORED, threads)
+def _completions(baskets: csr_matrix, stored: Ranked) -> np.ndarray:
+    """The first K items by the sum of their scores in the stored lists of a basket's items, which are left out."""
     row, place = np.nonzero(stored.item_idx >= 0)
     shape = (baskets.shape[1], baskets.shape[1])
     scores = csr_matrix((stored.scores[row, place].astype(np.float64), (row, stored.item_idx[row, place])), shape=shape)

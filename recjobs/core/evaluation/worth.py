@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation.bootstrap import Interval
 from recjobs.core.evaluation.metrics import hits
+from recjobs.core.model.compiled import newest
 from recjobs.core.rows.interactions import Interactions
 
 KS = (5, 10, 20)
@@ -65,20 +66,22 @@ def own_items(
     row_of[users] = np.arange(users.size)
     part = before.liked()
     part = part.where(row_of[part.user_idx] >= 0)
-    keys, place, counts = np.unique(
-        row_of[part.user_idx] * part.n_items + part.item_idx, return_inverse=True, return_counts=True
-    )
-    latest = np.full(keys.size, np.iinfo(np.int64).min)
-    np.maximum.at(latest, place, part.occurred_at)
-    row, item = keys // max(1, part.n_items), keys % max(1, part.n_items)
-    if kept_out is not None and keys.size:
+    key, latest = row_of[part.user_idx] * part.n_items + place_of[part.item_idx], part.occurred_at
+    if (key[1:] < key[:-1]).any():  # rows from `validate` of ascending users are sorted already, if ids are
+        order = np.argsort(key, kind="stable")
+        key, latest = key[order], latest[order]
+    begins = np.flatnonzero(np.diff(key, prepend=-1))
+    row, place = np.divmod(key[begins], max(1, part.n_items))
+    item, counts = np.argsort(place_of)[place], np.diff(begins, append=key.size)
+    latest = np.maximum.reduceat(latest, begins) if begins.size else latest
+    if kept_out is not None and row.size:
         free = np.asarray(kept_out[row, item]).ravel() <= 0
         row, item, counts, latest = row[free], item[free], counts[free], latest[free]
-    order = np.lexsort((place_of[item], -latest, -counts, row))
-    row, item = row[order], item[order]
+    first = newest(row, counts, k, latest)
+    row, item = row[first], item[first]
     rank = np.arange(row.size) - np.searchsorted(row, row)
     lists = np.full((users.size, k), -1, np.int64)
-    lists[row[rank < k], rank[rank < k]] = item[rank < k]
+    lists[row, rank] = item
     return lists
 
 

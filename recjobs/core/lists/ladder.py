@@ -128,8 +128,10 @@ def fill(
     short = np.flatnonzero(n_model < n)
     if short.size == 0:
         return ranked, n_model
-    taken = _listed(item_idx[short], n_items)
-    blocked = taken if seen is None else (taken + seen[short]).tocsr()
+    blocked = None if seen is None else seen[short]
+    if blocked is None or n_model[short].any():
+        taken = _listed(item_idx[short], n_items)
+        blocked = taken if blocked is None else (taken + blocked).tocsr()
     score_of = np.full(n_items, np.nan, np.float32)
     score_of[popular.order] = popular.score
     behind = np.arange(n) - n_model[short][:, None]  # how far behind the model's last item each place is

@@ -6,6 +6,7 @@ Li et al., "A Next Basket Recommendation Reality Check", TOIS 2023.
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from recjobs.core.model.compiled import newest
 from recjobs.core.model.ranking import Ranked, step_of
 from recjobs.core.rows.interactions import DAY, Interactions
 
@@ -48,17 +49,18 @@ def own_lists(
     lists = np.full((n_users, n), -1, np.int32), np.full((n_users, n), np.nan, np.float32)
     if not row.size:
         return Ranked(*lists)
-    place = np.full(n_items, popular.size, np.int64)
+    place = np.full(n_items, n_items, np.int64)
     place[popular] = np.arange(popular.size)
-    highest = np.zeros(n_users, np.float32)
-    np.maximum.at(highest, row, value)
-    step = step_of(highest)[row]
-    score = np.rint(value / step) * step  # as scores of a model are: not below what another processor rounds
-    order = np.lexsort((item, place[item], -score, row))
-    row, item, score = row[order], item[order], score[order]
+    others = np.flatnonzero(place == n_items)
+    place[others] = popular.size + np.arange(others.size)
+    begins = np.flatnonzero(np.diff(row, prepend=-1))
+    highest = np.repeat(np.maximum.reduceat(value, begins), np.diff(begins, append=row.size))
+    unit = step_of(highest)
+    whole = np.rint(value / unit)  # as scores of a model are: not below what another processor rounds
+    first = newest(row, (whole.astype(np.int64) << 32) - place[item], n)
+    row, item, score = row[first], item[first], (whole * unit)[first]
     rank = np.arange(row.size) - np.searchsorted(row, row)
-    first = rank < n
-    lists[0][row[first], rank[first]], lists[1][row[first], rank[first]] = item[first], score[first]
+    lists[0][row, rank], lists[1][row, rank] = item, score
     return Ranked(*lists)
 
 

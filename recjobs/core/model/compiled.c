@@ -20,7 +20,7 @@
 /* Another number whenever a function's arguments change: compiled.py refuses what was built before. */
 int interface(void)
 {
-    return 5;
+    return 6;
 }
 
 enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
@@ -661,16 +661,61 @@ int gram(int64_t n_rows, int64_t f, const float *rows, double *matrix)
     return 0;
 }
 
-/* rows: of each group of rows in turn, the first n of its rows by descending time. */
-int newest(int64_t n_groups, const int64_t *ends, const int64_t *at, int64_t n, int64_t *rows)
+/* For each user, the first n of an order that are not among the user's items, -1 behind the end. place: of each item in
+ * the order, n_ordered of one that is not in it. */
+int unseen(int64_t n_users, int64_t n_ordered, int64_t n, const int32_t *order, const int32_t *place,
+           const int64_t *ends, const int32_t *items, int32_t *lists)
+{
+    int64_t *met = calloc((size_t)n_ordered + 1, sizeof *met); /* the user, from 1, who has what is at a place */
+    if (!met)
+        return -1;
+    for (int64_t user = 0; user < n_users; user++) {
+        for (int64_t k = ends[user]; k < ends[user + 1]; k++)
+            met[place[items[k]]] = user + 1;
+        int64_t found = 0;
+        for (int64_t at = 0; at < n_ordered && found < n; at++)
+            if (met[at] != user + 1)
+                lists[user * n + found++] = order[at];
+        for (; found < n; found++)
+            lists[user * n + found] = -1;
+    }
+    free(met);
+    return 0;
+}
+
+/* How often each number below n_counts was drawn, row by row. */
+int counted(int64_t n_rows, int64_t n_drawn, int64_t n_counts, const int32_t *drawn, double *counts)
+{
+    int32_t *whole = malloc((size_t)(n_counts + 1) * sizeof *whole);
+    if (!whole)
+        return -1;
+    for (int64_t row = 0; row < n_rows; row++) {
+        memset(whole, 0, (size_t)n_counts * sizeof *whole);
+        for (int64_t k = 0; k < n_drawn; k++)
+            whole[drawn[row * n_drawn + k]]++;
+        for (int64_t k = 0; k < n_counts; k++)
+            counts[row * n_counts + k] = whole[k];
+    }
+    free(whole);
+    return 0;
+}
+
+/* Whether one row is before another: by descending time, of equal ones by descending `then`, unless there is none. */
+INLINE int is_before(const int64_t *at, const int64_t *then, int64_t row, int64_t other)
+{
+    return at[row] != at[other] ? at[row] > at[other] : then && then[row] > then[other];
+}
+
+/* rows: of each group of rows in turn, the first n of its rows as `is_before` says. */
+int newest(int64_t n_groups, const int64_t *ends, const int64_t *at, const int64_t *then, int64_t n, int64_t *rows)
 {
     for (int64_t group = 0; group < n_groups; group++) {
         int64_t kept = 0;
         for (int64_t row = ends[group]; row < ends[group + 1]; row++) {
-            if (kept == n && at[row] <= at[rows[n - 1]])
+            if (kept == n && !is_before(at, then, row, rows[n - 1]))
                 continue;
             int64_t place = kept < n ? kept++ : n - 1;
-            for (; place > 0 && at[rows[place - 1]] < at[row]; place--)
+            for (; place > 0 && is_before(at, then, row, rows[place - 1]); place--)
                 rows[place] = rows[place - 1];
             rows[place] = row;
         }

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from recjobs.errors import BadConfiguration
 
 _NAME = "recjobs.core.model._compiled"
-_INTERFACE = 5
+_INTERFACE = 6
 
 
 def _library() -> ctypes.CDLL:
@@ -175,13 +175,31 @@ def nearest(weighted: csr_matrix, by_item: csr_matrix, place: slice, n: int) -> 
     return csr_matrix((values[kept], items[kept], ends), shape=(n_rows, n_items))
 
 
-def newest(user: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:
-    """The rows of each user's n latest instants, newest first, of equal ones the first row; user: ascending."""
+def newest(user: np.ndarray, at: np.ndarray, n: int, then: np.ndarray | None = None) -> np.ndarray:
+    """The rows of each user's n latest instants, newest first, of equal ones the highest `then`, else the first row;
+    user: ascending."""
     ends = np.append(np.flatnonzero(np.diff(user, prepend=-1)), user.size)
     counts = np.minimum(np.diff(ends), n)
     rows = np.empty(int(counts.sum()), np.int64)
-    _call("newest", counts.size, ends, np.ascontiguousarray(at, np.int64), n, rows)
+    second = None if then is None else np.ascontiguousarray(then, np.int64)
+    _call("newest", counts.size, ends, np.ascontiguousarray(at, np.int64), second, n, rows)
     return rows
+
+
+def unseen(order: np.ndarray, n: int, rows: csr_matrix) -> np.ndarray:
+    """The first n items of an order (distinct item_idx, best first) that a user has not, (n_users, n) int32, padded
+    with -1; rows: (n_users, n_items), what users have, whatever its value."""
+    place = np.full(rows.shape[1], order.size, np.int32)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    lists = np.empty((rows.shape[0], n), np.int32)
+    ends, items, _ = _csr(rows)
+    _call("unseen", rows.shape[0], order.size, n, np.asarray(order, np.int32), place, ends, items, lists)
+    return lists
+
+
+def counted(drawn: np.ndarray, counts: np.ndarray) -> None:
+    """Write how often each number below n was drawn, row by row; drawn: (rows, draws) int32, counts: (rows, n)."""
+    _call("counted", *drawn.shape, counts.shape[1], drawn, counts)
 
 
 def blended(sums: np.ndarray, unit: np.ndarray, values: np.ndarray, added: np.ndarray) -> np.ndarray:
@@ -225,7 +243,9 @@ _ARGUMENTS = {
     "fold_in": "n n L I F f F D D F D",
     "reasons": "n n n n I i L I F f F D F L I F F L I F F I L I L",
     "nearest": "n n n L I D L I D n L I D",
-    "newest": "n L L n L",
+    "newest": "n L L L n L",
+    "unseen": "n n n I I L I I",
+    "counted": "n n n I D",
     "blended": "n n F F F F F",
     "neighbour_sums": "n n L I F L I F F",
 }

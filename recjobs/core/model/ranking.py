@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.model.compiled import Exact, gram, highest, quadratic
+from recjobs.core.model.compiled import Exact, gram, highest, quadratic, unseen
 from recjobs.core.model.neighbours import Blend, Sums, row_blocks
 from recjobs.core.model.threads import in_threads
 
@@ -272,23 +272,10 @@ def step_of(highest: np.ndarray) -> np.ndarray:
 
 def first_unseen(order: np.ndarray, n: int, seen: csr_matrix | None, n_users: int) -> np.ndarray:
     """The first n items of an order (item_idx, best first) each user has not seen: (n_users, n), padded with -1."""
+    if seen is not None:
+        return unseen(order, n, seen)
     result = np.full((n_users, n), -1, np.int32)
-    if seen is None:
-        result[:, : min(n, order.size)] = order[:n]
-        return result
-    rank_of: np.ndarray = np.full(seen.shape[1], order.size, np.int64)
-    rank_of[order] = np.arange(order.size, dtype=np.int64)
-    for first in range(0, n_users, 1024):
-        last = min(first + 1024, n_users)
-        counts = np.diff(seen.indptr[first : last + 1])
-        depth = min(order.size, n + (int(counts.max()) if counts.size else 0))
-        free = np.ones((last - first, depth), bool)
-        seen_ranks = rank_of[seen.indices[seen.indptr[first] : seen.indptr[last]]]
-        rows = np.repeat(np.arange(last - first), counts)
-        free[rows[seen_ranks < depth], seen_ranks[seen_ranks < depth]] = False
-        place = np.cumsum(free, axis=1) - 1
-        users, ranks = np.nonzero(free & (place < n))
-        result[first + users, place[users, ranks]] = order[:depth][ranks]
+    result[:, : min(n, order.size)] = order[:n]
     return result
 
 
