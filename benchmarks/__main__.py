@@ -27,9 +27,10 @@ import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
-from benchmarks import beside, copying, generate, growth, night, peers, startup  # isort: skip
+from benchmarks import beside, copying, generate, growth, night, peers, startup, steps  # isort: skip
+from benchmarks.peer_nights import ENGINEER  # isort: skip
 from recjobs.core.model import als, ranking  # isort: skip
-from recjobs.core.lists import ladder  # isort: skip
+from recjobs.core.lists import checksum, ladder  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.interactions import Interactions  # isort: skip
 
@@ -58,15 +59,18 @@ def main() -> None:
     measured: dict[str, Any] = {
         "machine": machine(), "size": arguments.size, "interactions": size[2], "stages": stages
     }  # fmt: skip
-    print(f"\nA night from command to flip, the first of its catalog, in seconds; median of {rounds}", flush=True)
+    print(f"\nThe steps of whole nights: the first of a catalog, and the one after it; medians of {rounds}", flush=True)
     if arguments.beside:
         nights = night.measure(builds, size, rounds)
+        print("\n".join(night.report(builds, nights)))
     else:
-        lines, nights = peers.measure(size, rounds)
-        measured["peers"] = peers.as_json(lines)
-    print("\n".join(night.report(builds, nights)))
-    if not arguments.beside:
-        print("\n" + "\n".join(peers.report(lines)))
+        beside_peers, ours, taken = peers.measure(size, rounds)
+        nights = [(count, builds[0], one) for count, one in enumerate(ours[peers.BLENDED])]
+        floors = {stage["against"]: stage["floor"] for stage in stages if stage["floor"]}
+        of_steps = steps.steps(ours, floors, taken[ENGINEER].stages, size[0])
+        print("\n".join([*steps.report(of_steps, ours, arguments.size == "20m"), "", *peers.report(beside_peers)]))
+        measured |= {"peers": peers.as_json(beside_peers), "steps": steps.as_json(of_steps)}
+        measured["ours"] = {kind: [asdict(one) for one in of_kind] for kind, of_kind in ours.items()}
     measured |= night.as_json(builds, nights)
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1, default=str) + "\n")
@@ -137,7 +141,7 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
         "user_items from Parquet",
         lambda: Interactions.from_table(pq.read_table(path)).confidence(RECIPE, 0),
         "floor",
-        "reading the rows",
+        steps.READING,
         lambda: pq.read_table(path),
         2.5,
     )
@@ -164,7 +168,7 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
     def top():  # type: ignore[no-untyped-def]
         return _rank(users, model, seen, eligible, threads)
 
-    yield "top 100 of all, seen left out", top, "floor", "the inner products alone", sgemm, 2.5
+    yield "top 100 of all, seen left out", top, "floor", steps.PRODUCTS, sgemm, 2.5
     implicit = _implicit(users, model, seen)
     yield "top 100 of all, seen left out", top, "peer", "implicit, batches of 1000", implicit, 0.65
     ranked = top()
@@ -173,8 +177,21 @@ def _stages(world, folder):  # type: ignore[no-untyped-def]
     )
     item_ids, scores = ladder.as_lists(ranked, ids)
     lists = pa.table({"user_id": user_ids, "item_ids": item_ids, "scores": scores})
+    stored = folder / "lists.parquet"
+    for name, value in (("source", "als"), ("n_model", 100)):
+        lists = lists.append_column(name, pa.repeat(value, len(users)))
+    pq.write_table(lists, stored, compression="zstd", compression_level=1)
+    lists = lists.select(["user_id", "item_ids", "scores"])
+    yield (
+        "checksum of all lists",
+        lambda: checksum.list_digests(pq.read_table(stored)),
+        "floor",
+        steps.LISTS,
+        lambda: pq.read_table(stored),
+        None,
+    )
     with copying.server(folder / "postgres") as cluster, copying.loads(lists, cluster) as (ours, servers):
-        yield "lists of all into Postgres", ours, "floor", "server-side COPY of the same rows", servers, 1.6
+        yield "lists of all into Postgres", ours, "floor", steps.COPY, servers, 1.6
 
 
 def _rank(users, model, seen, eligible, threads):  # type: ignore[no-untyped-def]

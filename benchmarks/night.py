@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from benchmarks import generate
 from benchmarks.beside import Build, Comparison, checked, environment, failure, table, turns
@@ -27,6 +29,7 @@ from local import ports
 from local.postgres import Cluster
 from local.published import published
 from recjobs.config import ROOT
+from recjobs.core.rows.interactions import DAY
 
 CACHE = ROOT / ".local" / "bench"
 CATALOG = """\
@@ -46,20 +49,25 @@ SPREAD = 2.5
 WARM_UP = (2_000, 1_000, 100_000)
 STEP = re.compile(r"^  (\w+) +[\d.]+ s  ")
 FLIP, END, BEGIN, PEAK = "command to flip", "command to its end", "start and begin", "peak memory, MiB"
+POSTGRES = "postgres"
+"""Its folder, beside that of the state."""
+WITH_POSTGRES = "the same with Postgres', MiB"
 
 
 @dataclass(frozen=True)
 class Night:
-    """What one night took: seconds in all and of each step, peak memory, and what each step returned."""
+    """What one night took: seconds in all and of each step, peak memory of its processes, of these and Postgres'
+    together, and what each step returned."""
 
     seconds: dict[str, float]
     peak_mib: float
+    with_postgres_mib: float
     returned: dict[str, Any]
 
     @property
     def figures(self) -> dict[str, float]:
         """All that is compared, by name."""
-        return self.seconds | {PEAK: self.peak_mib}
+        return self.seconds | {PEAK: self.peak_mib, WITH_POSTGRES: self.with_postgres_mib}
 
 
 def step_seconds(lines: Sequence[tuple[float, str]]) -> dict[str, float]:
@@ -109,16 +117,32 @@ def rows_of(size: tuple[int, int, int]) -> Path:
     return rows
 
 
+def before_last_day(rows: Path) -> Path:
+    """The same file without the rows of its last day: what the night before found."""
+    before = rows.with_name(f"{rows.stem}-before.parquet")
+    if not before.exists():
+        table = pq.read_table(rows)
+        kept = pc.less(table["timestamp"], pc.max(table["timestamp"]).as_py() - DAY // 1_000_000)
+        unfinished = before.with_name(f"{before.name}.unfinished")
+        pq.write_table(table.filter(kept), unfinished, compression="zstd", compression_level=1)
+        unfinished.rename(before)
+    return before
+
+
+def describe(settings: dict[str, str], catalog: str, rows: Path, blend: float = BLEND) -> None:
+    """Write the catalog file."""
+    file = Path(settings["RECJOBS_CATALOGS"]) / f"{catalog}.yaml"
+    file.write_text(CATALOG.format(rows=rows.name, blend=blend))
+
+
 @contextmanager
 def world(
     folder: Path, catalog: str, size: tuple[int, int, int], store: Path, blend: float = BLEND
 ) -> Iterator[tuple[dict[str, str], str]]:
     """An empty Postgres and a catalog file; yields the settings that lead to them, and the reader's URL."""
-    rows = rows_of(size)
     for name in ("catalogs", "state"):
         (folder / name).mkdir(parents=True)
-    (folder / "catalogs" / f"{catalog}.yaml").write_text(CATALOG.format(rows=rows.name, blend=blend))
-    cluster = Cluster(folder / "postgres", ports.any_free())
+    cluster = Cluster(folder / POSTGRES, ports.any_free())
     cluster.start()
     try:
         settings = cluster.urls() | {
@@ -128,6 +152,7 @@ def world(
             "RECJOBS_DATA": str(CACHE),
             "MLFLOW_TRACKING_URI": f"sqlite:///{store}",
         }
+        describe(settings, catalog, rows_of(size), blend)
         yield settings, cluster.url("recjobs_reader")
     finally:
         cluster.stop()
@@ -145,7 +170,7 @@ def run(build: Build, catalog: str, settings: dict[str, str], reader_url: str) -
         process = subprocess.Popen(
             command, cwd=build.root, env=variables, stdout=output, stderr=subprocess.PIPE, text=True, errors="replace"
         )
-        peak = Peak(process.pid)
+        peak = Peak(process.pid, Cluster(Path(settings["RECJOBS_STATE"]).parent / POSTGRES, 0).postmaster())
         assert process.stderr
         for line in process.stderr:
             lines.append((time.perf_counter() - began, line.rstrip()))
@@ -159,15 +184,16 @@ def run(build: Build, catalog: str, settings: dict[str, str], reader_url: str) -
         output.seek(0)
         returned = json.loads(output.read().splitlines()[-1])["steps"]
     flip = live["published_at"].timestamp() - began_at
-    return Night({FLIP: flip, END: took, **step_seconds(lines)}, peak.mib, returned)
+    return Night({FLIP: flip, END: took, **step_seconds(lines)}, peak.mib, peak.with_postgres_mib, returned)
 
 
 class Peak:
-    """The most memory that a process and its children had resident, looked at ten times a second."""
+    """The most memory that a process and its children had resident, looked at ten times a second; and the most that
+    they and Postgres had together, whose processes share their buffers."""
 
-    def __init__(self, pid: int) -> None:
-        self.mib = 0.0
-        self._process = psutil.Process(pid)
+    def __init__(self, pid: int, postgres: psutil.Process | None = None) -> None:
+        self.mib, self.with_postgres_mib = 0.0, 0.0
+        self._night, self._postgres = psutil.Process(pid), postgres
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
@@ -180,10 +206,18 @@ class Peak:
     def _look(self) -> None:
         while not self._ended.wait(0.1):
             try:
-                family = [self._process, *self._process.children(recursive=True)]
-                self.mib = max(self.mib, sum(member.memory_info().rss for member in family) / 2**20)
+                night = sum(one.memory_info().rss for one in _family(self._night)) / 2**20
+                of_postgres = [one.memory_info() for one in _family(self._postgres)] if self._postgres else []
             except psutil.Error:  # one ended meanwhile
                 continue
+            shared = max((one.shared for one in of_postgres), default=0)
+            others = (sum(one.rss - one.shared for one in of_postgres) + shared) / 2**20
+            self.mib = max(self.mib, night)
+            self.with_postgres_mib = max(self.with_postgres_mib, night + others)
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
 
 
 def report(builds: Sequence[Build], nights: Sequence[tuple[int, Build, Night]]) -> Iterator[str]:

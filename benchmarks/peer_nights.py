@@ -11,6 +11,7 @@ explains.
 """
 
 import argparse
+import json
 import os
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ K = 20
 
 
 def main() -> None:
-    """Run one of the two; print the seconds from its start to its lists' commit."""
+    """Run one of the two; print the seconds of its stages, `read`, `fit`, `lists` and `write`, as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peer_nights", description=__doc__)
     parser.add_argument("night", choices=STORED)
     parser.add_argument("rows", type=Path, help="Parquet: user_id, item_id, timestamp in seconds")
@@ -40,7 +41,11 @@ def main() -> None:
     parser.add_argument("--before", type=int, metavar="SECONDS", help="fit on interactions before that, write no table")
     parser.add_argument("--lists", type=Path, metavar="OUT.npz", help="the first 20 of each user, with --before")
     arguments = parser.parse_args()
-    began = time.perf_counter()
+    seconds, began = dict[str, float](), time.perf_counter()
+
+    def ended(stage: str) -> None:
+        seconds[stage] = time.perf_counter() - began - sum(seconds.values())
+
     rows = pd.read_parquet(arguments.rows, columns=["user_id", "item_id", "timestamp"])
     if arguments.before is not None:
         rows = rows[rows["timestamp"] < arguments.before]
@@ -48,19 +53,23 @@ def main() -> None:
     items, item_ids = pd.factorize(rows["item_id"], sort=True)
     user_items = csr_matrix((np.ones(len(rows), np.float32), (users, items)), shape=(len(user_ids), len(item_ids)))
     user_items.sum_duplicates()
+    ended("read")
     model = AlternatingLeastSquares(
         factors=FACTORS, alpha=ALPHA, regularization=REGULARIZATION, iterations=ITERATIONS, random_state=7
     )
     model.fit(user_items, show_progress=False)
+    ended("fit")
     if arguments.before is not None:
         lists, _ = _lists(model, user_items, K)
         np.savez(arguments.lists, user_ids=user_ids, items=item_ids.to_numpy()[lists])
         return
     lists, scores = _lists(model, user_items, STORED[arguments.night])
+    ended("lists")
     write = {TUTORIAL: _rows, ENGINEER: _arrays}[arguments.night]
     with psycopg2.connect(arguments.url) as connection, connection.cursor() as cursor:
         write(cursor, user_ids.to_numpy(), item_ids.to_numpy()[lists], scores)
-    print(time.perf_counter() - began)
+    ended("write")
+    print(json.dumps(seconds))
 
 
 def _lists(model: AlternatingLeastSquares, user_items: csr_matrix, n: int) -> tuple[np.ndarray, np.ndarray]:

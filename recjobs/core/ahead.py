@@ -1,9 +1,11 @@
-"""Make the next value while the one before is used."""
+"""Make the next values while the ones before are used."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+_In = TypeVar("_In")
 _T = TypeVar("_T")
 
 
@@ -16,3 +18,16 @@ def ahead(values: Iterable[_T]) -> Iterator[_T]:
         while (value := upcoming.result()) is not end:
             upcoming = maker.submit(next, iterator, end)
             yield value  # type: ignore[misc]  # not `end`
+
+
+def mapped_ahead(function: Callable[[_In], _T], values: Iterable[_In], threads: int) -> Iterator[_T]:
+    """The function's results for the values, in order, computed by so many threads while the caller uses the ones
+    before: `threads` values are ahead. The values are made by the caller's thread."""
+    with ThreadPoolExecutor(threads) as pool:
+        upcoming = deque[Future[_T]]()
+        for value in values:
+            upcoming.append(pool.submit(function, value))
+            if len(upcoming) > threads:
+                yield upcoming.popleft().result()
+        while upcoming:
+            yield upcoming.popleft().result()

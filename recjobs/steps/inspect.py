@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from recjobs.core.ahead import ahead
+from recjobs.core.ahead import mapped_ahead
 from recjobs.core.lists.bands import BANDS, TOP, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_lists, check_other_lists
@@ -23,9 +24,14 @@ def run(night: Night) -> dict[str, Any]:
     top_n, broken, listed, digests = night.catalog.top_n, Broken(), [], []
     # Rotation puts other items in front on purpose, of the same list.
     shape = Shape(world.item_ids, top_n.served, TOP if top_n.rotate_after is None else max(TOP, top_n.stored))
-    chunks = (chunk.read() for chunk in night.list_chunks())
-    for lists, of_lists in ahead((lists, list_digests(lists)) for lists in chunks):
-        listed.append(check_lists(lists, world, broken))
+
+    def checked(chunk: pq.ParquetFile) -> tuple[pa.Table, Broken, np.ndarray, tuple[list[bytes], list[bytes]]]:
+        lists, found = chunk.read(), Broken()
+        return lists, found, check_lists(lists, world, found), list_digests(lists)
+
+    for lists, found, users, of_lists in mapped_ahead(checked, night.list_chunks(), night.engine.threads):
+        broken.join(found)
+        listed.append(users)
         shape.add(lists)
         digests.append(of_lists)
     users = np.concatenate([*listed, np.zeros(0, np.int64)])

@@ -1,5 +1,6 @@
 create or replace function seal_batch(batch text) returns void
-language plpgsql security definer set search_path from current
+-- Statistics of arrays of 100 ids take most of the time: 7,500 rows tell as much as 30,000.
+language plpgsql security definer set search_path from current set default_statistics_target = 25
 as $$
 declare
     part text;

@@ -46,13 +46,13 @@ def test_a_peer_writes_a_list_of_every_user_without_what_was_taken(
 
 def test_the_judge_asks_about_the_last_days_and_sees_a_peers_tastes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = rows(tmp_path)
-    honest = peers.judged(path, tmp_path, "not used")
+    honest = peers.judged(path, tmp_path, "not used", 30)
     assert 0.05 < honest <= 1
     shuffled = pq.read_table(path).to_pandas()
     recent = shuffled["timestamp"] >= shuffled["timestamp"].max() + 1 - 30 * DAY
     shuffled.loc[recent, "item_id"] = (shuffled.loc[recent, "item_id"] - 5 ^ 1) + 5  # the other taste
     pq.write_table(pa.Table.from_pandas(shuffled), path)
-    assert peers.judged(path, tmp_path, "not used") < honest / 2
+    assert peers.judged(path, tmp_path, "not used", 30) < honest / 2
 
 
 def test_our_copy_and_the_servers_fill_the_same_table(postgres: Postgres):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from recjobs.core.ahead import ahead
+from recjobs.core.ahead import ahead, mapped_ahead
 
 
 def test_all_values_come_in_their_order():
@@ -46,3 +46,39 @@ def test_a_caller_may_stop_early():
     assert next(coming) == 0
     coming.close()
     assert list(coming) == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_come_in_the_order_of_their_values_however_long_each_takes(threads):
+    first = threading.Event()
+
+    def doubled(value):
+        if value == 0 and threads > 1:
+            assert first.wait(60)
+        if value == 1:
+            first.set()
+        return 2 * value
+
+    assert list(mapped_ahead(doubled, range(7), threads)) == [0, 2, 4, 6, 8, 10, 12]
+    assert list(mapped_ahead(doubled, [], threads)) == []
+
+
+def test_no_more_values_are_made_than_threads_are_ahead():
+    made = []
+
+    def values():
+        for number in range(9):
+            made.append(number)
+            yield number
+
+    coming = mapped_ahead(str, values(), 2)
+    assert next(coming) == "0"
+    assert made == [0, 1, 2]
+    assert list(coming) == ["1", "2", "3", "4", "5", "6", "7", "8"]
+
+
+def test_an_error_comes_where_its_result_would_be_used():
+    coming = mapped_ahead(int, ["1", "2", "x", "4"], 2)
+    assert [next(coming), next(coming)] == [1, 2]
+    with pytest.raises(ValueError, match="'x'"):
+        next(coming)

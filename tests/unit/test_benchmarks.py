@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from benchmarks import evaluate, generate, growth, kernels, peers, plan, restore, startup, validate
+from benchmarks import evaluate, generate, growth, kernels, peers, plan, restore, startup, steps, validate
 from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, environment, median_interval, table, turns
-from benchmarks.night import BEGIN, FLIP, step_seconds
+from benchmarks.night import BEGIN, FLIP, Night, step_seconds
 from recjobs.catalog.file import Catalog
 from recjobs.config import ROOT
 from recjobs.core.estimate import Cost, Past, Size
@@ -214,3 +214,31 @@ def test_validate_is_measured_on_the_same_rows_in_each_shape(tmp_path) -> None:
     for shape, text in validate.SHAPES.items():
         (source,) = Catalog.model_validate({"name": shape, **yaml.safe_load(text)}).sources
         assert list(tmp_path.glob(str(source.path))), shape
+
+
+def test_steps_are_held_against_the_floors_and_peers_of_their_run_and_nights_against_targets() -> None:
+    def of(seconds: float, mib: float) -> Night:
+        took = {FLIP: seconds, "extract": 1.0, "validate": 2.0, "split": 3.0, "train": 8.0, "score": 20.0}
+        return Night(took, mib, mib + 100, {"train": {"iterations": 3}, "refit": {"iterations": 2}})
+
+    ours = {kind: [of(100.0 + place, 2_900.0 + 100 * place)] for place, kind in enumerate(steps.KINDS)}
+    floors = {steps.READING: 0.5, steps.PRODUCTS: 2.0, steps.LISTS: 1.0, steps.COPY: 2.5}
+    peer = {"read": 3.0, "fit": 45.0, "lists": 10.0, "write": 30.0}
+    table = {one.name: one for one in steps.steps(ours, floors, peer, n_users=80_000)}
+    read, train, score = (table[name] for name in ("extract, validate, split", "train", "score"))
+    assert read.line().split()[-8:] == ["6.0", "6.0", "6.0", "6.0", "0.5", "3.0", "12.00", "2.00"]
+    assert (train.floor, train.peer, train.line().split()[-1]) == (None, 9.0, "0.89")  # 3 of its 15 iterations
+    assert table["evaluate, gate"].floor == 1.0  # a quarter of the users, of two models
+    assert score.line().split()[-2:] == ["10.00", "2.00"]
+    head, *lines = steps.report(list(table.values()), ours, has_targets=True)
+    assert len(head) == len(score.line())
+    assert [line.split() for line in lines[-7:]] == [
+        ["command", "to", "flip", "100.0", "101.0", "102.0", "103.0"],
+        ["target", "90", "150", "45", "90"],
+        ["pass", "NO", "yes", "NO", "NO"],
+        ["peak", "memory,", "MiB", "2,900.0", "3,000.0", "3,100.0", "3,200.0"],
+        ["with", "Postgres',", "MiB", "3,000.0", "3,100.0", "3,200.0", "3,300.0"],
+        ["target", "3,072", "3,072", "3,072", "3,072"],
+        ["pass", "yes", "NO", "NO", "NO"],
+    ]
+    assert "target" not in "".join(steps.report(list(table.values()), ours, has_targets=False))

@@ -201,3 +201,13 @@ def test_the_pairs_of_a_night_are_each_once_and_in_order(pairs, is_sorted):
     kept = given_pairs.copy()
     assert inspect._sorted(given_pairs).tolist() == sorted(set(pairs))
     assert given_pairs.tolist() == kept.tolist(), "the rows themselves stay"
+
+
+def test_what_is_found_in_two_chunks_is_counted_together_and_shows_ten_users():
+    first, second = Broken(), Broken()
+    first.note("seen_item", pa.array([f"a{n}" for n in range(8)]), np.ones(8, bool))
+    second.note("seen_item", pa.array([f"b{n}" for n in range(8)]), np.ones(8, bool))
+    second.note("missing_item", pa.array(["c"]), np.ones(1, bool))
+    first.join(second)
+    assert first.counts == {"seen_item": 16, "missing_item": 1}
+    assert first.users == {"seen_item": [*(f"a{n}" for n in range(8)), "b0", "b1"], "missing_item": ["c"]}

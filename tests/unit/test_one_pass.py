@@ -67,18 +67,19 @@ def test_each_model_and_view_gets_the_lists_that_it_gets_alone(threads: int):
 
 
 def test_users_are_scored_once_and_neighbours_added_up_once_for_all_models(monkeypatch: pytest.MonkeyPatch):
-    multiplied, added = [0], [0]
-    products, sums = ranking.Ranking._products, Blend._scores
+    multiplied, added, sums = [0], [0], Blend._scores
+    for products in (ranking.Ranking.products, ranking.Ranking.rough_products):
 
-    def counted(self: ranking.Ranking, users: np.ndarray, transposed: np.ndarray) -> np.ndarray:
-        multiplied[0] += len(users)
-        return products(self, users, transposed)
+        def counted(self, users, out=None, *, products=products):
+            multiplied[0] += len(users)
+            return products(self, users, out)
+
+        monkeypatch.setattr(ranking.Ranking, products.__name__, counted)
 
     def counted_sums(self: Blend, first: int, last: int) -> np.ndarray:
         added[0] += last - first
         return sums(self, first, last)
 
-    monkeypatch.setattr(ranking.Ranking, "_products", counted)
     monkeypatch.setattr(Blend, "_scores", counted_sums)
     some = {name: MODELS[name] for name in ("candidate", "champion", "neighbours")}
     known = Knowledge(np.bincount(SHOP.item_idx, minlength=N_ITEMS) > 0)

@@ -26,6 +26,13 @@ class Broken:
             shown = self.users.setdefault(check, [])
             shown += [str(u) for u in users.filter(pa.array(wrong)).slice(0, 10 - len(shown)).to_pylist()]
 
+    def join(self, other: "Broken") -> None:
+        """Add what was found in further lists."""
+        for check, count in other.counts.items():
+            self.counts[check] = self.counts.get(check, 0) + count
+            shown = self.users.setdefault(check, [])
+            shown += other.users[check][: 10 - len(shown)]
+
 
 @dataclass(frozen=True)
 class World:

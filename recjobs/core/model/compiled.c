@@ -27,6 +27,7 @@ enum { BITS = 16, BLOCK = 32, WIDE = 32, MOST = 3 };
 
 /* Several numbers at once: one register where the processor has such, else several. */
 typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
+typedef float eight_floats __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(64)));
 #define EIGHT(place) (*(eight *)(place))
@@ -99,15 +100,14 @@ INLINE sixteen greater_of(sixteen first, sixteen second)
 /* Whether one of BLOCK values is not below the least, or one is NaN. */
 INLINE int has_at_least(const float *value, float least)
 {
-    float lanes[16];
-    SIXTEEN(lanes) = greater_of(SIXTEEN(value), SIXTEEN(value + 16));
-    int any = 0;
-    for (int lane = 0; lane < 16; lane++)
-        any |= !(lanes[lane] < least);
-    return any;
+    int32_t n_below = 0;
+    for (int lane = 0; lane < BLOCK; lane++)
+        n_below += value[lane] < least;
+    return n_below != BLOCK;
 }
 
-/* Writes the columns from first to last - 1 whose finite values are not below the least; returns how many there are now. */
+/* Writes the columns from first to last - 1 whose finite values are not below the least; returns how many there are now.
+ * A column that is none of them is written over by the next one. */
 INLINE int64_t collected(const float *value, int64_t first, int64_t last, float least, int32_t *candidates, int64_t found)
 {
     for (int64_t column = first; column < last; column++)
@@ -116,13 +116,17 @@ INLINE int64_t collected(const float *value, int64_t first, int64_t last, float 
     return found;
 }
 
+INLINE eight in_double(const float *place)
+{
+    return __builtin_convertvector(*(const eight_floats *)place, eight);
+}
+
 INLINE double inner_product(int64_t f, const float *one, const float *other)
 {
     eight sums = {0};
     int64_t k = 0;
     for (; k + 8 <= f; k += 8)
-        for (int lane = 0; lane < 8; lane++)
-            sums[lane] += (double)one[k + lane] * (double)other[k + lane];
+        sums += in_double(one + k) * in_double(other + k);
     double rest = 0;
     for (; k < f; k++)
         rest += (double)one[k] * (double)other[k];
@@ -143,12 +147,11 @@ INLINE float nth_of_groups(const float *value, int64_t n_columns, int64_t n_grou
 {
     int64_t end = n_groups ? n_columns / n_groups * n_groups : 0;
     *top = -INFINITY;
-    for (int64_t group = 0; group < n_groups; group += 16) {
-        sixteen most = (sixteen){0} - INFINITY;
-        for (int64_t column = group; column < end; column += n_groups)
-            most = greater_of(most, SIXTEEN(value + column));
-        SIXTEEN(maxima + group) = most;
-    }
+    for (int64_t group = 0; group < n_groups; group++)
+        maxima[group] = -INFINITY;
+    for (int64_t first = 0; first < end; first += n_groups)
+        for (int64_t group = 0; group < n_groups; group += 16)
+            SIXTEEN(maxima + group) = greater_of(SIXTEEN(maxima + group), SIXTEEN(value + first + group));
     for (int64_t group = 0; group < n_groups; group++)
         *top = maxima[group] > *top ? maxima[group] : *top;
     for (int64_t column = end; column < n_columns; column++)
@@ -237,6 +240,9 @@ INLINE void normal_equations(int64_t f, int64_t length, const int32_t *items, co
         for (int64_t j = 0; j < 4 && first + j < length; j++) {
             float weight = alpha * confidence[first + j];
             const float *y = item_factors + (int64_t)items[first + j] * f;
+            const float *ahead = first + j + 4 < length ? item_factors + (int64_t)items[first + j + 4] * f : y;
+            for (int64_t k = 0; k < f; k += 16)
+                __builtin_prefetch(ahead + k);
             above_one[j] = weight - 1.0f;
             for (int64_t k = 0; k < f; k++) {
                 rows[j * f + k] = y[k];
@@ -387,6 +393,30 @@ INLINE void strongest(int64_t length, int64_t width, const float *restrict added
         }
 }
 
+/* A row of `added` for each of up to four interactions: what they add to the scores of `width` places. */
+INLINE void add_shares(int64_t f, int64_t width, int64_t n, const int32_t *history, const float *confident, float alpha,
+                       const float *item_factors, const float *solved, float *added)
+{
+    const float *y[4];
+    for (int64_t j = 0; j < 4; j++) /* of fewer the last one again, whose sums nobody reads */
+        y[j] = item_factors + (int64_t)history[j < n ? j : n - 1] * f;
+    for (int64_t first = 0; first < width; first += WIDE) {
+        sixteen sums[4][2] = {0};
+        for (int64_t k = 0; k < f; k++) {
+            sixteen low = SIXTEEN(solved + k * width + first), high = SIXTEEN(solved + k * width + first + 16);
+            for (int j = 0; j < 4; j++) {
+                sums[j][0] += y[j][k] * low;
+                sums[j][1] += y[j][k] * high;
+            }
+        }
+        for (int64_t j = 0; j < n; j++) {
+            float weight = alpha * confident[j];
+            SIXTEEN(added + j * width + first) = weight * sums[j][0];
+            SIXTEEN(added + j * width + first + 16) = weight * sums[j][1];
+        }
+    }
+}
+
 FOR_EACH_PROCESSOR
 int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const int32_t *listed, int bits,
             const int64_t *ends, const int32_t *items, const float *confidence, float alpha, const float *item_factors,
@@ -427,19 +457,9 @@ int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const
             solve(f, width, factorizations + user * f * f, sides);
             for (int64_t k = 0; k < f * width; k++)
                 solved[k] = (float)sides[k];
-            for (int64_t j = 0; j < length; j++) {
-                const float *y = item_factors + (int64_t)history[j] * f;
-                float weight = alpha * confident[j];
-                for (int64_t first = 0; first < width; first += WIDE) {
-                    sixteen a = {0}, b = {0};
-                    for (int64_t k = 0; k < f; k++) {
-                        a += y[k] * SIXTEEN(solved + k * width + first);
-                        b += y[k] * SIXTEEN(solved + k * width + first + 16);
-                    }
-                    SIXTEEN(added + j * width + first) = weight * a;
-                    SIXTEEN(added + j * width + first + 16) = weight * b;
-                }
-            }
+            for (int64_t j = 0; j < length; j += 4)
+                add_shares(f, width, length - j < 4 ? length - j : 4, history + j, confident + j, alpha, item_factors, solved,
+                           added + j * width);
         }
         if (near_unit)
             for (int64_t j = 0; j < length; j++) {
@@ -806,35 +826,38 @@ int blended(int64_t n_users, int64_t n_columns, const float *sums, const float *
 {
     for (int64_t user = 0; user < n_users; user++) {
         const float *of_user = sums + user * n_columns;
-        double totals[16] = {0}, squares[16] = {0}, total = 0, square = 0;
-        float largest[16] = {0}, most = 0;
+        eight totals[2] = {0}, squares[2] = {0}; /* of columns 0, 16, ..., of 1, 17, ... */
+        sixteen largest = {0};
+        double total = 0, square = 0, of_rest[2][16] = {0};
+        float most = 0, lanes[16];
         int64_t whole = n_columns & ~(int64_t)15;
-        for (int64_t first = 0; first < whole; first += 16)
-            for (int lane = 0; lane < 16; lane++) {
-                float size = fabsf(of_user[first + lane]);
-                totals[lane] += of_user[first + lane];
-                largest[lane] = size > largest[lane] ? size : largest[lane];
-            }
+        for (int64_t first = 0; first < whole; first += 16) {
+            largest = greater_of(largest, (sixteen)((ints)SIXTEEN(of_user + first) & 0x7fffffff));
+            totals[0] += in_double(of_user + first);
+            totals[1] += in_double(of_user + first + 8);
+        }
         for (int64_t column = whole; column < n_columns; column++) {
-            totals[column - whole] += of_user[column];
+            of_rest[0][column - whole] = of_user[column];
             most = fabsf(of_user[column]) > most ? fabsf(of_user[column]) : most;
         }
+        SIXTEEN(lanes) = largest;
         for (int lane = 0; lane < 16; lane++) {
-            total += totals[lane];
-            most = largest[lane] > most ? largest[lane] : most;
+            total += totals[lane / 8][lane % 8] + of_rest[0][lane];
+            most = lanes[lane] > most ? lanes[lane] : most;
         }
         float mean = (float)(total / (double)(n_columns ? n_columns : 1));
-        for (int64_t first = 0; first < whole; first += 16)
-            for (int lane = 0; lane < 16; lane++) {
-                double off = of_user[first + lane] - mean;
-                squares[lane] += off * off;
-            }
+        for (int64_t first = 0; first < whole; first += 16) {
+            SIXTEEN(lanes) = SIXTEEN(of_user + first) - mean;
+            eight low = in_double(lanes), high = in_double(lanes + 8);
+            squares[0] += low * low;
+            squares[1] += high * high;
+        }
         for (int64_t column = whole; column < n_columns; column++) {
             double off = of_user[column] - mean;
-            squares[column - whole] += off * off;
+            of_rest[1][column - whole] = off * off;
         }
         for (int lane = 0; lane < 16; lane++)
-            square += squares[lane];
+            square += squares[lane / 8][lane % 8] + of_rest[1][lane];
         float spread = (float)sqrt(square / (double)(n_columns ? n_columns : 1));
         float scale = spread > 1e-5f * most ? unit[user] / spread : 0;
         float *to = values + user * n_columns, *part = added + user * n_columns;

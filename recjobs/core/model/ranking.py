@@ -4,6 +4,7 @@ The last bits of a score depend on the processor: OpenBLAS and NumPy have routin
 before they are compared, and equal ones rank by item (docs/decisions/0024).
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -158,21 +159,24 @@ class Ranking:
             covariance = gram(self._factors) / n - np.outer(total, total) / n**2
             return np.asarray(np.sqrt(np.maximum(quadratic(users, covariance), 0)))
 
-    def products(self, users: np.ndarray) -> np.ndarray:
-        """The inner products of some users, float32: those in double precision, rounded."""
-        return self._products(users.astype(np.float64), self._exact)
-
-    def rough_products(self, users: np.ndarray) -> np.ndarray:
-        """The same up to rounding, in half of the time; for `pick`."""
-        return self._products(users, self._rough[0])
-
-    def _products(self, users: np.ndarray, transposed: np.ndarray) -> np.ndarray:
-        values = np.empty((len(users), self.columns.size), np.float32)
+    def products(self, users: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The inner products of some users, float32: those in double precision, rounded. out: where to write them, in
+        its first rows."""
+        values = self._space(users, out)
         with np.errstate(over="ignore", invalid="ignore"):  # factors of a broken model
+            users = users.astype(np.float64)
             for first in range(0, self.columns.size, _COLUMNS):
                 here = slice(first, first + _COLUMNS)
-                values[:, here] = users @ transposed[:, here]
+                values[:, here] = users @ self._exact[:, here]
         return values
+
+    def rough_products(self, users: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The same up to rounding, in half of the time; for `pick`."""
+        with np.errstate(over="ignore", invalid="ignore"):  # as above
+            return np.matmul(users, self._rough[0], out=self._space(users, out))
+
+    def _space(self, users: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        return np.empty((len(users), self.columns.size), np.float32) if out is None else out[: len(users)]
 
 
 @dataclass(frozen=True)
@@ -213,12 +217,17 @@ def best_in_one_pass(scored: Sequence[Scored], n: int, asked: Sequence[Asked], t
     known_users = [np.asarray(one.user_factors.any(axis=1)) for one in scored]
     has_blend, is_shared = (sum(added is not None for added in blends) > least for least in (0, 1))
 
+    # New memory for each chunk takes as long as the products.
+    kept = threading.local()
+
     def rank(first: int) -> None:
         last = min(first + CHUNK, n_users)
         vectors = [one.user_factors[first:last] for one in scored]
+        if not hasattr(kept, "products"):
+            kept.products = [np.empty((CHUNK, one.ranking.columns.size), np.float32) for one in scored]
         products = [
-            one.ranking.rough_products(of) if is_rough else one.ranking.products(of)
-            for one, is_rough, of in zip(scored, are_rough, vectors, strict=True)
+            one.ranking.rough_products(of, out) if is_rough else one.ranking.products(of, out)
+            for one, is_rough, of, out in zip(scored, are_rough, vectors, kept.products, strict=True)
         ]
         for here in row_blocks(last - first) if has_blend else [slice(0, last - first)]:
             begin, end = first + here.start, first + here.stop
