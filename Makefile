@@ -127,6 +127,9 @@ bench: install ## stages of a night against floors and peers, then whole nights 
 bench-plan: install ## `recjobs plan` against what a night then takes: rows, memory, seconds, disk (SIZE="200k 2m 20m")
 	@.venv/bin/python -m benchmarks.plan $(SIZE:%=--size %) $(ARGS)
 
+bench-airflow: install ## what a night costs more under Airflow than by one command, a task (SIZE=200k, 2m)
+	@.venv/bin/python -m benchmarks.through_airflow $(if $(SIZE),--size $(SIZE)) $(ARGS)
+
 bench-validate: install ## validate at 20 million rows: time against a floor, and memory (ARGS=--shapes: folders and CSV against a plain file)
 	@.venv/bin/python -m benchmarks.validate $(ARGS)
 
