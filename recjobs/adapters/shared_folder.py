@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
+from recjobs.adapters import parquet
 from recjobs.adapters.object_store import HashingSink, Store, file_system
 
 
@@ -99,7 +100,7 @@ class SharedFolder:
         """Write a Parquet file as `StepFiles.save_table` does; returns its SHA-256."""
         with self.store.translated_errors(), self.store.open_output_stream(f"{self.path}/{name}") as file:
             sink = HashingSink(file)
-            with pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=1) as writer:
+            with parquet.writer(sink, table.schema) as writer:
                 writer.write_table(table)
         return sink.sha256
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from recjobs.adapters import parquet
 from recjobs.adapters.object_store import HashingSink, Store
 from recjobs.core.model.kernel import kernel
 
@@ -51,7 +52,7 @@ class StepFiles:
     @contextmanager
     def writer(self, name: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         """A Parquet file that is written batch by batch."""
-        with self.sink(name) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
+        with self.sink(name) as file, parquet.writer(file, schema) as writer:
             yield writer
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:

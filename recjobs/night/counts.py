@@ -3,12 +3,13 @@
 import re
 from datetime import datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.adapters import sources
 from recjobs.catalog.file import Catalog
+from recjobs.catalog.times import Time
+from recjobs.core.ahead import mapped_ahead
 from recjobs.core.estimate import Past, Size
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.validation import EARLIEST, as_ids, as_microseconds
@@ -17,6 +18,8 @@ from recjobs.night.handovers import Handovers
 
 ALIKE = (0.8, 1.25)
 """Input of so many times the bytes of the last night's has as many times its rows, users and items."""
+AT_ONCE = 2
+"""Batches that are counted at a time."""
 _MERGE = 64
 """Batches after which their distinct ids are made one set."""
 
@@ -42,30 +45,38 @@ def expected(catalog: Catalog, inputs: Inputs, at: datetime, last: tuple[Past, H
 def counted(catalog: Catalog, inputs: Inputs, at: datetime) -> Size:
     """Return the size by reading the ids and times of all rows. Duplicates and rows to be quarantined for another
     reason than their time count, since only the whole of `validate` tells them."""
-    n_read, n_usable, ids = 0, 0, (_Distinct("user_id"), _Distinct("item_id"))
+    n_read, n_usable, ids = 0, 0, {name: _Distinct() for name in ("user_id", "item_id")}
     for index, source in enumerate(catalog.sources):
-        mapping = {name: getattr(source.columns, name) for name in ("user_id", "item_id", "occurred_at")}
-        for file in inputs[f"sources.{index}"]:
-            for rows in sources.read_rows(file, mapping, source.where):
-                times = rows.columns["occurred_at"]
-                instants = as_microseconds(times, source.time.unit, source.time.timezone, source.time.format)
-                usable = (instants >= EARLIEST) & (instants < microseconds(at))
-                n_read, n_usable = n_read + rows.n_read, n_usable + int(usable.sum())
-                for distinct in ids:
-                    distinct.add(rows.columns[distinct.name], usable)
-    return _size(catalog, n_read, [n_usable, *(len(distinct) for distinct in ids)])
+        mapping = {name: getattr(source.columns, name) for name in (*ids, "occurred_at")}
+
+        def looked_at(rows: sources.Rows, time: Time = source.time) -> tuple[int, int, dict[str, pa.Array]]:
+            instants = as_microseconds(rows.columns["occurred_at"], time.unit, time.timezone, time.format)
+            usable = (instants >= EARLIEST) & (instants < microseconds(at))
+            kept = {name: rows.columns[name] for name in ids}
+            if not usable.all():
+                kept = {name: values.filter(pa.array(usable)) for name, values in kept.items()}
+            found = {name: as_ids(pc.unique(values), name).drop_null() for name, values in kept.items()}
+            return rows.n_read, int(usable.sum()), found
+
+        batches = (
+            rows for file in inputs[f"sources.{index}"] for rows in sources.read_rows(file, mapping, source.where)
+        )
+        for read, usable, found in mapped_ahead(looked_at, batches, AT_ONCE):
+            n_read, n_usable = n_read + read, n_usable + usable
+            for name, distinct in ids.items():
+                distinct.add(found[name])
+    return _size(catalog, n_read, [n_usable, *(len(distinct) for distinct in ids.values())])
 
 
 class _Distinct:
-    """The distinct ids of a column."""
+    """Distinct ids."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self._parts = name, list[pa.Array]()
+    def __init__(self) -> None:
+        self._parts = list[pa.Array]()
 
-    def add(self, values: pa.Array, usable: np.ndarray) -> None:
-        """Add the ids of those rows that count."""
-        values = values if usable.all() else values.filter(pa.array(usable))
-        self._parts.append(as_ids(pc.unique(values), self.name).drop_null())
+    def add(self, ids: pa.Array) -> None:
+        """Add ids."""
+        self._parts.append(ids)
         if len(self._parts) >= _MERGE:
             self._parts = [self._merged()]
 

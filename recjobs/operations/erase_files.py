@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from recjobs import NIGHT
+from recjobs.adapters import parquet
 from recjobs.adapters.artifacts import NightFiles
 from recjobs.adapters.ended_step import EndedStep
 from recjobs.core.lists.checksum import list_digests, total
@@ -187,8 +188,9 @@ def _without_rows(table: pa.Table, mask: np.ndarray, user_idx: int | None) -> by
             metadata[b"n_users"] = str(int(metadata[b"n_users"]) - 1).encode()
     if not mask.any() and not is_later.any() and metadata == dict(table.schema.metadata or {}):
         return None
-    sink = io.BytesIO()
-    pq.write_table(rows.replace_schema_metadata(metadata), sink, compression="zstd", compression_level=1)
+    sink, rows = io.BytesIO(), rows.replace_schema_metadata(metadata)
+    with parquet.writer(sink, rows.schema) as writer:
+        writer.write_table(rows)
     return sink.getvalue()
 
 

@@ -11,6 +11,7 @@ from recjobs.adapters.sources import SourceFile, query
 from recjobs.adapters.step_files import StepFiles
 from recjobs.catalog.file import Input
 from recjobs.catalog.sources import Source
+from recjobs.core.ahead import ahead
 from recjobs.core.rows.people import ErasedPeople
 from recjobs.core.rows.validation import encoded_ids
 from recjobs.errors import DataRefused
@@ -99,7 +100,7 @@ def _copy(
         writer: pq.ParquetWriter | None = None
         for index in order:
             file = source_files[index]
-            for rows in sources.read_rows(file, mapping, where):
+            for rows in ahead(sources.read_rows(file, mapping, where)):
                 if most_rows is not None and n_read >= most_rows:
                     is_sampled = True
                     break

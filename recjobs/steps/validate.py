@@ -1,8 +1,7 @@
 """Validate the extracted rows: accept, quarantine, and account for every row."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from recjobs.adapters.step_files import StepFiles
 from recjobs.catalog.sources import Source, named
+from recjobs.core.ahead import mapped_ahead
 from recjobs.core.rows import items as core_items
 from recjobs.core.rows import users as core_users
 from recjobs.core.rows.accounting import Tally
@@ -20,7 +20,7 @@ from recjobs.core.rows.instants import NO_TIME, instant, microseconds
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.people import ErasedPeople, bare
 from recjobs.core.rows.reason_codes import QUARANTINE
-from recjobs.core.rows.validation import as_ids, check, encoded_ids, is_among, weights_of_ratings
+from recjobs.core.rows.validation import Checked, as_ids, check, encoded_ids, is_among, weights_of_ratings
 from recjobs.night import input_limits, strange_input
 from recjobs.night.erasures import erased_people
 from recjobs.night.night import Night, database
@@ -103,9 +103,14 @@ def _gather(
             for rule, n in described["excluded"].items():
                 tally.exclude(rule, n)
             parquet, rows = night.source_rows(index), RowCollector() if source.repeats == "sum" else collected
+
+            def checked(batch: pa.RecordBatch, source: Source = source) -> _Batch:
+                return _check(batch, source, night, known_items)
+
+            batches = parquet.iter_batches(1 << 20)
             with named(source, described["files"]):
-                for batch, ids in _read_ahead(_with_ids(parquet.iter_batches(1 << 20), source)):
-                    bad = _take(batch, ids, source, night, tally, rows, stated, described["files"], known_items)
+                for each in mapped_ahead(checked, batches, night.engine.threads):
+                    bad = _take(each, night, tally, rows, stated, described["files"])
                     bad = _without_erased(bad, erased, tally)
                     if bad.num_rows:
                         rejected.write_table(bad)
@@ -119,22 +124,29 @@ def _gather(
     return replace(gathered, interactions=replace(gathered.interactions, negative=negative))
 
 
-_Batches = Iterator[tuple[pa.RecordBatch, dict[str, pa.Array]]]
+@dataclass(frozen=True)
+class _Batch:
+    """A batch's columns as they were, its ids as text, what `check` says of its rows, and a mask of those whose rating
+    is too low."""
+
+    raw: dict[str, pa.Array]
+    columns: dict[str, pa.Array]
+    rows: Checked
+    too_low: np.ndarray
 
 
-def _with_ids(batches: Iterator[pa.RecordBatch], source: Source) -> _Batches:
-    # The other thread encodes the items' ids, so that both have about as much to do.
-    for batch in batches:
-        yield batch, {"user_id": encoded_ids(batch.column("user_id"), source.columns.user_id)}
-
-
-def _read_ahead(batches: _Batches) -> _Batches:
-    """Yield the batches, reading the next one while the last is checked."""
-    with ThreadPoolExecutor(1) as reader:
-        upcoming = reader.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = reader.submit(next, batches, None)
-            yield batch
+def _check(batch: pa.RecordBatch, source: Source, night: Night, known_items: pa.Array | None) -> _Batch:
+    """Check a batch; several are at once."""
+    raw = {name: batch.column(name) for name in batch.schema.names}
+    columns = raw | {name: encoded_ids(raw[name], getattr(source.columns, name)) for name in ("user_id", "item_id")}
+    too_low = np.zeros(batch.num_rows, bool)
+    if source.rating_to_weight:
+        columns["weight"], too_low = weights_of_ratings(raw["weight"], source.rating_to_weight)
+    if not source.has_times:
+        columns["occurred_at"] = pa.repeat(pa.scalar(NO_TIME, pa.timestamp("us", "UTC")), batch.num_rows)
+    now, time = microseconds(night.request.began_at), source.time
+    rows = check(columns, time.unit, time.timezone, now, night.catalog.kinds, known_items, time.format)
+    return _Batch(raw, columns, rows, too_low)
 
 
 def _users_of_file(night: Night) -> pa.Table:
@@ -142,30 +154,18 @@ def _users_of_file(night: Night) -> pa.Table:
 
 
 def _take(
-    batch: pa.RecordBatch,
-    ids: dict[str, pa.Array],
-    source: Source,
+    of: _Batch,
     night: Night,
     tally: Tally,
     collected: RowCollector,
     stated: core_items.ItemCollector,
     names: list[str],
-    known_items: pa.Array | None,
 ) -> pa.Table:
     """Collect the valid rows of a batch and return the others."""
-    raw = {name: batch.column(name) for name in batch.schema.names}
-    columns = raw | ids | {"item_id": encoded_ids(raw["item_id"], source.columns.item_id)}
-    too_low = np.zeros(batch.num_rows, bool)
-    if source.rating_to_weight:
-        columns["weight"], too_low = weights_of_ratings(raw["weight"], source.rating_to_weight)
-    if not source.has_times:
-        columns["occurred_at"] = pa.repeat(pa.scalar(NO_TIME, pa.timestamp("us", "UTC")), batch.num_rows)
-    now = microseconds(night.request.began_at)
-    time = source.time
-    checked = check(columns, time.unit, time.timezone, now, night.catalog.kinds, known_items, time.format)
+    raw, columns, checked, too_low = of.raw, of.columns, of.rows, of.too_low
     sound = checked.reason < 0
     late = sound & (checked.occurred_at >= microseconds(night.request.as_of))
-    too_low &= sound & ~late
+    too_low = too_low & sound & ~late
     tally.exclude("after_as_of", int(late.sum()))
     tally.exclude("rating_too_low", int(too_low.sum()))
     sound &= ~late & ~too_low

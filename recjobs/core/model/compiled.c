@@ -33,6 +33,13 @@ typedef int32_t ints __attribute__((vector_size(64)));
 #define EIGHT(place) (*(eight *)(place))
 #define SIXTEEN(place) (*(sixteen *)(place))
 
+/* Lets what is needed soon come from memory. */
+INLINE void fetch(const void *begin, const void *end)
+{
+    for (const char *place = begin; place < (const char *)end; place += 64)
+        __builtin_prefetch(place);
+}
+
 /* As `ranking.step_of`. */
 INLINE float step_of(float highest)
 {
@@ -434,7 +441,9 @@ int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const
     float *added = malloc((size_t)(longest * width) * sizeof *added);
     int32_t *picked = malloc((size_t)(MOST * width + longest + 1) * sizeof *picked);
     int16_t *place_of = calloc((size_t)n_items + 1, sizeof *place_of);
-    int failed = !sides || !solved || !added || !picked || !place_of;
+    uint8_t *is_listed = calloc((size_t)n_items + 1, sizeof *is_listed);
+    int32_t *met = malloc((size_t)(n_items + 1) * sizeof *met);
+    int failed = !sides || !solved || !added || !picked || !place_of || !is_listed || !met;
     float *best = solved + f * width, *steps = best + MOST * width;
     int32_t *position = picked + MOST * width;
     for (int64_t user = 0; user < n_users && !failed; user++) {
@@ -446,8 +455,10 @@ int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const
             continue;
         memset(added, 0, (size_t)(length * width) * sizeof *added);
         for (int64_t place = 0; place < n_places; place++)
-            if (list[place] >= 0)
+            if (list[place] >= 0) {
                 place_of[list[place]] = (int16_t)(place + 1);
+                is_listed[list[place]] = 1;
+            }
         if (factorizations) {
             memset(sides, 0, (size_t)(f * width) * sizeof *sides);
             for (int64_t place = 0; place < n_places; place++)
@@ -464,9 +475,15 @@ int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const
         if (near_unit)
             for (int64_t j = 0; j < length; j++) {
                 float weight = near_unit[user] * confident[j];
-                for (int64_t k = near_ends[history[j]]; k < near_ends[history[j] + 1]; k++)
-                    if (place_of[near_items[k]])
-                        added[j * width + place_of[near_items[k]] - 1] += weight * near_values[k];
+                int64_t begin = near_ends[history[j]], n_met = 0;
+                if (j + 2 < length)
+                    fetch(near_items + near_ends[history[j + 2]], near_items + near_ends[history[j + 2] + 1]);
+                for (int64_t k = begin; k < near_ends[history[j] + 1]; k++) { /* few are listed: no branch tells which */
+                    met[n_met] = (int32_t)(k - begin);
+                    n_met += is_listed[near_items[k]];
+                }
+                for (int64_t m = 0; m < n_met; m++)
+                    added[j * width + place_of[near_items[begin + met[m]]] - 1] += weight * near_values[begin + met[m]];
             }
         if (own_unit)
             for (int64_t k = own_ends[user], j = 0; k < own_ends[user + 1] && j < length; k++) {
@@ -480,6 +497,7 @@ int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const
         for (int64_t place = 0; place < n_places; place++)
             if (list[place] >= 0) {
                 place_of[list[place]] = 0;
+                is_listed[list[place]] = 0;
                 for (int k = 0; k < MOST; k++)
                     position[picked[k * width + place]] = 1;
             }
@@ -501,6 +519,8 @@ int reasons(int64_t n_users, int64_t f, int64_t n_items, int64_t n_places, const
     free(added);
     free(picked);
     free(place_of);
+    free(is_listed);
+    free(met);
     return failed ? -1 : 0;
 }
 
@@ -512,6 +532,11 @@ int neighbour_sums(int64_t n_users, int64_t n_columns, const int64_t *ends, cons
         float *restrict sums = out + user * n_columns;
         for (int64_t j = ends[user]; j < ends[user + 1]; j++) {
             float weight = confidence[j];
+            if (j + 2 < ends[user + 1]) {
+                int64_t begin = near_ends[items[j + 2]], end = near_ends[items[j + 2] + 1];
+                fetch(near_items + begin, near_items + end);
+                fetch(near_values + begin, near_values + end);
+            }
             for (int64_t k = near_ends[items[j]]; k < near_ends[items[j] + 1]; k++)
                 sums[near_items[k]] += near_values[k] * weight;
         }

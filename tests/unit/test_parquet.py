@@ -1,0 +1,53 @@
+"""The Parquet that steps write for each other."""
+
+import io
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recjobs.adapters import parquet
+
+SCHEMA = pa.schema(
+    {
+        "row": pa.int64(),
+        "user_idx": pa.int32(),
+        "at": pa.timestamp("us", "UTC"),
+        "kind": pa.int16(),
+        "weight": pa.float32(),
+        "user_id": pa.string(),
+        "item_ids": pa.list_(pa.string()),
+        "because": pa.list_(pa.int32()),
+    },
+    metadata={"n_users": "2"},
+)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ROWS = [
+    {"row": 2**62, "user_idx": -1, "at": AT, "kind": 1, "weight": 0.5, "user_id": "a", "item_ids": ["x", "y"], "because": [1]},
+    {"row": -(2**62), "user_idx": None, "at": None, "kind": None, "weight": None, "user_id": None, "item_ids": None, "because": []},
+]  # fmt: skip
+
+
+def written(rows: list[dict[str, object]]) -> io.BytesIO:
+    sink = io.BytesIO()
+    with parquet.writer(sink, SCHEMA) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+    return sink
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS * 3, []])
+def test_what_is_written_is_read_as_it_was(rows: list[dict[str, object]]) -> None:
+    table = pq.read_table(written(rows))
+    assert table.to_pylist() == rows
+    assert table.schema.equals(SCHEMA, check_metadata=True)
+
+
+def test_numbers_and_instants_are_differences_and_the_rest_has_dictionaries() -> None:
+    group = pq.ParquetFile(written(ROWS)).metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    differences = {one.path_in_schema for one in columns if "DELTA_BINARY_PACKED" in one.encodings}
+    dictionaries = {one.path_in_schema for one in columns if one.has_dictionary_page}
+    assert differences == {"row", "user_idx", "at"}
+    assert dictionaries == {"kind", "weight", "user_id", "item_ids.list.element", "because.list.element"}
+    assert {one.compression for one in columns} == {"LZ4"}
