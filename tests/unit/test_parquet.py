@@ -17,16 +17,15 @@ SCHEMA = pa.schema(
         "kind": pa.int16(),
         "weight": pa.float32(),
         "user_id": pa.string(),
-        "item_ids": pa.list_(pa.string()),
-        "because": pa.list_(pa.int32()),
+        "item_ids": pa.list_(pa.field("element", pa.string())),
+        "because": pa.list_(pa.field("element", pa.int32())),
     },
     metadata={"n_users": "2"},
 )
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-ROWS = [
-    {"row": 2**62, "user_idx": -1, "at": AT, "kind": 1, "weight": 0.5, "user_id": "a", "item_ids": ["x", "y"], "because": [1]},
-    {"row": -(2**62), "user_idx": None, "at": None, "kind": None, "weight": None, "user_id": None, "item_ids": None, "because": []},
-]  # fmt: skip
+FULL = (2**62, -1, AT, 1, 0.5, "a", ["x", "y"], [1])
+HOLES = (-(2**62), None, None, None, None, None, None, [])
+ROWS = [dict(zip(SCHEMA.names, row, strict=True)) for row in (FULL, HOLES)]
 
 
 def written(rows: list[dict[str, object]]) -> io.BytesIO:
