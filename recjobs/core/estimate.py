@@ -82,47 +82,45 @@ class Rate:
 
 
 RATES = {
-    "extract": Rate({"one": 0.0381, "rows": 1.99e-07}, {"one": 2.96e08, "rows": 10.4}, {"one": 3.62e05, "rows": 6.69}),
+    "extract": Rate({"one": 0.0215, "rows": 7.97e-08}, {"one": 2.3e08, "rows": 15.5}, {"rows": 5.66}),
     "validate": Rate(
-        {"one": 0.0287, "rows": 3.24e-07}, {"one": 2.67e08, "rows": 66.7}, {"one": 1.64e05, "interactions": 8.77}
+        {"one": 0.0505, "rows": 2.14e-07}, {"one": 2.39e08, "rows": 73}, {"one": 7.07e03, "interactions": 7.78}
     ),
     "split": Rate(
-        {"one": 0.0262, "interactions": 1.38e-07},
-        {"one": 2.63e08, "interactions": 54.9},
-        {"one": 1.57e05, "interactions": 8.82},
+        {"one": 0.00807, "interactions": 9.99e-08}, {"one": 2.16e08, "interactions": 61.8}, {"interactions": 7.61}
     ),
     "train": Rate(
-        {"one": 0.111, "begun": 7.66e-09, "solved": 6.96e-09},
-        {"one": 1.98e08, "interactions": 59.7, "asked": 4.37e03},
+        {"one": 0.111, "begun": 5.5e-09, "solved": 7.4e-09},
+        {"one": 2e08, "interactions": 61.4, "asked": 4.04e03},
         {"vectors": 4.23},
     ),
     "evaluate": Rate(
-        {"one": 1.0, "interactions": 2e-07, "judged": 3e-08},
-        {"one": 3.52e08, "interactions": 104, "asked": 6.94e03},
-        {"asked": 93.7},
+        {"one": 1.0, "interactions": 1.2e-07, "judged": 2.6e-08},
+        {"one": 3.03e08, "interactions": 106, "asked": 8.74e03},
+        {"asked": 107},
     ),
-    "gate": Rate({"one": 0.167}, {"one": 3.4e08, "interactions": 9.05, "asked": 558}, {"one": 2.61e03}),
+    "gate": Rate({"one": 0.141}, {"one": 2.85e08, "interactions": 4.23, "asked": 3.78e03}, {"one": 2.61e03}),
     "refit": Rate(
-        {"one": 2.83, "solved": 1.03e-08},
-        {"one": 5.06e08, "interactions": 81.4, "asked": 6.93e03},
-        {"one": 2.71e05, "vectors": 4.04, "items": 1.15e03},
+        {"one": 2.67, "solved": 8.54e-09},
+        {"one": 4.53e08, "interactions": 73.9, "asked": 1.25e04},
+        {"vectors": 5.88, "items": 870},
     ),
     "score": Rate(
-        {"one": 0.607, "scored": 1.3e-08},
-        {"one": 5.83e08, "interactions": 98.5, "asked": 9.61e03},
-        {"one": 5.81e05, "interactions": 2.72, "places": 7.15},
+        {"one": 0.547, "scored": 1.07e-08},
+        {"one": 5.33e08, "interactions": 101, "asked": 1.4e04},
+        {"one": 7.26e05, "interactions": 2.98, "places": 7.77},
     ),
     "inspect": Rate(
-        {"one": 0.119, "interactions": 3.74e-07},
-        {"one": 4.53e08, "interactions": 49.7, "asked": 2.07e04},
-        {"one": 5.93e03, "items": 0.568},
+        {"one": 0.132, "interactions": 2.81e-07},
+        {"one": 3.46e08, "interactions": 46.8, "asked": 3.51e04},
+        {"one": 7.26e03, "items": 0.788},
     ),
     "publish": Rate(
-        {"one": 0.288, "places": 6.68e-07}, {"one": 5.16e08, "interactions": 24.1, "asked": 1.2e04}, {"one": 375}
+        {"one": 0.336, "places": 5.09e-07}, {"one": 5.01e08, "interactions": 20.7, "asked": 1.33e04}, {"one": 375}
     ),
     "report": Rate(
-        {"one": 0.678, "interactions": 1.85e-07},
-        {"one": 5.23e08, "interactions": 67.2, "asked": 2.74e03},
+        {"one": 0.648, "interactions": 1.75e-07},
+        {"one": 4.91e08, "interactions": 61.9, "asked": 4.72e03},
         {"one": 1e05},
     ),
 }
