@@ -10,7 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from benchmarks import evaluate, generate, growth, kernels, peers, plan, restore, startup, steps, validate
+from benchmarks import (
+    evaluate,
+    generate,
+    growth,
+    kernels,
+    peers,
+    plan,
+    restore,
+    startup,
+    steps,
+    through_airflow,
+    validate,
+)
 from benchmarks.__main__ import HEAD, Stage
 from benchmarks.beside import Build, Comparison, environment, median_interval, table, turns
 from benchmarks.night import BEGIN, FLIP, Night, step_seconds
@@ -242,3 +254,15 @@ def test_steps_are_held_against_the_floors_and_peers_of_their_run_and_nights_aga
         ["pass", "yes", "NO", "NO", "NO"],
     ]
     assert "target" not in "".join(steps.report(list(table.values()), ours, has_targets=False))
+
+
+def test_a_night_under_airflow_is_held_against_one_command_by_the_task() -> None:
+    steps_of = {BEGIN: 2.0, "train": 5.0, "report": 1.0}
+    tasks = {"begin": 2.5, "train": 6.5, "report": 2.0}
+    pairs = [through_airflow.Pair(10.0, 10.0 + more, steps_of, tasks) for more in (6.0, 3.0, 4.5)]
+    lines = {line.split()[0]: line.split() for line in through_airflow.report(pairs)}
+    assert lines["begin"] == ["begin", "2.0", "2.5", "0.5"]
+    assert lines["train"] == ["train", "5.0", "6.5", "1.5"]
+    assert through_airflow.report(pairs)[-2].split()[-3:] == ["10.0", "14.5", "4.5"]
+    assert through_airflow.report(pairs)[-1].endswith("3 tasks, their waits included: 1.50 s (target 2.0: yes)")
+    assert "NO" in through_airflow.report([through_airflow.Pair(10.0, 17.0, steps_of, tasks)])[-1]

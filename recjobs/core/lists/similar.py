@@ -20,8 +20,10 @@ SHRINKAGE = 10.0
 def support_of(interactions: Interactions, now: int) -> np.ndarray:
     """n / (n + 10) of each item, (n_items,) float32; now: in microseconds."""
     liked = interactions.liked()
-    weight = np.exp2(-((now - liked.occurred_at) / DAY) / HALF_LIFE_DAYS)
-    n = np.bincount(liked.item_idx, weight, liked.n_items)
+    n = np.zeros(liked.n_items)
+    for some in liked.blocks_of_users():
+        age = (now - liked.occurred_at[some]) / DAY
+        np.add.at(n, liked.item_idx[some], np.exp2(-age / HALF_LIFE_DAYS))
     return (n / (n + SHRINKAGE)).astype(np.float32)
 
 

@@ -209,16 +209,24 @@ class Interactions:
             matrix.has_canonical_format = True  # scipy would look
         return matrix
 
-    @cached_property
+    @property
     def are_distinct(self) -> bool:
         """Whether rows are sorted by user and item, and no user has an item twice."""
-        user, item = self.user_idx, self.item_idx
-        is_same = (item[1:] == item[:-1]) & (user[1:] == user[:-1])
-        return self.are_in_order and not is_same.any()
+        return self._order == (True, True)
 
-    @cached_property
+    @property
     def are_in_order(self) -> bool:
         """Whether rows are sorted by user, those of a user by item."""
-        user, item = self.user_idx, self.item_idx
-        later = user[1:] > user[:-1]
-        return bool((later | ((user[1:] == user[:-1]) & (item[1:] >= item[:-1]))).all())
+        return self._order[0]
+
+    @cached_property
+    def _order(self) -> tuple[bool, bool]:
+        """(whether rows ascend by user and item; whether no two neighbouring ones are equal)"""
+        are_distinct = True
+        for first in range(0, len(self) - 1, BLOCK):  # what is computed of so many stays in the cache
+            user, item = (column[first : first + BLOCK + 1] for column in (self.user_idx, self.item_idx))
+            is_same = user[1:] == user[:-1]
+            if not ((user[1:] > user[:-1]) | (is_same & (item[1:] >= item[:-1]))).all():
+                return False, False
+            are_distinct = are_distinct and not (is_same & (item[1:] == item[:-1])).any()
+        return True, are_distinct
