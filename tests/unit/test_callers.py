@@ -45,6 +45,17 @@ def test_a_key_that_expires_while_it_is_in_use_is_refused_from_the_next_day_on(m
         callers.of(sent("secret"))
 
 
+@pytest.mark.parametrize(("offset", "is_valid"), [(-1, True), (0, True), (1, False)])
+def test_a_key_is_valid_on_its_last_day_and_no_longer(monkeypatch, offset: int, is_valid: bool):
+    class ThatDay(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return TODAY + timedelta(days=offset)
+
+    monkeypatch.setattr(credentials, "datetime", ThatDay)
+    assert key("secret", TODAY.date()).valid() == is_valid
+
+
 def test_wrong_keys_are_not_remembered_and_go_on_being_counted():
     callers = callers_with(key("secret"))
     for _ in range(10):
