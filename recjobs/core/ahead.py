@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+AT_ONCE = 2
+"""Values that are worked on at a time by default. They are large: memory must not grow with a machine's cores."""
 _In = TypeVar("_In")
 _T = TypeVar("_T")
 
@@ -20,7 +22,7 @@ def ahead(values: Iterable[_T]) -> Iterator[_T]:
             yield value  # type: ignore[misc]  # not `end`
 
 
-def mapped_ahead(function: Callable[[_In], _T], values: Iterable[_In], threads: int) -> Iterator[_T]:
+def mapped_ahead(function: Callable[[_In], _T], values: Iterable[_In], threads: int = AT_ONCE) -> Iterator[_T]:
     """The function's results for the values, in order, computed by so many threads while the caller uses the ones
     before: `threads` values are ahead. The values are made by the caller's thread."""
     with ThreadPoolExecutor(threads) as pool:

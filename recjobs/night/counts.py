@@ -18,8 +18,6 @@ from recjobs.night.handovers import Handovers
 
 ALIKE = (0.8, 1.25)
 """Input of so many times the bytes of the last night's has as many times its rows, users and items."""
-AT_ONCE = 2
-"""Batches that are counted at a time."""
 _MERGE = 64
 """Batches after which their distinct ids are made one set."""
 
@@ -61,7 +59,7 @@ def counted(catalog: Catalog, inputs: Inputs, at: datetime) -> Size:
         batches = (
             rows for file in inputs[f"sources.{index}"] for rows in sources.read_rows(file, mapping, source.where)
         )
-        for read, usable, found in mapped_ahead(looked_at, batches, AT_ONCE):
+        for read, usable, found in mapped_ahead(looked_at, batches):
             n_read, n_usable = n_read + read, n_usable + usable
             for name, distinct in ids.items():
                 distinct.add(found[name])

@@ -29,7 +29,7 @@ def run(night: Night) -> dict[str, Any]:
         lists, found = chunk.read(), Broken()
         return lists, found, check_lists(lists, world, found), list_digests(lists)
 
-    for lists, found, users, of_lists in mapped_ahead(checked, night.list_chunks(), night.engine.threads):
+    for lists, found, users, of_lists in mapped_ahead(checked, night.list_chunks()):
         broken.join(found)
         listed.append(users)
         shape.add(lists)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,13 +104,10 @@ def _gather(
             for rule, n in described["excluded"].items():
                 tally.exclude(rule, n)
             parquet, rows = night.source_rows(index), RowCollector() if source.repeats == "sum" else collected
-
-            def checked(batch: pa.RecordBatch, source: Source = source) -> _Batch:
-                return _check(batch, source, night, known_items)
-
+            checked = partial(_check, source=source, night=night, known_items=known_items)
             batches = parquet.iter_batches(1 << 20)
             with named(source, described["files"]):
-                for each in mapped_ahead(checked, batches, night.engine.threads):
+                for each in mapped_ahead(checked, batches):
                     bad = _take(each, night, tally, rows, stated, described["files"])
                     bad = _without_erased(bad, erased, tally)
                     if bad.num_rows:

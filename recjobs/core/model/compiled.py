@@ -199,6 +199,8 @@ def unseen(order: np.ndarray, n: int, rows: csr_matrix) -> np.ndarray:
 
 def counted(drawn: np.ndarray, counts: np.ndarray) -> None:
     """Write how often each number below n was drawn, row by row; drawn: (rows, draws) int32, counts: (rows, n)."""
+    if len(drawn) != len(counts):
+        raise ValueError(f"{len(drawn)} rows were drawn, and there is room for {len(counts)}: C would write beyond")
     _call("counted", *drawn.shape, counts.shape[1], drawn, counts)
 
 
