@@ -127,7 +127,7 @@ bench: install ## stages of a night against floors and peers, then whole nights 
 bench-plan: install ## `recjobs plan` against what a night then takes: rows, memory, seconds, disk (SIZE="200k 2m 20m")
 	@.venv/bin/python -m benchmarks.plan $(SIZE:%=--size %) $(ARGS)
 
-bench-airflow: install ## what a night costs more under Airflow than by one command, a task (SIZE=200k, 2m)
+bench-airflow: install ## what a night costs more under Airflow than by one command, a task (SIZE=sample, 200k, 2m)
 	@.venv/bin/python -m benchmarks.through_airflow $(if $(SIZE),--size $(SIZE)) $(ARGS)
 
 bench-validate: install ## validate at 20 million rows: time against a floor, and memory (ARGS=--shapes: folders and CSV against a plain file)
@@ -153,6 +153,9 @@ bench-kernels: install ## whole nights with two kernels of OpenBLAS: the same ve
 
 bench-copy: install ## lists into Postgres by 1, 2 and 4 COPYs at once
 	@.venv/bin/python -m benchmarks.copying $(ARGS)
+
+bench-spark: install ## a night on Spark, by one worker and by two, beside the same night here (SIZE="2m 20m")
+	@.venv/bin/python -m benchmarks.on_spark $(SIZE:%=--size %) $(ARGS)
 
 bench-user-sample: install ## NDCG by item factors of a half, a tenth and a hundredth of the users (SIZE="2m 20m")
 	@.venv/bin/python -m benchmarks.user_sample $(SIZE:%=--size %) $(ARGS)

@@ -1,12 +1,13 @@
 """A night's steps under Airflow beside the same night by one command: what a task costs more.
 
-A platform of its own, with Airflow running. In each round a first night of two catalogs of the same rows: by
-`recjobs night`, and as a run of the DAG. A task takes longer than its step by the start of a process and of Airflow's
-part in it, and a run by the time from one task to the next.
+A platform of its own, with Airflow running. In each round a first night of two catalogs of the same rows (generated
+ones, or the sample shop's): by `recjobs night`, and as a run of the DAG. A task takes longer than its step by the start
+of a process and of Airflow's part in it, and a run by the time from one task to the next.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from recjobs import NIGHT
 from recjobs.config import ROOT
 
 SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000)}
+SAMPLE = "sample"
+"""The catalog of the repository."""
 STEPS = ("begin", *NIGHT)
 PORTS = ("POSTGRES_PORT", "AIRFLOW_PORT", "WEBAPP_PORT", "MLFLOW_PORT")
 TARGET = 2.0
@@ -51,16 +54,16 @@ class Pair:
 def main() -> None:
     """Run the nights, print the table."""
     parser = argparse.ArgumentParser(prog="make bench-airflow", description=__doc__)
-    parser.add_argument("--size", choices=SIZES, default="2m", help="about how many interactions there are")
+    parser.add_argument("--size", choices=[SAMPLE, *SIZES], default="2m", help="about how many interactions")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    pairs = measure(SIZES[arguments.size], arguments.rounds)
+    pairs = measure(SIZES.get(arguments.size), arguments.rounds)
     print("\n".join(report(pairs)))
 
 
-def measure(size: tuple[int, int, int], rounds: int) -> list[Pair]:
-    """The nights of every round."""
-    rows, small = night.rows_of(size), night.rows_of(night.WARM_UP)
+def measure(size: tuple[int, int, int] | None, rounds: int) -> list[Pair]:
+    """The nights of every round. size: None for the sample shop."""
+    small, rows = night.rows_of(night.WARM_UP), night.rows_of(size) if size else None
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
         settings = {
@@ -73,7 +76,11 @@ def measure(size: tuple[int, int, int], rounds: int) -> list[Pair]:
         night.describe(settings, "warm_up", small)
         for number in range(rounds):
             for kind in ("command", "run"):
-                night.describe(settings, f"bench_{kind}_{number}", rows)
+                catalog = f"bench_{kind}_{number}"
+                if rows:
+                    night.describe(settings, catalog, rows)
+                else:
+                    shutil.copy(ROOT / "catalogs" / f"{SAMPLE}.yaml", folder / "catalogs" / f"{catalog}.yaml")
         try:
             _local(settings, "up")
             password = json.loads((folder / "state" / "password.json").read_text())["admin"]

@@ -27,6 +27,8 @@ def broken_lists(world: World, batch_id: str, planted: str = "select") -> dict[s
             cursor.execute('create temp table eligible (item_id text collate "C")')
             psycopg2.extras.execute_values(cursor, "insert into accepted values %s", accepted.to_numpy().tolist())
             psycopg2.extras.execute_values(cursor, "insert into eligible values %s", [(item,) for item in items])
+            cursor.execute("create index on accepted (user_id, item_id)")
+            cursor.execute("analyze accepted, eligible")  # else each rule is a nested loop over them
             cursor.execute(planted, {"batch_id": batch_id})
             stored = world.catalog["top_n"]["stored"]
             cursor.execute(CONTRACT, {"batch_id": batch_id, "stored": stored})

@@ -17,13 +17,10 @@ users as (
     select distinct user_id from accepted
 ),
 expected as (
-    select
-        u.user_id,
-        (
-            select count(*) from eligible as e
-            where not exists (select from accepted as a where a.user_id = u.user_id and a.item_id = e.item_id)
-        ) as n
-    from users as u
+    select a.user_id, (select count(*) from eligible) - count(e.item_id) as n
+    from (select distinct user_id, item_id from accepted) as a
+    left join eligible as e using (item_id)
+    group by a.user_id
 )
 select 'user without a list' as rule, x.user_id from expected as x where x.user_id not in (select user_id from lists)
 union all

@@ -16,10 +16,10 @@ import yaml
 from benchmarks import generate
 from benchmarks.night import BLEND, SPREAD
 from benchmarks.night import CATALOG as LARGE
+from local.spark import Standalone, standalone
 from recjobs.config import load_settings
 from tests import spark as tests_spark
 from tests.commands import ROOT, Done, Kill
-from tests.spark import Standalone
 from tests.worlds import MakeWorld, World
 
 pytestmark = [
@@ -45,7 +45,7 @@ def _spark() -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Standalone]:
-    with tests_spark.standalone(tmp_path / "cluster") as running:
+    with standalone(tmp_path / "cluster") as running:
         yield running
 
 
@@ -109,7 +109,7 @@ def test_a_night_on_two_workers_is_the_one_here_in_every_file_and_in_what_it_pub
     here, there = (shop_of(make_world(), name, engine) for engine in ("local", "spark"))
     done = night(here)
     assert done.code == 0, done.err
-    done = night(there, constants=PATIENT, **cluster.settings)
+    done = night(there, constants=PATIENT, **tests_spark.settings_of(cluster))
     assert done.code == 0, done.err
     assert len(list(cluster.folder.glob("work-*/app-*/*"))) == 2  # an executor on each worker
     assert json.loads((batch_of(there) / "train" / "train.json").read_text())["device"] == "spark"
@@ -145,7 +145,7 @@ def shop(make_world: MakeWorld) -> World:
 def test_an_executor_killed_changes_nothing(
     shop: World, cluster: Standalone, undisturbed: dict[str, Any], during: str, constants: dict[str, Any]
 ):
-    done = night(shop, constants=SMALL | constants, **cluster.settings)
+    done = night(shop, constants=SMALL | constants, **tests_spark.settings_of(cluster))
     assert done.code == 0, done.err
     assert (shop.artifacts.parent / f"killed-{during}").exists()
     assert len(list(cluster.folder.glob("work-*/app-*/*"))) > 2  # the worker started another one
@@ -155,7 +155,7 @@ def test_an_executor_killed_changes_nothing(
 
 def test_a_worker_gone_for_good_changes_nothing(shop: World, cluster: Standalone, undisturbed: dict[str, Any]):
     constants = SMALL | {f"{FIT}:_solve": tests_spark.solve_and_kill_worker}
-    done = night(shop, constants=constants, **cluster.settings)
+    done = night(shop, constants=constants, **tests_spark.settings_of(cluster))
     assert done.code == 0, done.err
     assert [worker.poll() for worker in cluster.workers].count(-signal.SIGKILL) == 1
     assert results(shop) == undisturbed
@@ -165,13 +165,13 @@ def test_without_any_worker_left_exit_75_and_with_another_one_the_night_complete
     shop: World, tmp_path: Path, undisturbed: dict[str, Any]
 ):
     constants = SMALL | {f"{FIT}:_solve": tests_spark.solve_and_kill_worker}
-    with tests_spark.standalone(tmp_path / "cluster", workers=1) as cluster:
-        done = night(shop, constants=constants, **cluster.settings)
+    with standalone(tmp_path / "cluster", workers=1) as cluster:
+        done = night(shop, constants=constants, **tests_spark.settings_of(cluster))
         assert done.code == 75, done.err
         assert f"RECJOBS_SPARK_MASTER={cluster.master}: there was no executor for 180 s" in done.message
         assert shop.live() is None
         cluster.add_workers(1)
-        done = night(shop, constants=SMALL, **cluster.settings)
+        done = night(shop, constants=SMALL, **tests_spark.settings_of(cluster))
     assert done.code == 0, done.err
     assert results(shop) == undisturbed
 
@@ -186,7 +186,7 @@ def test_a_killed_driver_begins_again_at_its_step_and_score_behind_its_chunks(
     ]
     written: dict[str, int] = {}
     for kill in kills:
-        done = night(shop, constants=SMALL, kill=kill, **cluster.settings)
+        done = night(shop, constants=SMALL, kill=kill, **tests_spark.settings_of(cluster))
         assert done.code == -signal.SIGKILL, f"not killed {kill}: {done.code}, {done.err}"
         assert shop.live() is None
         chunks = sorted((batch_of(shop) / "score").glob("top_n-*.parquet"))
@@ -194,7 +194,7 @@ def test_a_killed_driver_begins_again_at_its_step_and_score_behind_its_chunks(
         assert written.items() <= now.items()  # none was made again
         written = now
         assert len(written) == {kills[0]: 0, kills[1]: 2, kills[2]: 4}[kill]
-    done = night(shop, constants=SMALL, **cluster.settings)
+    done = night(shop, constants=SMALL, **tests_spark.settings_of(cluster))
     assert done.code == 0, done.err
     assert results(shop) == undisturbed
 
@@ -203,17 +203,17 @@ def test_a_second_night_is_refused_while_the_first_has_the_cores(
     make_world: MakeWorld, shop: World, cluster: Standalone, undisturbed: dict[str, Any]
 ):
     """The same night at once, another one once no executor has come; the first ends as if nothing had been."""
-    first = shop.start("night", "--json", constants=SMALL, **cluster.settings)
+    first = shop.start("night", "--json", constants=SMALL, **tests_spark.settings_of(cluster))
     until = time.monotonic() + SECONDS
     while not list((shop.artifacts / shop.name).glob("*/spark-fit/users-factors-1.npy")):
         assert time.monotonic() < until
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGSTOP)
     try:
-        again = night(shop, **cluster.settings)
+        again = night(shop, **tests_spark.settings_of(cluster))
         assert again.code == 75, again.err
         assert "another process is computing the night in " in again.message
-        other = night(generated(make_world(), 500, 200, 20_000, "spark"), **cluster.settings)
+        other = night(generated(make_world(), 500, 200, 20_000, "spark"), **tests_spark.settings_of(cluster))
         assert other.code == 75, other.err
         assert f"RECJOBS_SPARK_MASTER={cluster.master}: no executor came within 40 s" in other.message
     finally:
@@ -226,7 +226,7 @@ def test_a_second_night_is_refused_while_the_first_has_the_cores(
 def test_a_cluster_that_is_not_there_is_told_within_a_minute(shop: World, cluster: Standalone):
     cluster.stop()
     began = time.monotonic()
-    done = night(shop, **cluster.settings)
+    done = night(shop, **tests_spark.settings_of(cluster))
     assert done.code == 75, done.err
     assert f"RECJOBS_SPARK_MASTER={cluster.master}: 127.0.0.1:" in done.message
     assert time.monotonic() - began < 60
