@@ -1,6 +1,7 @@
 """A folder of the artifacts by which the processes of one step, on several machines, hand over arrays and files."""
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -111,6 +112,14 @@ class SharedTable:
 
     root: str
     path: str
+
+    def groups(self) -> Iterator[pa.Table]:
+        """All rows, row group by row group."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            file = pq.ParquetFile(source)
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
 
     def between(self, column: str, first: int, last: int) -> pa.Table:
         """The rows whose value of an integer column is first to last - 1, from the row groups that may have some."""

@@ -15,11 +15,13 @@ from scipy.sparse import csr_matrix
 from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.lists.bands import top_items
 from recjobs.core.lists.rotation import Rotation, shown_places
+from recjobs.core.rows.by_blocks import matrix_of
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import RowBlocks
 from recjobs.errors import ModelRefused
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import Night
+from recjobs.night.stored import stored_rows
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,9 @@ def rotation_tonight(night: Night) -> Rotation | None:
     nights = csr_matrix((night.users().num_rows, night.items(["item_id"]).num_rows), dtype=np.int32)
     if live is not None:
         try:
-            nights = _nights(night, live, microseconds(night.request.as_of), night.interactions())
+            nights = _nights(
+                night, live, microseconds(night.request.as_of), stored_rows(night, "validate", "interactions.parquet")
+            )
         except ModelRefused as error:
             log.warning("the lists of %s cannot be read, so rotation begins anew: %s", live.batch_id, error)
     elif pin is not None and pin.batch_id != night.batch_id:
@@ -44,7 +48,7 @@ def rotation_tonight(night: Night) -> Rotation | None:
     return Rotation(after, nights)
 
 
-def rotation_at_cutoff(night: Night, train: Interactions, users: np.ndarray) -> Rotation | None:
+def rotation_at_cutoff(night: Night, train: RowBlocks, users: np.ndarray) -> Rotation | None:
     """The rotation that these users' lists (user_idx) would have had at the cutoff, by the batch that was live then.
 
     None if the catalog has none, if that batch's files are gone, or if no item had been shown often enough. train: the
@@ -66,7 +70,7 @@ def rotation_at_cutoff(night: Night, train: Interactions, users: np.ndarray) -> 
     return Rotation(after, nights) if (nights.data >= after).any() else None
 
 
-def _nights(night: Night, batch: Handovers, at: int, known: Interactions, of: np.ndarray | None = None) -> csr_matrix:
+def _nights(night: Night, batch: Handovers, at: int, known: RowBlocks, of: np.ndarray | None = None) -> csr_matrix:
     """`Rotation.nights` at an instant (microseconds), in tonight's indices, by the batch that was live then. known: the
     interactions before it. of: the users that are asked for; None: all."""
     user_ids = night.users()["user_id"].combine_chunks()
@@ -88,7 +92,7 @@ def _nights(night: Night, batch: Handovers, at: int, known: Interactions, of: np
         parts.clear()  # a hundred items of each of 100,000 users are 120 MB
     shape = (len(user_ids), len(item_ids))
     nights = csr_matrix((columns[0], (columns[1], columns[2])), shape, dtype=np.int32)
-    taken = known.where(known.occurred_at >= since).pairs()
+    taken = matrix_of(known, lambda block: block.where(block.occurred_at >= since).pairs())
     left: csr_matrix = (nights - nights.multiply(taken > 0)).tocsr()
     left.eliminate_zeros()
     return left

@@ -13,6 +13,7 @@ from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.als import aligned
 from recjobs.core.model.neighbours import of_table
 from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import RowBlocks
 from recjobs.night.night import Night
 
 SPARE = 10
@@ -55,13 +56,17 @@ class UserLists:
 
 
 class NightLists(UserLists):
-    """Make a night's lists: `score` for all users, `trace` for one, without rotation."""
+    """Make a night's lists, without rotation: `trace` for one user. `score` makes them chunk by chunk of what this
+    shares with `ListParts`.
 
-    def __init__(self, night: Night) -> None:
+    rows: all interactions; None: in memory.
+    """
+
+    def __init__(self, night: Night, rows: RowBlocks | None = None) -> None:
         self.night, self.items, users = night, night.items(), night.users()
         self.in_fit, self.explained, self.rotation = None, night.catalog.top_n.served + SPARE, None
         self.user_ids, self.item_ids = users["user_id"].combine_chunks(), self.items["item_id"].combine_chunks()
-        self.past = Past(night.interactions(), night.now, night.engine)
+        past = self.past = Past(night.interactions() if rows is None else rows, night.now, night.engine)
         settings = night.catalog.items
         known = Knowledge(
             self.items["available"].to_numpy(),
@@ -74,12 +79,12 @@ class NightLists(UserLists):
             night.catalog.active_days,
         )
         source = night.chosen_model().source
-        seen = kept_out_of(self.past.interactions, night.catalog.view, self.past.now, night.catalog.after_days)
+        view, after_days = night.catalog.view, night.catalog.after_days
         choice = night.verdict().list_choice({"champion": "champion", "none": NO_MODEL}.get(source, "candidate"))
         model = self._model(source)
         if model is None and NEIGHBOURS in choice.instead.values():
             model, choice = Model(None, night.catalog.recipe), replace(choice, instead={})
-        self.maker = ListMaker(self.past, known, model, seen, choice)
+        self.maker = ListMaker(past, known, model, lambda: kept_out_of(past.rows, view, past.now, after_days), choice)
 
     def _model(self, source: str) -> Model | None:
         if source == "none":

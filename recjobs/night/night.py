@@ -18,7 +18,7 @@ from recjobs.core.batch_ids import parse_batch_id
 from recjobs.core.evaluation.approval import decided, is_open
 from recjobs.core.evaluation.verdict import Verdict
 from recjobs.core.rows.instants import AFTER_NO_TIME, microseconds
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import RowBlocks
 from recjobs.errors import Misuse, ModelRefused, SystemAway
 from recjobs.night.database import database as database
 from recjobs.night.handovers import Handovers
@@ -96,7 +96,7 @@ class Night(Handovers):
 
         return engine_of(self.catalog.use_gpu, self.threads)
 
-    def known_at_cutoff(self, train: Interactions) -> "Knowledge":
+    def known_at_cutoff(self, train: RowBlocks) -> "Knowledge":
         """What an evaluation may know of users and items: what was known at the cutoff."""
         from recjobs.core.lists.maker import Knowledge
 

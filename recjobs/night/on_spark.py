@@ -5,10 +5,11 @@ import os
 from functools import cache
 from pathlib import Path
 
-from recjobs.adapters.shared_folder import SharedFolder, SharedTable
+from recjobs.adapters.shared_folder import SharedFolder
 from recjobs.adapters.spark import Cluster, cluster
 from recjobs.errors import Locked
 from recjobs.night.night import Night
+from recjobs.night.stored import absolute
 
 
 def cluster_of(night: Night) -> Cluster:
@@ -26,18 +27,7 @@ def cluster_of(night: Night) -> Cluster:
 def shared_folder(night: Night, name: str) -> SharedFolder:
     """A folder of the night for what tasks hand over, which the step that uses it removes; one that a killed step has
     left goes with the next use, or with an erasure or the night itself."""
-    return SharedFolder(*_absolute(night, f"{night.files.folder}/spark-{name}"))
-
-
-def shared_table(night: Night, step: str, name: str) -> SharedTable:
-    """A Parquet file of a finished step, for tasks to read parts of."""
-    return SharedTable(*_absolute(night, night.files.path_of(step, name)))
-
-
-def _absolute(night: Night, path: str) -> tuple[str, str]:
-    """(the artifacts' root, a path in its file system): an executor has another working folder."""
-    root = night.settings.artifacts
-    return (str(Path(root).absolute()), str(Path(path).absolute())) if night.files.system.is_local else (root, path)
+    return SharedFolder(*absolute(night, f"{night.files.folder}/spark-{name}"))
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from recjobs.core.lists.again import again_lists
 from recjobs.core.lists.group_limits import POOL, GroupLimits
@@ -14,6 +15,7 @@ from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.rows.items import OPTIONAL
+from recjobs.night.list_parts import ListParts
 from recjobs.night.lists import NightLists
 
 N_SIMILAR = 50
@@ -27,9 +29,9 @@ MIN_POPULAR = 200
 
 def _similar(lists: NightLists) -> pa.Table:
     night, maker, item_ids = lists.night, lists.maker, lists.item_ids
-    interactions, completed = lists.past.interactions, maker.completed
+    interactions, completed = lists.past.rows, maker.completed
     orders, eligible = night.catalog.orders, maker.known.eligible
-    baskets = Baskets.of(interactions, orders.gap)
+    baskets = Baskets.of(interactions, night.now, orders.gap)
     enough = baskets.orders >= orders.min_orders
     products = _products(lists)
     n_candidates = N_SIMILAR if products is None else WITH_VARIANTS * N_SIMILAR
@@ -40,7 +42,7 @@ def _similar(lists: NightLists) -> pa.Table:
     else:
         ids, scores = (pa.array([[]] * len(item_ids), pa.list_(kind)) for kind in (pa.string(), pa.float32()))
     table = {"item_id": item_ids, "item_ids": ids, "scores": scores}
-    together = Together(baskets, night.now, eligible, orders.min_orders)
+    together = Together(baskets, eligible, orders.min_orders)
     del baskets
     lists_of_all = together.lists(np.arange(len(item_ids)), n_candidates, night.threads)
     table["together_ids"], table["together_scores"] = as_lists(_of_other_products(lists_of_all, products), item_ids)
@@ -64,28 +66,29 @@ def _popular(lists: NightLists) -> pa.Table:
 
 def _items(lists: NightLists) -> pa.Table:
     described = lists.items.drop_columns([name for name in OPTIONAL if name in lists.items.column_names])
-    items = described.append_column("n_users", pa.array(popularity(lists.past.interactions).astype(np.int32)))
+    items = described.append_column("n_users", pa.array(popularity(lists.past.rows).astype(np.int32)))
     return items.append_column("item_idx", pa.array(np.arange(len(lists.item_ids), dtype=np.int32)))
 
 
-def _history(lists: NightLists) -> pa.Table:
-    night, item_ids, interactions = lists.night, lists.item_ids, lists.past.interactions
-    users, item_idx, at = latest(interactions, N_HISTORY)
-    counts = np.bincount(users, minlength=interactions.n_users)
+def history(lists: NightLists, parts: ListParts, number: int) -> pa.Table:
+    """What each user of a chunk took last, is likely to need again, and what their list omits."""
+    night, item_ids, rows = lists.night, lists.item_ids, parts.rows(number)
+    users, item_idx, at = latest(rows, N_HISTORY)
+    counts = np.bincount(users, minlength=rows.n_users)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     instants = pa.array(at) if night.catalog.has_times else pa.nulls(len(at), pa.int64())
-    returned = kept_out_of(interactions, "repeats", night.now, None)
-    again = again_lists(interactions, night.now, N_AGAIN, lists.maker.known.eligible, returned)
+    returned = kept_out_of(rows, "repeats", night.now, None)
+    again = again_lists(rows, night.now, N_AGAIN, lists.maker.known.eligible, returned)
     again_offsets = pa.array(again.offsets.astype(np.int32))
-    history = {
-        "user_id": lists.user_ids,
+    table = {
+        "user_id": lists.user_ids.slice(number * parts.chunk_users, rows.n_users),
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
         "occurred_at": pa.ListArray.from_arrays(offsets, instants.cast(pa.timestamp("us", "UTC"))),
-        "seen": _seen(lists),
+        "seen": _seen(parts.kept_out(rows), rows.n_users),
         "again_ids": pa.ListArray.from_arrays(again_offsets, item_ids.take(pa.array(again.item_idx))),
         "again_scores": pa.ListArray.from_arrays(again_offsets, pa.array(again.scores, pa.float32())),
     }
-    return pa.table(history)
+    return pa.table(table)
 
 
 def _products(lists: NightLists) -> GroupLimits | None:
@@ -112,19 +115,17 @@ def _limited(popular: PopularList, n: int, limits: GroupLimits | None) -> Popula
     return PopularList(lists.item_idx[0, :length], lists.scores[0, :length])
 
 
-def _seen(lists: NightLists) -> pa.Array:
+def _seen(kept_out: csr_matrix | None, n_users: int) -> pa.Array:
     """The items that each user's list omits, as item_idx; null for none."""
-    seen = lists.maker.seen
-    if seen is None:
-        return pa.nulls(len(lists.user_ids), pa.list_(pa.int32()))
-    offsets, none = pa.array(seen.indptr.astype(np.int32)), pa.array(np.diff(seen.indptr) == 0)
-    return pa.ListArray.from_arrays(offsets, pa.array(seen.indices.astype(np.int32)), mask=none)
+    if kept_out is None:
+        return pa.nulls(n_users, pa.list_(pa.int32()))
+    offsets, none = pa.array(kept_out.indptr.astype(np.int32)), pa.array(np.diff(kept_out.indptr) == 0)
+    return pa.ListArray.from_arrays(offsets, pa.array(kept_out.indices.astype(np.int32)), mask=none)
 
 
 OTHER_TABLES: dict[str, Callable[[NightLists], pa.Table]] = {
     "similar": _similar,
     "popular": _popular,
     "items": _items,
-    "history": _history,
 }
-"""What `score` writes beside users' lists, by the name of the file."""
+"""What `score` writes beside users' lists and histories, by the name of the file."""

@@ -1,5 +1,6 @@
 """What the live batch's lists were worth, by tonight's interactions."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.core.evaluation.exam import VIEWS, Rows, taken_pairs
-from recjobs.core.evaluation.worth import KS, own_items, popular_lists, worth
+from recjobs.core.evaluation.worth import KS, Hits, own_items, popular_lists, worth
 from recjobs.core.lists.bands import top_items
 from recjobs.core.rows.instants import microseconds
+from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.stored_rows import StoredRows
 from recjobs.errors import ModelRefused
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import Night
+from recjobs.night.stored import stored_rows
 
+ROWS = "validate", "interactions.parquet"
 MAX_SEGMENTS = 20
 N_LIST = max(KS)
 
@@ -28,32 +33,49 @@ def measure_worth(night: Night) -> dict[str, Any]:
     since = pin and (pin.live_since if night.catalog.live else pin.as_of)
     if not (pin and live and since and night.catalog.has_times):
         return {}
-    rows, start = night.interactions(), microseconds(since)
-    asked = np.zeros(rows.n_users, bool)
-    asked[rows.user_idx[rows.occurred_at >= start]] = True
-    rows = rows.where(asked[rows.user_idx])  # of nobody else is a row looked at
-    before = rows.where(rows.occurred_at < start)
-    after = rows.where((rows.occurred_at >= start) & (rows.occurred_at < microseconds(night.request.as_of)))
+    stored, start, end = stored_rows(night, *ROWS), microseconds(since), microseconds(night.request.as_of)
+    views = tuple(dict.fromkeys((*VIEWS, night.catalog.view)))
+
+    def is_after(rows: Interactions) -> np.ndarray:
+        return (rows.occurred_at >= start) & (rows.occurred_at < end)
+
+    came = [np.unique(block.user_idx[is_after(block)]) for block in stored.blocks()]
+    asked = np.concatenate([np.zeros(0, np.int32), *came])
+    parts: dict[str, list[tuple[np.ndarray, Hits]]] = {view: [] for view in views}
     measured: Rows = []
     try:
         lists: _LiveLists | None = None
-        for view in dict.fromkeys((*VIEWS, night.catalog.view)):
-            taken, kept_out = taken_pairs(before, after, view, start, night.catalog.after_days)
-            users = np.flatnonzero(np.diff(taken.indptr) > 0)
-            if not users.size:
+        for part in _of_users(stored, asked):
+            before, after = part.where(part.occurred_at < start), part.where(is_after(part))
+            for view in views:
+                taken, kept_out = taken_pairs(before, after, view, start, night.catalog.after_days)
+                users = np.flatnonzero(np.diff(taken.indptr) > 0)
+                if not users.size:
+                    continue
+                lists = lists or _LiveLists(night, live, asked)
+                own_kept_out = None if kept_out is None else kept_out[users]
+                shown = {
+                    "live": lists.of(users),
+                    "popular": popular_lists(lists.popular, own_kept_out, users.size, N_LIST),
+                }
+                if view != "discovery":  # there a list holds nothing of the user's own
+                    shown["own_items"] = own_items(before, users, own_kept_out, N_LIST, lists.place_of)
+                parts[view].append((users, Hits.of(taken[users], shown)))
+        for view, found in parts.items():
+            if not found or lists is None:
                 continue
-            lists = lists or _LiveLists(night, live, np.unique(after.user_idx))
-            own_kept_out = None if kept_out is None else kept_out[users]
-            shown = {
-                "live": lists.of(users),
-                "popular": popular_lists(lists.popular, own_kept_out, users.size, N_LIST),
-            }
-            if view != "discovery":  # there a list holds nothing of the user's own
-                shown["own_items"] = own_items(before, users, own_kept_out, N_LIST, lists.place_of)
-            measured += worth(taken[users], shown, lists.groups(users), view)
+            groups = lists.groups(np.concatenate([users for users, _ in found]))
+            measured += worth(Hits.joined([hits for _, hits in found]), groups, view)
     except ModelRefused:  # damaged or partly pruned
         return {}
     return {"live_batch": pin.batch_id, "since": since.isoformat(), "rows": measured} if measured else {}
+
+
+def _of_users(stored: StoredRows, users: np.ndarray) -> Iterator[Interactions]:
+    """The rows of some users, part by part."""
+    asked = np.zeros(stored.n_users, bool)
+    asked[users] = True
+    return (part.where(asked[part.user_idx]) for part in stored.parts())
 
 
 class _LiveLists:

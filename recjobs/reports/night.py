@@ -1,16 +1,20 @@
 """The HTML page about a night, without script: data, metrics, verdict and lists."""
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from recjobs.core.lists.bands import BANDS
 from recjobs.core.lists.choice import OWN_FREQUENCY
 from recjobs.core.lists.popularity import WINDOWS, title
 from recjobs.night.decision import awaits_approval, final_verdict, kept_batch, recipe_changes
 from recjobs.night.night import Night
+from recjobs.night.stored import stored_rows
 from recjobs.reports import comparison, plots, worth
 from recjobs.reports.page import page
 
@@ -118,11 +122,14 @@ def _drift(night: Night) -> dict[str, Any]:
 def _weeks(night: Night) -> str:
     if not night.catalog.has_times:
         return ""
-    at = night.interactions().occurred_at
-    days = at.view("datetime64[us]").astype("datetime64[D]").astype(np.int64)
-    monday = days - (days + 3) % 7  # 1970-01-01 was a Thursday
-    weeks, counts = np.unique(monday, return_counts=True)
-    return plots.interactions_by_week(weeks.astype("datetime64[D]"), counts, night.cutoff().at)
+    counts = Counter[int]()
+    for block in stored_rows(night, "validate", "interactions.parquet").blocks():
+        days = block.occurred_at.view("datetime64[us]").astype("datetime64[D]").astype(np.int64)
+        weeks, n = np.unique(days - (days + 3) % 7, return_counts=True)  # by Monday: 1970-01-01 was a Thursday
+        counts.update(dict(zip(weeks.tolist(), n.tolist(), strict=True)))
+    mondays = np.array(sorted(counts), np.int64)
+    in_order = np.array([counts[monday] for monday in mondays.tolist()], np.int64)
+    return plots.interactions_by_week(mondays.astype("datetime64[D]"), in_order, night.cutoff().at)
 
 
 def _bars(rows: list[dict[str, Any]], view: str, names: dict[str, str]) -> str:
@@ -141,15 +148,26 @@ def _examples(night: Night) -> list[dict[str, Any]]:
     items = night.scored("items").read(["item_id", "title"]).to_pydict()
     title = {i: t or i for i, t in zip(items["item_id"], items["title"], strict=True)}
     lists = next(night.list_chunks()).read(["user_id", "item_ids", "source"])
-    history = night.scored("history").read()
     rng = np.random.default_rng(night.request.seed)
     rows = np.sort(rng.choice(lists.num_rows, min(N_EXAMPLES, lists.num_rows), replace=False))
+    took = _histories(night, lists["user_id"].take(pa.array(rows)).combine_chunks())
     return [
         {
-            "user_id": lists["user_id"][row].as_py(),
-            "source": lists["source"][row].as_py(),
-            "took": [title[i] for i in history["item_ids"][row].as_py()[:8]],
-            "shown": [title[i] for i in lists["item_ids"][row].as_py()[:8]],
+            "user_id": row["user_id"],
+            "source": row["source"],
+            "took": [title[i] for i in took[row["user_id"]][:8]],
+            "shown": [title[i] for i in row["item_ids"][:8]],
         }
-        for row in rows.tolist()
+        for row in lists.take(pa.array(rows)).to_pylist()
     ]
+
+
+def _histories(night: Night, users: pa.Array) -> dict[str, list[str]]:
+    """The items that some users took last."""
+    found: dict[str, list[str]] = {}
+    for batch in night.scored("history").iter_batches(columns=["user_id", "item_ids"]):
+        if len(found) == len(users):
+            break
+        asked = batch.filter(pc.is_in(batch["user_id"], users)).to_pydict()
+        found |= dict(zip(asked["user_id"], asked["item_ids"], strict=True))
+    return found

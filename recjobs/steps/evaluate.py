@@ -129,7 +129,7 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
 def _goods(night: Night, past: Past, holdout: Interactions, candidate: Model) -> Rows:
     """What the lists of items are worth."""
     gap, least, seed = night.catalog.orders.gap, night.catalog.orders.min_orders, night.request.seed
-    baskets = Baskets.of(past.interactions, gap)
+    baskets = Baskets.of(past.interactions, past.now, gap)
     rows = together_rows(past, baskets, holdout, seed, gap_minutes=gap, min_orders=least)
     enough = baskets.orders >= least
     del baskets

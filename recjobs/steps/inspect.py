@@ -1,33 +1,44 @@
 """Inspect the finished lists before anything reaches Postgres."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recjobs.adapters.shared_folder import SharedTable
 from recjobs.core.ahead import mapped_ahead
 from recjobs.core.lists.bands import BANDS, TOP, Measured, Shape, measure, top_items
 from recjobs.core.lists.checksum import list_digests, total
 from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_lists, check_other_lists
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.stored_rows import StoredRows
 from recjobs.errors import ListsRefused, ModelRefused
 from recjobs.night.handovers import Handovers
 from recjobs.night.night import Night
+from recjobs.night.stored import shared_table, stored_rows
+
+ROWS = "validate", "interactions.parquet"
 
 
 def run(night: Night) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused with check, value, band and ten users, unless
     the night was forced."""
-    (world, active, taken), inactive = _world(night), _inactive(night)
+    rows, interactions = stored_rows(night, *ROWS), shared_table(night, *ROWS)
+    world, (activity, taken, inactive) = _world(night), _counted(night, rows)
+    active = _active(night, activity, world.user_ids)
     top_n, broken, listed, digests = night.catalog.top_n, Broken(), [], []
     # Rotation puts other items in front on purpose, of the same list.
     shape = Shape(world.item_ids, top_n.served, TOP if top_n.rotate_after is None else max(TOP, top_n.stored))
 
     def checked(chunk: pq.ParquetFile) -> tuple[pa.Table, Broken, np.ndarray, tuple[list[bytes], list[bytes]]]:
         lists, found = chunk.read(), Broken()
-        return lists, found, check_lists(lists, world, found), list_digests(lists)
+        first, of_chunk = _world_of(night, world, lists["user_id"], interactions)
+        users = check_lists(lists, of_chunk, found)
+        return lists, found, np.where(users >= 0, users + first, -1), list_digests(lists)
 
     for lists, found, users, of_lists in mapped_ahead(checked, night.list_chunks()):
         broken.join(found)
@@ -85,12 +96,37 @@ def run(night: Night) -> dict[str, Any]:
     return {"users": result["users"], "checksum": checksum, **values}
 
 
-def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
-    """Return what lists are checked against, the users whose list should be a model's, and a mask of the items that
-    have interactions."""
-    items, rows = night.items(), night.interactions()
-    user_ids = night.users()["user_id"].combine_chunks()
-    pairs = rows.user_idx.astype(np.int64) * items.num_rows + rows.item_idx
+def _world(night: Night) -> World:
+    """What lists are checked against, without anybody's items."""
+    items, limits = night.items(), night.group_limits()
+    return World(
+        night.users()["user_id"].combine_chunks(),
+        items["item_id"].combine_chunks(),
+        items["available"].to_numpy(),
+        None,
+        np.zeros(0, np.int64),
+        night.catalog.top_n.stored,
+        None if limits is None else limits.product,
+        night.catalog.top_n.min_confidence is not None,
+    )
+
+
+def _world_of(night: Night, world: World, users: pa.ChunkedArray, interactions: SharedTable) -> tuple[int, World]:
+    """(the first user_idx of a chunk of lists, what these are checked against: its users alone, with their items)"""
+    first, last = 0, 0
+    if len(users):
+        ends = pc.min_max(users)  # ids are in byte order
+        first = len(world.user_ids) - pc.sum(pc.greater_equal(world.user_ids, ends["min"])).as_py()
+        last = pc.sum(pc.less_equal(world.user_ids, ends["max"])).as_py()
+    rows = Interactions.from_table(interactions.between("user_idx", first, last))
+    pairs = (rows.user_idx - np.int64(first)) * len(world.item_ids) + rows.item_idx
+    taken, seen = _sorted(pairs), _kept_out(night, rows, pairs)
+    user_ids = world.user_ids.slice(first, last - first)
+    return first, replace(world, user_ids=user_ids, taken=taken, seen=taken if seen is pairs else seen)
+
+
+def _kept_out(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray | None:
+    """The pairs that lists must not have, sorted, or `pairs` itself; None: they may have any."""
     kept_out: np.ndarray | None = pairs
     if night.catalog.view != "discovery":
         kept_out = _disliked(night, rows, pairs)
@@ -98,31 +134,27 @@ def _world(night: Night) -> tuple[World, pa.Array, np.ndarray]:
         since = microseconds(night.request.as_of) - int(night.catalog.after_days * DAY)
         recent = pairs[rows.occurred_at >= since]
         kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
-    taken, limits = _sorted(pairs), night.group_limits()
-    world = World(
-        user_ids,
-        items["item_id"].combine_chunks(),
-        items["available"].to_numpy(),
-        None if kept_out is None else taken if kept_out is pairs else _sorted(kept_out),
-        taken,
-        night.catalog.top_n.stored,
-        None if limits is None else limits.product,
-        night.catalog.top_n.min_confidence is not None,
-    )
-    activity = np.bincount(rows.user_idx, minlength=len(user_ids))
+    return kept_out if kept_out is None or kept_out is pairs else _sorted(kept_out)
+
+
+def _active(night: Night, activity: np.ndarray, user_ids: pa.Array) -> pa.Array:
+    """The users whose list should be a model's."""
     source = "champion" if night.chosen_model().source == "champion" else "candidate"
     by_model = (activity > 0) & ~night.verdict().list_choice(source).replaced(activity)
-    return world, user_ids.filter(pa.array(by_model)), np.bincount(rows.item_idx, minlength=items.num_rows) > 0
+    return user_ids.filter(pa.array(by_model))
 
 
-def _inactive(night: Night) -> np.ndarray:
-    """A mask of the users who have interactions, and none within the catalog's active_days."""
-    rows, n_users = night.interactions(), night.users().num_rows
-    if night.catalog.active_days is None:
-        return np.zeros(n_users, bool)
-    since = microseconds(night.request.as_of) - int(night.catalog.active_days * DAY)
-    recent = np.bincount(rows.user_idx[rows.occurred_at >= since], minlength=n_users) > 0
-    return np.asarray((np.bincount(rows.user_idx, minlength=n_users) > 0) & ~recent)
+def _counted(night: Night, rows: StoredRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(how many interactions each user has; a mask of the items with interactions; a mask of the users who have some,
+    and none within the catalog's active_days)"""
+    activity, taken = np.zeros(rows.n_users, np.int64), np.zeros(rows.n_items, bool)
+    days, recent = night.catalog.active_days, np.zeros(rows.n_users, bool)
+    since = np.iinfo(np.int64).min if days is None else microseconds(night.request.as_of) - int(days * DAY)
+    for block in rows.blocks():
+        np.add.at(activity, block.user_idx, 1)
+        taken[block.item_idx] = True
+        recent[block.user_idx[block.occurred_at >= since]] = True
+    return activity, taken, (activity > 0) & ~recent
 
 
 def _sorted(pairs: np.ndarray) -> np.ndarray:
@@ -159,14 +191,16 @@ def _check_other_tables(night: Night, world: World, broken: Broken) -> None:
 
 def _live_tops(live: Handovers, item_ids: pa.Array) -> tuple[pa.Array, np.ndarray] | None:
     """The live batch's users and the first items of each; None if no list is a model's."""
+    users, tops, by_model = list[pa.Array](), list[np.ndarray](), False
     try:
-        chunks = [chunk.read() for chunk in live.list_chunks()]
+        for chunk in live.list_chunks():
+            lists = chunk.read(["user_id", "item_ids", "n_model"])
+            users.append(lists["user_id"].combine_chunks())
+            tops.append(top_items(lists, item_ids))
+            by_model = by_model or bool(lists["n_model"].to_numpy().any())
     except ModelRefused:  # damaged or partly pruned
         return None
-    if not any(chunk["n_model"].to_numpy().any() for chunk in chunks):
-        return None
-    users = pa.concat_arrays([chunk["user_id"].combine_chunks() for chunk in chunks])
-    return users, np.concatenate([top_items(chunk, item_ids) for chunk in chunks])
+    return (pa.concat_arrays(users), np.concatenate(tops)) if by_model else None
 
 
 def _is_of_another_night(night: Night, live: Handovers, checksum: str) -> bool:

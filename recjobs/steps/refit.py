@@ -18,11 +18,13 @@ from recjobs.core.model.kernel import kernel
 from recjobs.core.model.neighbours import as_table
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
+from recjobs.core.rows.by_blocks import activity_of
 from recjobs.core.rows.instants import microseconds
 from recjobs.errors import Defect
 from recjobs.night.devices import note_device
 from recjobs.night.handovers import INPUTS
 from recjobs.night.night import Night, database, registered_version, registry
+from recjobs.night.stored import stored_rows
 
 
 def run(night: Night) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def run(night: Night) -> dict[str, Any]:
         if refused is None and "model.npz" not in files.hashes:
             # The second stage is the candidate's: what the gate judged orders lists by what is known tonight.
             candidate = night.candidate()
-            past = Past(night.interactions(), night.now, night.engine)
+            past = Past(stored_rows(night, "validate", "interactions.parquet"), night.now, night.engine)
             factors, defect = _refit(night, past, candidate.factors)
             if defect:
                 refused = f"the refit was refused: {defect}"
@@ -76,13 +78,13 @@ def _refit(night: Night, past: Past, candidate: als.Factors) -> tuple[als.Factor
     if defect := factors.defect():
         return factors, defect
 
-    train = night.train()
+    train = stored_rows(night, "split", "train.parquet")
     everybody = exam(train, night.holdout(), "repeats", seed)
-    is_known = np.bincount(train.user_idx, minlength=train.n_users)[everybody.users] > 0
+    is_known = activity_of(train)[everybody.users] > 0
     questions = everybody.rows(np.flatnonzero(is_known))
 
     def lists_from(of: Past, item_factors: np.ndarray) -> np.ndarray:
-        known = night.known_at_cutoff(of.interactions).of_everybody  # who is inactive differs between the two
+        known = night.known_at_cutoff(of.rows).of_everybody  # who is inactive differs between the two
         maker = ListMaker(of, known, Model(item_factors, recipe), questions.kept_out)
         return maker.lists(questions.users, K).ranked.item_idx
 

@@ -21,6 +21,7 @@ from recjobs.core.evaluation.exam import Exam, K, exam
 from recjobs.core.evaluation.side_by_side import lists_of
 from recjobs.core.lists import ladder
 from recjobs.core.lists.maker import ListMaker, Model, Past
+from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.model.neighbours import as_table
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.rows.instants import microseconds
@@ -93,10 +94,12 @@ def judged(night: Night, users: np.ndarray) -> dict[str, list[str]]:
     """The same for some users, as the evaluation asks: all at once, about what the night knows."""
     lists = NightLists(night)
     maker, n_items = lists.maker, len(lists.item_ids)
-    questions = Exam(users, maker.seen, csr_matrix((users.size, n_items), dtype=np.float32))
+    catalog, past = night.catalog, lists.past
+    kept_out = kept_out_of(past.rows, catalog.view, past.now, catalog.after_days)
+    questions = Exam(users, kept_out, csr_matrix((users.size, n_items), dtype=np.float32))
     assert maker.model is not None
     choices = {"candidate": maker.choice}
-    answers = contest(lists.past, maker.known, questions, {"candidate": maker.model}, {}, 7, choices).answers
+    answers = contest(past, maker.known, questions, {"candidate": maker.model}, {}, 7, choices).answers
     ids, names = lists.item_ids.to_pylist(), lists.user_ids.take(pa.array(users)).to_pylist()
     return {
         n: [ids[i] for i in row if i >= 0] for n, row in zip(names, answers["candidate"].lists.tolist(), strict=True)

@@ -1,6 +1,8 @@
 """A night with the settings of lists: goods come in four colours, of which a list has one; it has two goods of a
 category at most; and users who have not come for long have none."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,13 +16,13 @@ KEYS = ("items.variants_by", "top_n.max_per_category", "active_days")
 @pytest.fixture(scope="module")
 def lanterns(make_world: MakeWorld) -> World:
     """80 users, each of a taste of six products, of which they take colours at random. Three products are of one
-    category, so a list of ten can hold two of each at most. The last five users have not come since day 40."""
+    category, so a list of ten can hold two of each at most. The first five users have not come since day 40."""
     rng = np.random.default_rng(3)
     rows = [
         (
             f"u{user:02}",
             f"p{product:02}-{rng.choice(COLOURS)}",
-            DAY_0 + pd.Timedelta(days=float(rng.uniform(0, 40 if user > 74 else 100))),
+            DAY_0 + pd.Timedelta(days=float(rng.uniform(0, 40 if user < 5 else 100))),
         )
         for user in range(80)
         for product in [*rng.permutation(np.arange(6) * 4 + user % 4), *rng.integers(0, PRODUCTS, 4)] * 2
@@ -28,9 +30,7 @@ def lanterns(make_world: MakeWorld) -> World:
     sound = pd.DataFrame(rows, columns=["user", "item", "at"]).drop_duplicates(["user", "item"])
     sound["at"], sound["quantity"] = sound["at"].dt.floor("s"), 1.0
     ids = [f"p{product:02}-{colour}" for product in range(PRODUCTS) for colour in COLOURS]
-    items = pd.DataFrame(
-        {"id": ids, "product": [id_[:3] for id_ in ids], "title": "Lantern", "price": 1, "sold": "yes"}
-    )
+    items = pd.DataFrame({"id": ids, "product": [id_[:3] for id_ in ids], "title": None, "price": 1, "sold": "yes"})
     items["category"] = [f"c{int(id_[1:3]) // 3}" for id_ in ids]
     columns = {"item_id": "id", "title": "title", "categories": "category", "product_id": "product"}
     world = make_world(
@@ -54,7 +54,7 @@ def test_users_who_have_not_come_for_long_have_no_list_and_get_the_popular_one(l
     popular = lanterns.rows(
         "select rank, item_id, score, source from popular_items where segment = 'all' and rank <= 10"
     )
-    answer = lanterns.rows("select rank, item_id, score, source from recommend('u79', 10)")
+    answer = lanterns.rows("select rank, item_id, score, source from recommend('u03', 10)")
     assert answer == sorted(popular, key=lambda row: row["rank"])
 
 
@@ -89,3 +89,15 @@ def test_the_report_says_what_each_setting_costs(lanterns: World):
     html = lanterns.rows("select html from reports where batch_id = %s", lanterns.live())[0]["html"]
     costs = html.split("<h2>What settings of lists cost</h2>")[1].split("</table>")[0]
     assert [f"<code>{key}</code>" in costs for key in KEYS] == [True] * 3
+
+
+def test_the_report_shows_what_users_took_beside_their_own_lists(lanterns: World):
+    html = lanterns.rows("select html from reports where batch_id = %s", lanterns.live())[0]["html"]
+    examples = [part.split("</div></div>")[0] for part in html.split('<div class="pair served"><h3>')[1:]]
+    assert len(examples) == 12
+    for example in examples:
+        user, _, rest = example.partition(" <small>")
+        took = re.findall(r"<li>(.*?)</li>", rest.split("</ul>")[0])
+        own = lanterns.goods.sound.loc[lanterns.goods.sound["user"] == user, "item"]
+        assert len(took) == 8
+        assert set(took) <= set(own)

@@ -18,7 +18,7 @@ def lists(rows, n=5, *, min_orders=1, listed=None, **shape):
     """item_idx -> (the items of its list, their scores)."""
     world = interactions(rows, **shape)
     mask = np.ones(world.n_items, bool) if listed is None else np.isin(np.arange(world.n_items), listed)
-    ranked = Together(Baskets.of(world), NOW, mask, min_orders).lists(np.arange(world.n_items), n)
+    ranked = Together(Baskets.of(world, NOW), mask, min_orders).lists(np.arange(world.n_items), n)
     kept = ranked.item_idx >= 0
     return {i: (ranked.item_idx[i][kept[i]].tolist(), ranked.scores[i][kept[i]].tolist()) for i in range(world.n_items)}
 
@@ -80,14 +80,14 @@ def test_scores_are_those_of_a_computation_by_hand_in_blocks_of_any_size(monkeyp
 
 def test_lists_are_the_same_with_threads():
     world = interactions(TEA_AND_MILK)
-    together = Together(Baskets.of(world), NOW, np.ones(2, bool), 1)
+    together = Together(Baskets.of(world, NOW), np.ones(2, bool), 1)
     one, two = together.lists(np.arange(2), 3), together.lists(np.arange(2), 3, threads=2)
     np.testing.assert_array_equal(one.item_idx, two.item_idx)
     np.testing.assert_array_equal(one.scores, two.scores)
 
 
 def _past(train):
-    return Past(train, NOW, Engine(1)), Baskets.of(train)
+    return Past(train, NOW, Engine(1)), Baskets.of(train, NOW)
 
 
 def test_on_a_holdout_of_the_same_pairs_every_question_is_answered_and_popularity_answers_few():

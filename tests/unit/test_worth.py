@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recjobs.core.evaluation.worth import hit_share, own_items, popular_lists, worth
+from recjobs.core.evaluation.worth import Hits, hit_share, own_items, popular_lists, worth
 from tests.unit.worlds import interactions
 
 
@@ -38,10 +38,19 @@ def test_a_pair_counts_once_for_each_list_whose_first_k_hold_it():
     lists = {"live": np.array([[3, 2, 0, 0, 0, 1] + [-1] * 14, [-1] * 20])}
     rows = {
         (row["segment"], row["metric"]): row["value"]
-        for row in worth(taken, lists, {"b": np.array([False, True])}, "v")
+        for row in worth(Hits.of(taken, lists), {"b": np.array([False, True])}, "v")
     }
     assert rows[("all", "n_pairs")] == 3
     assert rows[("all", "hit_share_at_5")] == 1 / 3
     assert rows[("all", "hit_share_at_20")] == 2 / 3
     assert rows[("b", "hit_share_at_20")] == 0
     assert ("c", "n_pairs") not in rows
+
+
+def test_users_may_be_counted_in_parts():
+    taken = csr_matrix(np.array([[0, 1, 0, 1], [1, 0, 0, 0], [0, 0, 1, 1]]))
+    lists = {"live": np.pad(np.array([[3, 2, 0], [1, 0, 2], [2, 3, 1]]), ((0, 0), (0, 17)), constant_values=-1)}
+    whole = Hits.of(taken, lists)
+    parts = [Hits.of(taken[some], {"live": lists["live"][some]}) for some in (slice(0, 1), slice(1, 3))]
+    groups = {"b": np.array([False, True, True])}
+    assert worth(Hits.joined(parts), groups, "v") == worth(whole, groups, "v")

@@ -12,7 +12,7 @@ from recjobs.core.evaluation.bootstrap import mean_intervals
 from recjobs.core.lists.maker import ListMaker, Lists
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.seen import kept_out_of
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 K = 20
 MAX_USERS = 20_000
@@ -27,7 +27,7 @@ Catalogs may have a third view, after_days: as discovery, of items seen in the l
 class Exam:
     """The holdout users of one view and, row by row, the items that they took and did not return.
 
-    kept_out: (all users, n_items), the items kept out of lists; None: none.
+    kept_out: (all users, n_items), the items kept out of these users' lists; None: none.
     """
 
     users: np.ndarray
@@ -40,7 +40,7 @@ class Exam:
 
 
 def exam(
-    train: Interactions, holdout: Interactions, view: str, seed: int, *, now: int = 0, after_days: float | None = None
+    train: RowBlocks, holdout: Interactions, view: str, seed: int, *, now: int = 0, after_days: float | None = None
 ) -> Exam:
     """The exam on the users with items in the holdout, at most MAX_USERS, drawn by the seed.
 
@@ -50,11 +50,19 @@ def exam(
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     if users.size > MAX_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
-    return Exam(users, kept_out, taken[users])
+    return Exam(users, None if kept_out is None else _of_users(kept_out, users), taken[users])
+
+
+def _of_users(pairs: csr_matrix, users: np.ndarray) -> csr_matrix:
+    """The same shape with the rows of some users alone: of all, they would be held as long as the exam."""
+    asked, lengths = pairs[users], np.zeros(pairs.shape[0], np.int64)
+    lengths[users] = np.diff(asked.indptr)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    return csr_matrix((asked.data, asked.indices, ends), shape=pairs.shape)
 
 
 def taken_pairs(
-    before: Interactions, after: Interactions, view: str, now: int, after_days: float | None
+    before: RowBlocks, after: Interactions, view: str, now: int, after_days: float | None
 ) -> tuple[csr_matrix, csr_matrix | None]:
     """(pairs taken and not returned in the rows `after` that count in the view, what is kept out of lists); user_items.
 
@@ -103,7 +111,7 @@ def answer(name: str, maker: ListMaker, questions: Exam) -> Answer:
     return Answer.of(name, maker.lists(questions.users, K), questions)
 
 
-def measure(answers: list[Answer], view: str, train: Interactions, segments: dict[str, np.ndarray], seed: int) -> Rows:
+def measure(answers: list[Answer], view: str, train: RowBlocks, segments: dict[str, np.ndarray], seed: int) -> Rows:
     """Rows of the evaluations view: every metric of every answer, and NDCG in each segment, with intervals.
 
     All share their resamples, so that any two can be compared. An empty exam gives no rows of per-user metrics.
@@ -112,7 +120,7 @@ def measure(answers: list[Answer], view: str, train: Interactions, segments: dic
 
 
 def measure_views(
-    views: Mapping[str, tuple[list[Answer], dict[str, np.ndarray]]], train: Interactions, seed: int
+    views: Mapping[str, tuple[list[Answer], dict[str, np.ndarray]]], train: RowBlocks, seed: int
 ) -> dict[str, Rows]:
     """What `measure` returns for each of several views: answers and segments. Resamples are drawn once for the views
     of as many users."""

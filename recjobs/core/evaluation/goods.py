@@ -15,7 +15,7 @@ from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together, best_of_rows
 from recjobs.core.model.attributes import Completed
 from recjobs.core.model.ranking import Ranked, first_unseen
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 MAX_PAIRS = 20_000
 """Pairs of an order and one of its items that are asked about."""
@@ -41,12 +41,11 @@ def together_rows(
     rows if there are none. baskets: the orders of the past.
     """
     train, now, threads = past.interactions, past.now, past.engine.threads
-    orders = Baskets.of(holdout, gap_minutes).items
-    orders = orders[np.diff(orders.indptr) > 1]
+    orders = Baskets.of(holdout, now, gap_minutes).items
     if not orders.nnz or not len(train):
         return []
     known = np.bincount(train.item_idx, minlength=train.n_items) > 0
-    together = Together(baskets, now, known, min_orders)
+    together = Together(baskets, known, min_orders)
     popular = popular_order(train, now)[0]
     popular, rng = popular[known[popular]], np.random.default_rng(seed)
     pairs = np.sort(rng.permutation(orders.nnz)[:MAX_PAIRS])
@@ -86,7 +85,7 @@ def similar_rows(past: Past, enough: np.ndarray, holdout: Interactions, model: M
     train, factors = past.interactions, model.item_factors
     user, item, second = _in_time(holdout)
     pair = user * train.n_items + item
-    is_new = ~are_among(pair, train.distinct_pairs())
+    is_new = ~_are_taken(pair, train)
     first = np.zeros(pair.size, bool)
     first[np.unique(pair, return_index=True)[1]] = True
     new = np.flatnonzero(is_new & first)
@@ -122,6 +121,16 @@ def similar_rows(past: Past, enough: np.ndarray, holdout: Interactions, model: M
     size = np.diff(taken.indptr)[group[some]]
     ndcg = {name: _ndcg(taken, group[some], one, size) for name, one in lists.items()}
     return list(_rows("similar", "ndcg_at_20", ndcg, seed))
+
+
+def _are_taken(pair: np.ndarray, rows: RowBlocks) -> np.ndarray:
+    """A mask of the pairs (user_idx * n_items + item_idx, users ascending) that the rows have."""
+    taken, user = np.zeros(pair.size, bool), pair // rows.n_items
+    for block in rows.blocks():
+        known = block.distinct_pairs()
+        here = slice(*np.searchsorted(user, known[[0, -1]] // rows.n_items + [0, 1]))
+        taken[here] = are_among(pair[here], known)
+    return taken
 
 
 def _in_time(holdout: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,6 +5,8 @@ of the user's list; beside it, the share that a popular list and each user's own
 This is no experiment: people also take what they are shown elsewhere, and what they would have taken anyway.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,36 +66,57 @@ def own_items(
     """
     row_of = np.full(before.n_users, -1, np.int64)
     row_of[users] = np.arange(users.size)
-    part = before.liked()
-    part = part.where(row_of[part.user_idx] >= 0)
-    key, latest = row_of[part.user_idx] * part.n_items + place_of[part.item_idx], part.occurred_at
-    if (key[1:] < key[:-1]).any():  # rows from `validate` of ascending users are sorted already, if ids are
-        order = np.argsort(key, kind="stable")
-        key, latest = key[order], latest[order]
-    begins = np.flatnonzero(np.diff(key, prepend=-1))
-    row, place = np.divmod(key[begins], max(1, part.n_items))
-    item, counts = np.argsort(place_of)[place], np.diff(begins, append=key.size)
-    latest = np.maximum.reduceat(latest, begins) if begins.size else latest
-    if kept_out is not None and row.size:
-        free = np.asarray(kept_out[row, item]).ravel() <= 0
-        row, item, counts, latest = row[free], item[free], counts[free], latest[free]
-    first = newest(row, counts, k, latest)
-    row, item = row[first], item[first]
-    rank = np.arange(row.size) - np.searchsorted(row, row)
-    lists = np.full((users.size, k), -1, np.int64)
-    lists[row, rank] = item
+    item_of, lists = np.argsort(place_of), np.full((users.size, k), -1, np.int64)
+    for block in before.blocks():
+        part = block.liked()
+        part = part.where(row_of[part.user_idx] >= 0)
+        key, latest = row_of[part.user_idx] * part.n_items + place_of[part.item_idx], part.occurred_at
+        if (key[1:] < key[:-1]).any():  # rows from `validate` of ascending users are sorted already, if ids are
+            order = np.argsort(key, kind="stable")
+            key, latest = key[order], latest[order]
+        begins = np.flatnonzero(np.diff(key, prepend=-1))
+        row, place = np.divmod(key[begins], max(1, part.n_items))
+        item, counts = item_of[place], np.diff(begins, append=key.size)
+        latest = np.maximum.reduceat(latest, begins) if begins.size else latest
+        if kept_out is not None and row.size:
+            free = np.asarray(kept_out[row, item]).ravel() <= 0
+            row, item, counts, latest = row[free], item[free], counts[free], latest[free]
+        first = newest(row, counts, k, latest)
+        row, item = row[first], item[first]
+        lists[row, np.arange(row.size) - np.searchsorted(row, row)] = item
     return lists
 
 
-def worth(
-    taken: csr_matrix, lists: dict[str, np.ndarray], groups: dict[str, np.ndarray], view: str
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Hits:
+    """What users took, and how much of it lists had.
+
+    taken: pairs of each user, (n_users,); by_list: of them those among the first k of a list, (n_users, len(KS)), by
+    the list's name.
+    """
+
+    taken: np.ndarray
+    by_list: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, taken: csr_matrix, lists: Mapping[str, np.ndarray]) -> "Hits":
+        """taken: (n_users, n_items), above 0 for each pair; lists: (n_users, max(KS)) item_idx by name."""
+        counted = {name: np.cumsum(hits(one, taken, max(KS)), axis=1) for name, one in lists.items()}
+        first = np.array(KS) - 1
+        return cls(np.diff(taken.indptr), {name: counts[:, first] for name, counts in counted.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence["Hits"]) -> "Hits":
+        """Those of several parts of the users, at least one."""
+        lists = {name: np.concatenate([part.by_list[name] for part in parts]) for name in parts[0].by_list}
+        return cls(np.concatenate([part.taken for part in parts]), lists)
+
+
+def worth(found: Hits, groups: Mapping[str, np.ndarray], view: str) -> list[dict[str, Any]]:
     """Rows of the evaluations view, without their batch: `hit_share_at_k` of every list, and the number of pairs.
 
-    taken: (n_users, n_items), above 0 for each pair; lists: (n_users, max(KS)) item_idx by name; groups: masks of the
-    users by segment. A segment in which nothing was taken has no row.
+    groups: masks of the users by segment. A segment in which nothing was taken has no row.
     """
-    n_taken = np.diff(taken.indptr)
     rows: list[dict[str, Any]] = []
 
     def add(name: str, segment: str, metric: str, value: Interval) -> None:
@@ -101,13 +124,12 @@ def worth(
         row = {"model": name, "segment": segment, "view": view, "metric": metric, "value": value.value}
         rows.append(row | {"low": low, "high": high})
 
-    for name, of_users in lists.items():
-        hit = np.cumsum(hits(of_users, taken, max(KS)), axis=1)
-        for segment, mask in {"all": np.ones(n_taken.size, bool), **groups}.items():
-            if n_taken[mask].sum() == 0:
+    for name, hit in found.by_list.items():
+        for segment, mask in {"all": np.ones(found.taken.size, bool), **groups}.items():
+            n_taken = found.taken[mask]
+            if n_taken.sum() == 0:
                 continue
-            n_pairs = float(n_taken[mask].sum())
-            add(name, segment, "n_pairs", Interval(n_pairs, np.nan, np.nan))
-            for k in KS:
-                add(name, segment, f"hit_share_at_{k}", hit_share(hit[mask, k - 1], n_taken[mask]))
+            add(name, segment, "n_pairs", Interval(float(n_taken.sum()), np.nan, np.nan))
+            for place, k in enumerate(KS):
+                add(name, segment, f"hit_share_at_{k}", hit_share(hit[mask, place], n_taken))
     return rows

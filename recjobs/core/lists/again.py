@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from recjobs.core.lists.own_items import HALF_LIFE_DAYS
 from recjobs.core.model.ranking import step_of
 from recjobs.core.rows.instants import NO_TIME
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.interactions import DAY, Interactions, RowBlocks
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class OwnLists:
 
 
 def again_lists(
-    interactions: Interactions, now: int, n: int, eligible: np.ndarray, returned: csr_matrix | None = None
+    interactions: RowBlocks, now: int, n: int, eligible: np.ndarray, returned: csr_matrix | None = None
 ) -> OwnLists:
     """Each user's first n eligible items by need, of equal ones the first item; now: in microseconds.
 
     Rows of negative kinds do not count; returned: user_items of those whose latest row is of such a kind, which are
     left out. Lists are empty without times.
     """
-    rows = interactions.liked()
-    parts = [_needs(rows.where(some), now, eligible) for some in rows.blocks_of_users()]
+    rows = interactions
+    parts = [_needs(block.liked(), now, eligible) for block in rows.blocks()]
     parts.append((np.zeros(0, np.int64), np.zeros(0)))
     pair, need = (np.concatenate(each) for each in zip(*parts, strict=True))
     kept = np.ones(pair.size, bool)

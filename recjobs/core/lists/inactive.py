@@ -5,7 +5,7 @@ import numpy as np
 from recjobs.core.lists.group_limits import GroupLimits
 from recjobs.core.lists.ladder import PopularList, fill
 from recjobs.core.model.ranking import Ranked
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import RowBlocks
 
 
 def replaced(
@@ -17,8 +17,9 @@ def replaced(
     return Ranked(item_idx, np.where(rows[:, None], one.scores, ranked.scores))
 
 
-def last_at(interactions: Interactions, now: int) -> np.ndarray:
+def last_at(interactions: RowBlocks, now: int) -> np.ndarray:
     """The instant of each user's last interaction, (n_users,) in microseconds; `now` for users without one."""
     last = np.full(interactions.n_users, np.iinfo(np.int64).min)
-    np.maximum.at(last, interactions.user_idx, interactions.occurred_at)
+    for block in interactions.blocks():
+        np.maximum.at(last, block.user_idx, block.occurred_at)
     return np.where(last == np.iinfo(np.int64).min, now, last)

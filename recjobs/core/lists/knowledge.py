@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.core.lists.group_limits import GroupLimits
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.by_blocks import taken_items
+from recjobs.core.rows.interactions import RowBlocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Knowledge:
     @classmethod
     def of_train(
         cls,
-        train: Interactions,
+        train: RowBlocks,
         segments: list[str | None] | None = None,
         limits: GroupLimits | None = None,
         active_days: float | None = None,
@@ -41,8 +42,7 @@ class Knowledge:
 
         Availability, preferences and new items are tonight's; their state at the cutoff is unknown.
         """
-        taken = np.bincount(train.item_idx, minlength=train.n_items) > 0
-        return cls(taken, segments=segments, limits=limits, active_days=active_days)
+        return cls(taken_items(train), segments=segments, limits=limits, active_days=active_days)
 
     def without_each_setting(self) -> dict[str, "Knowledge"]:
         """By the key of each setting of lists that a catalog has: the same without it."""

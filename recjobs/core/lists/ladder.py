@@ -1,6 +1,6 @@
 """Finished lists: the model's items, then the ladder, until a list is full or no items are left."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from recjobs.core.lists.group_limits import GroupLimits
 from recjobs.core.model.compiled import newest
 from recjobs.core.model.ranking import Ranked, first_unseen
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Ladder:
         categories: pa.Array | None,
         segments: list[str | None] | None,
         prefers: list[list[str]] | None,
-        among: Callable[[np.ndarray], PopularList],
+        among: Mapping[str, PopularList],
         n_users: int,
     ) -> "Ladder":
         """The ladder from each item's categories, each user's segment and preferred categories (None: unknown); among:
-        a mask of users -> what is popular among them."""
+        what is popular among the users of each segment."""
         by_category = {}
         if categories is not None:
             item_of_name = pc.list_parent_indices(categories).to_numpy(zero_copy_only=False)
@@ -70,10 +70,8 @@ class Ladder:
                 mask = np.zeros(len(categories), bool)
                 mask[item_of_name[names.indices.to_numpy() == place]] = True
                 by_category[name] = overall.restricted_to(mask)
+        by_segment = {name: popular.before(overall) for name, popular in sorted(among.items())}
         segments = segments or [None] * n_users
-        by_segment = {}
-        for name in sorted({segment for segment in segments if segment is not None}):
-            by_segment[name] = among(np.array([segment == name for segment in segments])).before(overall)
         return cls(overall, by_category, by_segment, prefers or [[]] * n_users, segments)
 
     def rungs_of(self, user: int) -> tuple[tuple[str, ...], str | None]:
@@ -154,10 +152,9 @@ def _listed(lists: np.ndarray, n_items: int) -> csr_matrix:
     return csr_matrix((np.ones(rows.size, np.float32), (rows, lists[rows, columns])), shape=(len(lists), n_items))
 
 
-def latest(interactions: Interactions, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def latest(interactions: RowBlocks, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each user's n latest distinct liked items, newest first: (user_idx, item_idx, occurred_at) sorted by user."""
-    rows = interactions.liked()
-    parts = [_latest(rows.where(some), n) for some in rows.blocks_of_users()]
+    parts = [_latest(block.liked(), n) for block in interactions.blocks()]
     parts.append((np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)))
     user, item, at = (np.concatenate(each) for each in zip(*parts, strict=True))
     return user, item, at

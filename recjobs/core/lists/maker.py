@@ -22,6 +22,7 @@ from recjobs.core.lists.own_items import HALF_LIFE_DAYS, own_lists
 from recjobs.core.lists.past import Past as Past
 from recjobs.core.lists.reasons import Because, because, joined
 from recjobs.core.lists.reranking import FirstStage
+from recjobs.core.lists.seen import Seen
 from recjobs.core.model.als import known_rows
 from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.fold_in import blocks
@@ -47,19 +48,14 @@ class Model:
 class ListMaker:
     """Makes lists of a model (None: of the ladder alone) from past interactions and knowledge.
 
-    seen: (n_users, n_items), items kept out of each user's list; None: none. choice: the groups that are served a
-    simple list in place of the model's.
+    seen: (n_users, n_items), items kept out of each user's list, or what returns them when they are first looked at;
+    None: none. choice: the groups that are served a simple list in place of the model's.
     """
 
     def __init__(
-        self,
-        past: Past,
-        known: Knowledge,
-        model: Model | None,
-        seen: csr_matrix | None,
-        choice: ListChoice | None = None,
+        self, past: Past, known: Knowledge, model: Model | None, seen: Seen, choice: ListChoice | None = None
     ) -> None:
-        self.past, self.known, self.seen = past, known, seen
+        self.past, self.known, self._seen = past, known, seen
         self.choice = choice or ListChoice()
         if model is not None and model.item_factors is None:
             model = replace(model, recipe=replace(model.recipe, blend=1.0, random_walk=0.0, own_frequency=0.0))
@@ -77,7 +73,7 @@ class ListMaker:
             return None
         factors, recipe = self.model.item_factors, self.model.recipe
         if factors is None:
-            taken = np.bincount(self.past.confidence(recipe).indices, minlength=self.past.interactions.n_items)
+            taken = np.bincount(self.past.confidence(recipe).indices, minlength=self.past.rows.n_items)
             factors = (taken > 0)[:, None].astype(np.float32)
         if self.known.max_new_share is None or self.known.items is None or self.model.item_factors is None:
             return Completed(factors, np.zeros(len(factors), bool))
@@ -100,7 +96,9 @@ class ListMaker:
         return replace(result, item_factors=held)
 
     def _seen_by(self, users: np.ndarray) -> csr_matrix | None:
-        return None if self.seen is None else self.seen[users]
+        if callable(self._seen):
+            self._seen = self._seen()
+        return None if self._seen is None else self._seen[users]
 
     def lists(self, users: np.ndarray, n: int, reasons: int = 0) -> Lists:
         """The lists of n items of these users (user_idx), with reasons for the first `reasons` places."""
@@ -167,7 +165,7 @@ class ListMaker:
         """Lists from `rank`, with own items where the choice says so, filled down the ladder. Inactive users have the
         popular list, which does not look at what they have seen. Last, lists lose the items below `min_scores`."""
         ranked, again = self._with_own_items(ranked, users)
-        n_items, width = self.past.interactions.n_items, ranked.item_idx.shape[1]
+        n_items, width = self.past.rows.n_items, ranked.item_idx.shape[1]
         item_idx, scores = np.empty((users.size, width), np.int32), np.empty((users.size, width), np.float32)
         n_category = np.zeros(users.size, np.int64)
         for window, mask in self.choice.windows(self.past.activity[users]).items():

@@ -10,21 +10,22 @@ from recjobs.core.lists.inactive import last_at
 from recjobs.core.lists.knowledge import Knowledge
 from recjobs.core.lists.ladder import Ladder, PopularList
 from recjobs.core.lists.own_items import own_frequency
-from recjobs.core.lists.popularity import WINDOWS, popular_order
+from recjobs.core.lists.popularity import WINDOWS, popular_in_groups, popular_order
 from recjobs.core.lists.reranking import SecondStage
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.own_part import BlendWithOwn
 from recjobs.core.model.random_walk import ItemSimilarity
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.by_blocks import activity_of, confidence_of, rows_of_users
+from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 
 class Past:
     """Interactions before an instant (`now`, microseconds), with cached results derived from them."""
 
-    def __init__(self, interactions: Interactions, now: int, engine: Engine) -> None:
-        self.interactions, self.now, self.engine = interactions, now, engine
+    def __init__(self, rows: RowBlocks, now: int, engine: Engine) -> None:
+        self.rows, self.now, self.engine = rows, now, engine
         self._confidence: dict[Recipe, csr_matrix] = {}
         self._parts: dict[Recipe, ItemSimilarity] = {}
         self._similarity: dict[tuple[Recipe, int, float], csr_matrix] = {}
@@ -32,21 +33,26 @@ class Past:
         self._ladders: dict[tuple[Knowledge, str], Ladder] = {}
         self._second_stages: dict[Recipe, SecondStage] = {}
 
+    @property
+    def interactions(self) -> Interactions:
+        """All of them, in memory."""
+        return self.rows.whole()
+
     @cached_property
     def activity(self) -> np.ndarray:
         """The number of interactions of each user, (n_users,)."""
-        return np.bincount(self.interactions.user_idx, minlength=self.interactions.n_users)
+        return activity_of(self.rows)
 
     @cached_property
     def last_at(self) -> np.ndarray:
         """The instant of each user's last interaction, (n_users,) microseconds; `now` without one."""
-        return last_at(self.interactions, self.now)
+        return last_at(self.rows, self.now)
 
     def confidence(self, recipe: Recipe) -> csr_matrix:
         """user_items by a recipe, see `Interactions.confidence`."""
         key = _of_data(recipe)
         if key not in self._confidence:
-            self._confidence[key] = self.interactions.confidence(recipe, self.now)
+            self._confidence[key] = confidence_of(self.rows, recipe, self.now)
         return self._confidence[key]
 
     def blend(self, recipe: Recipe) -> Blend | None:
@@ -83,17 +89,14 @@ class Past:
     def own_frequency(self, half_life_days: float) -> csr_matrix:
         """user_items: how often each user took each item, see `own_items.own_frequency`."""
         if half_life_days not in self._own:
-            self._own[half_life_days] = own_frequency(self.interactions, self.now, half_life_days)
+            self._own[half_life_days] = own_frequency(self.rows, self.now, half_life_days)
         return self._own[half_life_days]
 
     def own_frequency_of(self, users: np.ndarray, half_life_days: float) -> csr_matrix:
         """The same of some users; all are counted where those are many."""
-        if half_life_days in self._own or 4 * users.size > self.interactions.n_users:
+        if half_life_days in self._own or 4 * users.size > self.rows.n_users:
             return self.own_frequency(half_life_days)[users]
-        is_asked = np.zeros(self.interactions.n_users, bool)
-        is_asked[users] = True
-        rows = self.interactions.where(is_asked[self.interactions.user_idx])
-        return own_frequency(rows, self.now, half_life_days)[users]
+        return own_frequency(rows_of_users(self.rows, users), self.now, half_life_days)[users]
 
     def second_stage(self, recipe: Recipe) -> SecondStage:
         """The second stage of lists by a recipe."""
@@ -107,15 +110,12 @@ class Past:
         key = (known, window)
         if key not in self._ladders:
             days = WINDOWS[window]
-            overall = PopularList(*popular_order(self.interactions, self.now, days)).restricted_to(known.eligible)
-
-            def among(users: np.ndarray) -> PopularList:
-                rows = self.interactions.where(users[self.interactions.user_idx])
-                return PopularList(*popular_order(rows, self.now, days))
-
+            overall = PopularList(*popular_order(self.rows, self.now, days)).restricted_to(known.eligible)
+            among = popular_in_groups(self.rows, self.now, days, known.segments or [])
             categories = None if known.items is None else known.items["categories"].combine_chunks()
-            n_users = self.interactions.n_users
-            self._ladders[key] = Ladder.of(overall, categories, known.segments, known.prefers, among, n_users)
+            of_segments = {name: PopularList(*listed) for name, listed in among.items()}
+            n_users = self.rows.n_users
+            self._ladders[key] = Ladder.of(overall, categories, known.segments, known.prefers, of_segments, n_users)
         return self._ladders[key]
 
 

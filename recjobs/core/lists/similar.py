@@ -11,19 +11,18 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.model.attributes import Completed
 from recjobs.core.model.ranking import Ranked, best_items
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.interactions import DAY, RowBlocks
 
 HALF_LIFE_DAYS = 14.0
 SHRINKAGE = 10.0
 
 
-def support_of(interactions: Interactions, now: int) -> np.ndarray:
+def support_of(interactions: RowBlocks, now: int) -> np.ndarray:
     """n / (n + 10) of each item, (n_items,) float32; now: in microseconds."""
-    liked = interactions.liked()
-    n = np.zeros(liked.n_items)
-    for some in liked.blocks_of_users():
-        age = (now - liked.occurred_at[some]) / DAY
-        np.add.at(n, liked.item_idx[some], np.exp2(-age / HALF_LIFE_DAYS))
+    n = np.zeros(interactions.n_items)
+    for block in interactions.blocks():
+        liked = block.liked()
+        np.add.at(n, liked.item_idx, np.exp2(-((now - liked.occurred_at) / DAY) / HALF_LIFE_DAYS))
     return (n / (n + SHRINKAGE)).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.model.ranking import BITS, Ranked, step_of
 from recjobs.core.model.threads import in_threads
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.interactions import DAY, RowBlocks
 from recjobs.core.rows.orders import orders_of
 
 HALF_LIFE_DAYS = 90.0
@@ -23,66 +23,72 @@ COMMONNESS = 0.2
 """Exponent of an item's orders where it is listed."""
 MAX_ITEMS = 500
 """Larger orders say little of any two of their items, and take the square of it in time: they are left out."""
-PAIRS = 4_000_000
+PAIRS = 1_000_000
 """Pairs of items that are added up at a time."""
 
 
 @dataclass(frozen=True)
 class Baskets:
-    """The orders of interactions: items (n_orders, n_items), 1 where an order has an item; at (n_orders,), when it was
-    made, in microseconds; orders (n_items,), on how many orders each item stands."""
+    """The orders of interactions. An order counts 0.5^(age / 90 days) at `now` (microseconds).
+
+    items: (n, n_items), 1 where an order of two items or more has an item; at: (n,), when that was made, in
+    microseconds. orders: (n_items,), on how many orders each item stands, those of one item among them; evidence: the
+    same, each as much as it counts.
+    """
 
     items: csr_matrix
     at: np.ndarray
     orders: np.ndarray
+    evidence: np.ndarray
+    now: int
 
     @classmethod
-    def of(cls, interactions: Interactions, gap_minutes: float | None = None) -> "Baskets":
+    def of(cls, interactions: RowBlocks, now: int, gap_minutes: float | None = None) -> "Baskets":
         """The orders of the liked rows; gap_minutes: see `orders_of`."""
-        rows = interactions.liked()
-        order = orders_of(rows, gap_minutes)
-        at = np.zeros(int(order.max(initial=-1)) + 1, np.int64)
-        orders = np.zeros(rows.n_items, np.int64)
-        sizes, item_idx = [np.zeros(1, np.int32)], [np.zeros(0, np.int32)]
-        for some in rows.blocks_of_users():
-            place = some.start + np.flatnonzero(order[some] >= 0)
-            if not place.size:
-                continue
-            own, item = order[place], rows.item_idx[place]
-            np.maximum.at(at, own, rows.occurred_at[place])
-            own = own - own.min()
-            part = csr_matrix((np.ones(own.size), (own, item)), shape=(int(own.max()) + 1, rows.n_items))
-            part.sum_duplicates()
-            sizes.append(np.diff(part.indptr))
-            item_idx.append(part.indices)
-            orders += np.bincount(part.indices, minlength=rows.n_items)
-        del order
-        columns, ends = np.concatenate(item_idx), np.cumsum(np.concatenate(sizes), dtype=np.int32)
-        del item_idx
-        items = csr_matrix((np.ones(columns.size), columns, ends), shape=(at.size, rows.n_items))
-        return cls(items, at, orders)
+        n_items = interactions.n_items
+        orders, evidence = np.zeros(n_items, np.int64), np.zeros(n_items)
+        sizes, items, instants = [np.zeros(1, np.int64)], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for block in interactions.blocks():
+            rows = block.liked()
+            order = orders_of(rows, gap_minutes)
+            here = order >= 0
+            at = np.zeros(int(order.max(initial=-1)) + 1, np.int64)
+            np.maximum.at(at, order[here], rows.occurred_at[here])
+            pairs = csr_matrix((np.ones(here.sum()), (order[here], rows.item_idx[here])), shape=(at.size, n_items))
+            pairs.sum_duplicates()
+            size = np.diff(pairs.indptr)
+            orders += np.bincount(pairs.indices, minlength=n_items)
+            np.add.at(evidence, pairs.indices, np.repeat(_worth(now, at), size))
+            several = size > 1
+            sizes.append(size[several])
+            items.append(pairs.indices[np.repeat(several, size)])
+            instants.append(at[several])
+        columns, ends = np.concatenate(items), np.cumsum(np.concatenate(sizes))
+        matrix = csr_matrix((np.ones(columns.size), columns, ends), shape=(ends.size - 1, n_items))
+        return cls(matrix, np.concatenate(instants), orders, evidence, now)
+
+
+def _worth(now: int, at: np.ndarray) -> np.ndarray:
+    """What orders made at these instants count."""
+    return np.asarray(np.exp2(-((now - at) / DAY) / HALF_LIFE_DAYS))
 
 
 class Together:
     """What stands on one order with each item.
 
-    now: the instant that ages count from, in microseconds. listed: (n_items,), a mask of the items that may be listed;
-    min_orders: the fewest orders of such an item.
+    listed: (n_items,), a mask of the items that may be listed; min_orders: the fewest orders of such an item.
     """
 
-    def __init__(self, baskets: Baskets, now: int, listed: np.ndarray, min_orders: int) -> None:
+    def __init__(self, baskets: Baskets, listed: np.ndarray, min_orders: int) -> None:
         self.listed = listed & (baskets.orders >= min_orders)
         size = np.diff(baskets.items.indptr)
-        usable = (size > 1) & (size <= MAX_ITEMS)
-        self._orders = baskets.items[usable]
-        weight = np.exp2(-((now - baskets.at[usable]) / DAY) / HALF_LIFE_DAYS)
+        usable = size <= MAX_ITEMS
+        every = usable.all()
+        self._orders = baskets.items if every else baskets.items[usable]
         by_item = self._orders.T.tocsr()
         self._cost = np.asarray(by_item @ size[usable])
-        by_item.data = weight[by_item.indices]
-        self._weighted = by_item
-        # An item's orders of its own count too.
-        ages = np.exp2(-((now - baskets.at) / DAY) / HALF_LIFE_DAYS)
-        self._evidence = np.asarray(baskets.items.T @ ages)
+        by_item.data = _worth(baskets.now, baskets.at if every else baskets.at[usable])[by_item.indices]
+        self._weighted, self._evidence = by_item, baskets.evidence
 
     def lists(self, items: np.ndarray, n: int, threads: int = 1) -> Ranked:
         """The n best for each of these items (item_idx), itself excluded; of equal scores the first item."""

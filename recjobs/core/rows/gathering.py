@@ -113,6 +113,7 @@ class RowCollector:
 
     def finish(self, bots: BotLimits | None = None, *, sums: bool = False) -> Gathered:
         """Number the ids, sort the rows, merge exact duplicates (sums: add up their weights) and set bots aside."""
+        pa.default_memory_pool().release_unused()  # what the texts of batches took, before as much is taken here
         with ThreadPoolExecutor(2) as pool:
             (user_idx, user_ids), (item_idx, item_ids) = pool.map(Texts.finish, (self._users, self._items))
         orders = self._orders()

@@ -1,10 +1,10 @@
 """Interactions as numeric columns, and the user_items matrix built from them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +66,7 @@ class Interactions:
         columns: dict[str, Any] = {name: getattr(self, name)[mask] for name in self._columns}
         return replace(self, **columns)
 
-    def blocks_of_users(self) -> Iterator[slice]:
+    def blocks(self) -> Iterator["Interactions"]:
         """All rows of some users at a time, about BLOCK, so that what is computed of them stays in the cache. Where
         users do not ascend, as they do from `validate` on, all rows at once."""
         user, first = self.user_idx, 0
@@ -75,13 +75,22 @@ class Interactions:
             last = user.size
             if is_ascending and first + BLOCK < last:
                 last = int(np.searchsorted(user, user[first + BLOCK], side="right"))
-            yield slice(first, last)
+            yield self.where(slice(first, last))
             first = last
+
+    def whole(self) -> "Interactions":
+        """All rows in memory: these."""
+        return self
 
     def joined(self, other: "Interactions") -> "Interactions":
         """These rows, followed by those of another part of the same night."""
+        return self.followed_by([other])
+
+    def followed_by(self, others: Iterable["Interactions"]) -> "Interactions":
+        """The same by those of several parts."""
+        parts = [self, *others]
         columns: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self._columns
+            name: np.concatenate([getattr(one, name) for one in parts]) for name in self._columns
         }
         return replace(self, **columns)
 
@@ -146,13 +155,7 @@ class Interactions:
     @cached_property
     def takers(self) -> np.ndarray:
         """How many users liked each item, (n_items,), int64; not to be changed."""
-        part = self.liked()
-        if part.are_distinct:
-            counts = np.bincount(part.item_idx, minlength=self.n_items)
-        else:
-            counts = np.bincount(part.distinct_pairs() % self.n_items, minlength=self.n_items)
-        counts.flags.writeable = False
-        return counts
+        return takers_of(self.blocks(), self.n_items)
 
     def confidence(self, recipe: Recipe, now: int) -> csr_matrix:
         """user_items (n_users, n_items), float32: the confidence in each pair, before alpha.
@@ -168,10 +171,9 @@ class Interactions:
             value *= np.array([of_kind.get(k, 1.0) for k in self.kinds] + [1.0])[self.kind]
         if recipe.half_life_days:
             value *= np.exp2(-((now - self.occurred_at) / DAY) / recipe.half_life_days)
-        negative = value < 0
-        if negative.any():
+        if any(weight < 0 for _, weight in recipe.kinds):
             # A positive value must not underflow to 0: its pair would be eliminated.
-            value = np.where(negative, value, np.maximum(value, np.finfo(np.float32).tiny))
+            value = np.where(value < 0, value, np.maximum(value, np.finfo(np.float32).tiny))
             matrix = self._summed(value)
             matrix.data[matrix.data <= 0] = 0
             matrix.eliminate_zeros()
@@ -230,3 +232,44 @@ class Interactions:
                 return False, False
             are_distinct = are_distinct and not (is_same & (item[1:] == item[:-1])).any()
         return True, are_distinct
+
+
+class RowBlocks(Protocol):
+    """Interactions as what needs some users' rows at a time sees them: in memory, or read from a file."""
+
+    @property
+    def n_users(self) -> int:
+        """Users of the whole night."""
+
+    @property
+    def n_items(self) -> int:
+        """Items of the whole night."""
+
+    @property
+    def negative(self) -> tuple[str, ...]:
+        """Kinds that count against an item, such as a return."""
+
+    @property
+    def takers(self) -> np.ndarray:
+        """How many users liked each item, (n_items,), int64; not to be changed."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    def blocks(self) -> Iterator[Interactions]:
+        """All rows in their order, those of some whole users at a time."""
+
+    def whole(self) -> Interactions:
+        """All rows in memory."""
+
+
+def takers_of(blocks: Iterable[Interactions], n_items: int) -> np.ndarray:
+    """How many users liked each item, (n_items,), int64, not to be changed; blocks: the rows of some whole users each,
+    nobody twice."""
+    counts = np.zeros(n_items, np.int64)
+    for block in blocks:
+        liked = block.liked()
+        items = liked.item_idx if liked.are_distinct else liked.distinct_pairs() % n_items
+        counts += np.bincount(items, minlength=n_items)
+    counts.flags.writeable = False
+    return counts

@@ -16,14 +16,12 @@ def orders_of(interactions: Interactions, gap_minutes: float | None = None) -> n
     Rows of one user with the same order id are one order. The other rows of a user are one order a day (UTC); with
     gap_minutes a visit: rows less than so long apart, one after the other. A row without order id and time has none.
     """
-    result = np.full(len(interactions), -1, np.int64)
-    n_orders = 0
-    for rows in interactions.blocks_of_users():
-        order_key = None if interactions.order_key is None else interactions.order_key[rows]
-        orders = _orders_of(interactions.user_idx[rows], interactions.occurred_at[rows], order_key, gap_minutes)
-        result[rows] = np.where(orders >= 0, orders + n_orders, -1)
+    parts, n_orders = [np.zeros(0, np.int64)], 0
+    for block in interactions.blocks():
+        orders = _orders_of(block.user_idx, block.occurred_at, block.order_key, gap_minutes)
+        parts.append(np.where(orders >= 0, orders + n_orders, -1))
         n_orders += int(orders.max(initial=-1)) + 1
-    return result
+    return np.concatenate(parts)
 
 
 def _orders_of(user: np.ndarray, at: np.ndarray, order_key: np.ndarray | None, gap_minutes: float | None) -> np.ndarray:

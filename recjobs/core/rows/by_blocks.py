@@ -1,0 +1,67 @@
+"""What is computed of interactions block by block: matrices and counts of users, without a copy of all rows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recjobs.core.recipe import Recipe
+from recjobs.core.rows.interactions import Interactions, RowBlocks
+
+
+def activity_of(rows: RowBlocks) -> np.ndarray:
+    """The number of interactions of each user, (n_users,) int64."""
+    activity = np.zeros(rows.n_users, np.int64)
+    for block in rows.blocks():
+        first = int(block.user_idx.min())
+        counts = np.bincount(block.user_idx - first)
+        activity[first : first + counts.size] += counts
+    return activity
+
+
+def taken_items(rows: RowBlocks) -> np.ndarray:
+    """A mask of the items that have interactions, (n_items,)."""
+    taken = np.zeros(rows.n_items, bool)
+    for block in rows.blocks():
+        taken[block.item_idx] = True
+    return taken
+
+
+def rows_of_users(rows: RowBlocks, users: np.ndarray) -> Interactions:
+    """The rows of some users (user_idx), in memory."""
+    asked = np.zeros(rows.n_users, bool)
+    asked[users] = True
+    found = [block.where(asked[block.user_idx]) for block in rows.blocks()]
+    return found[0].followed_by(found[1:]) if found else rows.whole()
+
+
+def confidence_of(rows: RowBlocks, recipe: Recipe, now: int) -> csr_matrix:
+    """user_items by a recipe, see `Interactions.confidence`."""
+    return matrix_of(rows, lambda block: block.confidence(recipe, now))
+
+
+def disliked_pairs_of(rows: RowBlocks) -> csr_matrix | None:
+    """user_items, see `Interactions.disliked_pairs`."""
+    return matrix_of(rows, Interactions.disliked_pairs) if rows.negative else None
+
+
+def matrix_of(rows: RowBlocks, of_block: Callable[[Interactions], csr_matrix | None]) -> csr_matrix:
+    """user_items (n_users, n_items), float32, in canonical form, from those of blocks, which number their users from 0.
+
+    of_block: must give a block no more values than rows; None: no values.
+    """
+    data, item_idx = np.empty(len(rows), np.float32), np.empty(len(rows), np.int32)
+    lengths, end = np.zeros(rows.n_users, np.int64), 0
+    for block in rows.blocks():
+        first, last = int(block.user_idx.min()), int(block.user_idx.max()) + 1
+        part = of_block(replace(block, user_idx=block.user_idx - np.int32(first), n_users=last - first))
+        if part is None:
+            continue
+        lengths[first:last] = np.diff(part.indptr)
+        data[end : end + part.nnz], item_idx[end : end + part.nnz] = part.data, part.indices
+        end += part.nnz
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    matrix = csr_matrix((data[:end], item_idx[:end], ends), shape=(rows.n_users, rows.n_items))
+    matrix.has_canonical_format = True  # as each part has; scipy would look
+    return matrix

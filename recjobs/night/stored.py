@@ -1,0 +1,34 @@
+"""Tables of a night's finished steps, of which parts are read: by a step, or by tasks on another machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from recjobs.adapters.shared_folder import SharedTable
+from recjobs.core.ahead import ahead
+from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.stored_rows import StoredRows
+from recjobs.night.night import Night
+
+
+def shared_table(night: Night, step: str, name: str) -> SharedTable:
+    """A Parquet file of a finished step."""
+    return SharedTable(*absolute(night, night.files.path_of(step, name)))
+
+
+def stored_rows(night: Night, step: str, name: str) -> StoredRows:
+    """Interactions of a finished step, whose file is compared with its SHA-256 now and never held whole. Raises
+    ModelRefused as `NightFiles.open_table` does."""
+    table = shared_table(night, step, name)
+    with night.files.open_table(step, name) as file:
+        empty, n_rows = Interactions.from_table(file.schema_arrow.empty_table()), file.metadata.num_rows
+
+    def read() -> Iterator[Interactions]:
+        return map(Interactions.from_table, ahead(table.groups()))
+
+    return StoredRows(read, empty, n_rows)
+
+
+def absolute(night: Night, path: str) -> tuple[str, str]:
+    """(the artifacts' root, a path in its file system): an executor has another working folder."""
+    root = night.settings.artifacts
+    return (str(Path(root).absolute()), str(Path(path).absolute())) if night.files.system.is_local else (root, path)
