@@ -104,16 +104,23 @@ def memory_of(cluster: Standalone | None) -> Iterator[dict[str, float]]:
 
 
 def _processes(cluster: Standalone | None) -> dict[str, list[psutil.Process]]:
-    found: dict[str, list[psutil.Process]] = {DRIVER: []}
-    with suppress(psutil.Error):
-        for child in psutil.Process().children():
+    found: dict[str, list[psutil.Process]] = {DRIVER: [], DRIVER_JAVA: [], EXECUTORS: [], PYTHON: []}
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
             if "night" in child.cmdline():
                 found[DRIVER].append(child)
-                found[DRIVER_JAVA] = [one for one in child.children(recursive=True) if one.name() == "java"]
-        for executor in cluster.executors() if cluster else ():
-            found.setdefault(EXECUTORS, []).append(executor)
-            found.setdefault(PYTHON, []).extend(executor.children(recursive=True))
-    return {kind: processes for kind, processes in found.items() if processes}
+                found[DRIVER_JAVA] += [one for one in child.children(recursive=True) if _is_java(one)]
+    for executor in cluster.executors() if cluster else ():
+        with suppress(psutil.Error):
+            found[EXECUTORS].append(executor)
+            found[PYTHON] += executor.children(recursive=True)
+    return found
+
+
+def _is_java(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.name() == "java")
+    return False
 
 
 def _mib(process: psutil.Process) -> float:

@@ -24,17 +24,18 @@ from recjobs.core.lists.together import Baskets
 from recjobs.core.model.ranking import Ranked
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.interactions import Interactions, RowBlocks
 from recjobs.errors import ModelUnreadable
 from recjobs.night.exposure import rotation_at_cutoff
 from recjobs.night.night import Night
+from recjobs.night.stored import stored_rows
 from recjobs.night.worth import measure_worth
 
 
 def run(night: Night) -> dict[str, float | int]:
     """Write the metrics of each model and view with intervals, and by user; the list choices; and the result of the
     integrity checks of the candidate."""
-    train, holdout, seed = night.train(), night.holdout(), night.request.seed
+    train, holdout, seed = _train(night), night.holdout(), night.request.seed
     past = Past(train, microseconds(night.cutoff().at), night.engine)
     known = night.known_at_cutoff(train)
     candidate, check = _candidate(night, train, holdout)
@@ -103,7 +104,13 @@ def run(night: Night) -> dict[str, float | int]:
     return {"users": n_users[night.catalog.view], **ndcg, **_worth(night, live)}
 
 
-def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tuple[Model, Callable[[], dict[str, Any]]]:
+def _train(night: Night) -> RowBlocks:
+    """The interactions before the cutoff. On Spark they are read some at a time, so that the memory of this process
+    does not grow with them; here they are held, which takes less time."""
+    return stored_rows(night, "split", "train.parquet") if night.catalog.engine == "spark" else night.train()
+
+
+def _candidate(night: Night, train: RowBlocks, holdout: Interactions) -> tuple[Model, Callable[[], dict[str, Any]]]:
     """Return (the candidate, what returns the findings of its integrity checks); invalid factors are replaced by
     zeros."""
     recipe, sides = night.catalog.recipe, (night.ids("users"), night.ids("items"))
@@ -129,7 +136,7 @@ def _candidate(night: Night, train: Interactions, holdout: Interactions) -> tupl
 def _goods(night: Night, past: Past, holdout: Interactions, candidate: Model) -> Rows:
     """What the lists of items are worth."""
     gap, least, seed = night.catalog.orders.gap, night.catalog.orders.min_orders, night.request.seed
-    baskets = Baskets.of(past.interactions, past.now, gap)
+    baskets = Baskets.of(past.rows, past.now, gap)
     rows = together_rows(past, baskets, holdout, seed, gap_minutes=gap, min_orders=least)
     enough = baskets.orders >= least
     del baskets

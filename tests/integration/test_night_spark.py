@@ -108,6 +108,12 @@ def test_without_a_cluster_exit_75_without_java_78_and_then_the_same_lists_as_of
     assert json.loads(world.step(live, "train", "train.json").read_text())["device"] == "spark"
     assert factors_of(world, "train", "candidate.npz") == factors_of(local, "train", "candidate.npz")
     assert factors_of(world, "refit", "model.npz") == factors_of(local, "refit", "model.npz")
+    evaluated, here = (
+        {path.name: path.read_bytes() for path in of.step(str(of.live()), "evaluate", "").glob("*.json")}
+        for of in (world, local)
+    )
+    for name in ("evaluation.json", "integrity.json", "goods.json"):  # whose interactions are read, and held here
+        assert evaluated[name] == here[name]
     score = {path.name: path.read_bytes() for path in world.step(live, "score", "").glob("top_n-*")}
     assert list(score) == ["top_n-00000.parquet"]
     assert score == {

@@ -86,19 +86,19 @@ def batch_of(world: World) -> Path:
 
 
 def results(world: World) -> dict[str, Any]:
-    """What nights are compared by: the account and the rows, the factors of both fits, each file of lists, and the
-    checksum that Postgres has of them."""
+    """What nights are compared by: the account and the rows, what was evaluated, the factors of both fits, each file of
+    lists, and the checksum that Postgres has of them."""
     batch = batch_of(world)
     found: dict[str, Any] = {
         f"{step}/{name}": sha256
-        for step in ("validate", "split", "score")
+        for step in ("validate", "split", "evaluate", "score")
         for name, sha256 in json.loads((batch / step / "manifest.json").read_text())["files"].items()
-        if name.endswith(".parquet") or name == "findings.json"
+        if name.endswith(".parquet") or name == "findings.json" or step == "evaluate"
     }
     for step, name in (("train", "candidate.npz"), ("refit", "model.npz")):
         with np.load(batch / step / name) as arrays:
             found |= {f"{step}/{side}": arrays[side].tobytes() for side in ("user_factors", "item_factors")}
-    assert {"validate/findings.json", "score/top_n-00000.parquet"} <= set(found)
+    assert {"validate/findings.json", "evaluate/evaluation.json", "score/top_n-00000.parquet"} <= set(found)
     return found | {"published": world.value("select checksum from batches where is_live")}
 
 

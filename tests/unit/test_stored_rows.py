@@ -20,7 +20,7 @@ from recjobs.core.lists.together import Baskets
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows import interactions as rows_module
-from recjobs.core.rows.by_blocks import activity_of, confidence_of, rows_of_users, taken_items
+from recjobs.core.rows.by_blocks import activity_of, confidence_of, items_of, rows_of_items, rows_of_users
 from recjobs.core.rows.interactions import Interactions, RowBlocks
 from recjobs.core.rows.stored_rows import StoredRows
 from tests.unit.worlds import NOW, interactions
@@ -62,7 +62,7 @@ FOUND: dict[str, Callable[[RowBlocks], Any]] = {
     "support": lambda rows: support_of(rows, NOW),
     "activity": activity_of,
     "last": lambda rows: last_at(rows, NOW),
-    "taken": taken_items,
+    "items": items_of,
     "latest": lambda rows: latest(rows, 3),
     "again": lambda rows: vars(again_lists(rows, NOW, 5, np.ones(ITEMS, bool))),
     "confidence": lambda rows: confidence_of(rows, RECIPE, NOW),
@@ -71,7 +71,8 @@ FOUND: dict[str, Callable[[RowBlocks], Any]] = {
     "kept out": lambda rows: kept_out_of(rows, "discovery", NOW, None),
     "returned": lambda rows: kept_out_of(rows, "repeats", NOW, None),
     "recent": lambda rows: kept_out_of(rows, "after_days", NOW, 100),
-    "of some": lambda rows: rows_of_users(rows, np.array([3, 9, 10])).to_table(),
+    "of some users": lambda rows: rows_of_users(rows, np.array([3, 9, 10])).to_table(),
+    "of some items": lambda rows: rows_of_items(rows, np.array([0, 7])).to_table(),
     "orders": lambda rows: vars(Baskets.of(rows, NOW, 60 * 24 * 30)),
     "ladder": lambda rows: vars(Past(rows, NOW, Engine()).ladder(Knowledge.of_train(rows, GROUPS), "popularity_30d")),
     "whole": lambda rows: rows.whole().to_table(),

@@ -15,6 +15,7 @@ from recjobs.core.lists.similar import similar_items, support_of
 from recjobs.core.lists.together import Baskets, Together, best_of_rows
 from recjobs.core.model.attributes import Completed
 from recjobs.core.model.ranking import Ranked, first_unseen
+from recjobs.core.rows.by_blocks import items_of
 from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 MAX_PAIRS = 20_000
@@ -40,11 +41,11 @@ def together_rows(
     first 20. Popularity is that of the last 30 days. Orders are those of the holdout with two items or more; no
     rows if there are none. baskets: the orders of the past.
     """
-    train, now, threads = past.interactions, past.now, past.engine.threads
+    train, now, threads = past.rows, past.now, past.engine.threads
     orders = Baskets.of(holdout, now, gap_minutes).items
     if not orders.nnz or not len(train):
         return []
-    known = np.bincount(train.item_idx, minlength=train.n_items) > 0
+    known = items_of(train) > 0
     together = Together(baskets, known, min_orders)
     popular = popular_order(train, now)[0]
     popular, rng = popular[known[popular]], np.random.default_rng(seed)
@@ -82,7 +83,7 @@ def similar_rows(past: Past, enough: np.ndarray, holdout: Interactions, model: M
     at which they take one they did not take before; NDCG@20. `neighbours`: the most similar items by TF-IDF. No rows
     without a question. enough: (n_items,), a mask of the items on enough orders.
     """
-    train, factors = past.interactions, model.item_factors
+    train, factors = past.rows, model.item_factors
     user, item, second = _in_time(holdout)
     pair = user * train.n_items + item
     is_new = ~_are_taken(pair, train)
@@ -103,7 +104,7 @@ def similar_rows(past: Past, enough: np.ndarray, holdout: Interactions, model: M
     if not some.size:
         return []
     asked, place = np.unique(item[some], return_inverse=True)
-    known = np.bincount(train.item_idx, minlength=train.n_items) > 0
+    known = items_of(train) > 0
     plain = Completed(factors, np.zeros(len(factors), bool))
     blend = past.blend(replace(model.recipe, blend=1.0, own_frequency=0.0))
     popular = popular_order(train, past.now)[0]

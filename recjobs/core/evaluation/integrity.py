@@ -12,7 +12,7 @@ from recjobs.core.model.als import Factors, known_rows
 from recjobs.core.model.ranking import overlap_at
 from recjobs.core.model.stored import StoredModel
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.interactions import DAY, Interactions, RowBlocks
 
 MAX_LEFT_OF_ITEMS = 0.1
 MAX_LEFT_OF_USERS = 0.65
@@ -28,7 +28,7 @@ MAX_POPULAR = 0.9
 
 
 def defect_of_rows(
-    model: StoredModel, user_ids: Sequence[str], item_ids: Sequence[str], train: Interactions, recipe: Recipe
+    model: StoredModel, user_ids: Sequence[str], item_ids: Sequence[str], train: RowBlocks, recipe: Recipe
 ) -> str | None:
     """What is wrong with a candidate's ids or factors, row by row, or None; ids are tonight's, by index."""
     for name, ids, expected in (("item", model.item_ids, item_ids), ("user", model.user_ids, user_ids)):
@@ -50,16 +50,10 @@ def _defect_of_ids(name: str, ids: Sequence[str], expected: Sequence[str]) -> st
     return f"its {name} ids are tonight's in another order, so that factors belong to other {name}s"
 
 
-def _defect_of_unknown(factors: Factors, train: Interactions, recipe: Recipe) -> str | None:
-    asked = train
-    if any(weight < 0 for _, weight in recipe.kinds):  # a pair without confidence gives no factors
-        pairs = train.confidence(recipe, int(train.occurred_at.max(initial=0))).tocoo()
-        left = np.isin(_keys(train.user_idx, train.item_idx, train.n_items), _keys(pairs.row, pairs.col, train.n_items))
-        asked = train.where(left)
-    sides = (("items", asked.item_idx, factors.item_factors), ("users", asked.user_idx, factors.user_factors))
-    for name, index, rows in sides:
-        known, first = known_rows(rows), np.full(len(rows), np.iinfo(np.int64).max)
-        np.minimum.at(first, index, asked.occurred_at)
+def _defect_of_unknown(factors: Factors, train: RowBlocks, recipe: Recipe) -> str | None:
+    of_items, of_users = _first_taken(train, recipe)
+    for name, first, rows in (("items", of_items, factors.item_factors), ("users", of_users, factors.user_factors)):
+        known = known_rows(rows)
         present = first < np.iinfo(np.int64).max
         unknown = present & ~known
         if not unknown.any():
@@ -75,6 +69,23 @@ def _defect_of_unknown(factors: Factors, train: Interactions, recipe: Recipe) ->
             )
         return f"{how_many} have no factors"
     return None
+
+
+def _first_taken(train: RowBlocks, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """The first instant of each item and of each user among the pairs that have confidence, (n_items,) and (n_users,);
+    the largest integer without any."""
+    items, users = (np.full(n, np.iinfo(np.int64).max) for n in (train.n_items, train.n_users))
+    may_lack = any(weight < 0 for _, weight in recipe.kinds)  # a pair without confidence gives no factors
+    now = max((int(block.occurred_at.max(initial=0)) for block in train.blocks()), default=0) if may_lack else 0
+    for block in train.blocks():
+        asked = block
+        if may_lack:
+            pairs, n_items = block.confidence(recipe, now).tocoo(), train.n_items
+            left = _keys(pairs.row, pairs.col, n_items)
+            asked = block.where(np.isin(_keys(block.user_idx, block.item_idx, n_items), left))
+        np.minimum.at(items, asked.item_idx, asked.occurred_at)
+        np.minimum.at(users, asked.user_idx, asked.occurred_at)
+    return items, users
 
 
 def _keys(user_idx: np.ndarray, item_idx: np.ndarray, n_items: int) -> np.ndarray:
@@ -100,21 +111,22 @@ def _defect_of_trace(tonight: Trace) -> str | None:
 
 
 def defect_of_fit(
-    factors: Factors, train: Interactions, holdout: Interactions, recipe: Recipe, *, now: int, as_of: int, seed: int
+    factors: Factors, train: RowBlocks, holdout: Interactions, recipe: Recipe, *, now: int, as_of: int, seed: int
 ) -> tuple[Trace, str | None]:
     """(the trace, the defect that it shows or None); now is the cutoff, as_of the end of the holdout."""
     tonight = trace(factors, train, holdout, recipe, now, seed)
     defect = _defect_of_trace(tonight)
     if defect is None:
         return tonight, None
-    nothing, both = holdout.where(np.zeros(len(holdout), bool)), train.joined(holdout)
+    nothing, before = holdout.where(np.zeros(len(holdout), bool)), train.whole()
+    both = before.joined(holdout)
     # A fit on the holdout may be as of its end, where every interaction weighs less by its age.
     meaning = "it was trained on the holdout: its factors follow from train part and holdout together"
     others = [(both, now, meaning), (both, as_of, meaning)]
     for days in STALE_DAYS:
         then = now - days * DAY
-        older = train.where(train.occurred_at < then)
-        if len(older) > len(train) / 2:  # anything follows from a handful of rows
+        older = before.where(before.occurred_at < then)
+        if len(older) > len(before) / 2:  # anything follows from a handful of rows
             meaning = f"it is stale: its factors follow from the train part as it was {days} days earlier"
             others.append((older, then, meaning))
     left = [trace(factors, data, nothing, recipe, then, seed).left_of_items for data, then, _ in others]

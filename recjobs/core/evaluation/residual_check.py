@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 
 from recjobs.core.model.als import Factors, known_rows, row_regularization
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.by_blocks import activity_of, items_of, rows_of_items, rows_of_users
+from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 SAMPLE = 1_000
 """Rows sampled of each side: half those with the most in the holdout, half at random."""
@@ -44,14 +45,14 @@ class Trace:
         return {name: float(value) if np.isfinite(value) else None for name, value in asdict(self).items()}
 
 
-def trace(factors: Factors, train: Interactions, holdout: Interactions, recipe: Recipe, now: int, seed: int) -> Trace:
+def trace(factors: Factors, train: RowBlocks, holdout: Interactions, recipe: Recipe, now: int, seed: int) -> Trace:
     """The trace in sampled rows that the factors know and that have interactions in the train part.
 
     The factors are finite; now is the instant of the fit, in microseconds.
     """
     rng = np.random.default_rng(seed)
-    first_new = np.quantile(train.occurred_at, 1 - NEWEST, method="higher") if len(train) else now
-    has_older = bool((train.occurred_at < first_new).any())
+    first_new = _first_of_newest(train) if len(train) else now
+    has_older = any((block.occurred_at < first_new).any() for block in train.blocks())
     left, of_holdout, of_newest = [], [], []
     for axis in (1, 0):
         own, other = (factors.user_factors, factors.item_factors)[:: 1 - 2 * axis]
@@ -73,10 +74,21 @@ def trace(factors: Factors, train: Interactions, holdout: Interactions, recipe: 
     return Trace(left[0], left[1], max(of_holdout), min(of_newest))
 
 
+def _first_of_newest(rows: RowBlocks) -> int:
+    """The instant of the oldest row among the newest: the quantile 1 - NEWEST, or the next value above it."""
+    n = len(rows) - int(np.ceil((len(rows) - 1) * (1 - NEWEST)))
+    newest = np.zeros(0, np.int64)
+    for block in rows.blocks():
+        newest = np.concatenate([newest, block.occurred_at])
+        if newest.size > n:
+            newest = np.partition(newest, newest.size - n)[-n:]
+    return int(newest.min())
+
+
 def _sampled(
-    train: Interactions, holdout: Interactions, axis: int, known: np.ndarray, rng: np.random.Generator
+    train: RowBlocks, holdout: Interactions, axis: int, known: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    n_train, n_holdout = (np.bincount(_index(part, axis), minlength=known.size) for part in (train, holdout))
+    n_train, n_holdout = _counts(train, axis), _counts(holdout, axis)
     askable = np.flatnonzero(known & (n_train > 0))
     if askable.size <= SAMPLE:
         return askable
@@ -85,14 +97,12 @@ def _sampled(
     return np.sort(np.concatenate([order[: SAMPLE // 2], rng.permutation(order[SAMPLE // 2 :])[: SAMPLE // 2]]))
 
 
-def _index(interactions: Interactions, axis: int) -> np.ndarray:
-    return interactions.item_idx if axis else interactions.user_idx
+def _counts(rows: RowBlocks, axis: int) -> np.ndarray:
+    return items_of(rows) if axis else activity_of(rows)
 
 
-def _of_rows(interactions: Interactions, axis: int, rows: np.ndarray) -> Interactions:
-    asked = np.zeros((interactions.n_users, interactions.n_items)[axis], bool)
-    asked[rows] = True
-    return interactions.where(asked[_index(interactions, axis)])
+def _of_rows(rows: RowBlocks, axis: int, asked: np.ndarray) -> Interactions:
+    return rows_of_items(rows, asked) if axis else rows_of_users(rows, asked)
 
 
 def _weighted(interactions: Interactions, recipe: Recipe, now: int, axis: int, rows: np.ndarray) -> csr_matrix:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.core.lists.group_limits import GroupLimits
-from recjobs.core.rows.by_blocks import taken_items
+from recjobs.core.rows.by_blocks import items_of
 from recjobs.core.rows.interactions import RowBlocks
 
 
@@ -42,7 +42,7 @@ class Knowledge:
 
         Availability, preferences and new items are tonight's; their state at the cutoff is unknown.
         """
-        return cls(taken_items(train), segments=segments, limits=limits, active_days=active_days)
+        return cls(items_of(train) > 0, segments=segments, limits=limits, active_days=active_days)
 
     def without_each_setting(self) -> dict[str, "Knowledge"]:
         """By the key of each setting of lists that a catalog has: the same without it."""

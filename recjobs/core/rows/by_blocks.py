@@ -20,19 +20,30 @@ def activity_of(rows: RowBlocks) -> np.ndarray:
     return activity
 
 
-def taken_items(rows: RowBlocks) -> np.ndarray:
-    """A mask of the items that have interactions, (n_items,)."""
-    taken = np.zeros(rows.n_items, bool)
+def items_of(rows: RowBlocks) -> np.ndarray:
+    """The number of interactions with each item, (n_items,) int64."""
+    counts = np.zeros(rows.n_items, np.int64)
     for block in rows.blocks():
-        taken[block.item_idx] = True
-    return taken
+        counts += np.bincount(block.item_idx, minlength=rows.n_items)
+    return counts
 
 
 def rows_of_users(rows: RowBlocks, users: np.ndarray) -> Interactions:
     """The rows of some users (user_idx), in memory."""
     asked = np.zeros(rows.n_users, bool)
     asked[users] = True
-    found = [block.where(asked[block.user_idx]) for block in rows.blocks()]
+    return _where(rows, lambda block: asked[block.user_idx])
+
+
+def rows_of_items(rows: RowBlocks, items: np.ndarray) -> Interactions:
+    """The rows of some items (item_idx), in memory."""
+    asked = np.zeros(rows.n_items, bool)
+    asked[items] = True
+    return _where(rows, lambda block: asked[block.item_idx])
+
+
+def _where(rows: RowBlocks, mask_of: Callable[[Interactions], np.ndarray]) -> Interactions:
+    found = [block.where(mask_of(block)) for block in rows.blocks()]
     return found[0].followed_by(found[1:]) if found else rows.whole()
 
 
