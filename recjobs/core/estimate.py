@@ -82,56 +82,56 @@ class Rate:
 
 
 RATES = {
-    "extract": Rate({"one": 0.0215, "rows": 7.97e-08}, {"one": 2.3e08, "rows": 15.5}, {"rows": 5.66}),
+    "extract": Rate({"one": 0.0219, "rows": 7.82e-08}, {"one": 2.42e08, "rows": 14.6}, {"rows": 5.68}),
     "validate": Rate(
-        {"one": 0.0505, "rows": 2.14e-07}, {"one": 2.39e08, "rows": 73}, {"one": 7.07e03, "interactions": 7.78}
+        {"one": 0.0323, "rows": 1.93e-07}, {"one": 2.37e08, "rows": 65.6}, {"one": 9.38e03, "interactions": 7.77}
     ),
     "split": Rate(
-        {"one": 0.00807, "interactions": 9.99e-08}, {"one": 2.16e08, "interactions": 61.8}, {"interactions": 7.61}
+        {"one": 0.0141, "interactions": 9.06e-08}, {"one": 2.67e08, "interactions": 10}, {"interactions": 7.62}
     ),
     "train": Rate(
-        {"one": 0.111, "begun": 5.5e-09, "solved": 7.4e-09},
-        {"one": 2e08, "interactions": 61.4, "asked": 4.04e03},
+        {"one": 0.1, "begun": 6.66e-09, "solved": 6.69e-09},
+        {"one": 1.92e08, "interactions": 34.9, "asked": 7.72e03},
         {"vectors": 4.23},
     ),
     "evaluate": Rate(
-        {"one": 1.0, "interactions": 1.2e-07, "judged": 2.6e-08},
-        {"one": 3.03e08, "interactions": 106, "asked": 8.74e03},
-        {"asked": 107},
+        {"one": 0.984, "interactions": 9.03e-08, "judged": 2.44e-08},
+        {"one": 3.21e08, "interactions": 56.8, "asked": 1.28e04},
+        {"asked": 110},
     ),
-    "gate": Rate({"one": 0.141}, {"one": 2.85e08, "interactions": 4.23, "asked": 3.78e03}, {"one": 2.61e03}),
+    "gate": Rate({"one": 0.145}, {"one": 3.16e08, "interactions": 7.86, "asked": 1.36e03}, {"one": 2.61e03}),
     "refit": Rate(
-        {"one": 2.67, "solved": 8.54e-09},
-        {"one": 4.53e08, "interactions": 73.9, "asked": 1.25e04},
-        {"vectors": 5.88, "items": 870},
+        {"one": 2.69, "solved": 8.96e-09},
+        {"one": 4.62e08, "interactions": 31.5, "asked": 1.57e04},
+        {"vectors": 5.77, "items": 891},
     ),
     "score": Rate(
-        {"one": 0.547, "scored": 1.07e-08},
-        {"one": 5.33e08, "interactions": 101, "asked": 1.4e04},
-        {"one": 7.26e05, "interactions": 2.98, "places": 7.77},
+        {"one": 0.488, "scored": 1.06e-08},
+        {"one": 5.35e08, "interactions": 45.1, "asked": 2.07e04},
+        {"one": 6.51e05, "interactions": 3.12, "places": 7.88},
     ),
     "inspect": Rate(
-        {"one": 0.132, "interactions": 2.81e-07},
-        {"one": 3.46e08, "interactions": 46.8, "asked": 3.51e04},
-        {"one": 7.26e03, "items": 0.788},
+        {"one": 0.118, "interactions": 2.83e-07},
+        {"one": 3.27e08, "interactions": 38.9, "asked": 4.19e04},
+        {"one": 7.25e03, "items": 0.796},
     ),
     "publish": Rate(
-        {"one": 0.336, "places": 5.09e-07}, {"one": 5.01e08, "interactions": 20.7, "asked": 1.33e04}, {"one": 375}
+        {"one": 0.294, "places": 4.96e-07}, {"one": 4.85e08, "interactions": 16.9, "asked": 1.78e04}, {"one": 375}
     ),
     "report": Rate(
-        {"one": 0.648, "interactions": 1.75e-07},
-        {"one": 4.91e08, "interactions": 61.9, "asked": 4.72e03},
-        {"one": 1e05},
+        {"one": 0.782, "interactions": 3.89e-08},
+        {"one": 4.74e08, "interactions": 15.7, "asked": 1.14e04},
+        {"one": 9.98e04},
     ),
 }
-"""Of whole nights by `recjobs night` (one process) on two cores, of 0.2, 2 and 20 million interactions: 64 factors,
+"""Of whole nights by `recjobs night` (one process) on two cores, of 0.2, 2, 6 and 20 million interactions: 64 factors,
 blend 0.3, 200 neighbours, lists of 100. Fitted by `make bench-plan`, but for the evaluation's seconds of an
 interaction, which those nights cannot tell from those of a score: they are an estimate."""
 
-DATABASE: Terms = {"one": 1.51e06, "interactions": 7.41, "places": 32.2}
+DATABASE: Terms = {"one": 1.35e06, "interactions": 7.32, "places": 32.7}
 """What a batch takes in Postgres, indexes and compressed values included, of the same nights."""
 
-PROBE_SECONDS = 0.208
+PROBE_SECONDS = 0.191
 """What `recjobs.adapters.machine.probe` takes on that machine."""
 
 
