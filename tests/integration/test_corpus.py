@@ -58,13 +58,17 @@ def untouched(live: World) -> Iterator[World]:
 class Place:
     """A case's own folders, and a look at whether anything but the artifacts was written to."""
 
-    def __init__(self, folder: Path, world: World, case: str) -> None:
-        self.world, self.folder = world, folder
+    def __init__(
+        self, folder: Path, world: World, case: str, engine: str = "local", settings: dict[str, str] | None = None
+    ) -> None:
+        self.world, self.folder, self._settings = world, folder, settings or {}
         self.outside, self.data, self.catalogs = (folder / name for name in ("outside", "data", "catalogs"))
         for made in (self.outside, self.data, self.catalogs):
             made.mkdir()
         self.ground = Ground(self.data, self.outside)
         FAULTS[case](self.ground)
+        if engine != "local":
+            self.ground.tree["engine"] = engine
         self.name = self.ground.name or world.name
         text = self.ground.text
         written = yaml.safe_dump(self.ground.tree, allow_unicode=True) if text is None else text
@@ -76,6 +80,7 @@ class Place:
         """Run a command where HOME and TMPDIR are folders that nothing is written to."""
         settings = {
             **self.world.settings,
+            **self._settings,
             "HOME": str(self.outside),
             "TMPDIR": str(self.outside),
             "RECJOBS_DATA": str(self.data),
