@@ -53,10 +53,8 @@ class ListParts:
         """The numbers of the chunks."""
         return range(-(-self.n_users // self.chunk_users))
 
-    def rows(self, number: int) -> Interactions:
-        """The interactions of a chunk's users, who count from 0."""
-        first = number * self.chunk_users
-        last = min(first + self.chunk_users, self.n_users)
+    def rows(self, first: int, last: int) -> Interactions:
+        """The interactions of users first to last - 1, who count from 0."""
         rows = Interactions.from_table(self.interactions.between("user_idx", first, last))
         return replace(rows, user_idx=rows.user_idx - np.int32(first), n_users=last - first)
 
@@ -66,9 +64,9 @@ class ListParts:
 
     def lists(self, number: int, rotation: Rotation | None = None, threads: int = 1) -> UserLists:
         """The lists of a chunk's users, who count from 0. rotation: theirs."""
-        rows, first = self.rows(number), number * self.chunk_users
-        last = first + rows.n_users
-        users = self.users.rows(first, last, ["user_id", "segment", "prefers"])
+        first = number * self.chunk_users
+        last = min(first + self.chunk_users, self.n_users)
+        rows, users = self.rows(first, last), self.users.rows(first, last, ["user_id", "segment", "prefers"])
         segments, prefers = users["segment"].to_pylist(), users["prefers"].to_pylist()
         maker = self.of_all.maker(rows, segments, prefers, self.kept_out, threads)
         in_fit = None if self.in_fit is None else self.in_fit[first:last]

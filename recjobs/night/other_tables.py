@@ -1,6 +1,6 @@
 """The tables beside users' lists: items' lists, popular lists, items, and users' histories."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from recjobs.core.rows.items import OPTIONAL
 from recjobs.night.list_parts import ListParts
 from recjobs.night.lists import NightLists
 
+HISTORY_USERS = 20_000
 N_SIMILAR = 50
 N_HISTORY = 20
 N_AGAIN = 50
@@ -70,9 +71,15 @@ def _items(lists: NightLists) -> pa.Table:
     return items.append_column("item_idx", pa.array(np.arange(len(lists.item_ids), dtype=np.int32)))
 
 
-def history(lists: NightLists, parts: ListParts, number: int) -> pa.Table:
-    """What each user of a chunk took last, is likely to need again, and what their list omits."""
-    night, item_ids, rows = lists.night, lists.item_ids, parts.rows(number)
+def histories(lists: NightLists, parts: ListParts) -> Iterator[pa.Table]:
+    """What each user took last, is likely to need again, and what their list omits; HISTORY_USERS at a time, however
+    many a chunk of lists has. At least one table."""
+    for first in range(0, max(1, parts.n_users), HISTORY_USERS):
+        yield _histories(lists, parts, first, min(first + HISTORY_USERS, parts.n_users))
+
+
+def _histories(lists: NightLists, parts: ListParts, first: int, last: int) -> pa.Table:
+    night, item_ids, rows = lists.night, lists.item_ids, parts.rows(first, last)
     users, item_idx, at = latest(rows, N_HISTORY)
     counts = np.bincount(users, minlength=rows.n_users)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
@@ -81,7 +88,7 @@ def history(lists: NightLists, parts: ListParts, number: int) -> pa.Table:
     again = again_lists(rows, night.now, N_AGAIN, lists.maker.known.eligible, returned)
     again_offsets = pa.array(again.offsets.astype(np.int32))
     table = {
-        "user_id": lists.user_ids.slice(number * parts.chunk_users, rows.n_users),
+        "user_id": lists.user_ids.slice(first, rows.n_users),
         "item_ids": pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(item_idx))),
         "occurred_at": pa.ListArray.from_arrays(offsets, instants.cast(pa.timestamp("us", "UTC"))),
         "seen": _seen(parts.kept_out(rows), rows.n_users),

@@ -3,7 +3,7 @@ the same kernel resumes."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from recjobs.night.handovers import INPUTS
 from recjobs.night.list_parts import ListParts
 from recjobs.night.lists import NightLists, UserLists
 from recjobs.night.night import Night
-from recjobs.night.other_tables import OTHER_TABLES, history
+from recjobs.night.other_tables import OTHER_TABLES, histories
 from recjobs.night.spark_lists import parts_on_spark
 from recjobs.night.stored import stored_rows
 
@@ -119,9 +119,8 @@ def _save_others(files: StepFiles, lists: NightLists, parts: ListParts) -> None:
         if f"{name}.parquet" not in files.hashes:
             files.save_table(f"{name}.parquet", make(lists))
     if "history.parquet" not in files.hashes:
-        first, *others = (partial(history, lists, parts, number) for number in parts.numbers or [0])
-        table = first()
-        with files.writer("history.parquet", table.schema) as writer:
-            writer.write_table(table)
-            for make_part in others:
-                writer.write_table(make_part())
+        tables = histories(lists, parts)
+        first = next(tables)
+        with files.writer("history.parquet", first.schema) as writer:
+            for table in chain([first], tables):
+                writer.write_table(table)
