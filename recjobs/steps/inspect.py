@@ -114,10 +114,10 @@ def _world(night: Night) -> World:
 def _world_of(night: Night, world: World, users: pa.ChunkedArray, interactions: SharedTable) -> tuple[int, World]:
     """(the first user_idx of a chunk of lists, what these are checked against: its users alone, with their items)"""
     first, last = 0, 0
-    if len(users):
+    if users.null_count < len(users):
         ends = pc.min_max(users)  # ids are in byte order
-        first = len(world.user_ids) - pc.sum(pc.greater_equal(world.user_ids, ends["min"])).as_py()
-        last = pc.sum(pc.less_equal(world.user_ids, ends["max"])).as_py()
+        first = int(np.count_nonzero(pc.less(world.user_ids, ends["min"]).to_numpy(zero_copy_only=False)))
+        last = int(np.count_nonzero(pc.less_equal(world.user_ids, ends["max"]).to_numpy(zero_copy_only=False)))
     rows = Interactions.from_table(interactions.between("user_idx", first, last))
     pairs = (rows.user_idx - np.int64(first)) * len(world.item_ids) + rows.item_idx
     taken, seen = _sorted(pairs), _kept_out(night, rows, pairs)

@@ -29,7 +29,7 @@ CHUNK_USERS = 20_000
 
 def run(night: Night) -> dict[str, int]:
     """Write top_n-*.parquet, similar.parquet, popular.parquet, items.parquet and history.parquet; with rotation,
-    shown-*.parquet. No more than a chunk's rows are in memory, unless the lists have a second stage or new items."""
+    shown-*.parquet. No more than some chunks' rows are in memory, unless the lists have a second stage."""
     lists = NightLists(night, stored_rows(night, "validate", "interactions.parquet"))
     rotation = rotation_tonight(night)
     n = night.catalog.top_n.stored

@@ -1,4 +1,4 @@
-"""Twelve broken outputs, planted between `score` and `publish` by rewriting file and manifest: blocked and named."""
+"""Fourteen broken outputs, planted between `score` and `publish` by rewriting file and manifest: blocked and named."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from tests.worlds import EARLIER, MakeWorld, World
 
 Rows = list[dict[str, Any]]
 USER, LAST_NIGHT = "user003", "last night's lists under tonight's id"
+STRANGERS = "a stranger's list", "lists of strangers alone"
 
 
 def one(change: Callable[[dict[str, Any]], None]) -> Callable[[Rows, World], Rows]:
@@ -69,6 +70,11 @@ SABOTAGE: dict[str, tuple[Callable[[Rows, World], Rows] | None, str]] = {
     "wrong order": (one(wrong_order), "rising_score"),
     "an empty list": (one(empty), "wrong_length"),
     "ranks with a hole": (one(first_item(None)), "missing_item"),
+    STRANGERS[0]: (one(lambda row: row.update(user_id=f"{USER} again")), "unknown_user"),
+    STRANGERS[1]: (
+        lambda rows, _: [row | {"user_id": f"z{row['user_id']}"} for row in rows],
+        "unknown_user",
+    ),
     LAST_NIGHT: (None, "lists_of_another_night"),
 }
 
@@ -120,7 +126,7 @@ def test_a_broken_output_is_blocked_and_named_and_the_live_lists_stay(as_scored:
     assert done.code == 65, done.err
     assert f"the lists of {tonight} are not fit to publish" in done.message
     assert check in done.message
-    if what not in ("half the users", "everyone the same list", LAST_NIGHT):
+    if what not in ("half the users", "everyone the same list", *STRANGERS, LAST_NIGHT):
         assert f"lists break {check} (such as {USER})" in done.message
     assert (world.live(), world.everything()) == (last, before)
     found = json.loads(world.step(tonight, "inspect", "inspection.json").read_text())

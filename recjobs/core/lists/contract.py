@@ -104,7 +104,8 @@ def check_lists(lists: pa.Table, world: World, broken: Broken) -> np.ndarray:
     if world.seen is not None:
         is_seen = _among(user_idx[row] * n_items + item_idx, world.seen)
         broken.note("seen_item", users, _rows(row[is_seen & (item_idx >= 0)], len(users)))
-        expected = expected - np.where(user_idx >= 0, world.n_seen[user_idx], 0)
+        known = user_idx >= 0
+        expected[known] -= world.n_seen[user_idx[known]]
     longest = np.minimum(world.stored, expected)
     broken.note("wrong_length", users, length > longest if world.may_be_short else length != longest)
 

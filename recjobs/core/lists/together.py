@@ -58,7 +58,7 @@ class Baskets:
             pairs.sum_duplicates()
             size = np.diff(pairs.indptr)
             orders += np.bincount(pairs.indices, minlength=n_items)
-            np.add.at(evidence, pairs.indices, np.repeat(_worth(now, at), size))
+            np.add.at(evidence, pairs.indices, np.repeat(_decayed(now, at), size))
             several = size > 1
             sizes.append(size[several])
             items.append(pairs.indices[np.repeat(several, size)])
@@ -68,8 +68,8 @@ class Baskets:
         return cls(matrix, np.concatenate(instants), orders, evidence, now)
 
 
-def _worth(now: int, at: np.ndarray) -> np.ndarray:
-    """What orders made at these instants count."""
+def _decayed(now: int, at: np.ndarray) -> np.ndarray:
+    """How much orders made at these instants count."""
     return np.asarray(np.exp2(-((now - at) / DAY) / HALF_LIFE_DAYS))
 
 
@@ -87,7 +87,7 @@ class Together:
         self._orders = baskets.items if every else baskets.items[usable]
         by_item = self._orders.T.tocsr()
         self._cost = np.asarray(by_item @ size[usable])
-        by_item.data = _worth(baskets.now, baskets.at if every else baskets.at[usable])[by_item.indices]
+        by_item.data = _decayed(baskets.now, baskets.at if every else baskets.at[usable])[by_item.indices]
         self._weighted, self._evidence = by_item, baskets.evidence
 
     def lists(self, items: np.ndarray, n: int, threads: int = 1) -> Ranked:
