@@ -28,6 +28,7 @@ import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
 
 from benchmarks import beside, copying, generate, growth, night, peers, startup, steps  # isort: skip
+from benchmarks.night import SIZES  # isort: skip
 from benchmarks.peer_nights import ENGINEER  # isort: skip
 from recjobs.core.model import als, ranking  # isort: skip
 from recjobs.core.lists import checksum, ladder  # isort: skip
@@ -35,8 +36,6 @@ from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.interactions import Interactions  # isort: skip
 
 ROUNDS = 3
-SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
-"""Users, items and interactions."""
 RECIPE = Recipe(factors=64, alpha=10, regularization=60, iterations=3)
 
 

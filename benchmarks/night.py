@@ -43,6 +43,8 @@ holdout_days: 30
 min_holdout_users: 200
 model: {{factors: 64, alpha: 10, regularization: 60, iterations: 15, blend: {blend}}}
 """
+SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
+"""Users, items and interactions."""
 BLEND = 0.3
 SPREAD = 2.5
 """Topics differ enough for a model to beat the best sellers; at 1.4 it is refused, and nothing is refit or ranked."""

@@ -17,11 +17,10 @@ import psutil
 
 from benchmarks import night
 from benchmarks.beside import THIS
-from benchmarks.night import FLIP, Night
+from benchmarks.night import FLIP, SIZES, Night
 from local.spark import Standalone, standalone
 from recjobs import NIGHT
 
-SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
 WORKERS = (0, 1, 2)
 """Of the nights; 0: the local engine."""
 DRIVER, DRIVER_JAVA, EXECUTORS, PYTHON = (

@@ -27,10 +27,7 @@ from recjobs.core.estimate import Cost, Past, Size  # isort: skip
 from recjobs.night.costs import NAME, past_nights  # isort: skip
 from recjobs.night.night import begun_nights  # isort: skip
 
-SIZES = {
-    "200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "6m": (70_000, 15_000, 6_000_000),
-    "20m": (138_493, 26_744, 20_000_000),
-}  # fmt: skip
+SIZES = night.SIZES | {"6m": (70_000, 15_000, 6_000_000)}
 """Users, items and interactions."""
 READING, FITTING = ("one", "rows"), ("one", "interactions", "asked")
 TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {

@@ -19,7 +19,8 @@ from recjobs.config import load_settings  # first: it limits BLAS to one thread,
 
 import psycopg2  # isort: skip
 
-from benchmarks.__main__ import SIZES, machine  # isort: skip
+from benchmarks.__main__ import machine  # isort: skip
+from benchmarks.night import SIZES  # isort: skip
 from benchmarks.beside import builds, environment  # isort: skip
 from benchmarks.night import world  # isort: skip
 

@@ -26,7 +26,6 @@ from local.airflow_api import FINISHED, Airflow
 from recjobs import NIGHT
 from recjobs.config import ROOT
 
-SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000)}
 SAMPLE = "sample"
 """The catalog of the repository."""
 STEPS = ("begin", *NIGHT)
@@ -54,10 +53,10 @@ class Pair:
 def main() -> None:
     """Run the nights, print the table."""
     parser = argparse.ArgumentParser(prog="make bench-airflow", description=__doc__)
-    parser.add_argument("--size", choices=[SAMPLE, *SIZES], default="2m", help="about how many interactions")
+    parser.add_argument("--size", choices=[SAMPLE, *night.SIZES], default="2m", help="about how many interactions")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    pairs = measure(SIZES.get(arguments.size), arguments.rounds)
+    pairs = measure(night.SIZES.get(arguments.size), arguments.rounds)
     print("\n".join(report(pairs)))
 
 

@@ -18,7 +18,7 @@ from recjobs.config import load_settings  # first: it limits BLAS to one thread
 import numpy as np  # isort: skip
 
 from benchmarks import generate  # isort: skip
-from benchmarks.night import BLEND, SPREAD  # isort: skip
+from benchmarks.night import BLEND, SIZES, SPREAD  # isort: skip
 from recjobs.core.evaluation.bootstrap import relative_difference  # isort: skip
 from recjobs.core.evaluation.exam import answer, exam  # isort: skip
 from recjobs.core.evaluation.split import split_at  # isort: skip
@@ -28,8 +28,6 @@ from recjobs.core.model.engine import Engine  # isort: skip
 from recjobs.core.recipe import Recipe  # isort: skip
 from recjobs.core.rows.instants import microseconds  # isort: skip
 
-SIZES = {"200k": (4_000, 2_000, 200_000), "2m": (40_000, 10_000, 2_000_000), "20m": (138_493, 26_744, 20_000_000)}
-"""Users, items and interactions, as in `make bench`."""
 PARTS = "1,0.5,0.1,0.01"
 REGULARIZATION = "60,120,240,480"
 RECIPE = Recipe(factors=64, alpha=10, iterations=15)
