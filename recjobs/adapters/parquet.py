@@ -5,6 +5,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+GROUP = 1 << 20
+"""Rows of a row group."""
 DELTAS = "DELTA_BINARY_PACKED"
 
 
@@ -19,6 +21,33 @@ def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         sink, schema, compression="lz4", use_dictionary=others, column_encoding=dict.fromkeys(numbers, DELTAS)
     )
+
+
+class EvenGroups:
+    """Writes tables of one schema as row groups of GROUP rows, wherever one table ends: the same rows make the same
+    file. `end` writes what is left."""
+
+    def __init__(self, to: pq.ParquetWriter) -> None:
+        self._to, self._held, self._n = to, list[pa.Table](), 0
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        self._held.append(table)
+        self._n += table.num_rows
+        if self._n >= GROUP:
+            whole, self._held = pa.concat_tables(self._held), []
+            for first in range(0, self._n - GROUP + 1, GROUP):
+                self._write(whole.slice(first, GROUP))
+            self._held, self._n = [whole.slice(self._n - self._n % GROUP)], self._n % GROUP
+
+    def end(self) -> None:
+        """Write the rows that do not fill a group."""
+        if self._n:
+            self._write(pa.concat_tables(self._held))
+        self._held, self._n = [], 0
+
+    def _write(self, table: pa.Table) -> None:
+        self._to.write_table(table.combine_chunks(), row_group_size=GROUP)
 
 
 def _is_number(of: pa.DataType) -> bool:

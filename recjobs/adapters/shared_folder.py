@@ -1,7 +1,7 @@
 """A folder of the artifacts by which the processes of one step, on several machines, hand over arrays and files."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 
 from recjobs.adapters import parquet
 from recjobs.adapters.object_store import HashingSink, Store, file_system
+from recjobs.errors import ModelRefused
 
 
 @cache
@@ -99,11 +100,20 @@ class SharedFolder:
 
     def save_table(self, name: str, table: pa.Table) -> str:
         """Write a Parquet file as `StepFiles.save_table` does; returns its SHA-256."""
+        return self.save_groups(name, [table], parquet.GROUP)
+
+    def save_groups(self, name: str, tables: Sequence[pa.Table], most: int = 1 << 30) -> str:
+        """The same for several tables of one schema: a row group of each, unless it has more than `most` rows."""
         with self.store.translated_errors(), self.store.open_output_stream(f"{self.path}/{name}") as file:
             sink = HashingSink(file)
-            with parquet.writer(sink, table.schema) as writer:
-                writer.write_table(table)
+            with parquet.writer(sink, tables[0].schema) as writer:
+                for table in tables:
+                    writer.write_table(table, row_group_size=most)
         return sink.sha256
+
+    def table(self, name: str) -> "SharedTable":
+        """One of the folder's Parquet files."""
+        return SharedTable(self.root, f"{self.path}/{name}")
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,32 @@ class SharedTable:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number)
 
+    def verified(self, sha256: str) -> pa.Table:
+        """All rows. Raises ModelRefused unless the file has this SHA-256."""
+        store = _store(self.root)
+        try:
+            with store.translated_errors(), store.open_input_file(self.path) as source:
+                content = source.read_buffer()
+        except FileNotFoundError:
+            raise ModelRefused(f"{self.path} is missing: run its step again") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ModelRefused(
+                f"{self.path} is not the file that was written (its SHA-256 changed): run its step again"
+            )
+        return pq.read_table(pa.BufferReader(content))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            return pq.ParquetFile(source).read([name])[name]
+
+    def group(self, number: int) -> pa.Table:
+        """The rows of one row group."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            return pq.ParquetFile(source).read_row_group(number)
+
     def between(self, column: str, first: int, last: int) -> pa.Table:
         """The rows whose value of an integer column is first to last - 1, from the row groups that may have some."""
         store = _store(self.root)
@@ -136,7 +172,7 @@ class SharedTable:
         values = table[column].to_numpy()
         return table.filter(pa.array((values >= first) & (values < last)))
 
-    def rows(self, first: int, last: int, columns: list[str]) -> pa.Table:
+    def rows(self, first: int, last: int, columns: list[str] | None = None) -> pa.Table:
         """The rows from first to last - 1."""
         store = _store(self.root)
         with store.translated_errors(), store.open_input_file(self.path) as source:

@@ -55,6 +55,14 @@ class StepFiles:
         with self.sink(name) as file, parquet.writer(file, schema) as writer:
             yield writer
 
+    @contextmanager
+    def even_writer(self, name: str, schema: pa.Schema) -> Iterator[parquet.EvenGroups]:
+        """The same with row groups that do not depend on batches."""
+        with self.writer(name, schema) as writer:
+            groups = parquet.EvenGroups(writer)
+            yield groups
+            groups.end()
+
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """A .npz without pickles."""
         with self.sink(name) as file:

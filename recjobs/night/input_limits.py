@@ -1,5 +1,7 @@
 """The catalog's limits on the input as a whole."""
 
+from datetime import datetime
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -8,15 +10,15 @@ from recjobs.core.rows import volume
 from recjobs.core.rows.accounting import Tally
 from recjobs.core.rows.drift import FeatureDrift, Profile
 from recjobs.core.rows.findings import Finding, of_night
-from recjobs.core.rows.instants import instant
-from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.times import likely_setting
 from recjobs.errors import ModelRefused
 from recjobs.night.night import Night
 
 
-def of_the_night(night: Night, counts: dict[str, int], interactions: Interactions, tally: Tally) -> list[Finding]:
-    """Return the findings about the input as a whole."""
+def of_the_night(
+    night: Night, counts: dict[str, int], span: tuple[datetime, datetime] | None, tally: Tally
+) -> list[Finding]:
+    """Return the findings about the input as a whole. span: the oldest and the newest instant, if there are any."""
     catalog, request = night.catalog, night.request
     limits = catalog.limits
     findings = []
@@ -58,7 +60,7 @@ def of_the_night(night: Night, counts: dict[str, int], interactions: Interaction
         by_weekday=bounds.by_weekday,
         action=bounds.action,
     )
-    newest = instant(interactions.occurred_at.max()) if len(interactions) and catalog.has_times else None
+    newest = span[1] if span else None
     findings += volume.of_a_cut(newest, request.history)
     if catalog.live:
         fresh = limits.freshness

@@ -9,22 +9,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recjobs.core.rows import attribute_values, strange_ids
+from recjobs.core.rows.accepted_rows import AcceptedRows
+from recjobs.core.rows.by_blocks import activity_of, items_of
 from recjobs.core.rows.findings import Finding, of_night
 from recjobs.core.rows.fit import Fit, fit
-from recjobs.core.rows.gathering import Gathered
 from recjobs.core.rows.place_account import PlaceAccount, account
 from recjobs.core.rows.validation import as_ids
 from recjobs.night.night import Night
 
 
-def of_ids(night: Night, gathered: Gathered) -> list[Finding]:
+def of_ids(night: Night, gathered: AcceptedRows) -> list[Finding]:
     """Return the findings about ids that mean nobody, or that a spreadsheet has rounded."""
     rows, findings = gathered.interactions, []
     bots = pa.array(gathered.bots, pa.string())
     bots_rows = np.full(len(bots), gathered.set_aside // max(1, len(bots)))
-    of_users = np.append(np.bincount(rows.user_idx, minlength=rows.n_users), bots_rows)
+    of_users = np.append(activity_of(rows), bots_rows)
     users = pa.concat_arrays([_plain(gathered.user_ids), bots])
-    items, of_items = _plain(gathered.item_ids), np.bincount(rows.item_idx, minlength=rows.n_items)
+    items, of_items = _plain(gathered.item_ids), items_of(rows)
     for reason, ids, counts in (("likely_nobody", users, of_users), ("likely_no_item", items, of_items)):
         likely = strange_ids.nobody(ids, counts, people=ids is users)
         if ids is users:  # bots are far ahead as well, and named already
@@ -39,14 +40,14 @@ def of_ids(night: Night, gathered: Gathered) -> list[Finding]:
     return findings
 
 
-def of_places(night: Night, gathered: Gathered) -> tuple[list[Finding], dict[str, Any]]:
+def of_places(night: Night, gathered: AcceptedRows) -> tuple[list[Finding], dict[str, Any]]:
     """Return the findings about places whose ids do not fit those of the interactions, and the fit of each place."""
     catalog, rows = night.catalog, gathered.interactions
     findings: list[Finding] = []
     fits: dict[str, Any] = {}
     if catalog.items and catalog.items.has_location:
         of_place = _distinct(night.described_rows("items")["item_id"], "item_id")
-        found = fit(_plain(gathered.item_ids), np.bincount(rows.item_idx, minlength=rows.n_items), of_place)
+        found = fit(_plain(gathered.item_ids), items_of(rows), of_place)
         fits["items"] = found.to_json()
         sentence, limit = fit_sentence(found, "item"), catalog.limits.min_known_items
         n_lost = round((1 - found.share) * found.n_rows)
@@ -57,7 +58,7 @@ def of_places(night: Night, gathered: Gathered) -> tuple[list[Finding], dict[str
             findings.append(of_night("items_unmatched", "warn", n_lost, sentence))
     if catalog.users:
         of_place = _distinct(night.described_rows("users")["user_id"], "user_id")
-        of_users = np.bincount(rows.user_idx, minlength=rows.n_users)
+        of_users = activity_of(rows)
         taking = of_users > 0  # the others are users of this very place
         found = fit(_plain(gathered.user_ids).filter(pa.array(taking)), of_users[taking], of_place)
         fits["users"] = found.to_json()

@@ -11,7 +11,7 @@ import pyarrow as pa
 from recjobs.adapters import sources
 from recjobs.adapters.sources import Rows, SourceFile
 from recjobs.catalog.limits import Limits
-from recjobs.core.rows.gathering import Gathered, RowCollector
+from recjobs.core.rows.gathering import Gathered, RowCollector, RowPiece
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.reason_codes import QUARANTINE
 from recjobs.core.rows.times import likely_unit
@@ -64,7 +64,7 @@ def read(path: str, now: datetime, optional: Sequence[str] = OPTIONAL) -> Intera
             checked = check(raw | ids, unit, "UTC", microseconds(now), ())
         except DataRefused as error:
             raise DataRefused(f"{file.path}: {error}") from None
-        collected.add(checked, checked.reason < 0)
+        collected.add(RowPiece.of(checked, checked.reason < 0))
         for place in np.unique(checked.reason[checked.reason >= 0]).tolist():
             code, broken = QUARANTINE[place], rows.row[checked.reason == place]
             n_bad[code] = n_bad.get(code, 0) + broken.size

@@ -1,50 +1,37 @@
 """Inspect the finished lists before anything reaches Postgres."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from recjobs.adapters.shared_folder import SharedTable
-from recjobs.core.ahead import mapped_ahead
-from recjobs.core.lists.bands import BANDS, TOP, Measured, Shape, measure, top_items
-from recjobs.core.lists.checksum import list_digests, total
-from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_lists, check_other_lists
+from recjobs.core.lists.bands import BANDS, Measured, measure, top_items
+from recjobs.core.lists.checksum import Digests, total
+from recjobs.core.lists.contract import OTHER_LISTS, Broken, World, check_ids, check_other_lists
 from recjobs.core.rows.instants import microseconds
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.interactions import DAY
 from recjobs.core.rows.stored_rows import StoredRows
 from recjobs.errors import ListsRefused, ModelRefused
 from recjobs.night.handovers import Handovers
+from recjobs.night.list_checks import ListChecks, checked_chunks
 from recjobs.night.night import Night
-from recjobs.night.stored import shared_table, stored_rows
-
-ROWS = "validate", "interactions.parquet"
+from recjobs.night.stored import stored_rows
 
 
 def run(night: Night) -> dict[str, Any]:
     """Write inspection.json with the lists' checksum. Raises ListsRefused with check, value, band and ten users, unless
     the night was forced."""
-    rows, interactions = stored_rows(night, *ROWS), shared_table(night, *ROWS)
-    world, (activity, taken, inactive) = _world(night), _counted(night, rows)
+    rows, world = stored_rows(night, "validate", "interactions.parquet"), _world(night)
+    activity, taken, inactive = _counted(night, rows)
     active = _active(night, activity, world.user_ids)
-    top_n, broken, listed, digests = night.catalog.top_n, Broken(), [], []
-    # Rotation puts other items in front on purpose, of the same list.
-    shape = Shape(world.item_ids, top_n.served, TOP if top_n.rotate_after is None else max(TOP, top_n.stored))
-
-    def checked(chunk: pq.ParquetFile) -> tuple[pa.Table, Broken, np.ndarray, tuple[list[bytes], list[bytes]]]:
-        lists, found = chunk.read(), Broken()
-        first, of_chunk = _world_of(night, world, lists["user_id"], interactions)
-        users = check_lists(lists, of_chunk, found)
-        return lists, found, np.where(users >= 0, users + first, -1), list_digests(lists)
-
-    for lists, found, users, of_lists in mapped_ahead(checked, night.list_chunks()):
-        broken.join(found)
-        listed.append(users)
-        shape.add(lists)
-        digests.append(of_lists)
+    top_n, broken, listed, digests = night.catalog.top_n, Broken(), list[np.ndarray](), list[Digests]()
+    checks = ListChecks.of(night, world)
+    shape = checks.shape
+    for chunk in checked_chunks(night, checks, world.user_ids):
+        broken.join(chunk.broken)
+        listed.append(chunk.users)
+        shape.join(chunk.shape)
+        digests.append(chunk.digests)
     users = np.concatenate([*listed, np.zeros(0, np.int64)])
     counted = np.bincount(users[users >= 0], minlength=len(world.user_ids))
     broken.note("user_twice", world.user_ids, counted > 1)
@@ -111,32 +98,6 @@ def _world(night: Night) -> World:
     )
 
 
-def _world_of(night: Night, world: World, users: pa.ChunkedArray, interactions: SharedTable) -> tuple[int, World]:
-    """(the first user_idx of a chunk of lists, what these are checked against: its users alone, with their items)"""
-    first, last = 0, 0
-    if users.null_count < len(users):
-        ends = pc.min_max(users)  # ids are in byte order
-        first = int(np.count_nonzero(pc.less(world.user_ids, ends["min"]).to_numpy(zero_copy_only=False)))
-        last = int(np.count_nonzero(pc.less_equal(world.user_ids, ends["max"]).to_numpy(zero_copy_only=False)))
-    rows = Interactions.from_table(interactions.between("user_idx", first, last))
-    pairs = (rows.user_idx - np.int64(first)) * len(world.item_ids) + rows.item_idx
-    taken, seen = _sorted(pairs), _kept_out(night, rows, pairs)
-    user_ids = world.user_ids.slice(first, last - first)
-    return first, replace(world, user_ids=user_ids, taken=taken, seen=taken if seen is pairs else seen)
-
-
-def _kept_out(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray | None:
-    """The pairs that lists must not have, sorted, or `pairs` itself; None: they may have any."""
-    kept_out: np.ndarray | None = pairs
-    if night.catalog.view != "discovery":
-        kept_out = _disliked(night, rows, pairs)
-    if night.catalog.after_days is not None:
-        since = microseconds(night.request.as_of) - int(night.catalog.after_days * DAY)
-        recent = pairs[rows.occurred_at >= since]
-        kept_out = recent if kept_out is None else np.concatenate([recent, kept_out])
-    return kept_out if kept_out is None or kept_out is pairs else _sorted(kept_out)
-
-
 def _active(night: Night, activity: np.ndarray, user_ids: pa.Array) -> pa.Array:
     """The users whose list should be a model's."""
     source = "champion" if night.chosen_model().source == "champion" else "candidate"
@@ -155,22 +116,6 @@ def _counted(night: Night, rows: StoredRows) -> tuple[np.ndarray, np.ndarray, np
         taken[block.item_idx] = True
         recent[block.user_idx[block.occurred_at >= since]] = True
     return activity, taken, (activity > 0) & ~recent
-
-
-def _sorted(pairs: np.ndarray) -> np.ndarray:
-    if (pairs[1:] < pairs[:-1]).any():  # rows from `validate` are sorted already
-        pairs = np.sort(pairs)
-    return np.asarray(pairs[np.diff(pairs, prepend=-1) != 0])
-
-
-def _disliked(night: Night, rows: Interactions, pairs: np.ndarray) -> np.ndarray | None:
-    """The pairs whose latest interaction is of a negative kind: lists omit them whatever `seen` says."""
-    negative = [place for place, kind in enumerate(rows.kinds) if night.catalog.kinds.get(kind, 1) < 0]
-    if not negative:
-        return None
-    order = np.lexsort((rows.occurred_at, pairs))
-    last = order[np.append(pairs[order][1:] != pairs[order][:-1], True)]
-    return np.asarray(pairs[last[np.isin(rows.kind[last], negative)]])
 
 
 def _check_other_tables(night: Night, world: World, broken: Broken) -> None:

@@ -78,6 +78,12 @@ def factors_of(world: World, step: str, name: str) -> dict[str, bytes]:
         return {name: arrays[name].tobytes() for name in ("user_factors", "item_factors")}
 
 
+def files_of(world: World, step: str) -> dict[str, bytes]:
+    """The tables of a step, without those rows that name the files they came from."""
+    paths = world.step(str(world.live()), step, "").glob("*.parquet")
+    return {path.name: path.read_bytes() for path in paths if path.name != "rejected.parquet"}
+
+
 def test_without_a_cluster_exit_75_without_java_78_and_then_the_same_lists_as_of_a_night_here(
     make_world: MakeWorld, tmp_path: Path
 ):
@@ -108,6 +114,9 @@ def test_without_a_cluster_exit_75_without_java_78_and_then_the_same_lists_as_of
     assert json.loads(world.step(live, "train", "train.json").read_text())["device"] == "spark"
     assert factors_of(world, "train", "candidate.npz") == factors_of(local, "train", "candidate.npz")
     assert factors_of(world, "refit", "model.npz") == factors_of(local, "refit", "model.npz")
+    for step in ("validate", "split", "inspect"):
+        there, same = (files_of(of, step) for of in (world, local))
+        assert there == same, step
     evaluated, here = (
         {path.name: path.read_bytes() for path in of.step(str(of.live()), "evaluate", "").glob("*.json")}
         for of in (world, local)

@@ -4,9 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recjobs.core.rows.gathering import BotLimits, RowCollector
+from recjobs.core.rows.accepted_rows import AcceptedRows, BotLimits, RangeRows
+from recjobs.core.rows.gathering import RowCollector, RowPiece
+from recjobs.core.rows.user_ranges import UserRanges
 from recjobs.core.rows.validation import encoded_ids
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -16,8 +21,16 @@ def collected(rows, *sizes):
     """Collect rows of (user_id, item_id, time[, weight[, kind]]) in batches of these sizes."""
     result = RowCollector()
     for checked, sound, _ in batches(rows, *sizes):
-        result.add(checked, sound)
+        result.add(RowPiece.of(checked, sound))
     return result
+
+
+NO_LIMITS = BotLimits(1.0, 1.0, 1 << 60)
+
+
+def accepted(collecting, limits=NO_LIMITS):
+    """The rows of one range of users as those of a night."""
+    return AcceptedRows.of([RangeRows.held(collecting.finish(), 0, limits.min_interactions)], limits)
 
 
 def test_ids_are_numbered_in_byte_order_and_nfc_and_nfd_stay_apart():
@@ -87,7 +100,7 @@ def test_the_ids_of_rows_that_were_left_out_are_not_numbered():
     collecting = RowCollector()
     for checked, sound, _ in batches([("a", "x", 1), ("bad", "y", 2), ("c", "x", 3)]):
         encoded = replace(checked, user_id=encoded_ids(checked.user_id, "u"), item_id=encoded_ids(checked.item_id, "i"))
-        collecting.add(encoded, sound & np.array([True, False, True]))
+        collecting.add(RowPiece.of(encoded, sound & np.array([True, False, True])))
     found = collecting.finish()
     assert (found.user_ids.to_pylist(), found.item_ids.to_pylist()) == (["a", "c"], ["x"])
     assert found.interactions.user_idx.tolist() == [0, 1]
@@ -109,14 +122,14 @@ def test_users_without_a_row_are_numbered_too():
 def test_an_earlier_night_is_carried_and_its_rows_are_not_counted_twice():
     before = collected(EQUAL_BUT_ONE[:4]).finish()
     night = RowCollector()
-    night.carry(before.interactions, before.user_ids, before.item_ids)
+    night.carry(RowPiece.of_interactions(before.interactions, before.user_ids, before.item_ids))
     for checked, sound, _ in batches([*EQUAL_BUT_ONE[3:], ("a", "k", 5, 1.0, "wish")]):
-        night.add(checked, sound)
+        night.add(RowPiece.of(checked, sound))
     found, whole = night.finish(), collected([*EQUAL_BUT_ONE, ("a", "k", 5, 1.0, "wish")]).finish()
     same(found.interactions, whole.interactions)
     assert found.interactions.kinds == whole.interactions.kinds
     assert found.user_ids == whole.user_ids
-    assert (found.carried, found.merged, len(found.interactions)) == (3, 1, 7)
+    assert (found.is_carried.sum(), found.merged, len(found.interactions)) == (3, 1, 7)
 
 
 BUSY = [("bot", f"i{n % 50:02}", n) for n in range(200)]
@@ -124,9 +137,9 @@ PEOPLE = [(f"u{n % 40:02}", f"i{n % 30:02}", n) for n in range(400)]
 
 
 def test_a_user_with_more_than_a_person_can_is_set_aside_with_the_items_only_they_took():
-    found = collected(BUSY + PEOPLE, 300, 300).finish(BotLimits(0.2, 0.9, 100))
+    found = accepted(collected(BUSY + PEOPLE, 300, 300), BotLimits(0.2, 0.9, 100))
     alone = collected(PEOPLE).finish()
-    same(found.interactions, alone.interactions)
+    same(found.interactions.whole(), alone.interactions)
     assert (found.user_ids, found.item_ids) == (alone.user_ids, alone.item_ids)
     assert (found.bots, found.set_aside, found.merged) == (["bot"], 200, 0)
 
@@ -141,19 +154,85 @@ def test_a_user_with_more_than_a_person_can_is_set_aside_with_the_items_only_the
     ],
 )
 def test_a_bot_is_one_by_its_share_of_rows_or_of_items(bots, names):
-    assert collected(BUSY + PEOPLE).finish(bots).bots == names
+    assert accepted(collected(BUSY + PEOPLE), bots).bots == names
 
 
 def test_items_that_nobody_took_find_their_place_among_the_others():
-    found = collected([("u", "b", 1), ("u", "\u00e9", 2), ("v", "b", 3)]).finish()
+    found = accepted(collected([("u", "b", 1), ("u", "\u00e9", 2), ("v", "b", 3)]))
     more = found.with_items(pa.array(["a", "z", "e\u0301"]))
     assert more.item_ids.to_pylist() == ["a", "b", "e\u0301", "z", "\u00e9"]
-    assert (more.interactions.item_idx.tolist(), more.interactions.n_items) == ([1, 4, 1], 5)
+    assert (more.interactions.whole().item_idx.tolist(), more.interactions.n_items) == ([1, 4, 1], 5)
     assert found.with_items(pa.array([], pa.string())) is found
 
 
 def test_an_earlier_nights_items_that_nobody_took_are_not_carried():
-    before = collected([("u", "b", 1), ("v", "d", 2)]).finish().with_items(pa.array(["a", "c"]))
+    before = collected([("u", "b", 1), ("v", "d", 2)]).finish()
+    item_ids = pa.array(["a", "b", "c", "d"])
+    rows = replace(before.interactions, item_idx=np.array([1, 3], np.int32), n_items=4)
     tonight = RowCollector()
-    tonight.carry(before.interactions, before.user_ids, before.item_ids)
+    tonight.carry(RowPiece.of_interactions(rows, before.user_ids, item_ids))
     assert tonight.finish().item_ids.to_pylist() == ["b", "d"]
+
+
+def ranged(rows, begins, sizes, night, limits=NO_LIMITS, sums=False):
+    """Rows gathered by ranges of users, an earlier night's carried."""
+    ranges = UserRanges(pa.array([text.encode() for text in begins], pa.binary()))
+    collecting = [RowCollector() for _ in range(len(ranges))]
+    for number, piece in enumerate(ranges.split(night) if len(night) else []):
+        if piece is not None:
+            collecting[number].carry(piece)
+    for checked, sound, _ in batches(rows, *sizes):
+        for number, piece in enumerate(ranges.split(RowPiece.of(checked, sound))):
+            if piece is not None:
+                collecting[number].add(piece)
+    return AcceptedRows.of(
+        [RangeRows.held(one.finish(sums=sums), 0, limits.min_interactions) for one in collecting], limits
+    )
+
+
+SOME_ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "b\u0301", "\u00e9", "\U0001f642", "7", "70", "\uffff"]),
+        st.sampled_from(["x", "y", "\u00e9", "z"]),
+        st.integers(0, 3),
+        st.sampled_from([1.0, 2.0]),
+        st.sampled_from([None, "view", "buy"]),
+    ),
+    max_size=40,
+)
+
+
+@given(
+    SOME_ROWS,
+    SOME_ROWS,
+    st.sets(st.sampled_from(["", "0", "70", "a", "b", "c", "\u00e9", "\U0001f642", "\U0001f643"])),
+    st.booleans(),
+    st.sampled_from([NO_LIMITS, BotLimits(0.3, 1.0, 5), BotLimits(1.0, 0.5, 4)]),
+)
+def test_rows_do_not_depend_on_ranges(rows, earlier, begins, sums, limits):
+    before = collected(earlier).finish()
+    carried = RowPiece.of_interactions(before.interactions, before.user_ids, before.item_ids)
+    sizes = [len(rows) // 3, len(rows) - len(rows) // 3]
+    one, several = (ranged(rows, some, sizes, carried, limits, sums) for some in ([], sorted(begins, key=str.encode)))
+    same(several.interactions.whole(), one.interactions.whole())
+    assert several.interactions.whole().kinds == one.interactions.whole().kinds
+    for name in ("user_ids", "item_ids", "n_rows", "merged", "carried", "set_aside", "bots"):
+        assert getattr(several, name) == getattr(one, name), name
+
+
+@given(SOME_ROWS, st.integers(0, 12))
+def test_a_user_is_in_one_range_and_ranges_ascend(rows, n):
+    ids = pa.array([row[0] for row in rows], pa.string())
+    ranges = UserRanges(pc.unique(ids.cast(pa.binary()).take(pc.sort_indices(ids.cast(pa.binary())))).slice(0, n))
+    place = ranges.of(ids)
+    expected = [sum(begin <= row[0].encode() for begin in ranges.begins.to_pylist()) for row in rows]
+    assert place.tolist() == expected
+
+
+def test_ranges_of_a_sample_have_about_as_many_rows_each():
+    ids = pa.array([f"{number:05}" for number in np.random.default_rng(0).integers(0, 5000, 40_000)])
+    ranges = UserRanges.of_sample(ids, 64 << 20)
+    counts = np.bincount(ranges.of(ids), minlength=len(ranges))
+    assert len(ranges) == 16
+    assert counts.max() < 1.2 * counts.mean()
+    assert len(UserRanges.of_sample(ids, 1000)) == len(UserRanges.of_sample(ids.slice(0, 0), 64 << 20)) == 1

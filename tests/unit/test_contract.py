@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recjobs.core.lists.contract import Broken, World, check_ids, check_lists, check_other_lists
-from recjobs.steps import inspect
+from recjobs.night import list_checks
 
 ITEMS = pa.array(["a", "b", "c", "d", "e"])
 USERS = pa.array(["u0", "u1", "u2"])
@@ -199,7 +199,7 @@ def test_a_table_has_exactly_the_ids_of_the_night():
 def test_the_pairs_of_a_night_are_each_once_and_in_order(pairs, is_sorted):
     given_pairs = np.array(sorted(pairs) if is_sorted else pairs, np.int64)
     kept = given_pairs.copy()
-    assert inspect._sorted(given_pairs).tolist() == sorted(set(pairs))
+    assert list_checks._sorted(given_pairs).tolist() == sorted(set(pairs))
     assert given_pairs.tolist() == kept.tolist(), "the rows themselves stay"
 
 

@@ -3,14 +3,14 @@
 import pyarrow as pa
 
 from recjobs.core.evaluation.given_split import given_split
-from recjobs.core.rows.gathering import RowCollector
+from recjobs.core.rows.gathering import RowCollector, RowPiece
 from tests.unit.worlds import batches
 
 
 def gathered(*pairs):
     collected = RowCollector()
     for checked, sound, _ in batches([(user, item, 0) for user, item in pairs]):
-        collected.add(checked, sound)
+        collected.add(RowPiece.of(checked, sound))
     return collected.finish()
 
 

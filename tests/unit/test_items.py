@@ -4,7 +4,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recjobs.core.rows.items import ATTRIBUTES, OPTIONAL, ItemCollector, of_file, table, untried
+from recjobs.core.rows.items import ATTRIBUTES, OPTIONAL, of_file, table, untried
+from recjobs.core.rows.stated_items import StatedItems
 from recjobs.errors import DataRefused
 from tests.unit.hostile import HOSTILE
 from tests.unit.worlds import batches
@@ -12,9 +13,9 @@ from tests.unit.worlds import batches
 
 def said(rows, *sizes, **raw):
     """What the rows say of each item, one dict a row of the items table."""
-    found = ItemCollector()
+    found = StatedItems()
     for checked, sound, columns in batches(rows, *sizes, **raw):
-        found.add(checked, sound, columns)
+        found.join(StatedItems.of(checked, sound, columns))
     item_ids = pa.array(sorted({row[1] for row in rows}, key=str.encode), pa.string())
     return {row.pop("item_id"): row for row in table(item_ids, found.attributes()).to_pylist()}
 

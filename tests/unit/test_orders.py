@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from recjobs.core.rows import interactions as rows_module
-from recjobs.core.rows.gathering import RowCollector
+from recjobs.core.rows.gathering import RowCollector, RowPiece
 from recjobs.core.rows.instants import NO_TIME
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.core.rows.orders import MINUTE, orders_of
@@ -17,14 +17,14 @@ def gathered(rows, *sizes, carried=None):
     """The interactions of rows (user_id, item_id, microseconds, order_id), collected in batches of these sizes."""
     collected, first = RowCollector(), 0
     if carried:
-        collected.carry(*carried)
+        collected.carry(RowPiece.of_interactions(*carried))
     for size in sizes or [len(rows)]:
         users, items, times, orders = zip(*rows[first : first + size], strict=True)
         columns = {"user_id": users, "item_id": items, "order_id": orders}
         columns = {name: pa.array(values, pa.string()) for name, values in columns.items()}
         columns["occurred_at"] = pa.array(times, pa.int64())
         checked = check(columns, "us", "UTC", 2**60, ())
-        collected.add(checked, checked.reason < 0)
+        collected.add(RowPiece.of(checked, checked.reason < 0))
         first += size
     return collected.finish()
 
@@ -78,7 +78,7 @@ def test_a_whole_number_names_the_order_that_its_digits_do_and_a_fraction_is_ref
 def test_an_order_is_the_same_one_in_the_next_night():
     first = gathered(NIGHT[:1])
     both = gathered(NIGHT[:2], carried=(first.interactions, first.user_ids, first.item_ids))
-    assert (groups(both), both.merged, both.carried) == (["ab"], 1, 1)
+    assert (groups(both), both.merged, both.is_carried.sum()) == (["ab"], 1, 1)
 
 
 def test_orders_stay_with_their_rows_in_files_and_parts():
@@ -111,7 +111,7 @@ def test_without_ids_nothing_is_stored_and_without_times_there_are_no_orders():
     users, items, times = zip(*rows, strict=True)
     columns = {"user_id": pa.array(users), "item_id": pa.array(items), "occurred_at": pa.array(times, pa.int64())}
     checked = check(columns, "us", "UTC", 2**60, ())
-    collected.add(checked, checked.reason < 0)
+    collected.add(RowPiece.of(checked, checked.reason < 0))
     interactions = collected.finish().interactions
     assert "order_key" not in interactions.to_table().column_names
     assert orders_of(interactions).tolist() == [-1, -1]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.rows.gathering import RowCollector
+from recjobs.core.rows.gathering import RowCollector, RowPiece
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.reason_codes import QUARANTINE, REASONS
 from recjobs.core.rows.validation import as_ids, as_microseconds, check
@@ -311,7 +311,7 @@ def test_every_row_is_accepted_or_merged_or_quarantined_for_one_reason(batches):
         found = checked(rows, weight=pa.array([row[3] for row in rows], pa.float64()))
         sound = found.reason < 0
         quarantined += int((~sound).sum())
-        collected.add(found, sound)
+        collected.add(RowPiece.of(found, sound))
         distinct |= {
             (user, item, at, weight)
             for (user, item, _, weight), at, ok in zip(rows, found.occurred_at, sound, strict=True)

@@ -73,6 +73,14 @@ class Shape:
         self.n_lists = self.n_lists + np.bincount(index[in_lists], minlength=len(self.item_ids))
         self.n_top = self.n_top + np.bincount(index[in_tops], minlength=len(self.item_ids))
 
+    def join(self, other: "Shape") -> None:
+        """Add the facts of further lists."""
+        for name in ("users", "length", "n_model", "tops"):
+            getattr(self, name).extend(getattr(other, name))
+        if other.shown is not None:
+            self.shown = other.shown if self.shown is None else self.shown | other.shown
+        self.n_lists, self.n_top = self.n_lists + other.n_lists, self.n_top + other.n_top
+
     def exposure(self) -> pa.Table:
         """item_id, n_lists (lists that serve it), n_top10 (lists with it among the first ten); shown items only."""
         n_lists, n_top = (np.zeros(len(self.item_ids), np.int64) + counts for counts in (self.n_lists, self.n_top))

@@ -17,8 +17,12 @@ _SEPARATOR = "\x1f"
 _ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
 
 
-def list_digests(lists: pa.Table) -> tuple[list[bytes], list[bytes]]:
-    """(user ids as bytes, digest of each list)."""
+Digests = tuple[pa.Array, pa.Array]
+"""User ids as bytes, and the digest of each one's list, 32 bytes."""
+
+
+def list_digests(lists: pa.Table) -> Digests:
+    """The digests of some lists."""
     users = lists["user_id"].combine_chunks()
     # A list with a missing item fails the contract: its digest does not matter.
     joined = pc.fill_null(pc.binary_join(lists["item_ids"].combine_chunks(), _SEPARATOR), "")
@@ -34,7 +38,7 @@ def list_digests(lists: pa.Table) -> tuple[list[bytes], list[bytes]]:
         hashlib.sha256(line + _header(last - first) + sent[8 * first : 8 * last]).digest()
         for line, first, last in zip(text.cast(pa.binary()).to_pylist(), ends, ends[1:], strict=False)
     ]
-    return users.cast(pa.binary()).to_pylist(), digests
+    return users.cast(pa.large_binary()), pa.array(digests, pa.binary(32))
 
 
 def _header(n: int) -> bytes:
@@ -42,9 +46,9 @@ def _header(n: int) -> bytes:
     return np.array([1, 0, FLOAT4, n, 1] if n else [0, 0, FLOAT4], ">i4").tobytes()
 
 
-def total(chunks: list[tuple[list[bytes], list[bytes]]]) -> str:
+def total(chunks: list[Digests]) -> str:
     """The checksum of all lists, independent of the chunks."""
-    users = [user for chunk, _ in chunks for user in chunk]
-    digests = [digest for _, chunk in chunks for digest in chunk]
-    order = np.argsort(np.array(users, object), kind="stable")
-    return hashlib.sha256(b"".join(digests[i] for i in order)).hexdigest()
+    users = pa.chunked_array([users for users, _ in chunks], pa.large_binary()).combine_chunks()
+    digests = pa.chunked_array([of_lists for _, of_lists in chunks], pa.binary(32)).combine_chunks()
+    in_order = digests.take(pc.sort_indices(users))
+    return hashlib.sha256(in_order.buffers()[1] or b"").hexdigest()

@@ -20,8 +20,6 @@ class Tally:
     quarantined: dict[str, int] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     shown: list[pa.Table] = field(default_factory=list)
-    summed: int = 0
-    """Rows whose weight was added to an equal one's."""
 
     def exclude(self, reason: str, n: int, place: str | None = None) -> None:
         """Count rows that are no interactions."""
@@ -40,13 +38,29 @@ class Tally:
             if before < SHOWN:
                 self.shown.append(rows.slice(0, SHOWN - before))
 
-    def findings(self, merged: int) -> list[Finding]:
-        """All findings about rows, in the order of the catalog's rules and of the reason codes."""
+    def join(self, other: "Tally") -> None:
+        """Add the account of further rows."""
+        for reason, n in other.excluded.items():
+            self.exclude(reason, n, other.places.get(reason))
+        for reason in other.quarantined:
+            self.places.setdefault(reason, other.places[reason])
+        room = {reason: SHOWN - self.quarantined.get(reason, 0) for reason in other.quarantined}
+        for rows in other.shown:
+            reason = rows["reason"][0].as_py()
+            if room[reason] > 0:
+                self.shown.append(rows.slice(0, room[reason]))
+            room[reason] -= rows.num_rows
+        for reason, n in other.quarantined.items():
+            self.quarantined[reason] = self.quarantined.get(reason, 0) + n
+
+    def findings(self, merged: int, summed: int = 0) -> list[Finding]:
+        """All findings about rows, in the order of the catalog's rules and of the reason codes. merged: duplicates;
+        summed: rows whose weight was added to an equal one's."""
         findings = [Finding(name, "excluded", n, self.places.get(name)) for name, n in self.excluded.items() if n]
         if merged:
             findings.append(Finding("duplicate", "merged", merged))
-        if self.summed:
-            findings.append(Finding("repeat", "merged", self.summed))
+        if summed:
+            findings.append(Finding("repeat", "merged", summed))
         return findings + [
             Finding(code, "quarantined", self.quarantined[code], self.places[code])
             for code in QUARANTINE

@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.core.rows.interactions import DAY, Interactions
+from recjobs.core.rows.interactions import DAY, RowBlocks
 
 ITEM_BINS = 20
 _ACTIVITY = ("1", "2", "3 to 4", "5 to 8", "9 to 16", "17 to 32", "33 to 64", "65 to 128", "more")
 _LOG_WEIGHT = (-16, 31)
+_WEIGHTS = _LOG_WEIGHT[1] - _LOG_WEIGHT[0] + 1
 
 
 @dataclass(frozen=True)
@@ -39,31 +40,36 @@ class Profile:
         return {"n": self.n, "histograms": self.histograms}
 
 
-def profile(interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array, until: int, days: float) -> Profile:
+def profile(rows: RowBlocks, user_ids: pa.Array, item_ids: pa.Array, until: int, days: float) -> Profile:
     """The profile of the last `days` before `until` (microseconds)."""
-    window = interactions.where(interactions.occurred_at >= until - days * DAY)
-    per_user = np.bincount(window.user_idx, minlength=len(user_ids))
-    active = per_user > 0
-    bucket = np.minimum(np.ceil(np.log2(per_user[active])).astype(int), len(_ACTIVITY) - 1)
-    weight = np.clip(np.floor(np.log2(window.weight.astype(float))).astype(int), *_LOG_WEIGHT)
-    low, high = (int(weight.min()), int(weight.max())) if len(window) else (0, 0)
-    hours = np.bincount(window.occurred_at // 3_600_000_000 % 24, minlength=24)
-    kinds = np.bincount(window.kind + 1, minlength=len(window.kinds) + 1)
+    kinds = () if len(rows) else rows.whole().kinds
+    of_kind, of_hour, of_weight = (np.zeros(n, np.int64) for n in (len(kinds) + 1, 24, _WEIGHTS))
+    ever, lately, bucket = np.zeros(len(item_ids), np.int64), np.zeros(len(item_ids), np.int64), list[np.ndarray]()
+    active = np.zeros(len(user_ids), bool)
+    for block in rows.blocks():
+        window, kinds = block.where(block.occurred_at >= until - days * DAY), block.kinds
+        per_user = np.unique(window.user_idx, return_counts=True)
+        active[per_user[0]] = True
+        bucket.append(np.minimum(np.ceil(np.log2(per_user[1])).astype(np.int8), len(_ACTIVITY) - 1))
+        weight = np.clip(np.floor(np.log2(window.weight.astype(float))).astype(int), *_LOG_WEIGHT)
+        of_weight += np.bincount(weight - _LOG_WEIGHT[0], minlength=_WEIGHTS)
+        of_hour += np.bincount(window.occurred_at // 3_600_000_000 % 24, minlength=24)
+        of_kind = of_kind + np.bincount(window.kind + 1, minlength=len(kinds) + 1)
+        ever += np.bincount(block.item_idx, minlength=len(item_ids))
+        lately += np.bincount(window.item_idx, minlength=len(item_ids))
+    of_activity = np.bincount(np.concatenate([*bucket, np.zeros(0, np.int8)]), minlength=len(_ACTIVITY))
+    some = np.flatnonzero(of_weight)
+    low, high = (int(some[0]), int(some[-1])) if some.size else (-_LOG_WEIGHT[0], -_LOG_WEIGHT[0] - 1)
+    of_weight = of_weight[low : high + 1]
     return Profile(
-        len(window),
+        int(of_hour.sum()),
         {
-            "user_activity": _named(_ACTIVITY, np.bincount(bucket, minlength=len(_ACTIVITY))),
-            "kinds": _named(["none", *window.kinds], kinds),
-            "weights": _named([f"{2.0**k:g}" for k in range(low, high + 1)], np.bincount(weight - low)),
-            "hour_of_day": _named([f"{hour:02d}" for hour in range(24)], hours),
+            "user_activity": _named(_ACTIVITY, of_activity),
+            "kinds": _named(["none", *kinds], of_kind),
+            "weights": _named([f"{2.0 ** (k + _LOG_WEIGHT[0]):g}" for k in range(low, high + 1)], of_weight),
+            "hour_of_day": _named([f"{hour:02d}" for hour in range(24)], of_hour),
         },
-        pa.table(
-            {
-                "item_id": item_ids,
-                "n_ever": np.bincount(interactions.item_idx, minlength=len(item_ids)),
-                "n_lately": np.bincount(window.item_idx, minlength=len(item_ids)),
-            }
-        ),
+        pa.table({"item_id": item_ids, "n_ever": ever, "n_lately": lately}),
         user_ids,
         user_ids.filter(pa.array(active)),
     )

@@ -1,7 +1,6 @@
 """Collect sound rows batch by batch into interactions with numbered users and items."""
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,46 +12,88 @@ from recjobs.core.rows.texts import Kinds, Texts
 from recjobs.core.rows.validation import Checked
 
 
-@dataclass(frozen=True)
-class BotLimits:
-    """The limits above which a user is a bot: at least min_interactions rows, and more than max_share of all rows or of
-    max_items_share of all items."""
-
-    max_share: float
-    max_items_share: float
-    min_interactions: int
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gathered:
     """Interactions with ids numbered in byte order, rows in order of user, item, time, weight, kind and order.
 
-    merged: duplicate rows dropped. carried: rows from an earlier night. set_aside: tonight's rows of `bots`, which are
-    left out.
+    merged: duplicate rows dropped. is_carried: a mask of the rows from an earlier night.
     """
 
     interactions: Interactions
     user_ids: pa.Array
     item_ids: pa.Array
     merged: int
-    carried: int
-    set_aside: int
-    bots: list[str]
+    is_carried: np.ndarray
 
-    def with_items(self, more: pa.Array) -> "Gathered":
-        """The same with ids of further items that have no interactions."""
-        if not len(more):
-            return self
-        item_ids = pa.concat_arrays([self.item_ids, more])
-        order = pc.sort_indices(item_ids.cast(pa.binary())).to_numpy()
-        place = np.empty(order.size, np.int32)
-        place[order] = np.arange(order.size, dtype=np.int32)
-        rows = replace(self.interactions, item_idx=place[self.interactions.item_idx], n_items=order.size)
-        return replace(self, interactions=rows, item_ids=item_ids.take(pa.array(order)))
+
+@dataclass(frozen=True, eq=False)
+class RowPiece:
+    """Sound rows: ids as text, encoded; occurred_at, weight and order_key as `Interactions` has them; kind as text."""
+
+    user_id: pa.DictionaryArray
+    item_id: pa.DictionaryArray
+    kind: pa.Array
+    occurred_at: np.ndarray
+    weight: np.ndarray
+    order_key: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, checked: Checked, sound: np.ndarray) -> "RowPiece":
+        """The sound rows of one batch."""
+        times, weight, order_key = checked.occurred_at, checked.weight.astype(np.float32), checked.order_key
+        users, items, kind = checked.user_id, checked.item_id, checked.kind
+        if not sound.all():
+            mask = pa.array(sound)
+            users, items, kind = users.filter(mask), items.filter(mask), kind.filter(mask)
+            times, weight = times[sound], weight[sound]
+            order_key = None if order_key is None else order_key[sound]
+        kind = pa.nulls(len(kind)) if kind.null_count == len(kind) else used(kind)
+        return cls(used(users), used(items), kind, times, weight, order_key)
+
+    @classmethod
+    def of_interactions(
+        cls, rows: Interactions, user_ids: pa.Array, item_ids: pa.Array, first_user: int = 0
+    ) -> "RowPiece":
+        """Rows that were numbered, users from first_user on. Every kind stays, used or not."""
+        kind = pa.array(rows.kind.astype(np.int32), mask=rows.kind < 0)
+        return cls(
+            used(pa.DictionaryArray.from_arrays(pa.array(rows.user_idx - np.int32(first_user)), user_ids)),
+            used(pa.DictionaryArray.from_arrays(pa.array(rows.item_idx), item_ids)),
+            pa.DictionaryArray.from_arrays(kind, pa.array(rows.kinds, pa.string())),
+            rows.occurred_at,
+            rows.weight,
+            rows.order_key,
+        )
+
+    def __len__(self) -> int:
+        return len(self.occurred_at)
+
+    def take(self, places: np.ndarray) -> "RowPiece":
+        """Some of the rows, in the order of places."""
+        at = pa.array(places)
+        users, items, kind = used(self.user_id.take(at)), used(self.item_id.take(at)), self.kind.take(at)
+        order_key = None if self.order_key is None else self.order_key[places]
+        return RowPiece(users, items, kind, self.occurred_at[places], self.weight[places], order_key)
+
+    def to_table(self) -> pa.Table:
+        """The rows, to be written to a file."""
+        columns = {"user_id": self.user_id, "item_id": self.item_id, "kind": self.kind.cast(pa.string())}
+        columns |= {"occurred_at": pa.array(self.occurred_at), "weight": pa.array(self.weight)}
+        if self.order_key is not None:
+            columns["order_key"] = pa.array(self.order_key)
+        return pa.table(columns)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "RowPiece":
+        """The inverse of `to_table`."""
+        users, items, kind = (table[name].combine_chunks() for name in ("user_id", "item_id", "kind"))
+        order_key = table["order_key"].to_numpy() if "order_key" in table.column_names else None
+        times, weight = table["occurred_at"].to_numpy(), table["weight"].to_numpy()
+        return cls(used(users), used(items), kind, times, weight, order_key)
 
 
 class RowCollector:
-    """Collects sound rows, batch by batch; `finish` numbers and sorts them."""
+    """Collects sound rows, piece by piece; `finish` numbers and sorts them."""
 
     def __init__(self) -> None:
         self._users, self._items, self._kinds = Texts(), Texts(), Kinds()
@@ -61,46 +102,24 @@ class RowCollector:
         self._order_keys: list[np.ndarray | None] = []
         self._n_carried = 0
 
-    def carry(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
-        """Begin with the accepted interactions of an earlier night."""
-        assert not self._times  # noqa: S101 - the caller's order, not its input
-        self._append(interactions, user_ids, item_ids)
-        self._items.chunks[0] = _used(self._items.chunks[0])  # items without interactions are not carried over
-        self._n_carried = len(interactions)
-
-    def add_summed(self, other: "RowCollector") -> int:
-        """Add the rows of another, equal ones as one with the sum of their weights; return how many are gone."""
-        gathered = other.finish(sums=True)
-        self._append(gathered.interactions, gathered.user_ids, gathered.item_ids)
-        return gathered.merged
-
-    def _append(self, interactions: Interactions, user_ids: pa.Array, item_ids: pa.Array) -> None:
-        for texts, index, of in (
-            (self._users, interactions.user_idx, user_ids),
-            (self._items, interactions.item_idx, item_ids),
-            (self._kinds, interactions.kind.astype(np.int32), pa.array(interactions.kinds, pa.string())),
-        ):
-            texts.add(pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), of))
-        self._times.append(interactions.occurred_at)
-        self._weights.append(interactions.weight)
-        self._order_keys.append(interactions.order_key)
+    def carry(self, rows: RowPiece) -> None:
+        """Begin with accepted rows of an earlier night."""
+        assert sum(map(len, self._times)) == self._n_carried  # noqa: S101 - the caller's order, not its input
+        self.add(rows)
+        self._n_carried += len(rows)
 
     def know_users(self, user_ids: pa.Array) -> None:
         """Add users who may have no interactions."""
         self._users.add(pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), user_ids))
 
-    def add(self, checked: Checked, sound: np.ndarray) -> None:
-        """Add the sound rows of one batch."""
-        mask = None if sound.all() else pa.array(sound)
-        for texts, values in (
-            (self._users, checked.user_id),
-            (self._items, checked.item_id),
-            (self._kinds, checked.kind),
-        ):
-            texts.add(values if mask is None else _used(values.filter(mask)))
-        self._times.append(checked.occurred_at[sound] if mask is not None else checked.occurred_at)
-        self._weights.append(checked.weight[sound].astype(np.float32))
-        self._order_keys.append(None if checked.order_key is None else checked.order_key[sound])
+    def add(self, rows: RowPiece) -> None:
+        """Add sound rows."""
+        self._users.add(rows.user_id)
+        self._items.add(rows.item_id)
+        self._kinds.add(rows.kind)
+        self._times.append(rows.occurred_at)
+        self._weights.append(rows.weight)
+        self._order_keys.append(rows.order_key)
 
     def _orders(self) -> np.ndarray | None:
         """The order key of each row, in place of the collected ones; None if no row may have one."""
@@ -111,11 +130,9 @@ class RowCollector:
         self._order_keys = []
         return np.concatenate(chunks)
 
-    def finish(self, bots: BotLimits | None = None, *, sums: bool = False) -> Gathered:
-        """Number the ids, sort the rows, merge exact duplicates (sums: add up their weights) and set bots aside."""
-        pa.default_memory_pool().release_unused()  # what the texts of batches took, before as much is taken here
-        with ThreadPoolExecutor(2) as pool:
-            (user_idx, user_ids), (item_idx, item_ids) = pool.map(Texts.finish, (self._users, self._items))
+    def finish(self, *, sums: bool = False) -> Gathered:
+        """Number the ids, sort the rows and merge exact duplicates (sums: add up their weights). Call it once."""
+        (user_idx, user_ids), (item_idx, item_ids) = self._users.finish(), self._items.finish()
         orders = self._orders()
         times = np.concatenate([np.zeros(0, np.int64), *self._times])
         self._times = []
@@ -142,21 +159,13 @@ class RowCollector:
         del key
         sides = len(user_ids), len(item_ids)
         interactions = Interactions(*columns, weights, kind, *sides, kinds, order_key=orders)
-        merged = n_rows - len(interactions)
-        bot_idx = np.zeros(0, np.int64) if bots is None else _bots_among(interactions, bots)
-        if not bot_idx.size:
-            return Gathered(interactions, user_ids, item_ids, merged, int(carried.sum()), 0, [])
-        of_bots = np.isin(interactions.user_idx, bot_idx)
-        names = user_ids.take(pa.array(bot_idx)).to_pylist()
-        left, user_ids, item_ids = _without(interactions, of_bots, bot_idx, user_ids, item_ids)
-        set_aside = int((of_bots & ~carried).sum())
-        return Gathered(left, user_ids, item_ids, merged, int((carried & ~of_bots).sum()), set_aside, names)
+        return Gathered(interactions, user_ids, item_ids, n_rows - len(interactions), carried)
 
 
-def _used(values: pa.Array) -> pa.Array:
+def used(values: pa.Array) -> pa.DictionaryArray:
     """Encoded texts without the dictionary entries that no row uses."""
     if not pa.types.is_dictionary(values.type):
-        return values
+        return values.dictionary_encode()
     places = pc.drop_null(values.indices).to_numpy(zero_copy_only=False)
     used = np.bincount(places, minlength=len(values.dictionary)) > 0
     if used.all():
@@ -168,32 +177,3 @@ def _used(values: pa.Array) -> pa.Array:
 def _lengths(begins: np.ndarray) -> np.ndarray:
     """How many rows each group has, from a mask of where one begins."""
     return np.diff(np.append(np.flatnonzero(begins), begins.size)).astype(np.float32)
-
-
-def _bots_among(interactions: Interactions, bots: BotLimits) -> np.ndarray:
-    rows = np.bincount(interactions.user_idx, minlength=interactions.n_users)
-    busy = rows >= bots.min_interactions
-    if not busy.any():
-        return np.zeros(0, np.int64)
-    pairs = interactions.where(busy[interactions.user_idx]).distinct_pairs()
-    items = np.bincount(pairs // interactions.n_items, minlength=interactions.n_users)
-    much = (rows > bots.max_share * len(interactions)) | (items > bots.max_items_share * interactions.n_items)
-    return np.flatnonzero(busy & much)
-
-
-def _without(
-    interactions: Interactions, dropped: np.ndarray, users: np.ndarray, user_ids: pa.Array, item_ids: pa.Array
-) -> tuple[Interactions, pa.Array, pa.Array]:
-    left = interactions.where(~dropped)
-    staying = np.ones(len(user_ids), bool)
-    staying[users] = False
-    taken = np.bincount(left.item_idx, minlength=len(item_ids)) > 0
-    new_user, new_item = (np.cumsum(mask, dtype=np.int32) - 1 for mask in (staying, taken))
-    left = replace(
-        left,
-        user_idx=new_user[left.user_idx],
-        item_idx=new_item[left.item_idx],
-        n_users=int(staying.sum()),
-        n_items=int(taken.sum()),
-    )
-    return left, user_ids.filter(pa.array(staying)), item_ids.filter(pa.array(taken))

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from recjobs.core.rows import attribute_values
 from recjobs.core.rows.reason_codes import MAX_ID_BYTES
-from recjobs.core.rows.texts import Texts
-from recjobs.core.rows.validation import Checked, as_ids
+from recjobs.core.rows.validation import as_ids
 
 ATTRIBUTES = {
     "title": pa.string(),
@@ -25,54 +24,6 @@ ATTRIBUTES = {
 }
 OPTIONAL = ("product_id",)
 """Attributes that a night's table has only where its items have them."""
-
-
-class ItemCollector:
-    """Collects the item attributes in rows of interactions, batch by batch."""
-
-    def __init__(self) -> None:
-        self._items, self._titles = Texts(), Texts()
-        self._times: list[np.ndarray] = []
-        self._others: dict[str, list[pa.Array]] = {}
-
-    def add(self, checked: Checked, sound: np.ndarray, raw: dict[str, pa.Array]) -> None:
-        """Add the sound rows of one batch; raw holds the mapped columns."""
-        names = [name for name in ATTRIBUTES if name in raw]
-        if not names:
-            return
-        mask = pa.array(sound)
-        self._items.add(checked.item_id.filter(mask))
-        self._times.append(checked.occurred_at[sound])
-        if "title" in raw:
-            self._titles.add(raw["title"].filter(mask).cast(pa.string()))
-        for name in names:
-            if name != "title":
-                self._others.setdefault(name, []).append(raw[name].filter(mask))
-
-    def attributes(self) -> pd.DataFrame:
-        """Attributes by item_id: the most frequent title (ties: the first in order), else the latest value there is."""
-        item_of_row, item_ids = self._items.finish()
-        frame = pd.DataFrame({"item": item_of_row})
-        result = pd.DataFrame(index=pd.RangeIndex(len(item_ids)))
-        if self._titles.chunks:
-            code, texts = self._titles.finish()
-            blank = pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False)
-            usable = (code >= 0) & ~np.append(blank, True)[code]
-            counts = frame.assign(code=code)[usable].groupby(["item", "code"]).size().reset_index(name="n")
-            best = counts.sort_values(["item", "n", "code"], ascending=[True, False, True]).drop_duplicates("item")
-            titles = texts.take(pa.array(best["code"].to_numpy())).to_pylist()
-            result["title"] = pd.Series(titles, index=best["item"].to_numpy(), dtype=object)
-        at = np.concatenate(self._times) if self._times else np.zeros(0, np.int64)
-        latest = np.argsort(at, kind="stable")
-        for name, chunks in self._others.items():
-            column = pa.chunked_array(chunks)
-            if pa.types.is_string(column.type):
-                column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
-            values = column.to_pandas(integer_object_nulls=True)
-            last = pd.DataFrame({"item": item_of_row[latest], "value": values.iloc[latest].to_numpy()})
-            result[name] = last.dropna(subset="value").drop_duplicates("item", keep="last").set_index("item")["value"]
-        result.index = pd.Index(item_ids.to_pylist(), dtype=object)
-        return result
 
 
 def of_file(items: pa.Table) -> pd.DataFrame:
