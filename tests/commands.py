@@ -22,8 +22,8 @@ from typing import Any, Literal
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("RECJOBS_", "MLFLOW_TRACKING_URI", "STATSD_", "WEBAPP_", "AIRFLOW_", "POSTGRES_PORT", "PG")
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
     [
         "recjobs.__main__",
         "recjobs.cli.progress",
@@ -106,7 +106,7 @@ class Command:
         """constants: `module:NAME` -> another value that it has in this process."""
         self._folder = Path(tempfile.mkdtemp(prefix="command"))
         arguments_of_run = (arguments, environment, str(self._folder), kill, constants or {})
-        self._process = _context.Process(target=_run, args=arguments_of_run)
+        self._process = context.Process(target=run, args=arguments_of_run)
         self._process.start()
 
     @property
@@ -143,7 +143,7 @@ def environment_of(settings: dict[str, str]) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(OURS)} | settings
 
 
-def _run(
+def run(
     arguments: tuple[str, ...],
     environment: dict[str, str],
     folder: str,

@@ -1,8 +1,12 @@
 """What tests on Spark need: Java and the extra, a cluster of real processes, and tasks that kill what they run on."""
 
 import os
+import shutil
 import signal
+import tempfile
 import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from recjobs.night import spark_fit, spark_lists
 from recjobs.night.handovers import Inspection
 from recjobs.night.night import Night
 from recjobs.steps import publish
+from tests.commands import Done, context, run
+from tests.worlds import World
 
 WORKERS = "TESTS_SPARK_WORKERS"
 """The workers' process ids, for a driver that is to kill executors."""
@@ -100,3 +106,54 @@ def kill_executors_and_verify(night: Night, loader: Session, inspection: Inspect
 
 
 _verify = publish._verify
+
+
+# Commands that share a session.
+
+
+class Driver:
+    """A process with a session on a cluster, of which each command is a fork: starting Java takes longer than a small
+    night. The session's catalog and state are those of `world`."""
+
+    def __init__(self, world: World, settings: dict[str, str]) -> None:
+        self._ours, theirs = context.Pipe()
+        logs, name = world.folder / "state" / "logs", f"recjobs {world.name}"
+        self._process = context.Process(target=_drive, args=(theirs, settings, name, logs))
+        self._process.start()
+        theirs.close()
+
+    def run(self, arguments: tuple[str, ...], environment: dict[str, str], constants: Mapping[str, Any]) -> Done:
+        """Run a command to its end."""
+        folder = Path(tempfile.mkdtemp(prefix="command"))
+        self._ours.send((arguments, environment, str(folder), None, constants))
+        code = self._ours.recv()
+        done = Done(code, *((folder / name).read_text() for name in ("out", "err")))
+        shutil.rmtree(folder)
+        return done
+
+    def end(self) -> None:
+        """End the session."""
+        self._ours.close()
+        self._process.join(60)
+        self._process.kill()
+
+
+def _drive(jobs: Connection, settings: dict[str, str], name: str, logs: Path) -> None:
+    os.environ.update(settings)
+    session = spark.cluster(settings["RECJOBS_SPARK_MASTER"], name, logs)
+    while True:
+        try:
+            job = jobs.recv()
+        except EOFError:
+            session._context.stop()
+            return
+        if pid := os.fork():
+            jobs.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            continue
+        code: Any = 70
+        try:
+            run(*job)
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            os._exit(code)  # what Python does at its end would stop the session

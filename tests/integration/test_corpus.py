@@ -55,13 +55,17 @@ def untouched(live: World) -> Iterator[World]:
     assert (live.everything(), live.live()) == (before, batch)
 
 
+def _run(arguments: tuple[str, ...], settings: dict[str, str]) -> Done:
+    return Command(arguments, settings).wait()
+
+
 class Place:
     """A case's own folders, and a look at whether anything but the artifacts was written to."""
 
     def __init__(
-        self, folder: Path, world: World, case: str, engine: str = "local", settings: dict[str, str] | None = None
+        self, folder: Path, world: World, case: str, engine: str = "local", run: Callable[..., Done] = _run
     ) -> None:
-        self.world, self.folder, self._settings = world, folder, settings or {}
+        self.world, self.folder, self._run = world, folder, run
         self.outside, self.data, self.catalogs = (folder / name for name in ("outside", "data", "catalogs"))
         for made in (self.outside, self.data, self.catalogs):
             made.mkdir()
@@ -80,14 +84,13 @@ class Place:
         """Run a command where HOME and TMPDIR are folders that nothing is written to."""
         settings = {
             **self.world.settings,
-            **self._settings,
             "HOME": str(self.outside),
             "TMPDIR": str(self.outside),
             "RECJOBS_DATA": str(self.data),
             "RECJOBS_CATALOGS": str(self.catalogs),
             **self.ground.settings,
         }
-        done = Command((verb, "--catalog", self.name, "--json", *arguments), settings).wait()
+        done = self._run((verb, "--catalog", self.name, "--json", *arguments), settings)
         assert "Traceback" not in done.err + done.out
         return done
 
