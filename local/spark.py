@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -116,8 +116,11 @@ def standalone(folder: Path, workers: int = 2) -> Iterator[Standalone]:
 
 def executors_of(worker: int) -> list[psutil.Process]:
     """A worker's executors that run now."""
-    try:
+    found, children = list[psutil.Process](), list[psutil.Process]()
+    with suppress(psutil.NoSuchProcess):
         children = psutil.Process(worker).children()
-        return [child for child in children if EXECUTOR in child.cmdline()]
-    except psutil.NoSuchProcess:
-        return []
+    for child in children:
+        with suppress(psutil.NoSuchProcess):  # what has ended may still be listed
+            if EXECUTOR in child.cmdline():
+                found.append(child)
+    return found

@@ -16,9 +16,9 @@ import pytest
 from local.spark import EXECUTOR, Standalone, executors_of
 from recjobs.adapters import spark
 from recjobs.adapters.postgres import Session
-from recjobs.adapters.shared_folder import SharedFolder
+from recjobs.adapters.shared_folder import SharedFolder, SharedTable
 from recjobs.core.recipe import Recipe
-from recjobs.night import spark_fit, spark_lists
+from recjobs.night import list_checks, spark_fit, spark_lists, spark_rows
 from recjobs.night.handovers import Inspection
 from recjobs.night.night import Night
 from recjobs.steps import publish
@@ -93,6 +93,32 @@ def write_and_kill_executor(broadcast: Any, folder: SharedFolder, chunk: tuple[i
     if part.number == 1 and _first(folder.root, "score"):
         _die(with_worker=False)
     return part
+
+
+def check_rows_and_kill_executor(
+    broadcast: Any, folder: SharedFolder, table: SharedTable, place: tuple[int, int]
+) -> Any:
+    """For `spark_rows._check`: an executor dies with rows that are checked and not handed over."""
+    found = spark_rows._check(broadcast, folder, table, place)
+    if place[0] and _first(folder.root, "check"):
+        _die(with_worker=False)
+    return found
+
+
+def gather_and_kill_executor(broadcast: Any, folder: SharedFolder, place: tuple[int, Any, Any]) -> Any:
+    """For `spark_rows._gather`: the same with a range that is gathered."""
+    found = spark_rows._gather(broadcast, folder, place)
+    if place[0] == 2 and _first(folder.root, "gather"):
+        _die(with_worker=False)
+    return found
+
+
+def check_lists_and_kill_executor(broadcast: Any, place: tuple[SharedTable, str, int, int]) -> Any:
+    """For `list_checks._check`: the same with a chunk that is checked."""
+    found = list_checks._check(broadcast, place)
+    if place[2] and _first(place[0].root, "inspect"):
+        _die(with_worker=False)
+    return found
 
 
 def kill_executors_and_verify(night: Night, loader: Session, inspection: Inspection) -> None:

@@ -147,8 +147,11 @@ class NightFiles:
             return {}
 
     def _digest(self, path: str) -> str:
-        with self.system.open_input_file(path) as file:
-            return hashlib.sha256(file.read_buffer()).hexdigest()
+        digest = hashlib.sha256()
+        with self.system.open_input_stream(path) as file:
+            while chunk := file.read(1 << 22):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def is_done(self, step: str) -> bool:
         """Whether a step's manifest exists."""
@@ -226,6 +229,34 @@ class NightFiles:
 
     def load_bytes(self, step: str, name: str) -> pa.Buffer:
         """A file's content. Raises ModelRefused if the file is missing, or not the one that the manifest lists."""
+        path, expected = self._listed(step, name)
+        try:
+            if self.system.is_local:
+                content = pa.memory_map(path).read_buffer()
+            else:
+                with self.system.translated_errors(), self.system.open_input_file(path) as file:
+                    content = file.read_buffer()
+        except FileNotFoundError:
+            raise _missing(path, step) from None
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise _changed(path, step)
+        return content
+
+    def verified_path(self, step: str, name: str) -> str:
+        """The path of a file that is read later, by parts: its content is looked at once, and not held. Raises as
+        `load_bytes` does."""
+        path, expected = self._listed(step, name)
+        try:
+            with self.system.translated_errors():
+                found = self._digest(path)
+        except FileNotFoundError:
+            raise _missing(path, step) from None
+        if found != expected:
+            raise _changed(path, step)
+        return path
+
+    def _listed(self, step: str, name: str) -> tuple[str, str]:
+        """(a file's path, the SHA-256 that the manifest lists)"""
         manifest = self._manifest(step)
         expected, path = manifest.files.get(name), self.where(step, manifest.path_of(name))
         if expected is None:
@@ -235,19 +266,7 @@ class NightFiles:
             Path(place).is_symlink() for place in (path, self.where(step, manifest.within or "."))
         ):
             raise ModelRefused(f"{path} is a link, not the file that was written: run the {step!r} step again")
-        try:
-            if self.system.is_local:
-                content = pa.memory_map(path).read_buffer()
-            else:
-                with self.system.translated_errors(), self.system.open_input_file(path) as file:
-                    content = file.read_buffer()
-        except FileNotFoundError:
-            raise ModelRefused(f"{path} is missing: run the {step!r} step again") from None
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise ModelRefused(
-                f"{path} is not the file that was written (its SHA-256 changed): run the {step!r} step again"
-            )
-        return content
+        return path, expected
 
     def load_json(self, step: str, name: str) -> dict[str, Any]:
         """A JSON file that holds an object."""
@@ -268,3 +287,11 @@ class NightFiles:
     def load_arrays(self, step: str, name: str) -> dict[str, np.ndarray]:
         """The arrays of a .npz. Raises ModelUnreadable for anything else; pickles are never loaded."""
         return npz.read(pa.BufferReader(self.load_bytes(step, name)), self.where(step, name))
+
+
+def _missing(path: str, step: str) -> ModelRefused:
+    return ModelRefused(f"{path} is missing: run the {step!r} step again")
+
+
+def _changed(path: str, step: str) -> ModelRefused:
+    return ModelRefused(f"{path} is not the file that was written (its SHA-256 changed): run the {step!r} step again")

@@ -123,6 +123,29 @@ class SharedTable:
     root: str
     path: str
 
+    def extent(self) -> tuple[pa.Schema, int]:
+        """(the columns, the number of rows)"""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            file = pq.ParquetFile(source)
+            return file.schema_arrow, file.metadata.num_rows
+
+    def batches(self, n_rows: int) -> Iterator[pa.RecordBatch]:
+        """All rows, at most so many at a time."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            yield from pq.ParquetFile(source).iter_batches(n_rows)
+
+    def sample(self, column: str, groups: int, rows: int) -> Iterator[pa.Array]:
+        """Some values of a column: about `rows` of each of some row groups that lie evenly apart."""
+        store = _store(self.root)
+        with store.translated_errors(), store.open_input_file(self.path) as source:
+            file = pq.ParquetFile(source)
+            n = file.num_row_groups
+            for number in sorted({place * n // groups for place in range(groups)} if n else ()):
+                values = file.read_row_group(number, [column])[column].combine_chunks()
+                yield values.take(pa.array(np.arange(0, len(values), max(1, len(values) // rows))))
+
     def groups(self) -> Iterator[pa.Table]:
         """All rows, row group by row group."""
         store = _store(self.root)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recjobs.adapters import machine
 from recjobs.adapters.shared_folder import SharedTable
@@ -20,7 +19,7 @@ from recjobs.core.rows.user_ranges import UserRanges
 from recjobs.core.rows.validation import encoded_ids
 from recjobs.night.checked_rows import BATCH, CheckedBatch, RowChecks
 from recjobs.night.night import Night
-from recjobs.night.stored import absolute
+from recjobs.night.stored import verified_table
 
 SAMPLE_GROUPS, SAMPLE_ROWS = 20, 10_000
 """Row groups of a file, and rows of each, that users are sampled from."""
@@ -42,11 +41,9 @@ class EarlierRows:
         """Those of a night; None if it begins anew. Raises ModelRefused unless they are what that night has left."""
         if (base := night.base()) is None:
             return None
-        base.files.open_table("validate", "interactions.parquet").close()  # compares its SHA-256
         counts = np.bincount(ranges.of(base.users()["user_id"].combine_chunks()), minlength=len(ranges))
         interactions, users = (
-            SharedTable(*absolute(night, base.files.path_of("validate", f"{name}.parquet")))
-            for name in ("interactions", "users")
+            verified_table(night, "validate", f"{name}.parquet", base) for name in ("interactions", "users")
         )
         item_ids = base.items(["item_id"])["item_id"].combine_chunks()
         return cls(interactions, users, item_ids, np.concatenate([[0], np.cumsum(counts)]))
@@ -100,12 +97,12 @@ class Gathering(Protocol):
 class GatheringHere:
     """By this process, with the rows in memory."""
 
-    def __init__(self, sources: Sequence[pq.ParquetFile], n_ranges: int) -> None:
+    def __init__(self, sources: Sequence[SharedTable], n_ranges: int) -> None:
         self._sources, self._pieces = sources, [list[OfSource]() for _ in range(n_ranges)]
 
     def checked(self, source: int, checks: RowChecks) -> Iterator[CheckedBatch]:
         """See `Gathering`."""
-        for batch in mapped_ahead(checks.batch, self._sources[source].iter_batches(BATCH)):
+        for batch in mapped_ahead(checks.batch, self._sources[source].batches(BATCH)):
             for rows, of_range in zip(batch.pieces, self._pieces, strict=True):
                 if rows is not None:
                     of_range.append((source, rows))
@@ -125,30 +122,19 @@ class GatheringHere:
         return by.rows(number, known_users[number], pieces)
 
 
-def ranges_of(night: Night, sources: Sequence[pq.ParquetFile], names: Sequence[list[str]]) -> UserRanges:
+def ranges_of(night: Night, sources: Sequence[SharedTable], names: Sequence[list[str]]) -> UserRanges:
     """Ranges of about equally many rows, by the users of some rows of each source, whose files are `names`. Raises
     DataRefused for ids that are none."""
-    base = night.base()
-    earlier = [base.files.open_table("validate", "interactions.parquet")] if base else []
-    n_rows = sum(file.metadata.num_rows for file in (*sources, *earlier))
+    base, sampled = night.base(), list[pa.Array]()
+    earlier = verified_table(night, "validate", "interactions.parquet", base) if base else None
+    n_rows = sum(table.extent()[1] for table in (*sources, *([earlier] if earlier else [])))
     if UserRanges.number_for(n_rows) == 1:
         return UserRanges.of_all()
-    sampled = []
-    for source, file, of_source in zip(night.catalog.sources, sources, names, strict=True):
+    for source, table, of_source in zip(night.catalog.sources, sources, names, strict=True):
         with named(source, of_source):
-            for values in _sampled(file, "user_id"):
+            for values in table.sample("user_id", SAMPLE_GROUPS, SAMPLE_ROWS):
                 sampled.append(encoded_ids(values, source.columns.user_id).dictionary_decode())
-    for file in earlier:
-        assert base is not None  # noqa: S101 - of whom `earlier` is
+    if base and earlier:
         user_ids = base.users()["user_id"].combine_chunks()
-        sampled += [user_ids.take(values) for values in _sampled(file, "user_idx")]
+        sampled += map(user_ids.take, earlier.sample("user_idx", SAMPLE_GROUPS, SAMPLE_ROWS))
     return UserRanges.of_sample(pa.concat_arrays(sampled), n_rows)
-
-
-def _sampled(file: pq.ParquetFile, column: str) -> Iterator[pa.Array]:
-    """Some values of a column, from row groups that lie evenly apart."""
-    n_groups = file.num_row_groups
-    for number in sorted({place * n_groups // SAMPLE_GROUPS for place in range(SAMPLE_GROUPS)} if n_groups else ()):
-        values = file.read_row_group(number, [column])[column].combine_chunks()
-        step = max(1, len(values) // SAMPLE_ROWS)
-        yield values.take(pa.array(np.arange(0, len(values), step)))

@@ -120,10 +120,6 @@ class Handovers:
         sources: list[dict[str, Any]] = self.files.load_json("extract", "extract.json")["sources"]
         return sources
 
-    def source_rows(self, index: int) -> pq.ParquetFile:
-        """The rows of one source, unchanged."""
-        return self.files.open_table("extract", f"source-{index:03d}.parquet")
-
     def described_rows(self, of: Literal["users", "items"]) -> pa.Table:
         """The rows of the catalog's own file of users or items, unchanged."""
         return self.files.load_table("extract", f"{of}.parquet")

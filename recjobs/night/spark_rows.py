@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recjobs.adapters.shared_folder import SharedFolder, SharedTable
 from recjobs.adapters.spark import Cluster
@@ -24,7 +23,6 @@ from recjobs.night.checked_rows import BATCH, CheckedBatch, CheckedRows, RowChec
 from recjobs.night.gathering import OfSource, RangeGathering
 from recjobs.night.night import Night
 from recjobs.night.on_spark import cluster_of, shared_folder
-from recjobs.night.stored import shared_table
 
 AT_A_TIME = 4
 """Tasks of each core of the cluster whose results the driver takes at once."""
@@ -53,9 +51,8 @@ class _Gathered:
 class GatheringOnSpark:
     """By a cluster: see `Gathering`. Use it in a `with` statement; what tasks have left goes with it."""
 
-    def __init__(self, night: Night, sources: Sequence[pq.ParquetFile], n_ranges: int) -> None:
-        self._night, self._n_ranges = night, n_ranges
-        self._n_rows = [file.metadata.num_rows for file in sources]
+    def __init__(self, night: Night, sources: Sequence[SharedTable], n_ranges: int) -> None:
+        self._night, self._sources, self._n_ranges = night, sources, n_ranges
         self._checked = list[tuple[int, _Checked]]()
 
     def __enter__(self) -> "GatheringOnSpark":
@@ -68,9 +65,9 @@ class GatheringOnSpark:
 
     def checked(self, source: int, checks: RowChecks) -> Iterator[CheckedBatch]:
         """See `Gathering`."""
-        n_rows = self._n_rows[source]
+        table = self._sources[source]
+        _, n_rows = table.extent()
         step = -(-n_rows // (UserRanges.number_for(n_rows) * BATCH)) * BATCH
-        table = shared_table(self._night, "extract", f"source-{source:03d}.parquet")
         task = self._cluster.broadcast(checks)
         try:
             places = [(first, min(first + step, n_rows)) for first in range(0, n_rows, max(1, step))]

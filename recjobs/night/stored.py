@@ -7,6 +7,7 @@ from recjobs.adapters.shared_folder import SharedTable
 from recjobs.core.ahead import ahead
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.stored_rows import StoredRows
+from recjobs.night.handovers import Handovers
 from recjobs.night.night import Night
 
 
@@ -15,12 +16,17 @@ def shared_table(night: Night, step: str, name: str) -> SharedTable:
     return SharedTable(*absolute(night, night.files.path_of(step, name)))
 
 
+def verified_table(night: Night, step: str, name: str, of: Handovers | None = None) -> SharedTable:
+    """The same, whose file is compared with its SHA-256 now; of: another night's. Raises ModelRefused as
+    `NightFiles.verified_path` does."""
+    return SharedTable(*absolute(night, (of or night).files.verified_path(step, name)))
+
+
 def stored_rows(night: Night, step: str, name: str) -> StoredRows:
-    """Interactions of a finished step, whose file is compared with its SHA-256 now and never held whole. Raises
-    ModelRefused as `NightFiles.open_table` does."""
-    table = shared_table(night, step, name)
-    with night.files.open_table(step, name) as file:
-        empty, n_rows = Interactions.from_table(file.schema_arrow.empty_table()), file.metadata.num_rows
+    """Interactions of a finished step, whose file is never held whole. Raises ModelRefused as `verified_table` does."""
+    table = verified_table(night, step, name)
+    schema, n_rows = table.extent()
+    empty = Interactions.from_table(schema.empty_table())
 
     def read() -> Iterator[Interactions]:
         return map(Interactions.from_table, ahead(table.groups()))

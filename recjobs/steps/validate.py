@@ -24,6 +24,7 @@ from recjobs.night.erasures import erased_people
 from recjobs.night.gathering import EarlierRows, Gathering, GatheringHere, RangeGathering, ranges_of
 from recjobs.night.night import Night, database
 from recjobs.night.spark_rows import GatheringOnSpark
+from recjobs.night.stored import verified_table
 
 
 def run(night: Night) -> dict[str, int | float]:
@@ -88,7 +89,7 @@ def _gather(
     known_items, checked = None, CheckedRows()
     if known is not None and catalog.items and catalog.items.unknown in ("quarantine", "refuse"):
         known_items = as_ids(known["item_id"].combine_chunks(), "item_id")
-    sources = [night.source_rows(index) for index in range(len(catalog.sources))]
+    sources = [verified_table(night, "extract", f"source-{n:03d}.parquet") for n in range(len(catalog.sources))]
     ranges = ranges_of(night, sources, [described["files"] for described in extracted])
     gathering: Gathering = GatheringHere(sources, len(ranges))
     if catalog.engine == "spark":

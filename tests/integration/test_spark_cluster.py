@@ -28,11 +28,17 @@ pytestmark = [
 ]
 SHARED = load_settings().data
 FIT, LISTS, SCORE = "recjobs.night.spark_fit", "recjobs.night.spark_lists", "recjobs.steps.score"
+ROWS, CHECKS, RANGES = "recjobs.night.spark_rows", "recjobs.night.list_checks", "recjobs.core.rows.user_ranges"
 PATIENT = {"recjobs.adapters.spark:EXECUTOR_SECONDS": {"spark": 180.0}}
 """A busy machine may need longer than 40 s to start an executor."""
 HERE = {f"{SCORE}:CHUNK_USERS": 1_000}
-SMALL = HERE | PATIENT | {f"{FIT}:BLOCK_PAIRS": 100_000, f"{LISTS}:AT_A_TIME": 1}
-"""Such small parts that a small night has several: 2 blocks a side, 4 chunks in two turns."""
+SMALL = (
+    HERE
+    | PATIENT
+    | {f"{FIT}:BLOCK_PAIRS": 100_000, f"{LISTS}:AT_A_TIME": 1, f"{CHECKS}:AT_A_TIME": 1, f"{ROWS}:AT_A_TIME": 1}
+    | {f"{RANGES}:LEAST": 50_000, f"{ROWS}:BATCH": 50_000}
+)
+"""Such small parts that a small night has several: 4 ranges of users, 2 blocks a side, 4 chunks in two turns."""
 SHOP = (4_000, 2_000, 200_000)
 """Users, items, interactions of the nights that are disturbed."""
 SECONDS = 1800
@@ -91,9 +97,9 @@ def results(world: World) -> dict[str, Any]:
     batch = batch_of(world)
     found: dict[str, Any] = {
         f"{step}/{name}": sha256
-        for step in ("validate", "split", "evaluate", "score")
+        for step in ("validate", "split", "evaluate", "score", "inspect")
         for name, sha256 in json.loads((batch / step / "manifest.json").read_text())["files"].items()
-        if name.endswith(".parquet") or name == "findings.json" or step == "evaluate"
+        if name.endswith(".parquet") or name in ("findings.json", "inspection.json") or step == "evaluate"
     }
     for step, name in (("train", "candidate.npz"), ("refit", "model.npz")):
         with np.load(batch / step / name) as arrays:
@@ -137,8 +143,11 @@ def shop(make_world: MakeWorld) -> World:
 @pytest.mark.parametrize(
     ("during", "constants"),
     [
+        ("check", {f"{ROWS}:_check": tests_spark.check_rows_and_kill_executor}),
+        ("gather", {f"{ROWS}:_gather": tests_spark.gather_and_kill_executor}),
         ("train", {f"{FIT}:_solve": tests_spark.solve_and_kill_executor}),
         ("score", {f"{LISTS}:_write": tests_spark.write_and_kill_executor}),
+        ("inspect", {f"{CHECKS}:_check": tests_spark.check_lists_and_kill_executor}),
         ("publish", {"recjobs.steps.publish:_verify": tests_spark.kill_executors_and_verify}),
     ],
 )
@@ -180,6 +189,7 @@ def test_a_killed_driver_begins_again_at_its_step_and_score_behind_its_chunks(
     shop: World, cluster: Standalone, undisturbed: dict[str, Any]
 ):
     kills = [
+        Kill(f"{ROWS}:GatheringOnSpark.ranges", "after"),
         Kill("recjobs.adapters.shared_folder:SharedFolder.save", "before", ("users-factors-3.npy",)),
         Kill("recjobs.adapters.artifacts:StepFiles.checkpoint", "after", ("/score",)),
         Kill("recjobs.adapters.postgres:Session.call", "before", ("seal_batch",)),
@@ -193,7 +203,7 @@ def test_a_killed_driver_begins_again_at_its_step_and_score_behind_its_chunks(
         now = {chunk.name: chunk.stat().st_ino for chunk in chunks}
         assert written.items() <= now.items()  # none was made again
         written = now
-        assert len(written) == {kills[0]: 0, kills[1]: 2, kills[2]: 4}[kill]
+        assert len(written) == dict(zip(kills, (0, 0, 2, 4), strict=True))[kill]
     done = night(shop, constants=SMALL, **tests_spark.settings_of(cluster))
     assert done.code == 0, done.err
     assert results(shop) == undisturbed
