@@ -21,6 +21,7 @@ from recjobs.core.recipe import Recipe
 from recjobs.night import list_checks, spark_fit, spark_lists, spark_rows
 from recjobs.night.handovers import Inspection
 from recjobs.night.night import Night
+from recjobs.night.spark_pairs import Blocks
 from recjobs.steps import publish
 from tests.commands import Done, context, run
 from tests.worlds import World
@@ -67,11 +68,12 @@ def _solve(
     side: str,
     start: str,
     fixed: str,
-    places: list[slice],
+    lie_in: SharedFolder,
+    blocks: Blocks,
     recipe: Recipe,
     number: int,
 ) -> str:
-    name = spark_fit._solve(folder, side, start, fixed, places, recipe, number)
+    name = spark_fit._solve(folder, side, start, fixed, lie_in, blocks, recipe, number)
     if start == "items-factors-2.npy" and _first(folder.root, "train"):
         _die(with_worker)
     return name

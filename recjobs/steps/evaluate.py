@@ -28,15 +28,24 @@ from recjobs.core.rows.interactions import Interactions, RowBlocks
 from recjobs.errors import ModelUnreadable
 from recjobs.night.exposure import rotation_at_cutoff
 from recjobs.night.night import Night
+from recjobs.night.spark_pairs import user_items_of
 from recjobs.night.stored import stored_rows
 from recjobs.night.worth import measure_worth
+
+ROWS = "split", "train.parquet"
 
 
 def run(night: Night) -> dict[str, float | int]:
     """Write the metrics of each model and view with intervals, and by user; the list choices; and the result of the
     integrity checks of the candidate."""
-    train, holdout, seed = _train(night), night.holdout(), night.request.seed
-    past = Past(train, microseconds(night.cutoff().at), night.engine)
+    train, holdout = _train(night), night.holdout()
+    now = microseconds(night.cutoff().at)
+    with user_items_of(night, *ROWS, train, now) as user_items:
+        return _evaluated(night, Past(train, now, night.engine, user_items), holdout)
+
+
+def _evaluated(night: Night, past: Past, holdout: Interactions) -> dict[str, float | int]:
+    train, seed = past.rows, night.request.seed
     known = night.known_at_cutoff(train)
     candidate, check = _candidate(night, train, holdout)
     models, baselines = _models(night, candidate), {"neighbours": Model(None, night.catalog.recipe)}
@@ -107,7 +116,7 @@ def run(night: Night) -> dict[str, float | int]:
 def _train(night: Night) -> RowBlocks:
     """The interactions before the cutoff. On Spark they are read some at a time, so that the memory of this process
     does not grow with them; here they are held, which takes less time."""
-    return stored_rows(night, "split", "train.parquet") if night.catalog.engine == "spark" else night.train()
+    return stored_rows(night, *ROWS) if night.catalog.engine == "spark" else night.train()
 
 
 def _candidate(night: Night, train: RowBlocks, holdout: Interactions) -> tuple[Model, Callable[[], dict[str, Any]]]:

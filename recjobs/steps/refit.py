@@ -24,7 +24,10 @@ from recjobs.errors import Defect
 from recjobs.night.devices import note_device
 from recjobs.night.handovers import INPUTS
 from recjobs.night.night import Night, database, registered_version, registry
+from recjobs.night.spark_pairs import user_items_of
 from recjobs.night.stored import stored_rows
+
+ROWS = "validate", "interactions.parquet"
 
 
 def run(night: Night) -> dict[str, Any]:
@@ -41,16 +44,18 @@ def run(night: Night) -> dict[str, Any]:
         if refused is None and "model.npz" not in files.hashes:
             # The second stage is the candidate's: what the gate judged orders lists by what is known tonight.
             candidate = night.candidate()
-            past = Past(stored_rows(night, "validate", "interactions.parquet"), night.now, night.engine)
-            factors, defect = _refit(night, past, candidate.factors)
-            if defect:
-                refused = f"the refit was refused: {defect}"
-            else:
-                model = StoredModel(factors, night.ids("users"), night.ids("items"), candidate.ranker)
-                files.save_arrays("model.npz", **model.to_arrays())
-                if night.catalog.recipe.blend:  # the check has made them, and `score` needs the same
-                    files.save_table("neighbours.parquet", as_table(past.similarity(night.catalog.recipe)))
-                files.checkpoint()
+            rows = stored_rows(night, *ROWS)
+            with user_items_of(night, *ROWS, rows, night.now) as user_items:
+                past = Past(rows, night.now, night.engine, user_items)
+                factors, defect = _refit(night, past, candidate.factors)
+                if defect:
+                    refused = f"the refit was refused: {defect}"
+                else:
+                    model = StoredModel(factors, night.ids("users"), night.ids("items"), candidate.ranker)
+                    files.save_arrays("model.npz", **model.to_arrays())
+                    if night.catalog.recipe.blend:  # the check has made them, and `score` needs the same
+                        files.save_table("neighbours.parquet", as_table(past.similarity(night.catalog.recipe)))
+                    files.checkpoint()
         if preparing is not None:
             preparing.result()
         if refused is None:

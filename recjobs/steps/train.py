@@ -10,20 +10,22 @@ from recjobs.adapters.statsd import Metrics
 from recjobs.core.model.engine import Engine
 from recjobs.core.model.stored import StoredModel, ranker_arrays
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.by_blocks import confidence_of
 from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.stored_rows import StoredRows
 from recjobs.core.search.second_stage import Trained, train_ranker
 from recjobs.night.devices import note_device
 from recjobs.night.earlier_candidate import earlier_candidate
 from recjobs.night.night import Night
+from recjobs.night.spark_pairs import user_items_of
 from recjobs.night.stored import stored_rows
+
+ROWS = "split", "train.parquet"
 
 
 def run(night: Night) -> dict[str, int | bool]:
     """Write the candidate: factors and, if the recipe asks for it, the second stage; also those of the champion's
     recipe if it differs and the champion has seen the holdout. Factors may be not finite; the gate refuses those."""
-    train = stored_rows(night, "split", "train.parquet")
+    train = stored_rows(night, *ROWS)
     cutoff = night.cutoff()
     recipe, champion = night.catalog.recipe, night.request.champion
     other = Recipe.from_json(champion.recipe) if champion else recipe
@@ -37,15 +39,16 @@ def run(night: Night) -> dict[str, int | bool]:
     warm = start is not None
     engine, settings = night.fitting_engine(), night.settings
     metrics = Metrics(settings.statsd_host, settings.statsd_port, night.catalog.name, "train")
-    with gpu.gauges(metrics.gauge):
-        candidate = engine.fit(confidence_of(train, recipe, now), recipe, night.request.seed, start)
+    with gpu.gauges(metrics.gauge), user_items_of(night, *ROWS, train, now) as user_items:
+        candidate = engine.fit(user_items(recipe), recipe, night.request.seed, start)
     device = note_device(candidate, "the candidate")
     second = _second_stage(night, train, recipe, engine)
     with night.writing("train") as files:
         model = StoredModel(candidate, night.ids("users"), night.ids("items"), second.ranker if second else None)
         files.save_arrays("candidate.npz", **model.to_arrays())
         if champion and champion.data_cutoff > cutoff.at and other != recipe:
-            again = engine.fit(confidence_of(train, other, now), other, night.request.seed)
+            with user_items_of(night, *ROWS, train, now) as user_items:
+                again = engine.fit(user_items(other), other, night.request.seed)
             stage = _second_stage(night, train, other, engine)
             factors = {"user_factors": again.user_factors, "item_factors": again.item_factors}
             files.save_arrays("champion_recipe.npz", **factors, **ranker_arrays(stage.ranker if stage else None))

@@ -16,8 +16,11 @@ from recjobs.adapters import spark
 from recjobs.adapters.shared_folder import SharedFolder
 from recjobs.core.model import als
 from recjobs.core.recipe import Recipe
+from recjobs.core.rows.by_blocks import activity_of
+from recjobs.core.rows.interactions import Interactions
 from recjobs.errors import Defect, DiskFull
 from recjobs.night.spark_fit import BlockAlternation
+from recjobs.night.spark_pairs import PairsOnSpark, slices
 from tests import spark as tests_spark
 from tests.worlds import CATALOG, MakeWorld, World
 
@@ -54,6 +57,40 @@ def test_factors_are_those_of_a_fit_here_whatever_the_number_of_blocks(
         assert there.user_factors.tobytes() == here.user_factors.tobytes(), blocks
         assert there.item_factors.tobytes() == here.item_factors.tobytes(), blocks
     assert not (tmp_path / "fit").exists()
+
+
+def test_user_items_in_blocks_are_those_held_here(cluster: spark.Cluster, tmp_path: Path):
+    rng = np.random.default_rng(4)
+    user_idx = np.sort(np.append(rng.integers(0, 60, 900), np.full(200, 25))).astype(np.int32)  # and most of one user
+    item_idx = rng.integers(0, 40, user_idx.size).astype(np.int32)
+    item_idx[item_idx == 7] = 8  # an item that nobody has
+    order = np.lexsort((item_idx, user_idx))
+    times, weight = rng.integers(0, 10**15, user_idx.size), rng.gamma(1.0, 2.0, user_idx.size).astype(np.float32)
+    kind = rng.integers(-1, 2, user_idx.size).astype(np.int16)
+    rows = Interactions(user_idx, item_idx[order], times, weight, kind, 63, 40, ("buy", "return"))
+    whole = SharedFolder(str(tmp_path), str(tmp_path / "rows"))
+    whole.create()
+    whole.save_groups("rows.parquet", [rows.to_table()], 100)
+    kinds = (("buy", 1.0), ("return", -0.5))
+    recipe = Recipe(factors=6, alpha=4.0, regularization=2.0, iterations=3, half_life_days=900.0, kinds=kinds)
+    here = rows.confidence(recipe, 10**15)
+    fitted = als.fit(here, recipe, seed=5, threads=1)
+    for pairs in (40, 300, 5000):
+        folder = SharedFolder(str(tmp_path), str(tmp_path / f"pairs-{pairs}"))
+        folder.create()
+        places = list(slices(activity_of(rows), pairs))
+        of_spark = cluster, folder, whole.table("rows.parquet"), places, rows.n_items
+        there = PairsOnSpark.of(*of_spark, recipe, 10**15)
+        assert (there.shape, there.nnz) == (here.shape, here.nnz)
+        np.testing.assert_array_equal(there.indptr, here.indptr)
+        np.testing.assert_array_equal(there.takers, np.bincount(here.indices, minlength=40))
+        for users in (np.array([3, 4, 59]), np.array([59, 3, 3]), np.array([], np.int64), np.arange(63), slice(5, 9)):
+            assert (there[users] != here[users]).nnz == 0
+            assert there[users].shape == here[users].shape
+        alternation = BlockAlternation(cluster, SharedFolder(str(tmp_path), str(tmp_path / "fit")), pairs)
+        again = als.fit(there, recipe, seed=5, threads=1, solver=alternation)
+        assert again.user_factors.tobytes() == fitted.user_factors.tobytes(), pairs
+        assert again.item_factors.tobytes() == fitted.item_factors.tobytes(), pairs
 
 
 def _disk_full(number: int) -> int:

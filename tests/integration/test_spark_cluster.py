@@ -29,13 +29,14 @@ pytestmark = [
 SHARED = load_settings().data
 FIT, LISTS, SCORE = "recjobs.night.spark_fit", "recjobs.night.spark_lists", "recjobs.steps.score"
 ROWS, CHECKS, RANGES = "recjobs.night.spark_rows", "recjobs.night.list_checks", "recjobs.core.rows.user_ranges"
+PAIRS = "recjobs.night.spark_pairs"
 PATIENT = {"recjobs.adapters.spark:EXECUTOR_SECONDS": {"spark": 180.0}}
 """A busy machine may need longer than 40 s to start an executor."""
 HERE = {f"{SCORE}:CHUNK_USERS": 1_000}
 SMALL = (
     HERE
     | PATIENT
-    | {f"{FIT}:BLOCK_PAIRS": 100_000, f"{LISTS}:AT_A_TIME": 1, f"{CHECKS}:AT_A_TIME": 1, f"{ROWS}:AT_A_TIME": 1}
+    | {f"{PAIRS}:BLOCK_PAIRS": 100_000, f"{LISTS}:AT_A_TIME": 1, f"{CHECKS}:AT_A_TIME": 1, f"{ROWS}:AT_A_TIME": 1}
     | {f"{RANGES}:LEAST": 50_000, f"{ROWS}:BATCH": 50_000}
 )
 """Such small parts that a small night has several: 4 ranges of users, 2 blocks a side, 4 chunks in two turns."""

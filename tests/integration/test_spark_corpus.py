@@ -25,7 +25,7 @@ SEVERAL = {
     "recjobs.core.rows.user_ranges:LEAST": 100,
     "recjobs.core.rows.user_ranges:MOST": 100,
     "recjobs.night.spark_rows:BATCH": 150,
-    "recjobs.night.spark_fit:BLOCK_PAIRS": 200,
+    "recjobs.night.spark_pairs:BLOCK_PAIRS": 200,
 }
 """Such small parts that even these nights have several."""
 

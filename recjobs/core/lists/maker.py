@@ -28,6 +28,7 @@ from recjobs.core.model.attributes import Completed, completed, held_down
 from recjobs.core.model.fold_in import blocks
 from recjobs.core.model.ranker import Ranker
 from recjobs.core.model.ranking import Ranked
+from recjobs.core.model.user_items import takers_of
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.interactions import DAY
 
@@ -73,7 +74,7 @@ class ListMaker:
             return None
         factors, recipe = self.model.item_factors, self.model.recipe
         if factors is None:
-            taken = np.bincount(self.past.confidence(recipe).indices, minlength=self.past.rows.n_items)
+            taken = takers_of(self.past.confidence(recipe))
             factors = (taken > 0)[:, None].astype(np.float32)
         if self.known.max_new_share is None or self.known.items is None or self.model.item_factors is None:
             return Completed(factors, np.zeros(len(factors), bool))

@@ -1,5 +1,6 @@
 """What lists follow from of the interactions before an instant; each part is computed once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -16,17 +17,24 @@ from recjobs.core.model.engine import Engine
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.own_part import BlendWithOwn
 from recjobs.core.model.random_walk import ItemSimilarity
+from recjobs.core.model.user_items import UserItems
 from recjobs.core.recipe import Recipe
 from recjobs.core.rows.by_blocks import activity_of, confidence_of, rows_of_users
 from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 
 class Past:
-    """Interactions before an instant (`now`, microseconds), with cached results derived from them."""
+    """Interactions before an instant (`now`, microseconds), with cached results derived from them.
 
-    def __init__(self, rows: RowBlocks, now: int, engine: Engine) -> None:
+    user_items: returns their confidence by a recipe where that is not held in memory.
+    """
+
+    def __init__(
+        self, rows: RowBlocks, now: int, engine: Engine, user_items: Callable[[Recipe], UserItems] | None = None
+    ) -> None:
         self.rows, self.now, self.engine = rows, now, engine
-        self._confidence: dict[Recipe, csr_matrix] = {}
+        self._user_items = user_items or (lambda recipe: confidence_of(rows, recipe, now))
+        self._confidence: dict[Recipe, UserItems] = {}
         self._parts: dict[Recipe, ItemSimilarity] = {}
         self._similarity: dict[tuple[Recipe, int, float], csr_matrix] = {}
         self._own: dict[float, csr_matrix] = {}
@@ -48,11 +56,11 @@ class Past:
         """The instant of each user's last interaction, (n_users,) microseconds; `now` without one."""
         return last_at(self.rows, self.now)
 
-    def confidence(self, recipe: Recipe) -> csr_matrix:
+    def confidence(self, recipe: Recipe) -> UserItems:
         """user_items by a recipe, see `Interactions.confidence`."""
         key = _of_data(recipe)
         if key not in self._confidence:
-            self._confidence[key] = confidence_of(self.rows, recipe, self.now)
+            self._confidence[key] = self._user_items(recipe)
         return self._confidence[key]
 
     def blend(self, recipe: Recipe) -> Blend | None:

@@ -10,15 +10,14 @@ from scipy.sparse import csr_matrix
 from recjobs.core.model import compiled
 from recjobs.core.model.ranking import Ranked, best_items, step_of
 from recjobs.core.model.threads import in_threads
+from recjobs.core.model.user_items import UserItems, takers_of, whole
 from recjobs.core.recipe import Recipe
 
 SAMPLE, SETTLED = 500, 0.95
 """Convergence: users sampled, and the share of their listed items that must stay the same to end the fit."""
 Watch = Callable[[int, np.ndarray, np.ndarray], None]
 """Called with iteration (from 1), user_factors and item_factors."""
-Alternation = Callable[
-    [csr_matrix, csr_matrix, np.ndarray, np.ndarray, Recipe, int], Iterator[tuple[np.ndarray, np.ndarray]]
-]
+Alternation = Callable[[UserItems, np.ndarray, np.ndarray, Recipe, int], Iterator[tuple[np.ndarray, np.ndarray]]]
 """A solver, such as `alternate`."""
 MIN_SCALE = 1e-6
 """What the largest score must reach, and the largest difference between items relative to their largest value. ALS fits
@@ -83,7 +82,7 @@ def _longest(rows: np.ndarray) -> float:
 
 
 def fit(
-    user_items: csr_matrix,
+    user_items: UserItems,
     recipe: Recipe,
     seed: int,
     threads: int = 0,
@@ -102,13 +101,11 @@ def fit(
     rng = np.random.default_rng(seed)
     users = _drawn(rng, user_items.shape[0], recipe.factors, start.user_factors if start else None)
     items = _drawn(rng, user_items.shape[1], recipe.factors, start.item_factors if start else None)
-    weighted = (recipe.alpha * user_items).tocsr().astype(np.float32)
-    transposed = weighted.T.tocsr()
-    known_items = np.diff(transposed.indptr) > 0
-    sample = np.flatnonzero(np.diff(user_items.indptr) > 0)
+    known_users, known_items = np.diff(user_items.indptr) > 0, takers_of(user_items) > 0
+    sample = np.flatnonzero(known_users)
     sample = np.sort(rng.choice(sample, min(SAMPLE, sample.size), replace=False))
-    before, n = None, min(20, -(-user_items.shape[1] // 4))
-    alternation = (solver or alternate)(weighted, transposed, users, items, recipe, threads)
+    of_sample, before, n = user_items[sample], None, min(20, -(-user_items.shape[1] // 4))
+    alternation = (solver or alternate)(user_items, users, items, recipe, threads)
     for taken, (users, items) in enumerate(islice(alternation, recipe.iterations), 1):
         if watch:
             watch(taken, users.astype(np.float32), items.astype(np.float32))
@@ -117,14 +114,14 @@ def fit(
         if taken == recipe.iterations:
             break
         sides = users[sample].astype(np.float32), items.astype(np.float32)
-        lists = best_items(*sides, n, user_items[sample], known_items, max(1, threads))
+        lists = best_items(*sides, n, of_sample, known_items, max(1, threads))
         if before is not None and _have_settled(before, lists, *sides):
             break
         before = lists.item_idx
-    return Fitted(_masked(users, np.diff(weighted.indptr) > 0), _masked(items, known_items), taken)
+    return Fitted(_masked(users, known_users), _masked(items, known_items), taken)
 
 
-def start_of_some(user_items: csr_matrix, recipe: Recipe, seed: int, threads: int = 0) -> Factors | None:
+def start_of_some(user_items: UserItems, recipe: Recipe, seed: int, threads: int = 0) -> Factors | None:
     """Where a fit of many users may begin: that of some, drawn by the seed, with about FIRST_PAIRS pairs; the others'
     rows are zeros. None where there are no more pairs than that. (docs/decisions/0093)
     """
@@ -139,14 +136,19 @@ def start_of_some(user_items: csr_matrix, recipe: Recipe, seed: int, threads: in
     return Factors(user_factors, fitted.item_factors)
 
 
+def weighted_by(recipe: Recipe, confidence: csr_matrix) -> csr_matrix:
+    """alpha x confidence."""
+    weighted: csr_matrix = (recipe.alpha * confidence).tocsr().astype(np.float32)
+    return weighted
+
+
 def alternate(
-    weighted: csr_matrix, transposed: csr_matrix, users: np.ndarray, items: np.ndarray, recipe: Recipe, threads: int
+    user_items: UserItems, users: np.ndarray, items: np.ndarray, recipe: Recipe, threads: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield user_factors and item_factors after each iteration from the initial ones, without end; the arrays are the
-    same ones each time.
-
-    weighted is alpha x confidence, users x items; transposed the same, items x users.
-    """
+    same ones each time."""
+    weighted = weighted_by(recipe, whole(user_items))
+    transposed = weighted.T.tocsr()
     users, items = users.astype(np.float32), items.astype(np.float32)
     while True:
         solve_rows(weighted, users, items, recipe, threads)

@@ -14,8 +14,9 @@ from typing import Any
 import implicit.gpu
 import implicit.gpu.als
 import numpy as np
-from scipy.sparse import csr_matrix
 
+from recjobs.core.model.als import weighted_by
+from recjobs.core.model.user_items import UserItems, whole
 from recjobs.core.recipe import Recipe
 
 LIBRARIES = ("cudart", "cublasLt", "cublas", "curand")
@@ -62,7 +63,7 @@ def refusal(recipe: Recipe, shape: tuple[int, int]) -> str | None:
 
 
 def alternate(
-    weighted: csr_matrix, transposed: csr_matrix, users: np.ndarray, items: np.ndarray, recipe: Recipe, _threads: int
+    user_items: UserItems, users: np.ndarray, items: np.ndarray, recipe: Recipe, _threads: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Alternate as `als.alternate` does, on the card. Raises GpuFailed.
 
@@ -73,7 +74,8 @@ def alternate(
     try:
         model = gpu.als.AlternatingLeastSquares(_width(recipe), regularization=recipe.regularization)
         solver, steps = model.solver, model.cg_steps
-        of_users, of_items = gpu.CSRMatrix(weighted), gpu.CSRMatrix(transposed)
+        weighted = weighted_by(recipe, whole(user_items))
+        of_users, of_items = gpu.CSRMatrix(weighted), gpu.CSRMatrix(weighted.T.tocsr())
         user_factors, item_factors = (gpu.Matrix(_padded(rows, _width(recipe))) for rows in (users, items))
         squared = gpu.Matrix.zeros(_width(recipe), _width(recipe))
         while True:

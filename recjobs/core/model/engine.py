@@ -7,12 +7,12 @@ engine is judged like the same recipe on fresh data. Every engine gives the same
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from recjobs.core.model import als, cuda
 from recjobs.core.model.fold_in import FoldIn
 from recjobs.core.model.neighbours import Blend
 from recjobs.core.model.ranking import Ranking
+from recjobs.core.model.user_items import UserItems
 from recjobs.core.recipe import Recipe
 
 
@@ -31,7 +31,7 @@ class Engine:
 
     def fit(
         self,
-        user_items: csr_matrix,
+        user_items: UserItems,
         recipe: Recipe,
         seed: int,
         start: als.Factors | None = None,

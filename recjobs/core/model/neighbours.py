@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix, vstack
 from recjobs.core.model import compiled
 from recjobs.core.model.compiled import neighbour_sums
 from recjobs.core.model.threads import in_threads
+from recjobs.core.model.user_items import UserItems, whole
 
 PAIRS = 4_000_000
 _ROWS = 8
@@ -33,7 +34,7 @@ class Blend:
     1: neighbours alone.
     """
 
-    rows: csr_matrix
+    rows: UserItems
     similarity: csr_matrix
     weight: float
 
@@ -91,7 +92,7 @@ class Blend:
     def _scores(self, first: int, last: int) -> np.ndarray:
         """The sums of users' neighbours, (last - first, n_items): nearly dense for active users, so that a product of
         sparse matrices takes five times as long."""
-        return neighbour_sums(self.rows, slice(first, last), self.similarity)
+        return neighbour_sums(whole(self.rows), slice(first, last), self.similarity)
 
 
 def row_blocks(n: int) -> Iterator[slice]:
@@ -99,23 +100,23 @@ def row_blocks(n: int) -> Iterator[slice]:
     return (slice(first, min(first + _ROWS, n)) for first in range(0, n, _ROWS))
 
 
-def drawn_users(user_items: csr_matrix) -> csr_matrix:
+def drawn_users(user_items: UserItems) -> csr_matrix:
     """A fixed sample of the users with about PAIRS pairs; all where there are no more."""
     if user_items.nnz <= PAIRS:
-        return user_items
+        return whole(user_items)
     drawn = np.random.default_rng(0).random(user_items.shape[0]) < PAIRS / user_items.nnz
     return user_items[np.flatnonzero(drawn)]
 
 
-def similarity_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:
+def similarity_of(user_items: UserItems, n_neighbours: int, threads: int = 0) -> csr_matrix:
     """(n_items, n_items), the n_neighbours most similar items in each row, the item itself among them.
 
     Above PAIRS pairs a fixed sample of users with about that many counts: it tells similarity well enough, and the time
     grows with the square of the history lengths.
     """
-    user_items = drawn_users(user_items)
+    drawn = drawn_users(user_items)
     with np.errstate(invalid="ignore"):
-        weighted = normalize(tfidf_weight(user_items.T)).T.tocsr()
+        weighted = normalize(tfidf_weight(drawn.T)).T.tocsr()
     # An item taken only by a user with nearly all items has TF-IDF 0, and no angle.
     weighted.data = np.nan_to_num(weighted.data, nan=0.0, posinf=0.0, neginf=0.0)
     similarity = all_pairs(weighted, n_neighbours, threads).astype(np.float32)

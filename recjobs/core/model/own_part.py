@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.model.neighbours import Blend, Sums
+from recjobs.core.model.user_items import UserItems
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class BlendWithOwn(Blend):
 
     @classmethod
     def of_all(
-        cls, rows: csr_matrix, similarity: csr_matrix | None, weight: float, own: csr_matrix, own_weight: float
+        cls, rows: UserItems, similarity: csr_matrix | None, weight: float, own: csr_matrix, own_weight: float
     ) -> "BlendWithOwn":
         """The blend of all users; similarity: None without neighbours."""
         if similarity is None:

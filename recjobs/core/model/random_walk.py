@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from recjobs.core.model.neighbours import all_pairs, drawn_users, similarity_of
+from recjobs.core.model.user_items import UserItems
 
 BETA = 0.6
 """How strongly an item's popularity lowers the probability of reaching it."""
@@ -21,7 +22,7 @@ class ItemSimilarity:
     user_items: (n_users, n_items), confidence.
     """
 
-    def __init__(self, user_items: csr_matrix, threads: int = 0) -> None:
+    def __init__(self, user_items: UserItems, threads: int = 0) -> None:
         self._user_items, self._threads = user_items, threads
         self._parts: dict[tuple[bool, int], csr_matrix] = {}
         self._ratios: dict[int, float] = {}
@@ -57,17 +58,17 @@ class ItemSimilarity:
         return self._parts[key]
 
 
-def random_walk_of(user_items: csr_matrix, n_neighbours: int, threads: int = 0) -> csr_matrix:
+def random_walk_of(user_items: UserItems, n_neighbours: int, threads: int = 0) -> csr_matrix:
     """(n_items, n_items) float32: the probability of a walk from each item (row) by one of its users to another item
     (column), divided by that item's popularity to the power BETA; the n_neighbours highest of each row.
 
     Users are drawn as for `similarity_of`.
     """
-    user_items = drawn_users(user_items).astype(np.float64)
-    popularity, activity = (np.asarray(user_items.sum(axis=axis)).ravel() for axis in (0, 1))
+    drawn = drawn_users(user_items).astype(np.float64)
+    popularity, activity = (np.asarray(drawn.sum(axis=axis)).ravel() for axis in (0, 1))
     damped, spread = _power(popularity, -BETA), _power(activity, -0.5)
     # X' X of this product is the walk's matrix but for a factor of each row, which does not change its order.
-    steps = all_pairs((diags(spread) @ user_items @ diags(damped)).tocsr(), n_neighbours, threads)
+    steps = all_pairs((diags(spread) @ drawn @ diags(damped)).tocsr(), n_neighbours, threads)
     walk: csr_matrix = (diags(_power(popularity, BETA - 1)) @ steps).astype(np.float32).tocsr()
     return walk
 
@@ -77,7 +78,7 @@ def _power(values: np.ndarray, exponent: float) -> np.ndarray:
     return np.asarray(np.power(values, exponent, out=np.zeros_like(values), where=values > 0))
 
 
-def _ratio_of_spreads(first: csr_matrix, second: csr_matrix, user_items: csr_matrix) -> float:
+def _ratio_of_spreads(first: csr_matrix, second: csr_matrix, user_items: UserItems) -> float:
     """How many times the scores by `first` spread as those by `second`, in three digits, so that another processor's
     last bits do not matter; 0 where nobody's scores differ by both."""
     users = np.flatnonzero(np.diff(user_items.indptr) > 0)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from recjobs.core.evaluation.exam import answer
 from recjobs.core.lists.maker import ListMaker, Model
 from recjobs.core.model.engine import Engine
+from recjobs.core.model.user_items import UserItems
 from recjobs.core.recipe import Recipe
 from recjobs.core.search import preview
 from recjobs.core.search.folds import Fold
@@ -95,7 +95,7 @@ def attempt(
     return ended("complete")
 
 
-def _confidence(fold: Fold, recipes: Sequence[Recipe], engine: Engine) -> csr_matrix:
+def _confidence(fold: Fold, recipes: Sequence[Recipe], engine: Engine) -> UserItems:
     return fold.past(_sharing(recipes), engine).confidence(recipes[0])
 
 
