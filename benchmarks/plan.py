@@ -8,6 +8,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from scipy.optimize import nnls  # isort: skip
 
 from benchmarks import night  # isort: skip
 from benchmarks.beside import THIS, checked, environment  # isort: skip
+from local.spark import standalone  # isort: skip
 from recjobs.adapters import machine  # isort: skip
 from recjobs.adapters.artifact_store import ArtifactStore  # isort: skip
 from recjobs.adapters.postgres import Database  # isort: skip
@@ -55,12 +57,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
     parser.add_argument("--size", action="append", choices=SIZES, help="about how many interactions; 200k and 2m")
     parser.add_argument("--from", dest="earlier", type=Path, nargs="*", default=[], metavar="FILE")
+    parser.add_argument(
+        "--engine", choices=("local", "spark"), default="local", help="spark: on two workers of one core"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here as well")
     arguments = parser.parse_args()
     load_settings()
     measured = [each for file in arguments.earlier for each in json.loads(file.read_text())]
     for size in (arguments.size or ("200k", "2m")) if not arguments.earlier else ():
-        measured.append(measure(SIZES[size]))
+        measured.append(measure(SIZES[size], arguments.engine))
         if arguments.json:
             arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
     nights = [_past(each) for each in measured]
@@ -73,13 +78,17 @@ def main() -> None:
     print("PROBE_SECONDS =", round(float(np.median([each["probe"] for each in measured])), 3))
 
 
-def measure(size: tuple[int, int, int]) -> dict[str, Any]:
+def measure(size: tuple[int, int, int], engine: str) -> dict[str, Any]:
     """Run one night; return what it cost and what the probe took before it."""
-    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench") as folder, ExitStack() as stack:
         store = Path(folder) / "mlflow.db"
         with night.world(Path(folder) / "warm-up", "warm_up", night.WARM_UP, store) as (settings, reader_url):
             night.run(THIS, "warm_up", settings, reader_url)
         with night.world(Path(folder) / "night", "bench", size, store) as (settings, reader_url):
+            if engine == "spark":
+                with (Path(settings["RECJOBS_CATALOGS"]) / "bench.yaml").open("a") as catalog:
+                    catalog.write("engine: spark\n")
+                settings |= stack.enter_context(standalone(Path(folder) / "cluster")).settings
             plan = json.loads(
                 checked(
                     THIS.command("recjobs", "plan", "--catalog", "bench", "--json"), THIS.root, environment(settings)
