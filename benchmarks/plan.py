@@ -98,7 +98,7 @@ def measure(size: tuple[int, int, int], engine: str) -> dict[str, Any]:
             taken = night.run(THIS, "bench", settings, reader_url)
             artifacts = ArtifactStore(settings["RECJOBS_ARTIFACTS"], "bench")
             [begun] = begun_nights(artifacts)
-            [past] = past_nights(artifacts, [begun])
+            [past] = past_nights(artifacts, [begun], engine)
             cpu = {step: begun.files.noted(step, NAME)["cpu_seconds"] for step in past.steps}
             with Database(settings["RECJOBS_PUBLISHER_URL"], "bench").connect() as session:
                 row = session.row("batch_bytes", batch_id=past.batch_id)

@@ -4,7 +4,7 @@ The shape of each cost is the table's, its level that of the catalog's last nigh
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from statistics import median
 
 CHUNK = 20_000
@@ -135,23 +135,59 @@ PROBE_SECONDS = 0.191
 """What `recjobs.adapters.machine.probe` takes on that machine."""
 
 
+ON_SPARK: Mapping[str, Terms] = {}
+"""The memory of a step's own process on Spark, where it is another one: of the same nights, on two workers."""
+
+SPREAD = ("validate", "train", "refit", "score", "inspect")
+"""The steps whose computing Spark spreads over machines."""
+
+SPARK_TIMES, SESSION_SECONDS = 83 / 61, 13.0
+"""Of these steps on two workers of one core, the seconds in those on two threads here; and of a session."""
+
+
 def value(terms: Terms, size: Size) -> float:
     """The value of a sum of terms."""
     of = size.terms()
     return sum(rate * of[name] for name, rate in terms.items())
 
 
-def steps(size: Size, past: Iterable[Past] = (), speed: float = 1.0) -> dict[str, Cost]:
+def steps(size: Size, past: Iterable[Past] = (), speed: float = 1.0, *, on_spark: bool = False) -> dict[str, Cost]:
     """What each step will cost.
 
-    speed: this machine's time for the probe, in that of the table's machine; for steps that no past night has measured.
+    past: nights on the same engine. speed: this machine's time for the probe, in that of the table's machine; for steps
+    that no past night has measured. on_spark: memory is that of the steps' own processes; seconds are those of a night
+    here unless past nights say otherwise.
     """
     nights = list(past)
-    return {step: Cost(**{f.name: _cost(step, f.name, size, nights, speed) for f in fields(Cost)}) for step in RATES}
+    rates = {step: replace(rate, peak_bytes=ON_SPARK[step]) for step, rate in RATES.items() if step in ON_SPARK}
+    return {
+        step: Cost(**{f.name: _cost(step, getattr(rate, f.name), f.name, size, nights, speed) for f in fields(Cost)})
+        for step, rate in (RATES | (rates if on_spark else {})).items()
+    }
 
 
-def _cost(step: str, name: str, size: Size, nights: list[Past], speed: float) -> float:
-    terms: Terms = getattr(RATES[step], name)
+def seconds_on_spark(costs: Mapping[str, Cost], machines: int) -> float:
+    """What a night of these costs here would take on Spark with so many machines like this one, by arithmetic: cores
+    add up."""
+    spread = sum(costs[step].seconds or 0 for step in SPREAD if step in costs)
+    return (
+        sum(cost.seconds or 0 for cost in costs.values()) - spread + SESSION_SECONDS + SPARK_TIMES * spread / machines
+    )
+
+
+def pays_from(size: Size, machines: int, speed: float = 1.0) -> int | None:
+    """From how many interactions on a night takes less time on Spark than here; None: from none on. Users grow with
+    interactions, items stay."""
+    for interactions in (round(10 ** (power / 20)) for power in range(100, 221)):
+        times = interactions / max(1, size.interactions)
+        users, rows = max(1, round(size.users * times)), round(size.rows * times)
+        costs = steps(replace(size, rows=rows, interactions=interactions, users=users), speed=speed)
+        if seconds_on_spark(costs, machines) < sum(cost.seconds or 0 for cost in costs.values()):
+            return interactions
+    return None
+
+
+def _cost(step: str, terms: Terms, name: str, size: Size, nights: list[Past], speed: float) -> float:
     measured = ((getattr(night.steps[step], name), value(terms, night.size)) for night in nights if step in night.steps)
     level = _level(measured)
     if level is None:

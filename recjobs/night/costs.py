@@ -47,17 +47,20 @@ def note_cost(night: "Night", step: str) -> Iterator[None]:
         log.warning("what step %s of %s took could not be noted: %s", step, night.batch_id, error)
 
 
-def past_nights(store: "ArtifactStore", nights: list["Handovers"]) -> Iterator[Past]:
-    """Yield what the last nights cost, newest first; those of an older version, which noted nothing, are left out."""
+def past_nights(store: "ArtifactStore", nights: list["Handovers"], engine: str = "local") -> Iterator[Past]:
+    """Yield what the last nights on an engine cost, newest first; those of an older version, which noted nothing, are
+    left out."""
     n_found = 0
     for night in reversed(nights[-LOOKED_AT:]):
-        if n_found < NIGHTS and (past := _past(night)):
+        if n_found < NIGHTS and (past := _past(night, engine)):
             n_found += 1
             yield past
 
 
-def _past(night: "Handovers") -> Past | None:
+def _past(night: "Handovers", engine: str) -> Past | None:
     try:
+        if night.stored_request()["catalog"].get("engine", "local") != engine:
+            return None
         size = size_of(night)
         sizes = night.files.sizes()
         noted = {step: night.files.noted(step, NAME) for step in NIGHT if step in sizes}

@@ -97,10 +97,10 @@ def make(
     """
     store = ArtifactStore(settings.artifacts, catalog.name)
     nights = {night.batch_id: night for night in begun_nights(store)}
-    past = list(past_nights(store, list(nights.values())))
+    past = list(past_nights(store, list(nights.values()), catalog.engine))
     size = counts.expected(catalog, inputs, at, (past[0], nights[past[0].batch_id]) if past else None)
     speed = machine.probe() / estimate.PROBE_SECONDS if not past and size.interactions >= probed else None
-    steps = estimate.steps(size, past, speed or 1.0)
+    steps = estimate.steps(size, past, speed or 1.0, on_spark=catalog.engine == "spark")
     return Plan(
         catalog=catalog.name,
         as_of=at,

@@ -5,11 +5,15 @@ from typing import Any
 
 from recjobs.catalog.file import Catalog
 from recjobs.config import load_settings
+from recjobs.core import estimate
 from recjobs.core.batch_ids import parse_as_of
 from recjobs.errors import RecjobsError
 from recjobs.night import plan
 from recjobs.night.as_of import after_newest
 from recjobs.night.inputs import inputs_of
+
+MACHINES = (2, 4)
+"""Whose nights on Spark a plan compares with one here."""
 
 
 def run(
@@ -33,6 +37,19 @@ def run(
         "memory_is": there.memory[1],
         "artifacts_free": there.artifacts and there.artifacts[0],
         "database_free": there.database and there.database[0],
+        "spark": _on_spark(planned) if effective.engine == "local" else None,
         "fits": missing is None,
         "why": missing and str(missing),
     }, missing
+
+
+def _on_spark(planned: plan.Plan) -> list[dict[str, Any]]:
+    """What Spark would do for a night here, by the number of machines like this one."""
+    return [
+        {
+            "machines": machines,
+            "seconds": round(estimate.seconds_on_spark(planned.steps, machines), 1),
+            "pays_from": estimate.pays_from(planned.size, machines, planned.speed or 1.0),
+        }
+        for machines in MACHINES
+    ]

@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Ground:
     text: str | bytes | None = None
     later: Callable[[], object] | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
     name: str | None = None
     """Another name for the catalog than its world has."""
     ids: set[str] = field(default_factory=set)

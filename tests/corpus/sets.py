@@ -1,6 +1,6 @@
 """Faults of whole sets: every row is sound by itself, or none is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from tests.corpus.ground import SOUND, Ground
 from tests.worlds import DAY_0
@@ -87,6 +87,6 @@ def days_old_and_refused_for_it(ground: Ground) -> None:
 
 
 def just_now(ground: Ground) -> None:
-    began = datetime.now(UTC) - timedelta(hours=len(SOUND))
+    began = ground.now - timedelta(hours=len(SOUND))
     ground.all([row | {"at": f"{began + timedelta(hours=n):%Y-%m-%dT%H:%M:%SZ}"} for n, row in enumerate(SOUND)])
     ground.tree["live"] = True

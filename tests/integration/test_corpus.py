@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -63,13 +64,20 @@ class Place:
     """A case's own folders, and a look at whether anything but the artifacts was written to."""
 
     def __init__(
-        self, folder: Path, world: World, case: str, engine: str = "local", run: Callable[..., Done] = _run
+        self,
+        folder: Path,
+        world: World,
+        case: str,
+        *,
+        engine: str = "local",
+        run: Callable[..., Done] = _run,
+        now: datetime | None = None,
     ) -> None:
         self.world, self.folder, self._run = world, folder, run
         self.outside, self.data, self.catalogs = (folder / name for name in ("outside", "data", "catalogs"))
         for made in (self.outside, self.data, self.catalogs):
             made.mkdir()
-        self.ground = Ground(self.data, self.outside)
+        self.ground = Ground(self.data, self.outside, now=now or datetime.now(UTC))
         FAULTS[case](self.ground)
         if engine != "local":
             self.ground.tree["engine"] = engine

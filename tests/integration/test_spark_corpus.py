@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,12 @@ def what_became_of(place: Place) -> dict[str, Any]:
 def test_every_input_ends_as_it_does_here(
     worlds: dict[str, World], on_cluster: Callable[..., Done], tmp_path: Path, case: str
 ):
-    found = {}
+    found, now = {}, datetime.now(UTC)
     for engine, world in worlds.items():
         folder = tmp_path / engine
         folder.mkdir()
-        other = {"run": on_cluster} if engine == "spark" else {}
-        found[engine] = what_became_of(Place(folder, world, case, engine, **other))
+        run: dict[str, Any] = {"run": on_cluster} if engine == "spark" else {}
+        found[engine] = what_became_of(Place(folder, world, case, engine=engine, now=now, **run))
     assert found["spark"] == found["local"]
     if OUTCOMES[case].verdict in ("accept", "quarantine", "publish"):
         assert found["local"]["code"] in (0, 65)  # validated, and perhaps without enough to be evaluated

@@ -100,23 +100,27 @@ def test_a_step_that_fails_half_way_leaves_nothing_that_counts(night):
 def test_a_file_the_manifest_does_not_name_does_not_count(night):
     write(night, x="abc")
     path_of(night, "y").write_text("smuggled")
-    with pytest.raises(ModelRefused, match="not named by its manifest"):
-        night.load_bytes("score", "y")
+    for look in (night.load_bytes, night.verified_path):
+        with pytest.raises(ModelRefused, match="not named by its manifest"):
+            look("score", "y")
 
 
 @pytest.mark.parametrize("content", ["abd", "", "abcd"])
 def test_a_changed_file_is_refused(night, content):
     write(night, x="abc")
+    assert night.verified_path("score", "x") == str(path_of(night, "x"))
     path_of(night, "x").write_text(content)
-    with pytest.raises(ModelRefused, match="SHA-256 changed"):
-        night.load_bytes("score", "x")
+    for look in (night.load_bytes, night.verified_path):
+        with pytest.raises(ModelRefused, match="SHA-256 changed"):
+            look("score", "x")
 
 
 def test_a_file_that_is_gone_is_refused(night):
     write(night, x="abc")
     path_of(night, "x").unlink()
-    with pytest.raises(ModelRefused, match="is missing: run the 'score' step again"):
-        night.load_bytes("score", "x")
+    for look in (night.load_bytes, night.verified_path):
+        with pytest.raises(ModelRefused, match="is missing: run the 'score' step again"):
+            look("score", "x")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"files": 3}'])

@@ -68,3 +68,30 @@ def test_what_a_night_did_not_measure_is_the_tables():
     planned, usual = estimate.steps(LARGE, [unmeasured])["train"], estimate.steps(LARGE)["train"]
     assert planned.peak_bytes == pytest.approx(1e9)
     assert (planned.seconds, planned.disk_bytes) == (usual.seconds, usual.disk_bytes)
+
+
+def test_spark_spreads_some_steps_and_pays_once_these_are_longer_than_a_session():
+    costs = estimate.steps(LARGE)
+    alone, here = estimate.seconds_on_spark(costs, 1), sum(cost.seconds or 0 for cost in costs.values())
+    assert alone > here + estimate.SESSION_SECONDS
+    many = estimate.seconds_on_spark(costs, 10**9)
+    rest = sum(cost.seconds or 0 for step, cost in costs.items() if step not in estimate.SPREAD)
+    assert many == pytest.approx(rest + estimate.SESSION_SECONDS)
+    assert estimate.pays_from(LARGE, 1) is None
+    two, four = estimate.pays_from(LARGE, 2), estimate.pays_from(LARGE, 4)
+    assert two
+    assert four
+    assert four < two
+    for interactions, is_less in ((two, True), (two // 2, False)):
+        times = interactions / LARGE.interactions
+        users, rows = round(LARGE.users * times), round(LARGE.rows * times)
+        of = estimate.steps(replace(LARGE, rows=rows, interactions=interactions, users=users))
+        assert (estimate.seconds_on_spark(of, 2) < sum(cost.seconds or 0 for cost in of.values())) is is_less
+
+
+def test_on_spark_only_the_memory_of_steps_is_another():
+    here, there = estimate.steps(LARGE), estimate.steps(LARGE, on_spark=True)
+    for step, cost in here.items():
+        if step in estimate.ON_SPARK:
+            assert (there[step].peak_bytes or 0) < (cost.peak_bytes or 0)
+        assert replace(there[step], peak_bytes=cost.peak_bytes) == cost

@@ -1,9 +1,11 @@
 """What the rows, or a file, say about items."""
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from recjobs.core.rows import stated_items
 from recjobs.core.rows.items import ATTRIBUTES, OPTIONAL, of_file, table, untried
 from recjobs.core.rows.stated_items import StatedItems
 from recjobs.errors import DataRefused
@@ -36,6 +38,25 @@ def test_the_latest_price_counts_unless_it_says_nothing():
     rows = [("u", "a", 5), ("u", "a", 9), ("u", "a", 7), ("u", "a", 10)]
     found = said(rows, 2, 2, price=pa.array([1.0, 3.0, 2.0, None]))
     assert found["a"]["price"] == 3.0
+
+
+def test_values_of_several_types_are_read_as_text():
+    found = StatedItems()
+    for values, n in ((pa.array([2.5, 1.0]), 0), (pa.array(["3", ""]), 2), (pa.nulls(2), 4)):
+        for checked, sound, columns in batches([("u", "a", n), ("u", "b", n + 1)], price=values):
+            found.join(StatedItems.of(checked, sound, columns))
+    prices = table(pa.array(["a", "b"]), found.attributes())["price"].to_pylist()
+    assert prices == [3.0, 1.0]
+
+
+def test_what_many_rows_say_is_what_all_of_them_say_at_once(monkeypatch):
+    rng = np.random.default_rng(1)
+    rows = [("u", f"i{n}", int(at)) for n, at in zip(rng.integers(0, 9, 300), rng.integers(0, 40, 300), strict=True)]
+    titles = pa.array(rng.choice(["Cup", "MUG", "Zebra", " ", None], 300).tolist(), pa.string())
+    prices = pa.array([None if at % 3 == 0 else float(n) for n, at in enumerate(rng.integers(0, 9, 300))])
+    at_once = said(rows, title=titles, price=prices)
+    monkeypatch.setattr(stated_items, "_MANY", 5)
+    assert said(rows, *[7] * 42, 6, title=titles, price=prices) == at_once
 
 
 def test_a_blank_price_in_text_says_nothing_either():

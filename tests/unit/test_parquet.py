@@ -50,3 +50,21 @@ def test_numbers_and_instants_are_differences_and_the_rest_has_dictionaries() ->
     assert differences == {"row", "user_idx", "at"}
     assert dictionaries == {"kind", "weight", "user_id", "item_ids.list.element", "because.list.element"}
     assert {one.compression for one in columns} == {"LZ4"}
+
+
+@pytest.mark.parametrize("batches", [[7], [1] * 7, [3, 0, 4], [0, 6, 1], [4, 3], []])
+def test_even_groups_make_the_same_file_of_the_same_rows_in_any_batches(
+    monkeypatch: pytest.MonkeyPatch, batches: list[int]
+) -> None:
+    monkeypatch.setattr(parquet, "GROUP", 3)
+    rows, sink, first = pa.table({"row": range(sum(batches))}), io.BytesIO(), 0
+    with parquet.writer(sink, rows.schema) as writer:
+        groups = parquet.EvenGroups(writer)
+        for n in batches:
+            groups.write(rows.slice(first, n))
+            first += n
+        groups.end()
+    file = pq.ParquetFile(sink)
+    assert file.read().equals(rows)
+    lengths = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert lengths == ([3, 3, 1] if batches else [])
