@@ -188,7 +188,9 @@ def cluster(master: str, name: str, logs: Path) -> Cluster:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",  # a task has a core
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={properties} -Drecjobs.spark.log={notes}",
+        # The heap of a driver is small, and has one thread that works: what other collectors need is more than that.
+        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC -Dlog4j2.configurationFile={properties} "
+        f"-Drecjobs.spark.log={notes}",
         **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
     }
     log.info("Spark: a session on %s; its warnings go to %s", master, notes)

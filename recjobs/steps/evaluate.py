@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from recjobs.adapters import machine
 from recjobs.core.evaluation import integrity
 from recjobs.core.evaluation.as_served import contest
 from recjobs.core.evaluation.confidence import short_lists
@@ -58,9 +59,11 @@ def _evaluated(night: Night, past: Past, holdout: Interactions) -> dict[str, flo
         view: exam(train, holdout, view, seed, now=past.now, after_days=night.catalog.after_days)
         for view in dict.fromkeys((night.catalog.view, *VIEWS))
     }
+    machine.give_back_freed()
     with night.writing("evaluate") as files, ThreadPoolExecutor(1) as beside:  # what no list depends on
         checking = beside.submit(check)
         ranked = rank_views(past, known, baselines | _once(models), list(exams.values()), K)
+        machine.give_back_freed()
         judging_goods = beside.submit(_goods, night, past, holdout, candidate)
         measuring_worth = beside.submit(measure_worth, night)
         findings = checking.result()
@@ -146,6 +149,7 @@ def _goods(night: Night, past: Past, holdout: Interactions, candidate: Model) ->
     """What the lists of items are worth."""
     gap, least, seed = night.catalog.orders.gap, night.catalog.orders.min_orders, night.request.seed
     baskets = Baskets.of(past.rows, past.now, gap)
+    machine.give_back_freed()  # what was counted block by block
     rows = together_rows(past, baskets, holdout, seed, gap_minutes=gap, min_orders=least)
     enough = baskets.orders >= least
     del baskets

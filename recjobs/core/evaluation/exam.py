@@ -1,17 +1,18 @@
 """The lists that each model would have served on the holdout, and their metrics."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from recjobs.core.evaluation import metrics
 from recjobs.core.evaluation.bootstrap import mean_intervals
 from recjobs.core.lists.maker import ListMaker, Lists
 from recjobs.core.lists.popularity import popularity
 from recjobs.core.lists.seen import kept_out_of
+from recjobs.core.rows.by_blocks import RowsOfUsers
 from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 K = 20
@@ -46,19 +47,30 @@ def exam(
 
     now (microseconds, the cutoff) and after_days: for the view after_days.
     """
-    taken, kept_out = taken_pairs(train, holdout, view, now, after_days)
+    taken = _without(holdout.liked().pairs(), holdout.disliked_pairs())
+    if view != "repeats":
+        taken = vstack(list(_without_kept_out(taken, train, view, now, after_days)), format="csr")
     users = np.flatnonzero(np.diff(taken.indptr) > 0)
     if users.size > MAX_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
-    return Exam(users, None if kept_out is None else _of_users(kept_out, users), taken[users])
+    if view == "repeats" and not train.negative:
+        return Exam(users, None, taken[users])
+    return Exam(users, kept_out_of(RowsOfUsers(train, users), view, now, after_days), taken[users])
 
 
-def _of_users(pairs: csr_matrix, users: np.ndarray) -> csr_matrix:
-    """The same shape with the rows of some users alone: of all, they would be held as long as the exam."""
-    asked, lengths = pairs[users], np.zeros(pairs.shape[0], np.int64)
-    lengths[users] = np.diff(asked.indptr)
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    return csr_matrix((asked.data, asked.indices, ends), shape=pairs.shape)
+def _without_kept_out(
+    taken: csr_matrix, before: RowBlocks, view: str, now: int, after_days: float | None
+) -> Iterator[csr_matrix]:
+    """The pairs that are not kept out of lists, those of some users after the other: what is kept out of all lists
+    would take as much memory as the rows."""
+    done = 0
+    for block in before.blocks():
+        first, last = int(block.user_idx.min()), int(block.user_idx.max()) + 1
+        rows = replace(block, user_idx=block.user_idx - np.int32(first), n_users=last - first)
+        yield taken[done:first]
+        yield _without(taken[first:last], kept_out_of(rows, view, now, after_days))
+        done = last
+    yield taken[done:]
 
 
 def taken_pairs(

@@ -19,7 +19,7 @@ from recjobs.core.model.own_part import BlendWithOwn
 from recjobs.core.model.random_walk import ItemSimilarity
 from recjobs.core.model.user_items import UserItems
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.by_blocks import activity_of, confidence_of, rows_of_users
+from recjobs.core.rows.by_blocks import RowsOfUsers, activity_of, confidence_of
 from recjobs.core.rows.interactions import Interactions, RowBlocks
 
 
@@ -104,7 +104,7 @@ class Past:
         """The same of some users; all are counted where those are many."""
         if half_life_days in self._own or 4 * users.size > self.rows.n_users:
             return self.own_frequency(half_life_days)[users]
-        return own_frequency(rows_of_users(self.rows, users), self.now, half_life_days)[users]
+        return own_frequency(RowsOfUsers(self.rows, users, self.activity), self.now, half_life_days)[users]
 
     def second_stage(self, recipe: Recipe) -> SecondStage:
         """The second stage of lists by a recipe."""

@@ -64,6 +64,7 @@ class Baskets:
             items.append(pairs.indices[np.repeat(several, size)])
             instants.append(at[several])
         columns, ends = np.concatenate(items), np.cumsum(np.concatenate(sizes))
+        items.clear()
         matrix = csr_matrix((np.ones(columns.size), columns, ends), shape=(ends.size - 1, n_items))
         return cls(matrix, np.concatenate(instants), orders, evidence, now)
 

@@ -1,13 +1,14 @@
 """What is computed of interactions block by block: matrices and counts of users, without a copy of all rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recjobs.core.recipe import Recipe
-from recjobs.core.rows.interactions import Interactions, RowBlocks
+from recjobs.core.rows.interactions import Interactions, RowBlocks, takers_of
 
 
 def activity_of(rows: RowBlocks) -> np.ndarray:
@@ -28,11 +29,39 @@ def items_of(rows: RowBlocks) -> np.ndarray:
     return counts
 
 
+class RowsOfUsers:
+    """The rows of some users (user_idx) among others, as `RowBlocks`. activity: of all users, if it is known."""
+
+    def __init__(self, rows: RowBlocks, users: np.ndarray, activity: np.ndarray | None = None) -> None:
+        self._rows, self._activity = rows, activity
+        self.n_users, self.n_items, self.negative = rows.n_users, rows.n_items, rows.negative
+        self._asked = np.zeros(rows.n_users, bool)
+        self._asked[users] = True
+
+    def __len__(self) -> int:
+        activity = activity_of(self._rows) if self._activity is None else self._activity
+        return int(activity[self._asked].sum())
+
+    def blocks(self) -> Iterator[Interactions]:
+        """All rows in their order, those of some whole users at a time."""
+        for block in self._rows.blocks():
+            some = block.where(self._asked[block.user_idx])
+            if len(some):
+                yield some
+
+    @cached_property
+    def takers(self) -> np.ndarray:
+        """How many users liked each item, (n_items,), int64; not to be changed."""
+        return takers_of(self.blocks(), self.n_items)
+
+    def whole(self) -> Interactions:
+        """All rows in memory."""
+        return _where(self._rows, lambda block: self._asked[block.user_idx])
+
+
 def rows_of_users(rows: RowBlocks, users: np.ndarray) -> Interactions:
     """The rows of some users (user_idx), in memory."""
-    asked = np.zeros(rows.n_users, bool)
-    asked[users] = True
-    return _where(rows, lambda block: asked[block.user_idx])
+    return RowsOfUsers(rows, users).whole()
 
 
 def rows_of_items(rows: RowBlocks, items: np.ndarray) -> Interactions:
