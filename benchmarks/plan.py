@@ -32,18 +32,19 @@ from recjobs.night.night import begun_nights  # isort: skip
 SIZES = night.SIZES | {"6m": (70_000, 15_000, 6_000_000)}
 """Users, items and interactions."""
 READING, FITTING = ("one", "rows"), ("one", "interactions", "asked")
+HOLDING = ("one", "rows", "read_ahead")
 TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-    "extract": (READING, READING, READING),
-    "validate": (READING, READING, ("one", "interactions")),
-    "split": (("one", "interactions"), ("one", "interactions"), ("one", "interactions")),
+    "extract": (READING, HOLDING, READING),
+    "validate": (READING, ("one", "rows", "sorted"), ("one", "interactions")),
+    "split": (("one", "interactions"), HOLDING, ("one", "interactions")),
     "train": (("one", "begun", "solved"), FITTING, ("one", "vectors")),
     "evaluate": (("one", "interactions", "judged"), FITTING, ("one", "asked")),
-    "gate": (("one",), FITTING, ("one",)),
+    "gate": (("one",), ("one", "asked", "read_ahead"), ("one",)),
     "refit": (("one", "solved"), FITTING, ("one", "vectors", "items")),
     "score": (("one", "interactions", "scored"), FITTING, ("one", "interactions", "places")),
     "inspect": (("one", "interactions"), FITTING, ("one", "items")),
-    "publish": (("one", "places"), FITTING, ("one",)),
-    "report": (("one", "interactions"), FITTING, ("one",)),
+    "publish": (("one", "places"), (*FITTING, "read_ahead"), ("one",)),
+    "report": (("one", "interactions"), (*FITTING, "read_ahead"), ("one",)),
 }
 """Of each step the terms of its seconds, of its memory and of its files: what it holds, makes and writes."""
 DATABASE = ("one", "interactions", "places")

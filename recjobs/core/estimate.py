@@ -10,6 +10,12 @@ from statistics import median
 CHUNK = 20_000
 """The most users that an evaluation asks, and whose lists are made and checked at a time."""
 
+AHEAD = 1 << 22
+"""Rows, about, of the batches that are read, changed and written at a time, and of what allocators keep of them."""
+
+LEAST, MOST, USUAL = 1 << 20, 1 << 24, 16
+"""Those of `user_ranges`, by which rows are gathered; two ranges at a time."""
+
 FIRST_PAIRS = 4_000_000
 """`als.FIRST_PAIRS`: a fit of more begins with one of about so many. (Importing that takes a second.)"""
 
@@ -39,6 +45,8 @@ class Size:
         return {
             "one": 1,
             "rows": self.rows,
+            "read_ahead": min(self.rows, AHEAD),
+            "sorted": min(self.rows, 2 * max(LEAST, min(MOST, self.rows // USUAL))),
             "interactions": self.interactions,
             "vectors": (self.users + self.items) * self.factors,
             "solved": self.interactions * self.factors,
@@ -82,47 +90,45 @@ class Rate:
 
 
 RATES = {
-    "extract": Rate({"one": 0.0219, "rows": 7.82e-08}, {"one": 2.42e08, "rows": 14.6}, {"rows": 5.68}),
+    "extract": Rate(
+        {"one": 0.0244, "rows": 7.64e-08}, {"one": 1.98e08, "rows": 3.64, "read_ahead": 56.3}, {"rows": 5.68}
+    ),
     "validate": Rate(
-        {"one": 0.0323, "rows": 1.93e-07}, {"one": 2.37e08, "rows": 65.6}, {"one": 9.38e03, "interactions": 7.77}
+        {"one": 0.0511, "rows": 2.12e-07},
+        {"one": 1.83e08, "rows": 36.2, "sorted": 120},
+        {"one": 9.38e03, "interactions": 7.77},
     ),
     "split": Rate(
-        {"one": 0.0141, "interactions": 9.06e-08}, {"one": 2.67e08, "interactions": 10}, {"interactions": 7.62}
+        {"one": 0.0112, "interactions": 9.01e-08}, {"one": 2.21e08, "read_ahead": 51.3}, {"interactions": 7.62}
     ),
     "train": Rate(
-        {"one": 0.1, "begun": 6.66e-09, "solved": 6.69e-09},
-        {"one": 1.92e08, "interactions": 34.9, "asked": 7.72e03},
+        {"one": 0.122, "begun": 5.63e-09, "solved": 7.66e-09},
+        {"one": 2.02e08, "interactions": 39.9, "asked": 6.09e03},
         {"vectors": 4.23},
     ),
     "evaluate": Rate(
         {"one": 0.984, "interactions": 9.03e-08, "judged": 2.44e-08},
-        {"one": 3.21e08, "interactions": 56.8, "asked": 1.28e04},
+        {"one": 2.93e08, "interactions": 52.2, "asked": 1.5e04},
         {"asked": 110},
     ),
-    "gate": Rate({"one": 0.145}, {"one": 3.16e08, "interactions": 7.86, "asked": 1.36e03}, {"one": 2.61e03}),
+    "gate": Rate({"one": 0.141}, {"one": 2.86e08, "asked": 3.81e03, "read_ahead": 9.09}, {"one": 2.61e03}),
     "refit": Rate(
-        {"one": 2.69, "solved": 8.96e-09},
-        {"one": 4.62e08, "interactions": 31.5, "asked": 1.57e04},
+        {"one": 2.74, "solved": 9.27e-09},
+        {"one": 4.43e08, "interactions": 22.3, "asked": 1.88e04},
         {"vectors": 5.77, "items": 891},
     ),
     "score": Rate(
-        {"one": 0.488, "scored": 1.06e-08},
-        {"one": 5.35e08, "interactions": 45.1, "asked": 2.07e04},
+        {"one": 0.52, "scored": 1.06e-08},
+        {"one": 5.37e08, "interactions": 42.5, "asked": 2.12e04},
         {"one": 6.51e05, "interactions": 3.12, "places": 7.88},
     ),
     "inspect": Rate(
-        {"one": 0.118, "interactions": 2.83e-07},
-        {"one": 3.27e08, "interactions": 38.9, "asked": 4.19e04},
+        {"one": 0.11, "interactions": 3.17e-07},
+        {"one": 3.11e08, "interactions": 22.7, "asked": 4.9e04},
         {"one": 7.25e03, "items": 0.796},
     ),
-    "publish": Rate(
-        {"one": 0.294, "places": 4.96e-07}, {"one": 4.85e08, "interactions": 16.9, "asked": 1.78e04}, {"one": 375}
-    ),
-    "report": Rate(
-        {"one": 0.782, "interactions": 3.89e-08},
-        {"one": 4.74e08, "interactions": 15.7, "asked": 1.14e04},
-        {"one": 9.98e04},
-    ),
+    "publish": Rate({"one": 0.279, "places": 5.17e-07}, {"one": 5.38e08, "read_ahead": 143}, {"one": 375}),
+    "report": Rate({"one": 0.745, "interactions": 4.52e-08}, {"one": 5.12e08, "read_ahead": 90.5}, {"one": 9.98e04}),
 }
 """Of whole nights by `recjobs night` (one process) on two cores, of 0.2, 2, 6 and 20 million interactions: 64 factors,
 blend 0.3, 200 neighbours, lists of 100. Fitted by `make bench-plan`, but for the evaluation's seconds of an
@@ -131,11 +137,18 @@ interaction, which those nights cannot tell from those of a score: they are an e
 DATABASE: Terms = {"one": 1.35e06, "interactions": 7.32, "places": 32.7}
 """What a batch takes in Postgres, indexes and compressed values included, of the same nights."""
 
-PROBE_SECONDS = 0.191
+PROBE_SECONDS = 0.196
 """What `recjobs.adapters.machine.probe` takes on that machine."""
 
 
-ON_SPARK: Mapping[str, Terms] = {}
+ON_SPARK: Mapping[str, Terms] = {
+    "validate": {"one": 2.67e08, "vectors": 39},
+    "train": {"one": 2.31e08, "vectors": 47.9, "asked": 110},
+    "evaluate": {"one": 3.3e08, "interactions": 26.6, "asked": 1.8e04},
+    "refit": {"one": 4.75e08, "vectors": 46.2, "asked": 1.25e04},
+    "score": {"one": 4.58e08, "vectors": 89.3},
+    "inspect": {"one": 4.18e08, "vectors": 58.9, "asked": 1.43e03},
+}
 """The memory of a step's own process on Spark, where it is another one: of the same nights, on two workers."""
 
 SPREAD = ("validate", "train", "refit", "score", "inspect")

@@ -8,6 +8,7 @@ from recjobs import NIGHT
 from recjobs.core import estimate
 from recjobs.core.estimate import DATABASE, RATES, Cost, Past, Size
 from recjobs.core.model import als
+from recjobs.core.rows import user_ranges
 
 SMALL = Size(rows=200_000, interactions=180_000, users=4_000, items=2_000, stored=100, factors=64)
 LARGE = replace(SMALL, rows=20_000_000, interactions=18_000_000, users=138_000, items=26_000)
@@ -34,6 +35,10 @@ def test_the_table_has_every_step_and_no_term_but_those_of_a_size():
 
 def test_where_a_fit_begins_with_some_users_is_what_the_table_knows_of():
     assert estimate.FIRST_PAIRS == als.FIRST_PAIRS
+
+
+def test_how_many_rows_are_sorted_at_a_time_is_too():
+    assert (estimate.LEAST, estimate.MOST, estimate.USUAL) == (user_ranges.LEAST, user_ranges.MOST, user_ranges.USUAL)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Cost)])
