@@ -32,7 +32,7 @@ from recjobs.night.night import begun_nights  # isort: skip
 SIZES = night.SIZES | {"6m": (70_000, 15_000, 6_000_000)}
 """Users, items and interactions."""
 READING, FITTING = ("one", "rows"), ("one", "interactions", "asked")
-HOLDING = ("one", "rows", "read_ahead")
+HOLDING, HOLDING_SOME = ("one", "rows", "read_ahead"), ("one", "interactions", "read_ahead")
 TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "extract": (READING, HOLDING, READING),
     "validate": (READING, ("one", "rows", "sorted"), ("one", "interactions")),
@@ -47,6 +47,15 @@ TERMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "report": (("one", "interactions"), (*FITTING, "read_ahead"), ("one",)),
 }
 """Of each step the terms of its seconds, of its memory and of its files: what it holds, makes and writes."""
+ON_SPARK = {
+    "validate": HOLDING_SOME,
+    "train": (*HOLDING_SOME, "vectors"),
+    "evaluate": (*HOLDING_SOME, "asked"),
+    "refit": (*FITTING, "vectors"),
+    "score": (*HOLDING_SOME, "asked", "vectors"),
+    "inspect": (*HOLDING_SOME, "asked"),
+}
+"""The terms of the memory of a step's own process on Spark."""
 DATABASE = ("one", "interactions", "places")
 ALLOWED = {"interactions": 0.05, "memory, MiB": 0.25, "seconds": 0.25, "files, MiB": 0.05, "Postgres, MiB": 0.05}
 """How far off a plan may be, as a share of what the night took; seconds are scaled by the probe."""
@@ -74,7 +83,10 @@ def main() -> None:
         print(f"\n{past.size.interactions:,} interactions: planned / taken, and their ratio")
         if "plan" in each:  # not what an earlier version has measured
             print("\n".join(map(str, lines(each["plan"], past))))
-        _compare(past, each["probe"])
+        _compare(past, each["probe"], arguments.engine)
+    if arguments.engine == "spark":
+        print("\n".join(_on_spark(nights)))
+        return
     print("\n".join(_table(nights)))
     print("PROBE_SECONDS =", round(float(np.median([each["probe"] for each in measured])), 3))
 
@@ -151,8 +163,8 @@ def _past(measured: Mapping[str, Any]) -> Past:
     return Past(measured["batch_id"], Size(**measured["size"]), steps, measured["database_bytes"])
 
 
-def _compare(past: Past, probe: float) -> None:
-    expected = estimate.steps(past.size, (), probe / estimate.PROBE_SECONDS)
+def _compare(past: Past, probe: float, engine: str) -> None:
+    expected = estimate.steps(past.size, (), probe / estimate.PROBE_SECONDS, on_spark=engine == "spark")
     for step in expected:
         parts = []
         for name, unit in (("seconds", 1.0), ("peak_bytes", MIB), ("disk_bytes", MIB)):
@@ -174,6 +186,15 @@ def _table(nights: list[Past]) -> list[str]:
         lines.append(f'    "{step}": Rate({", ".join(parts)}),')
     lines += ["}", f"DATABASE: Terms = {_fitted(DATABASE, [(n.size, n.database_bytes or 0.0) for n in nights])}"]
     return lines
+
+
+def _on_spark(nights: list[Past]) -> list[str]:
+    """The memory on Spark as Python, fitted as `_table` is."""
+    lines = ["ON_SPARK: Mapping[str, Terms] = {"]
+    for step, terms in ON_SPARK.items():
+        measured = [(night.size, float(night.steps[step].peak_bytes or 0)) for night in nights]
+        lines.append(f'    "{step}": {_fitted(terms, measured)},')
+    return [*lines, "}"]
 
 
 def _fitted(terms: tuple[str, ...], measured: list[tuple[Size, float]]) -> str:
