@@ -16,7 +16,8 @@ import pytest
 from local.spark import EXECUTOR, Standalone, executors_of
 from recjobs.adapters import spark
 from recjobs.adapters.postgres import Session
-from recjobs.adapters.shared_folder import SharedFolder, SharedTable
+from recjobs.adapters.shared_folder import SharedFolder
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.core.recipe import Recipe
 from recjobs.night import list_checks, spark_fit, spark_lists, spark_rows
 from recjobs.night.handovers import Inspection

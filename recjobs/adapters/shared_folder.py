@@ -1,27 +1,19 @@
 """A folder of the artifacts by which the processes of one step, on several machines, hand over arrays and files."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from recjobs.adapters import parquet
-from recjobs.adapters.object_store import HashingSink, Store, file_system
-from recjobs.errors import ModelRefused
-
-
-@cache
-def _store(root: str) -> Store:
-    system, _ = file_system(root)
-    return Store(system, root)
+from recjobs.adapters.object_store import HashingSink, Store
+from recjobs.adapters.shared_table import SharedTable, store_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class SharedFolder:
     @property
     def store(self) -> Store:
         """The file system."""
-        return _store(self.root)
+        return store_of(self.root)
 
     def create(self) -> None:
         """Make the folder, empty."""
@@ -111,101 +103,6 @@ class SharedFolder:
                     writer.write_table(table, row_group_size=most)
         return sink.sha256
 
-    def table(self, name: str) -> "SharedTable":
+    def table(self, name: str) -> SharedTable:
         """One of the folder's Parquet files."""
         return SharedTable(self.root, f"{self.path}/{name}")
-
-
-@dataclass(frozen=True)
-class SharedTable:
-    """A Parquet file of the artifacts whose rows ascend by one column; see `SharedFolder` for `root` and `path`."""
-
-    root: str
-    path: str
-
-    def extent(self) -> tuple[pa.Schema, int]:
-        """(the columns, the number of rows)"""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            file = pq.ParquetFile(source)
-            return file.schema_arrow, file.metadata.num_rows
-
-    def batches(self, n_rows: int) -> Iterator[pa.RecordBatch]:
-        """All rows, at most so many at a time."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            yield from pq.ParquetFile(source).iter_batches(n_rows)
-
-    def sample(self, column: str, groups: int, rows: int) -> Iterator[pa.Array]:
-        """Some values of a column: about `rows` of each of some row groups that lie evenly apart."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            file = pq.ParquetFile(source)
-            n = file.num_row_groups
-            for number in sorted({place * n // groups for place in range(groups)} if n else ()):
-                values = file.read_row_group(number, [column])[column].combine_chunks()
-                yield values.take(pa.array(np.arange(0, len(values), max(1, len(values) // rows))))
-
-    def groups(self) -> Iterator[pa.Table]:
-        """All rows, row group by row group."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            file = pq.ParquetFile(source)
-            for number in range(file.num_row_groups):
-                yield file.read_row_group(number)
-
-    def verified(self, sha256: str) -> pa.Table:
-        """All rows. Raises ModelRefused unless the file has this SHA-256."""
-        store = _store(self.root)
-        try:
-            with store.translated_errors(), store.open_input_file(self.path) as source:
-                content = source.read_buffer()
-        except FileNotFoundError:
-            raise ModelRefused(f"{self.path} is missing: run its step again") from None
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise ModelRefused(
-                f"{self.path} is not the file that was written (its SHA-256 changed): run its step again"
-            )
-        return pq.read_table(pa.BufferReader(content))
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """One column."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            return pq.ParquetFile(source).read([name])[name]
-
-    def group(self, number: int) -> pa.Table:
-        """The rows of one row group."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            return pq.ParquetFile(source).read_row_group(number)
-
-    def between(self, column: str, first: int, last: int) -> pa.Table:
-        """The rows whose value of an integer column is first to last - 1, from the row groups that may have some."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            file = pq.ParquetFile(source)
-            place = file.schema_arrow.get_field_index(column)
-            groups = []
-            for number in range(file.num_row_groups):
-                known = file.metadata.row_group(number).column(place).statistics
-                if known is None or not known.has_min_max or (known.min < last and known.max >= first):
-                    groups.append(number)
-            table = file.read_row_groups(groups)
-        values = table[column].to_numpy()
-        return table.filter(pa.array((values >= first) & (values < last)))
-
-    def rows(self, first: int, last: int, columns: list[str] | None = None) -> pa.Table:
-        """The rows from first to last - 1."""
-        store = _store(self.root)
-        with store.translated_errors(), store.open_input_file(self.path) as source:
-            file = pq.ParquetFile(source)
-            groups, begin, skipped = [], 0, 0
-            for number in range(file.num_row_groups):
-                end = begin + file.metadata.row_group(number).num_rows
-                if end <= first:
-                    skipped = end
-                elif begin < last:
-                    groups.append(number)
-                begin = end
-            return file.read_row_groups(groups, columns=columns).slice(first - skipped, last - first)

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from recjobs.adapters import machine
-from recjobs.adapters.shared_folder import SharedTable
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.catalog.sources import named
 from recjobs.core.ahead import mapped_ahead
-from recjobs.core.rows.accepted_rows import RangeRows
 from recjobs.core.rows.gathering import RowCollector, RowPiece
 from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.range_rows import RangeRows
 from recjobs.core.rows.user_ranges import UserRanges
 from recjobs.core.rows.validation import encoded_ids
 from recjobs.night.checked_rows import BATCH, CheckedBatch, RowChecks

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recjobs.adapters.shared_folder import SharedTable
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.core.ahead import mapped_ahead
 from recjobs.core.lists.bands import TOP, Shape
 from recjobs.core.lists.checksum import Digests, list_digests

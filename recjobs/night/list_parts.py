@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from recjobs.adapters.shared_folder import SharedTable
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.core.lists.rotation import Rotation
 from recjobs.core.lists.seen import kept_out_of
 from recjobs.core.lists.some_users import OfAllUsers

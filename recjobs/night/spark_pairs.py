@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix, vstack
 
-from recjobs.adapters.shared_folder import SharedFolder, SharedTable
+from recjobs.adapters.shared_folder import SharedFolder
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.adapters.spark import Cluster
 from recjobs.core.model.user_items import UserItems
 from recjobs.core.recipe import Recipe

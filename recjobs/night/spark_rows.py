@@ -10,13 +10,14 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
-from recjobs.adapters.shared_folder import SharedFolder, SharedTable
+from recjobs.adapters.shared_folder import SharedFolder
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.adapters.spark import Cluster
 from recjobs.core.ahead import ahead
-from recjobs.core.rows.accepted_rows import RangeRows
 from recjobs.core.rows.accounting import Tally
 from recjobs.core.rows.gathering import RowPiece
 from recjobs.core.rows.interactions import Interactions
+from recjobs.core.rows.range_rows import RangeRows
 from recjobs.core.rows.stated_items import StatedItems
 from recjobs.core.rows.user_ranges import UserRanges
 from recjobs.night.checked_rows import BATCH, CheckedBatch, CheckedRows, RowChecks

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from recjobs.adapters.shared_folder import SharedTable
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.core.ahead import ahead
 from recjobs.core.rows.interactions import Interactions
 from recjobs.core.rows.stored_rows import StoredRows

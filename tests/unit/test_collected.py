@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recjobs.core.rows.accepted_rows import AcceptedRows, BotLimits, RangeRows
+from recjobs.core.rows.accepted_rows import AcceptedRows, BotLimits
 from recjobs.core.rows.gathering import RowCollector, RowPiece
+from recjobs.core.rows.range_rows import RangeRows
 from recjobs.core.rows.user_ranges import UserRanges
 from recjobs.core.rows.validation import encoded_ids
 from tests.unit.hostile import HOSTILE

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.sparse import csr_matrix
 
-from recjobs.adapters.shared_folder import SharedFolder, SharedTable
+from recjobs.adapters.shared_folder import SharedFolder
+from recjobs.adapters.shared_table import SharedTable
 from recjobs.errors import ModelRefused
 
 
