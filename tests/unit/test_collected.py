@@ -158,6 +158,16 @@ def test_a_bot_is_one_by_its_share_of_rows_or_of_items(bots, names):
     assert accepted(collected(BUSY + PEOPLE), bots).bots == names
 
 
+def test_carried_rows_of_a_bot_are_neither_carried_nor_tonights():
+    before = collected(BUSY[:120] + PEOPLE[:30]).finish()
+    night = RowCollector()
+    night.carry(RowPiece.of_interactions(before.interactions, before.user_ids, before.item_ids))
+    for checked, sound, _ in batches(BUSY[120:] + PEOPLE[30:]):
+        night.add(RowPiece.of(checked, sound))
+    found = accepted(night, BotLimits(0.2, 0.9, 100))
+    assert (found.bots, found.set_aside, found.carried, found.n_rows) == (["bot"], 80, 30, 400)
+
+
 def test_items_that_nobody_took_find_their_place_among_the_others():
     found = accepted(collected([("u", "b", 1), ("u", "\u00e9", 2), ("v", "b", 3)]))
     more = found.with_items(pa.array(["a", "z", "e\u0301"]))

@@ -11,6 +11,7 @@ from recjobs.core.lists.choice import ListChoice
 from recjobs.core.lists.maker import Knowledge, ListMaker, Model, Past
 from recjobs.core.model.engine import Engine
 from recjobs.core.recipe import Recipe
+from recjobs.core.rows import interactions as rows_module
 from tests.unit.worlds import NOW, interactions
 
 SIZE = {"n_users": 5, "n_items": 6}
@@ -45,6 +46,24 @@ def test_discovery_asks_only_for_what_was_not_seen():
     assert taken(questions) == [[3], [0]]
     assert questions.kept_out[questions.users].toarray()[0].tolist() == [1, 1, 0, 0, 0, 0]
     assert questions.holdout.shape == (2, 6)
+
+
+@pytest.mark.parametrize("view", ["discovery", "repeats", "after_days"])
+def test_an_exam_does_not_depend_on_blocks_nor_on_who_has_a_past(monkeypatch, view):
+    rng = np.random.default_rng(3)
+    past = sorted({(2 * int(u), int(i), int(d)) for u, i, d in rng.integers((0, 0, 2), (20, 8, 90), (150, 3))})
+    after = [(int(u), int(i), 1) for u, i in rng.integers((0, 0), (45, 8), (120, 2))]
+    train, holdout = (interactions(rows, n_users=45, n_items=8) for rows in (past, after))
+    whole = exam(train, holdout, view, 1, now=NOW, after_days=30.0)
+    old = {"discovery": 90, "repeats": 0, "after_days": 30}[view]
+    kept = {(user, item) for user, item, days in past if days <= old}
+    left = {user: {item for one, item, _ in after if one == user and (one, item) not in kept} for user in range(45)}
+    assert dict(zip(whole.users.tolist(), map(set, taken(whole)), strict=True)) == {u: i for u, i in left.items() if i}
+    monkeypatch.setattr(rows_module, "BLOCK", 3)
+    blocks = exam(train, holdout, view, 1, now=NOW, after_days=30.0)
+    assert (blocks.users.tolist(), taken(blocks)) == (whole.users.tolist(), taken(whole))
+    if view != "repeats":
+        assert (blocks.kept_out != whole.kept_out).nnz == 0
 
 
 def test_repeats_asks_for_everything_and_filters_nothing():

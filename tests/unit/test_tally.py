@@ -31,3 +31,23 @@ def test_of_each_reason_only_so_many_rows_are_kept_to_be_shown():
     assert shown["reason"].to_pylist().count("bad_time") == SHOWN
     assert shown["reason"].to_pylist().count("empty_user_id") == 3
     assert tally.quarantined == {"bad_time": SHOWN // 2 * 3, "empty_user_id": 3}
+
+
+def test_tallies_of_batches_joined_are_the_tally_of_all():
+    rows = [("a", n, ["bad_time", "bad_weight"][n % 7 == 3]) for n in range(3 * SHOWN)]
+    whole, joined = Tally(), Tally()
+    for first in range(0, len(rows), 400):
+        of_part = Tally()
+        for half in (rows[first : first + 150], rows[first + 150 : first + 400]):
+            of_part.quarantine(bad(*half))
+            whole.quarantine(bad(*half))
+        for tally in (of_part, whole):
+            tally.exclude("nobody", first, f"{first}")
+        joined.join(of_part)
+    assert (joined.excluded, joined.quarantined, joined.places) == (whole.excluded, whole.quarantined, whole.places)
+    for reason in whole.quarantined:
+        shown = [
+            [row for table in tally.shown for row in table.to_pylist() if row["reason"] == reason]
+            for tally in (joined, whole)
+        ]
+        assert shown[0] == shown[1]
