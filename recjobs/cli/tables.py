@@ -127,7 +127,11 @@ def of_plan(result: dict[str, Any]) -> Iterator[str]:
         key = "artifact_bytes" if name == "artifacts" else "database_bytes"
         yield f"{what:10}{_mb(result[key])} MB, {of_it}"
     for of in result["spark"] or ():
-        pays = f"less than here from {of['pays_from']:,} interactions on" if of["pays_from"] else "never less than here"
+        pays = (
+            f"less than here from about {of['pays_from']:,} interactions on"
+            if of["pays_from"]
+            else "never less than here"
+        )
         yield f"Spark     {of['machines']} machines like this one: {of['seconds']:,.1f} s; {pays}"
 
 

@@ -189,9 +189,9 @@ def seconds_on_spark(costs: Mapping[str, Cost], machines: int) -> float:
 
 
 def pays_from(size: Size, machines: int, speed: float = 1.0) -> int | None:
-    """From how many interactions on a night takes less time on Spark than here; None: from none on. Users grow with
-    interactions, items stay."""
-    for interactions in (round(10 ** (power / 20)) for power in range(100, 221)):
+    """From about how many interactions on a night takes less time on Spark than here; None: from none on. Users grow
+    with interactions, items stay."""
+    for interactions in (int(digits * 10**power) for power in range(4, 10) for digits in range(10, 100)):
         times = interactions / max(1, size.interactions)
         users, rows = max(1, round(size.users * times)), round(size.rows * times)
         costs = steps(replace(size, rows=rows, interactions=interactions, users=users), speed=speed)

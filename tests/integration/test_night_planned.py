@@ -41,6 +41,19 @@ def test_before_the_first_night_rows_users_and_items_are_counted(planned: tuple[
     assert not (world.artifacts / world.name).exists(), "a plan begins nothing"
 
 
+def test_a_plan_says_what_spark_would_take_and_that_of_a_night_there_is_of_its_driver(
+    planned: tuple[World, dict[str, Any]], make_world: MakeWorld
+):
+    world, found = planned
+    assert [of["machines"] for of in found["spark"]] == [2, 4]
+    assert all(of["seconds"] > found["seconds"] and of["pays_from"] > 1_000_000 for of in found["spark"])
+    shown = world.recjobs("plan").out.splitlines()
+    assert [line.split(" machines")[0] for line in shown if line.startswith("Spark")] == ["Spark     2", "Spark     4"]
+    there = plan(make_world(shop(), engine="spark"))
+    assert there["spark"] is None
+    assert there["peak_bytes"] < found["peak_bytes"]
+
+
 def test_a_night_that_needs_more_memory_than_there_is_does_not_begin(planned: tuple[World, dict[str, Any]]):
     world, found = planned
     done = world.night(RECJOBS_MEMORY="100MB")
