@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ def what_became_of(place: Place) -> dict[str, Any]:
 def test_every_input_ends_as_it_does_here(
     worlds: dict[str, World], on_cluster: Callable[..., Done], tmp_path: Path, case: str
 ):
-    found, now = {}, datetime.now(UTC)
+    # One night begins seconds after the other: no row of either may lie where their windows begin.
+    found, now = {}, datetime.now(UTC) - timedelta(minutes=10)
     for engine, world in worlds.items():
         folder = tmp_path / engine
         folder.mkdir()
