@@ -107,6 +107,19 @@ def test_the_ids_of_rows_that_were_left_out_are_not_numbered():
     assert found.interactions.user_idx.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64()])
+def test_ids_may_be_encoded_by_indices_of_any_size_and_by_entries_that_no_row_has(kind):
+    collecting = RowCollector()
+    for users, entries in (([0, 1, 0], ["a", "b"]), ([2, 2, 0], ["c", "nobody", "a"])):
+        [(checked, sound, _)] = batches([(str(user), "x", n) for n, user in enumerate(users)])
+        ids = pa.DictionaryArray.from_arrays(pa.array(users, kind), pa.array(entries))
+        encoded = replace(checked, user_id=ids, item_id=encoded_ids(checked.item_id, "i"))
+        collecting.add(RowPiece.of(encoded, sound))
+    found = collecting.finish()
+    assert found.user_ids.to_pylist() == ["a", "b", "c"]
+    assert found.interactions.user_idx.tolist() == [0, 0, 0, 1, 2]
+
+
 def test_nothing_at_all_is_no_interactions_and_no_ids():
     found = RowCollector().finish()
     assert (len(found.interactions), len(found.user_ids), len(found.item_ids), found.merged) == (0, 0, 0, 0)

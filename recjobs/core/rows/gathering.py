@@ -163,15 +163,16 @@ class RowCollector:
 
 
 def used(values: pa.Array) -> pa.DictionaryArray:
-    """Encoded texts without the dictionary entries that no row uses."""
+    """Encoded texts without the dictionary entries that no row uses; indices are int32, whatever a file has."""
     if not pa.types.is_dictionary(values.type):
         return values.dictionary_encode()
-    places = pc.drop_null(values.indices).to_numpy(zero_copy_only=False)
-    used = np.bincount(places, minlength=len(values.dictionary)) > 0
-    if used.all():
-        return values
-    new = pa.array((np.cumsum(used) - 1).astype(np.int32))
-    return pa.DictionaryArray.from_arrays(new.take(values.indices), values.dictionary.filter(pa.array(used)))
+    indices = values.indices.cast(pa.int32())
+    places = pc.drop_null(indices).to_numpy(zero_copy_only=False)
+    is_used = np.bincount(places, minlength=len(values.dictionary)) > 0
+    if is_used.all():
+        return pa.DictionaryArray.from_arrays(indices, values.dictionary)
+    new = pa.array((np.cumsum(is_used) - 1).astype(np.int32))
+    return pa.DictionaryArray.from_arrays(new.take(indices), values.dictionary.filter(pa.array(is_used)))
 
 
 def _lengths(begins: np.ndarray) -> np.ndarray:
