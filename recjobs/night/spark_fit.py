@@ -41,7 +41,7 @@ class BlockAlternation:
         self, user_items: UserItems, users: np.ndarray, items: np.ndarray, recipe: Recipe, threads: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield user_factors and item_factors after each iteration, as `als.alternate` does."""
-        factors = {"users": users.astype(np.float32), "items": items.astype(np.float32)}
+        factors = {"users": users.astype(np.float32, copy=False), "items": items.astype(np.float32, copy=False)}
         self._folder.create()
         try:
             if isinstance(user_items, PairsOnSpark):

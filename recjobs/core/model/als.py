@@ -113,7 +113,7 @@ def fit(
             break  # the gate refuses NaN: a broken candidate is a result
         if taken == recipe.iterations:
             break
-        sides = users[sample].astype(np.float32), items.astype(np.float32)
+        sides = users[sample].astype(np.float32), items.astype(np.float32, copy=False)
         lists = best_items(*sides, n, of_sample, known_items, max(1, threads))
         if before is not None and _have_settled(before, lists, *sides):
             break
@@ -138,7 +138,7 @@ def start_of_some(user_items: UserItems, recipe: Recipe, seed: int, threads: int
 
 def weighted_by(recipe: Recipe, confidence: csr_matrix) -> csr_matrix:
     """alpha x confidence."""
-    weighted: csr_matrix = (recipe.alpha * confidence).tocsr().astype(np.float32)
+    weighted: csr_matrix = (recipe.alpha * confidence).tocsr().astype(np.float32, copy=False)
     return weighted
 
 
@@ -146,10 +146,10 @@ def alternate(
     user_items: UserItems, users: np.ndarray, items: np.ndarray, recipe: Recipe, threads: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield user_factors and item_factors after each iteration from the initial ones, without end; the arrays are the
-    same ones each time."""
+    same ones each time, and may be the initial ones."""
     weighted = weighted_by(recipe, whole(user_items))
     transposed = weighted.T.tocsr()
-    users, items = users.astype(np.float32), items.astype(np.float32)
+    users, items = users.astype(np.float32, copy=False), items.astype(np.float32, copy=False)
     while True:
         solve_rows(weighted, users, items, recipe, threads)
         solve_rows(transposed, items, users, recipe, threads)
@@ -216,8 +216,8 @@ def _drawn(rng: np.random.Generator, n: int, factors: int, start: np.ndarray | N
     drawn = rng.standard_normal((n, factors), np.float32)
     if start is None:
         return drawn * np.float32(0.1)
-    return np.where(start.any(axis=1, keepdims=True), start, drawn * np.float32(0.01)).astype(np.float32)
+    return np.where(start.any(axis=1, keepdims=True), start, drawn * np.float32(0.01)).astype(np.float32, copy=False)
 
 
 def _masked(rows: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.where(known[:, None], rows, np.float32(0)).astype(np.float32)
+    return np.where(known[:, None], rows, np.float32(0)).astype(np.float32, copy=False)
