@@ -205,7 +205,7 @@ def test_a_batch_says_when_its_lists_are_too_old_and_the_status_tells(make_world
     assert not status()["too_old"]
 
 
-def test_three_increments_make_the_lists_of_one_snapshot(make_world: MakeWorld):
+def test_three_increments_by_several_ranges_of_users_make_the_lists_of_one_snapshot(make_world: MakeWorld):
     goods = shop()
     whole = make_world(replace(goods, bad={}, twice=0, of_a_test=0))
     ends = [DAY_0 + timedelta(days=days) for days in (60, 100, 121)]
@@ -218,7 +218,9 @@ def test_three_increments_make_the_lists_of_one_snapshot(make_world: MakeWorld):
     small = make_world(parts[0], mode="increment", limits=limits)
     for end, part in zip(ends, parts, strict=True):
         small.write(part, mode="increment", limits=limits)
-        last = small.night("--as-of", end.isoformat(), "--force", "an increment")
+        ranges = {f"recjobs.core.rows.user_ranges:{bound}": 100 for bound in ("LEAST", "MOST")}
+        asked = "--as-of", end.isoformat(), "--force", "an increment"
+        last = small.start("night", "--json", *asked, constants=ranges).wait()
         assert last.code == 0, last.err
     steps = last.json["steps"]["validate"]
     overlap = int((goods.sound["at"] >= ends[1] - timedelta(days=2)).sum() - (goods.sound["at"] >= ends[1]).sum())
