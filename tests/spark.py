@@ -18,11 +18,9 @@ from recjobs.adapters import spark
 from recjobs.adapters.postgres import Session
 from recjobs.adapters.shared_folder import SharedFolder
 from recjobs.adapters.shared_table import SharedTable
-from recjobs.core.recipe import Recipe
 from recjobs.night import list_checks, spark_fit, spark_lists, spark_rows
 from recjobs.night.handovers import Inspection
 from recjobs.night.night import Night
-from recjobs.night.spark_pairs import Blocks
 from recjobs.steps import publish
 from tests.commands import Done, context, run
 from tests.worlds import World
@@ -63,18 +61,8 @@ def _die(with_worker: bool) -> None:
     time.sleep(600)  # Spark ends this process when it misses its executor
 
 
-def _solve(
-    with_worker: bool,
-    folder: SharedFolder,
-    side: str,
-    start: str,
-    fixed: str,
-    lie_in: SharedFolder,
-    blocks: Blocks,
-    recipe: Recipe,
-    number: int,
-) -> str:
-    name = spark_fit._solve(folder, side, start, fixed, lie_in, blocks, recipe, number)
+def _solve(with_worker: bool, folder: SharedFolder, side: str, start: str, *rest: Any) -> str:
+    name = spark_fit._solve(folder, side, start, *rest)
     if start == "items-factors-2.npy" and _first(folder.root, "train"):
         _die(with_worker)
     return name
@@ -116,10 +104,10 @@ def gather_and_kill_executor(broadcast: Any, folder: SharedFolder, place: tuple[
     return found
 
 
-def check_lists_and_kill_executor(broadcast: Any, place: tuple[SharedTable, str, int, int]) -> Any:
+def check_lists_and_kill_executor(broadcast: Any, place: tuple[SharedTable, int, int]) -> Any:
     """For `list_checks._check`: the same with a chunk that is checked."""
     found = list_checks._check(broadcast, place)
-    if place[2] and _first(place[0].root, "inspect"):
+    if place[1] and _first(place[0].root, "inspect"):
         _die(with_worker=False)
     return found
 

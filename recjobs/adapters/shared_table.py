@@ -1,6 +1,5 @@
 """A Parquet file of the artifacts that the processes of a step, on several machines, read by parts."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recjobs.adapters.object_store import Store, file_system
-from recjobs.errors import ModelRefused
 
 
 @cache
@@ -58,25 +56,11 @@ class SharedTable:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number)
 
-    def verified(self, sha256: str) -> pa.Table:
-        """All rows. Raises ModelRefused unless the file has this SHA-256."""
-        store = store_of(self.root)
-        try:
-            with store.translated_errors(), store.open_input_file(self.path) as source:
-                content = source.read_buffer()
-        except FileNotFoundError:
-            raise ModelRefused(f"{self.path} is missing: run its step again") from None
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise ModelRefused(
-                f"{self.path} is not the file that was written (its SHA-256 changed): run its step again"
-            )
-        return pq.read_table(pa.BufferReader(content))
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """One column."""
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows."""
         store = store_of(self.root)
         with store.translated_errors(), store.open_input_file(self.path) as source:
-            return pq.ParquetFile(source).read([name])[name]
+            return pq.ParquetFile(source).read(columns)
 
     def group(self, number: int) -> pa.Table:
         """The rows of one row group."""

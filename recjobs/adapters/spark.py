@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from importlib.util import find_spec
@@ -100,6 +100,12 @@ class Cluster:
             if isinstance(outcome, _Raised):
                 raise outcome.error
         return list(outcomes)
+
+    def in_turns(self, function: Callable[[_In], _Out], arguments: Sequence[_In], each: int) -> Iterator[_Out]:
+        """The same, those of some tasks at a time, `each` for a core: no more results than those are here at once."""
+        width = each * self.slots
+        for begin in range(0, len(arguments), width):
+            yield from self.results(function, arguments[begin : begin + width])
 
     def _translated(self, error: Exception) -> RecjobsError:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -19,7 +19,7 @@ from recjobs.core.rows.instants import microseconds
 from recjobs.core.rows.interactions import DAY, Interactions
 from recjobs.night.night import Night
 from recjobs.night.on_spark import cluster_of
-from recjobs.night.stored import shared_table
+from recjobs.night.stored import shared_table, verified_table
 
 AT_A_TIME = 4
 """Chunks of each core of the cluster whose results the driver takes at once."""
@@ -103,27 +103,24 @@ def checked_chunks(night: Night, checks: ListChecks, user_ids: pa.Array) -> Iter
     if night.catalog.engine != "spark":
         yield from mapped_ahead(lambda file: _of_file(checks, user_ids, file.read()), night.list_chunks())
         return
+    places = list[tuple[SharedTable, int, int]]()
+    for name in sorted(night.files.manifest("score")):
+        if name.startswith("top_n-"):
+            table = verified_table(night, "score", name)
+            places.append((table, *_span(user_ids, table.read(["user_id"])["user_id"])))
     cluster = cluster_of(night)
     task = cluster.broadcast(checks)
     try:
-        hashes = night.files.manifest("score")
-        names = [name for name in sorted(hashes) if name.startswith("top_n-")]
-        width = AT_A_TIME * cluster.slots
-        for begin in range(0, len(names), width):
-            places = []
-            for name in names[begin : begin + width]:
-                table = shared_table(night, "score", name)
-                places.append((table, hashes[name], *_span(user_ids, table.column("user_id"))))
-            yield from cluster.results(partial(_check, task), places)
+        yield from cluster.in_turns(partial(_check, task), places, AT_A_TIME)
     finally:
         task.destroy()
 
 
-def _check(broadcast: Any, place: tuple[SharedTable, str, int, int]) -> CheckedChunk:
+def _check(broadcast: Any, place: tuple[SharedTable, int, int]) -> CheckedChunk:
     """In a task: check a chunk."""
     checks: ListChecks = broadcast.value
-    table, sha256, first, last = place
-    return checks.chunk(table.verified(sha256), first, last)
+    table, first, last = place
+    return checks.chunk(table.read(), first, last)
 
 
 def _of_file(checks: ListChecks, user_ids: pa.Array, lists: pa.Table) -> CheckedChunk:

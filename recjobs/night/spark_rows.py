@@ -1,7 +1,7 @@
 """Rows checked and gathered on Spark: tasks check some rows of a source each and leave the sound ones as a row group
 for each range of users; then tasks gather a range each from those. Files have names of their own, as in `spark_fit`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from recjobs.adapters.shared_folder import SharedFolder
 from recjobs.adapters.shared_table import SharedTable
-from recjobs.adapters.spark import Cluster
 from recjobs.core.ahead import ahead
 from recjobs.core.rows.accounting import Tally
 from recjobs.core.rows.gathering import RowPiece
@@ -72,7 +71,7 @@ class GatheringOnSpark:
         task = self._cluster.broadcast(checks)
         try:
             places = [(first, min(first + step, n_rows)) for first in range(0, n_rows, max(1, step))]
-            for found in _some(self._cluster, partial(_check, task, self._folder, table), places):
+            for found in self._cluster.in_turns(partial(_check, task, self._folder, table), places, AT_A_TIME):
                 self._checked.append((source, found))
                 yield CheckedBatch([], _tables(self._folder, found.rejected), found.tally, found.stated)
         finally:
@@ -86,7 +85,7 @@ class GatheringOnSpark:
                 files[number].append((source, found.sound, group))
         task, places = self._cluster.broadcast(by), list(zip(range(self._n_ranges), known_users, files, strict=True))
         try:
-            gathered = _some(self._cluster, partial(_gather, task, self._folder), places)
+            gathered = self._cluster.in_turns(partial(_gather, task, self._folder), places, AT_A_TIME)
             rows = [self._taken(one) for one in gathered]
         finally:
             task.destroy()
@@ -102,13 +101,6 @@ class GatheringOnSpark:
             self._folder.delete(found.files[name])
         read = partial(_read, self._folder.table(found.files["rows"]))
         return replace(found.rows, read=read, user_ids=ids["user_id"], item_ids=ids["item_id"])
-
-
-def _some(cluster: Cluster, task: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[Any]:
-    """The results of tasks in order, those of some tasks at a time."""
-    width = AT_A_TIME * cluster.slots
-    for begin in range(0, len(arguments), width):
-        yield from cluster.results(task, arguments[begin : begin + width])
 
 
 def _check(broadcast: Any, folder: SharedFolder, table: SharedTable, place: tuple[int, int]) -> _Checked:
@@ -166,7 +158,7 @@ def _nothing() -> Interactions:
 
 
 def _column(table: SharedTable) -> pa.Array:
-    return table.rows(0, 1 << 62)["id"].combine_chunks()
+    return table.read()["id"].combine_chunks()
 
 
 def _tables(folder: SharedFolder, name: str | None) -> Iterator[pa.Table]:

@@ -172,4 +172,13 @@ def test_without_a_cluster_exit_75_without_java_78_and_then_the_same_lists_as_of
     assert checksums[0] == checksums[1]
     assert not list(world.step(live, "", "").glob("spark-*"))  # what tasks handed over is gone
     assert (world.folder / "state" / "logs" / "spark.log").exists()
+    chunk = world.step(live, "score", "top_n-00000.parquet")
+    for spoil, why in (
+        (lambda: chunk.write_bytes(chunk.read_bytes()[:-9]), "SHA-256 changed"),
+        (chunk.unlink, "is missing"),
+    ):
+        spoil()
+        refused = world.recjobs("inspect", "--batch-id", live, RECJOBS_SPARK_MASTER="local[2]", PATH=os.environ["PATH"])
+        assert refused.code == 65, refused.err
+        assert why in refused.message
     assert " WARN " not in done.err
